@@ -1,0 +1,5 @@
+//! The deterministic whole: `apply(entry) -> effects`. No clock, socket, file or random number.
+
+pub mod status;
+
+pub use status::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};

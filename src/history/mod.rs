@@ -1,0 +1,9 @@
+//! One series' past: samples in time order, shared by all windows over the series.
+//!
+//! What lives here: how samples are kept. What may not: labels, selectors, evaluation. The
+//! series store is the only writer; `Scan` and snapshots read. This is the in-memory form; the
+//! compressed and the on-disk form take its place behind the same methods.
+
+mod series_history;
+
+pub use series_history::{Appended, SeriesHistory};

@@ -1,0 +1,17 @@
+//! burnwatch: a Prometheus remote-write receiver that evaluates alerting rules on the stream.
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+// Ground.
+pub mod model;
+// Core: pure, synchronous; no tokio, no I/O, no clock.
+pub mod engine;
+pub mod eval;
+pub mod functions;
+pub mod history;
+pub mod promql;
+pub mod rule;
+pub mod series;
+pub mod template;
+// Out.
+pub mod api;

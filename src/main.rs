@@ -1,0 +1,3 @@
+//! The `burnwatch` command.
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! Plain values that every other module speaks: labels, matchers, samples, time, entries.
+//!
+//! What may live here: values without behaviour that needs a clock, a file or a socket.
+//! What may not: anything that knows a wire format, a rule file or an evaluation.
+
+pub mod alert;
+pub mod entry;
+pub mod float;
+pub mod histogram;
+pub mod labels;
+pub mod matcher;
+pub mod sample;
+pub mod time;
+pub mod value;
+
+pub use alert::{AlertMessage, AlertStatus};
+pub use entry::{Batch, Entry, Generation, SeriesDefinition, SeriesHandle, Stamp};
+pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
+pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use time::{DurationMs, TimestampMs};
+pub use value::{SeriesPoints, Value, VectorElement};

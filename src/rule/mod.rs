@@ -1,0 +1,90 @@
+//! Rule files: YAML to groups of rules, every error of Prometheus with file, line and column.
+//!
+//! What lives here: rules as they are written. What may not: evaluation, alert state. Called
+//! by the engine (compile) and the CLI (check, test).
+
+use crate::model::DurationMs;
+use crate::promql::{Expr, Features, SignatureTable};
+
+/// A group of rules as written.
+#[derive(Clone, Debug)]
+pub struct RuleGroup {
+    /// The path of its file, as `rule_files` found it.
+    pub file: String,
+    /// Its name, unique in the file.
+    pub name: String,
+    /// How often it ticks; `None` takes `global.evaluation_interval`.
+    pub interval: Option<DurationMs>,
+    /// How far its queries look back; `None` takes `global.rule_query_offset`.
+    pub query_offset: Option<DurationMs>,
+    /// The most alerts or series a rule may yield; 0 = no limit.
+    pub limit: usize,
+    /// Its rules, in order.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule as written.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The record or alert name.
+    pub name: String,
+    /// What only one of the two kinds has.
+    pub kind: RuleKind,
+    /// The expression.
+    pub expr: Expr,
+    /// Labels as written, the group's merged under the rule's, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// 1-based line of the rule in its file.
+    pub line: usize,
+}
+
+/// What only one kind of rule has.
+#[derive(Clone, Debug)]
+pub enum RuleKind {
+    /// `record:`
+    Recording,
+    /// `alert:`
+    Alerting {
+        /// `for`
+        hold: DurationMs,
+        /// `keep_firing_for`
+        keep_firing: DurationMs,
+        /// Annotations as written, sorted by name.
+        annotations: Vec<(String, String)>,
+    },
+}
+
+/// One thing wrong with a rule file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct RuleError {
+    /// The file's path.
+    pub file: String,
+    /// 1-based; 0 where there is none.
+    pub line: usize,
+    /// 1-based; 0 where there is none.
+    pub column: usize,
+    /// What is wrong: group, rule and cause, in Prometheus' words.
+    pub message: String,
+    /// What to do about it, where we know.
+    pub hint: Option<String>,
+}
+
+/// A file's groups and what is worth saying about it.
+#[derive(Clone, Debug, Default)]
+pub struct ParsedFile {
+    /// The groups, in order.
+    pub groups: Vec<RuleGroup>,
+    /// For example: only the first of several YAML documents is used.
+    pub warnings: Vec<String>,
+}
+
+/// Parses one rule file; returns all errors, not only the first.
+pub fn parse_file(
+    _path: &str,
+    _text: &str,
+    _functions: &dyn SignatureTable,
+    _features: Features,
+) -> Result<ParsedFile, Vec<RuleError>> {
+    unimplemented!("the rule loader's own change")
+}

@@ -1,0 +1,23 @@
+//! The series store of one shard: labels, handles, postings, and each series' history.
+//!
+//! What lives here: which series exist and which a set of matchers selects. What may not:
+//! evaluation, rules. The engine is the only writer; `eval` reads through [`SeriesReader`].
+
+mod snapshot;
+mod store;
+
+pub use snapshot::{Selection, Snapshot};
+pub use store::{SeriesStore, StoredSeries};
+
+use crate::history::SeriesHistory;
+use crate::model::{Labels, Matcher};
+
+/// Where an evaluation finds its series: the live store, or a snapshot of a part of it.
+pub trait SeriesReader {
+    /// Calls `visit` for every series that satisfies all matchers, in the order of labels.
+    fn select<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+    );
+}

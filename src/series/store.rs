@@ -1,0 +1,192 @@
+//! The series of one shard by handle and by label, with one history each.
+//!
+//! Postings by metric name and by `(label, value)` keep selection proportional to what is
+//! selected. Iteration is in the order of labels, never of hashes or handles, so that the same
+//! log gives the same effects.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::history::SeriesHistory;
+use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher};
+use crate::series::SeriesReader;
+
+/// A series: its labels and its past.
+#[derive(Clone, Debug, Default)]
+pub struct StoredSeries {
+    /// The past.
+    pub history: SeriesHistory,
+}
+
+/// All series of one shard.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesStore {
+    by_name: HashMap<String, BTreeMap<Labels, usize>>,
+    names: BTreeSet<String>,
+    series: Vec<Option<(Labels, StoredSeries)>>,
+    free: Vec<usize>,
+    n_series: usize,
+}
+
+impl SeriesStore {
+    /// Returns the place of the series with these labels, making it where there is none.
+    pub fn find_or_insert(&mut self, labels: &Labels) -> usize {
+        let name = labels.metric_name();
+        if !self.by_name.contains_key(name) {
+            self.by_name.insert(name.to_owned(), BTreeMap::new());
+            self.names.insert(name.to_owned());
+        }
+        let of_name = self.by_name.get_mut(name).expect("inserted above");
+        if let Some(at) = of_name.get(labels) {
+            return *at;
+        }
+        let at = self.free.pop().unwrap_or(self.series.len());
+        of_name.insert(labels.clone(), at);
+        if at == self.series.len() {
+            self.series.push(None);
+        }
+        self.series[at] = Some((labels.clone(), StoredSeries::default()));
+        self.n_series += 1;
+        at
+    }
+
+    /// Returns the place of the series with these labels.
+    pub fn find(&self, labels: &Labels) -> Option<usize> {
+        self.by_name.get(labels.metric_name())?.get(labels).copied()
+    }
+
+    /// Returns the series at a place.
+    pub fn get(&self, at: usize) -> Option<(&Labels, &StoredSeries)> {
+        self.series
+            .get(at)?
+            .as_ref()
+            .map(|(labels, series)| (labels, series))
+    }
+
+    /// Returns the series at a place, to change it.
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut StoredSeries> {
+        self.series.get_mut(at)?.as_mut().map(|(_, series)| series)
+    }
+
+    /// Removes the series at a place; the place may be given to another series later.
+    pub fn remove(&mut self, at: usize) {
+        let Some((labels, _)) = self.series.get_mut(at).and_then(Option::take) else {
+            return;
+        };
+        self.n_series -= 1;
+        self.free.push(at);
+        let name = labels.metric_name();
+        if let Some(of_name) = self.by_name.get_mut(name) {
+            of_name.remove(&labels);
+            if of_name.is_empty() {
+                self.by_name.remove(name);
+                self.names.remove(name);
+            }
+        }
+    }
+
+    /// Returns the number of series.
+    pub fn len(&self) -> usize {
+        self.n_series
+    }
+
+    /// Tells whether there are no series.
+    pub fn is_empty(&self) -> bool {
+        self.n_series == 0
+    }
+
+    /// Iterates over all series in the order of metric names, then of labels.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Labels, &StoredSeries)> {
+        let of_names = self.names.iter().filter_map(|name| self.by_name.get(name));
+        of_names.flatten().filter_map(|(_, at)| {
+            let (labels, series) = self.get(*at)?;
+            Some((*at, labels, series))
+        })
+    }
+
+    fn visit_name<'a>(
+        &'a self,
+        name: &str,
+        matchers: &[Matcher],
+        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+    ) {
+        for at in self
+            .by_name
+            .get(name)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
+            let Some((labels, series)) = self.get(*at) else {
+                continue;
+            };
+            if matchers
+                .iter()
+                .all(|matcher| matcher.matches_labels(labels))
+            {
+                visit(labels, &series.history);
+            }
+        }
+    }
+}
+
+impl SeriesReader for SeriesStore {
+    fn select<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+    ) {
+        let is_name = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+        if let Some(name) = matchers.iter().find(is_name) {
+            self.visit_name(&name.value, matchers, visit);
+            return;
+        }
+        for name in &self.names {
+            let of_name = matchers
+                .iter()
+                .filter(|matcher| matcher.name == METRIC_NAME);
+            if of_name.clone().all(|matcher| matcher.matches(name)) {
+                self.visit_name(name, matchers, visit);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(store: &SeriesStore, matchers: &[Matcher]) -> Vec<String> {
+        let mut found = Vec::new();
+        store.select(matchers, &mut |labels, _| found.push(labels.to_string()));
+        found
+    }
+
+    #[test]
+    fn matchers_select_series_in_the_order_of_labels() {
+        let mut store = SeriesStore::default();
+        for (name, job) in [("up", "b"), ("up", "a"), ("down", "a")] {
+            store.find_or_insert(&Labels::from_pairs([("__name__", name), ("job", job)]));
+        }
+        let check = |matchers: &[(MatchOp, &str, &str)], expected: &[&str]| {
+            let new = |(op, name, value): &(MatchOp, &str, &str)| Matcher::new(*op, *name, *value);
+            let matchers: Vec<_> = matchers.iter().map(|m| new(m).expect("valid")).collect();
+            assert_eq!(selected(&store, &matchers), expected);
+        };
+        use MatchOp::{Equal, Matches, NotEqual};
+        check(
+            &[(Equal, "__name__", "up")],
+            &[r#"up{job="a"}"#, r#"up{job="b"}"#],
+        );
+        check(
+            &[(Equal, "job", "a")],
+            &[r#"down{job="a"}"#, r#"up{job="a"}"#],
+        );
+        check(
+            &[(Matches, "__name__", "u.*"), (NotEqual, "job", "a")],
+            &[r#"up{job="b"}"#],
+        );
+        check(
+            &[(Equal, "none", "")],
+            &[r#"down{job="a"}"#, r#"up{job="a"}"#, r#"up{job="b"}"#],
+        );
+    }
+}
