@@ -5,6 +5,7 @@
 // Ground.
 pub mod model;
 // Core: pure, synchronous; no tokio, no I/O, no clock.
+pub mod alert;
 pub mod engine;
 pub mod eval;
 pub mod functions;

@@ -10,6 +10,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod sample;
+pub mod settings;
 pub mod time;
 pub mod value;
 
@@ -19,5 +20,6 @@ pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};
