@@ -73,14 +73,6 @@ pub enum DurationError {
     /// The text does not follow `1y2w3d4h5m6s7ms`.
     #[error("not a valid duration string: {0}")]
     Invalid(String),
-    /// A number is followed by what is no unit.
-    #[error("unknown unit {unit} in duration {text}")]
-    UnknownUnit {
-        /// What stands where a unit should, quoted.
-        unit: String,
-        /// The whole text, quoted.
-        text: String,
-    },
     /// More than 292 years.
     #[error("duration out of range")]
     OutOfRange,
@@ -108,21 +100,14 @@ impl DurationMs {
         let invalid = || DurationError::Invalid(crate::model::labels::quote(text));
         let (mut rest, mut next_unit, mut total) = (text, 0, 0i64);
         while !rest.is_empty() {
-            let n_digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, tail) = rest.split_at(n_digits);
-            let n_unit = tail.bytes().take_while(|b| !b.is_ascii_digit()).count();
-            let (unit, tail) = tail.split_at(n_unit);
-            if number.is_empty() || unit.is_empty() {
-                return Err(invalid());
-            }
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.bytes().take_while(u8::is_ascii_lowercase).count();
+            let (unit, tail) = tail.split_at(letters);
             let found = UNITS.iter().position(|(name, _)| *name == unit);
-            let at = found.ok_or_else(|| DurationError::UnknownUnit {
-                unit: crate::model::labels::quote(unit),
-                text: crate::model::labels::quote(text),
-            })?;
-            if at < next_unit {
-                return Err(invalid());
-            }
+            let at = found
+                .filter(|at| *at >= next_unit && digits > 0)
+                .ok_or_else(invalid)?;
             let number: i64 = number.parse().map_err(|_| DurationError::OutOfRange)?;
             let add = number
                 .checked_mul(UNITS[at].1)

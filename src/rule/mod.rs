@@ -6,6 +6,8 @@
 mod file;
 mod group;
 mod hint;
+pub mod order;
+pub mod warming;
 mod yaml;
 
 pub use file::parse_file;
