@@ -3,7 +3,9 @@
 #![deny(unsafe_code)]
 
 // Ground.
+pub mod config;
 pub mod model;
+pub mod relabel;
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
 pub mod engine;
