@@ -3,7 +3,9 @@
 #![deny(unsafe_code)]
 
 // Ground.
+pub mod clock;
 pub mod model;
+pub mod telemetry;
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod engine;
 pub mod eval;
@@ -15,3 +17,4 @@ pub mod series;
 pub mod template;
 // Out.
 pub mod api;
+pub mod ui;
