@@ -3,9 +3,11 @@
 #![deny(unsafe_code)]
 
 // Ground.
-pub mod config;
+pub mod clock;
 pub mod model;
 pub mod relabel;
+pub mod telemetry;
+
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
 pub mod engine;
@@ -16,5 +18,10 @@ pub mod promql;
 pub mod rule;
 pub mod series;
 pub mod template;
+
 // Out.
 pub mod api;
+pub mod ui;
+
+// Shell.
+pub mod config;
