@@ -53,7 +53,10 @@ pub async fn label_values(
     }
     let limit = params.limit()?;
     let found = select(&state, &params).await?;
-    let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(&name)).collect();
+    let values: BTreeSet<&str> = found
+        .iter()
+        .filter_map(|labels| labels.get(&name))
+        .collect();
     Ok(limited(values.into_iter().collect(), limit))
 }
 

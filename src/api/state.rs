@@ -77,7 +77,10 @@ pub struct ApiState {
 impl ApiState {
     /// Builds the state of a router.
     pub fn new(backend: Arc<dyn Backend>, settings: ApiSettings) -> Self {
-        let slots = settings.query.concurrency_max.clamp(1, Semaphore::MAX_PERMITS);
+        let slots = settings
+            .query
+            .concurrency_max
+            .clamp(1, Semaphore::MAX_PERMITS);
         ApiState {
             backend,
             settings,

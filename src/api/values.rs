@@ -27,11 +27,12 @@ impl Serialize for ValueJson<'_> {
         match self.value {
             Value::Scalar(value) => (at, FloatJson(*value)).serialize(serializer),
             Value::String(text) => (at, text).serialize(serializer),
-            Value::Vector(elements) => serializer.collect_seq(
-                elements
-                    .iter()
-                    .map(|element| ElementJson { element, at: self.at }),
-            ),
+            Value::Vector(elements) => {
+                serializer.collect_seq(elements.iter().map(|element| ElementJson {
+                    element,
+                    at: self.at,
+                }))
+            }
             Value::Matrix(series) => serializer.collect_seq(series.iter().map(SeriesJson)),
         }
     }
@@ -351,7 +352,11 @@ mod tests {
     #[test]
     fn bounds_are_powers_of_two() {
         let check = |index: i32, schema: i32, expected: f64| {
-            assert_eq!(exponential_bound(index, schema), expected, "{index} {schema}");
+            assert_eq!(
+                exponential_bound(index, schema),
+                expected,
+                "{index} {schema}"
+            );
         };
         check(0, 3, 1.0);
         check(8, 3, 2.0);
@@ -367,7 +372,10 @@ mod tests {
     fn custom_buckets_begin_at_minus_infinity() {
         let custom = FloatHistogram {
             schema: CUSTOM_BUCKETS_SCHEMA,
-            positive_spans: vec![BucketSpan { offset: 0, length: 3 }],
+            positive_spans: vec![BucketSpan {
+                offset: 0,
+                length: 3,
+            }],
             positive_buckets: vec![1.0, 0.0, 2.0],
             custom_values: vec![0.1, 0.5],
             count: 3.0,

@@ -138,7 +138,11 @@ impl Engine {
                 self.take_samples(batch);
             }
             Entry::Clock { stamp } => self.stamp = Some(*stamp),
-            Entry::Rules { stamp, generation, rules } => {
+            Entry::Rules {
+                stamp,
+                generation,
+                rules,
+            } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
             }
@@ -179,7 +183,9 @@ impl Engine {
     /// Tells whether event time is so far behind the wall clock that this is a backlog.
     fn in_backlog(&self) -> bool {
         self.stamp.is_some_and(|stamp| {
-            stamp.clock.is_some_and(|clock| stamp.wall - clock > self.settings.idle_timeout)
+            stamp
+                .clock
+                .is_some_and(|clock| stamp.wall - clock > self.settings.idle_timeout)
         })
     }
 }

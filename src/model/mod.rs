@@ -15,7 +15,7 @@ pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
-pub use entry::{Batch, Entry, Generation, SeriesDefinition, SeriesHandle, Stamp};
+pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

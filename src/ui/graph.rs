@@ -86,7 +86,11 @@ fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {
 fn table_of(evaluated: &Evaluated) -> String {
     let outcome = &evaluated.outcome;
     let at = evaluated.query.times.start;
-    let mut body = format!("<p class=\"dim\">{} at {}", outcome.value.type_name(), time(at));
+    let mut body = format!(
+        "<p class=\"dim\">{} at {}",
+        outcome.value.type_name(),
+        time(at)
+    );
     append(
         &mut body,
         format_args!(
@@ -96,12 +100,18 @@ fn table_of(evaluated: &Evaluated) -> String {
         ),
     );
     for note in outcome.warnings.iter().chain(&outcome.infos) {
-        append(&mut body, format_args!("<p class=\"dim\">{}</p>", Text(note)));
+        append(
+            &mut body,
+            format_args!("<p class=\"dim\">{}</p>", Text(note)),
+        );
     }
     let n_elements = write_value(&mut body, &outcome.value);
     if n_elements > SHOWN_MAX {
         let more = grouped((n_elements - SHOWN_MAX) as u64);
-        append(&mut body, format_args!("<p class=\"dim\">and {more} more</p>"));
+        append(
+            &mut body,
+            format_args!("<p class=\"dim\">and {more} more</p>"),
+        );
     }
     body
 }
