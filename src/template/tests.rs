@@ -165,8 +165,8 @@ fn functions_of_go() {
         "b a %!d(float64=   42)|42.00",
     );
     check(
-        "{{ printf `%[9]d %*d` 1 `x` }}",
-        "%!d(BADINDEX) %!(BADWIDTH)%!d(string=x)",
+        "{{ printf `%[9]d %*d` 3 4 }} {{ printf `%*d` `x` 1 }}",
+        "%!d(BADINDEX)   4 %!(BADWIDTH)1",
     );
     check(
         "{{ printf `%+.2e %g %08.3f %+d % d %x` 12345.678 1e21 -3.14159 5 5 `hi` }}",
