@@ -1,0 +1,160 @@
+//! A rule file, read whole: its groups, or everything that is wrong with it.
+//!
+//! What is accepted and what is refused is Prometheus' (recorded verdicts in
+//! `tests/data/rulecheck.jsonl` decide), and so are the words for it. What Prometheus leaves
+//! out is added: the place where it only says `0:0`, all errors where it stops at the first,
+//! and a hint where we know the remedy.
+
+use std::collections::HashMap;
+
+use crate::promql::{Features, SignatureTable};
+use crate::rule::group::read_group;
+use crate::rule::hint::{Level, unknown_field};
+use crate::rule::yaml::{Document, Node, NodeKind, Place, first_document};
+use crate::rule::{ParsedFile, RuleError};
+
+/// Parses one rule file; returns all errors, not only the first, by line.
+///
+/// `path` is only written into groups and errors. Of several YAML documents the first is read
+/// and a warning says so; a text without any is a file without groups.
+///
+/// # Errors
+/// Returns everything that keeps Prometheus from loading the file.
+pub fn parse_file(
+    path: &str,
+    text: &str,
+    functions: &dyn SignatureTable,
+    features: Features,
+) -> Result<ParsedFile, Vec<RuleError>> {
+    let mut reading = Reading {
+        path,
+        source: text,
+        functions,
+        features,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut parsed = ParsedFile::default();
+    match first_document(text) {
+        Ok(document) => read_document(&mut reading, &document, &mut parsed),
+        Err(e) => reading.refuse(e.place, e.message, None),
+    }
+    if reading.errors.is_empty() {
+        parsed.warnings = reading.warnings;
+        return Ok(parsed);
+    }
+    reading.errors.sort_by_key(|e| (e.line, e.column));
+    Err(reading.errors)
+}
+
+/// The file being read and what has been found wrong with it.
+pub(crate) struct Reading<'a> {
+    pub path: &'a str,
+    pub source: &'a str,
+    pub functions: &'a dyn SignatureTable,
+    pub features: Features,
+    pub errors: Vec<RuleError>,
+    pub warnings: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Notes an error and goes on.
+    pub(crate) fn refuse(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.errors.push(RuleError {
+            file: self.path.to_owned(),
+            line: place.line,
+            column: place.column,
+            message: message.into(),
+            hint,
+        });
+    }
+}
+
+fn read_document(reading: &mut Reading<'_>, document: &Document, parsed: &mut ParsedFile) {
+    if document.more {
+        reading.warnings.push(
+            "Multiple document yaml rules files are not supported, only the first document is \
+             processed"
+                .to_owned(),
+        );
+    }
+    let root = &document.root;
+    let pairs = match &root.kind {
+        NodeKind::Null => return,
+        NodeKind::Mapping(pairs) => pairs,
+        _ => {
+            let message = format!("a rule file is a mapping, found {}", root.described());
+            let hint = "write `groups:` with a list of rule groups below it".to_owned();
+            return reading.refuse(root.place, message, Some(hint));
+        }
+    };
+    if let Some(object) = kubernetes_object(pairs) {
+        let message = format!("{object} is a Kubernetes object, not a rule file");
+        let hint = "load what is under its `spec` (the mapping with `groups`) as a file of its own";
+        return reading.refuse(root.place, message, Some(hint.to_owned()));
+    }
+    for problem in &document.problems {
+        let hint = problem.message.starts_with("mapping key").then(|| {
+            "keep one of the two: which one a reader sees would be a matter of luck".to_owned()
+        });
+        reading.refuse(problem.place, problem.message.clone(), hint);
+    }
+    for (key, value) in pairs {
+        match key_text(key) {
+            Some("groups") => read_groups(reading, value, parsed),
+            Some(name) => {
+                let message = format!("field {name} not found in rule file");
+                reading.refuse(key.place, message, unknown_field(Level::File, name));
+            }
+            None if matches!(key.kind, NodeKind::Null) => {}
+            None => {
+                let message = format!("a field name must be text, found {}", key.described());
+                reading.refuse(key.place, message, None);
+            }
+        }
+    }
+}
+
+fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) {
+    let items = match &node.kind {
+        NodeKind::Null => return,
+        NodeKind::Sequence(items) => items,
+        _ => {
+            let message = format!("field 'groups' must be a list, found {}", node.described());
+            let hint = "each group is an item: `- name: …` with `rules:`".to_owned();
+            return reading.refuse(node.place, message, Some(hint));
+        }
+    };
+    let mut names = HashMap::new();
+    for item in items {
+        // A null item is skipped, as Prometheus' decoder does.
+        if !matches!(item.kind, NodeKind::Null)
+            && let Some(group) = read_group(reading, item, &mut names)
+        {
+            parsed.groups.push(group);
+        }
+    }
+}
+
+/// Returns the text of a key, `None` where it is none.
+pub(crate) fn key_text(key: &Node) -> Option<&str> {
+    match &key.kind {
+        NodeKind::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// Returns the `kind` of a Kubernetes object, for example `PrometheusRule`.
+fn kubernetes_object(pairs: &[(std::rc::Rc<Node>, std::rc::Rc<Node>)]) -> Option<String> {
+    let value = |name: &str| {
+        let found = pairs.iter().find(|(key, _)| key_text(key) == Some(name));
+        found.and_then(|(_, value)| key_text(value))
+    };
+    value("apiVersion")?;
+    value("kind").map(str::to_owned)
+}
