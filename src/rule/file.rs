@@ -32,6 +32,7 @@ pub fn parse_file(
         functions,
         features,
         errors: Vec::new(),
+        warnings: Vec::new(),
     };
     let mut parsed = ParsedFile::default();
     match first_document(text) {
@@ -39,6 +40,7 @@ pub fn parse_file(
         Err(e) => reading.refuse(e.place, e.message, None),
     }
     if reading.errors.is_empty() {
+        parsed.warnings = reading.warnings;
         return Ok(parsed);
     }
     reading.errors.sort_by_key(|e| (e.line, e.column));
@@ -52,6 +54,7 @@ pub(crate) struct Reading<'a> {
     pub functions: &'a dyn SignatureTable,
     pub features: Features,
     pub errors: Vec<RuleError>,
+    pub warnings: Vec<String>,
 }
 
 impl Reading<'_> {
@@ -74,7 +77,7 @@ impl Reading<'_> {
 
 fn read_document(reading: &mut Reading<'_>, document: &Document, parsed: &mut ParsedFile) {
     if document.more {
-        parsed.warnings.push(
+        reading.warnings.push(
             "Multiple document yaml rules files are not supported, only the first document is \
              processed"
                 .to_owned(),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::model::labels::quote;
 use crate::model::{DurationMs, METRIC_NAME};
-use crate::promql::{self, Expr};
+use crate::promql::{self, Expr, ValueType};
 use crate::rule::file::{Reading, key_text};
 use crate::rule::hint::{self, Level};
 use crate::rule::yaml::{Node, NodeKind, Place, place_in_source};
@@ -190,7 +190,10 @@ fn read_expr(
         return None;
     };
     match promql::parse(text, reading.functions, reading.features) {
-        Ok(expr) => Some(expr),
+        Ok(expr) => {
+            warn_of_type(reading, &expr, about);
+            Some(expr)
+        }
         Err(e) => {
             let at = place_in_source(reading.source, *begins, text, e.span.start);
             let hint = hint::for_expression(text, &e, at, reading.functions);
@@ -198,6 +201,17 @@ fn read_expr(
             reading.refuse(place, message, hint);
             None
         }
+    }
+}
+
+/// Warns of an expression that loads, in Prometheus too, but fails whenever it is evaluated.
+fn warn_of_type(reading: &mut Reading<'_>, expr: &Expr, about: &str) {
+    let returns = promql::type_of(expr, reading.functions);
+    if matches!(returns, ValueType::Matrix | ValueType::String) {
+        reading.warnings.push(format!(
+            "{about}: every evaluation will fail: rule result is not a vector or scalar but a {}",
+            returns.documented()
+        ));
     }
 }
 
