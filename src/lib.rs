@@ -3,7 +3,12 @@
 #![deny(unsafe_code)]
 
 // Ground.
+pub mod clock;
 pub mod model;
+pub mod wire;
+// In.
+pub mod ingest;
+pub mod log;
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod engine;
 pub mod eval;
