@@ -7,6 +7,11 @@ pub mod clock;
 pub mod model;
 pub mod relabel;
 pub mod telemetry;
+pub mod wire;
+
+// In.
+pub mod ingest;
+pub mod log;
 
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
@@ -21,7 +26,6 @@ pub mod template;
 
 // Out.
 pub mod api;
-pub mod ui;
-
-// Shell.
 pub mod config;
+pub mod notify;
+pub mod ui;
