@@ -33,17 +33,47 @@ pub struct Limit {
     pub about: &'static str,
 }
 
+type Count = usize;
+type Bytes = usize;
+type Duration = DurationMs;
+
+/// A limit's value as a plain number: ms for durations.
+trait LimitValue {
+    fn from_number(number: u64) -> Self;
+    fn number(&self) -> u64;
+}
+
+impl LimitValue for usize {
+    fn from_number(number: u64) -> Self {
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+
+    fn number(&self) -> u64 {
+        u64::try_from(*self).unwrap_or(u64::MAX)
+    }
+}
+
+impl LimitValue for DurationMs {
+    fn from_number(number: u64) -> Self {
+        DurationMs(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn number(&self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+}
+
 macro_rules! limits {
     ($($(#[doc = $about:literal])+ $name:ident: $kind:ident = $default:expr;)+) => {
         /// Every bound, with its value. 0 means "no limit" where its text says so.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
-            $($(#[doc = $about])+ pub $name: u64,)+
+            $($(#[doc = $about])+ pub $name: $kind,)+
         }
 
         impl Default for Limits {
             fn default() -> Self {
-                Limits { $($name: $default,)+ }
+                Limits { $($name: LimitValue::from_number($default),)+ }
             }
         }
 
@@ -58,15 +88,15 @@ macro_rules! limits {
         ];
 
         impl Limits {
-            fn slot(&mut self, name: &str) -> Option<&mut u64> {
+            fn set(&mut self, name: &str, number: u64) {
                 match name {
-                    $(stringify!($name) => Some(&mut self.$name),)+
-                    _ => None,
+                    $(stringify!($name) => self.$name = LimitValue::from_number(number),)+
+                    _ => {}
                 }
             }
 
             fn values(&self) -> Vec<u64> {
-                vec![$(self.$name,)+]
+                vec![$(self.$name.number(),)+]
             }
         }
     };
@@ -111,22 +141,6 @@ limits! {
     requests_in_flight: Count = 256;
 }
 
-impl Limits {
-    /// Returns how long a query may take.
-    pub fn query_timeout(&self) -> DurationMs {
-        to_duration(self.query_timeout)
-    }
-
-    /// Returns how far ahead of the wall clock a sample may be.
-    pub fn future(&self) -> DurationMs {
-        to_duration(self.future)
-    }
-}
-
-fn to_duration(ms: u64) -> DurationMs {
-    DurationMs(i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
 pub(crate) fn read(node: &Node, what: &str) -> Result<Limits, ConfigError> {
     let mut fields = Fields::open(node, what)?;
     let mut limits = Limits::default();
@@ -134,12 +148,10 @@ pub(crate) fn read(node: &Node, what: &str) -> Result<Limits, ConfigError> {
         let value = match limit.kind {
             LimitKind::Count => fields.number(limit.name)?,
             LimitKind::Bytes => fields.bytes(limit.name)?,
-            LimitKind::Duration => fields
-                .duration(limit.name)?
-                .map(|value| u64::try_from(value.0).unwrap_or(0)),
+            LimitKind::Duration => fields.duration(limit.name)?.map(|value| value.number()),
         };
-        if let (Some(value), Some(slot)) = (value, limits.slot(limit.name)) {
-            *slot = value;
+        if let Some(value) = value {
+            limits.set(limit.name, value);
         }
     }
     fields.finish()?;
@@ -152,7 +164,7 @@ impl Serialize for Limits {
         for (limit, value) in LIMITS.iter().zip(self.values()) {
             match limit.kind {
                 LimitKind::Duration => {
-                    map.serialize_entry(limit.name, &to_duration(value).to_string())?;
+                    map.serialize_entry(limit.name, &DurationMs::from_number(value).to_string())?;
                 }
                 _ => map.serialize_entry(limit.name, &value)?,
             }

@@ -232,6 +232,17 @@ pub fn read(path: &Path, own_path: Option<&Path>) -> Result<Config, ConfigError>
     load(source, own, &|name| std::env::var(name).ok())
 }
 
+/// Reads our own settings alone, for serving without a file of Prometheus'.
+pub fn read_own(path: &Path) -> Result<Config, ConfigError> {
+    let text = read_text(path)?;
+    let source = Source { path, text: &text };
+    let reader = load_own(source, SettingsReader::default()).map_err(|e| e.in_file(path))?;
+    Ok(Config {
+        burnwatch: reader.settings,
+        ..Config::default()
+    })
+}
+
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|e| {
         let message = format!("cannot be read: {e}");
