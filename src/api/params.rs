@@ -60,12 +60,12 @@ fn parse_pairs(text: &[u8]) -> Vec<(String, String)> {
 
 impl Params {
     /// Returns the first value of `name`, or the empty text: the API makes no difference.
-    pub fn value(&self, name: &str) -> &str {
+    pub fn value<'a>(&'a self, name: &str) -> &'a str {
         self.values(name).next().unwrap_or("")
     }
 
     /// Returns all values of `name`.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn values<'a, 'b>(&'a self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
         let pairs = self.form.iter().chain(&self.url);
         pairs.filter_map(move |(key, value)| (key == name).then_some(value.as_str()))
     }
