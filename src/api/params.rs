@@ -121,18 +121,14 @@ impl Params {
 
 fn matchers_of(text: &str, features: Features) -> Result<Vec<Matcher>, String> {
     let expr = promql::parse(text, &Functions, features).map_err(|e| e.to_string())?;
-    let matchers = match expr.kind {
+    match expr.kind {
         ExprKind::Vector(selector)
             if selector.at.is_none() && selector.offset.literal() == Some(DurationMs::ZERO) =>
         {
-            selector.matchers
+            Ok(selector.matchers)
         }
-        _ => return Err(format!("{} is not a series selector", quote(text))),
-    };
-    if matchers.iter().all(|matcher| matcher.matches("")) {
-        return Err("match[] must contain at least one non-empty matcher".to_owned());
+        _ => Err(format!("{} is not a series selector", quote(text))),
     }
-    Ok(matchers)
 }
 
 /// Reads a time: Unix seconds, rounded to ms, or RFC 3339.
