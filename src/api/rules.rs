@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::api::alerts::AlertJson;
+use crate::api::alerts::{AlertJson, active_alerts};
 use crate::api::params::Params;
 use crate::api::response::{ApiError, NumberJson, PairsJson, Success, TimeJson, json};
 use crate::api::state::ApiState;
@@ -264,7 +264,7 @@ fn alerting_json<'a>(
     alerting: &'a AlertingStatus,
     filter: &Filter,
 ) -> AlertingRuleJson<'a> {
-    let alerts = || alerting.alerts.iter().map(AlertJson::of).collect();
+    let alerts = || active_alerts(alerting).map(AlertJson::of).collect();
     AlertingRuleJson {
         state: alerting.state.name(),
         name: &rule.name,
