@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
+use crate::model::labels::quote;
+
 /// An instant: ms since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimestampMs(pub i64);
@@ -73,6 +75,14 @@ pub enum DurationError {
     /// The text does not follow `1y2w3d4h5m6s7ms`.
     #[error("not a valid duration string: {0}")]
     Invalid(String),
+    /// A unit that is none of `y`, `w`, `d`, `h`, `m`, `s`, `ms`.
+    #[error("unknown unit {unit} in duration {text}")]
+    UnknownUnit {
+        /// The unit, quoted.
+        unit: String,
+        /// The whole text, quoted.
+        text: String,
+    },
     /// More than 292 years.
     #[error("duration out of range")]
     OutOfRange,
@@ -91,35 +101,47 @@ const UNITS: [(&str, i64); 7] = [
 impl DurationMs {
     /// Parses `5m`, `1h30m`, `0`: units from large to small, each at most once.
     pub fn parse(text: &str) -> Result<Self, DurationError> {
-        if text.is_empty() {
-            return Err(DurationError::Empty);
-        }
-        if text == "0" {
-            return Ok(DurationMs::ZERO);
-        }
-        let invalid = || DurationError::Invalid(crate::model::labels::quote(text));
-        let (mut rest, mut next_unit, mut total) = (text, 0, 0i64);
-        while !rest.is_empty() {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let (number, tail) = rest.split_at(digits);
-            let letters = tail.bytes().take_while(u8::is_ascii_lowercase).count();
-            let (unit, tail) = tail.split_at(letters);
-            let found = UNITS.iter().position(|(name, _)| *name == unit);
-            let at = found
-                .filter(|at| *at >= next_unit && digits > 0)
-                .ok_or_else(invalid)?;
-            let number: i64 = number.parse().map_err(|_| DurationError::OutOfRange)?;
-            let add = number
-                .checked_mul(UNITS[at].1)
-                .ok_or(DurationError::OutOfRange)?;
-            total = total.checked_add(add).ok_or(DurationError::OutOfRange)?;
-            (rest, next_unit) = (tail, at + 1);
-        }
-        if total > i64::MAX / 1_000_000 {
-            return Err(DurationError::OutOfRange);
-        }
-        Ok(DurationMs(total))
+        Ok(DurationMs(parse_duration_nanoseconds(text)? / 1_000_000))
     }
+}
+
+/// Parses a duration as [`DurationMs::parse`] does, in ns: the unit in which Prometheus bounds it.
+pub fn parse_duration_nanoseconds(text: &str) -> Result<i64, DurationError> {
+    if text.is_empty() {
+        return Err(DurationError::Empty);
+    }
+    if text == "0" {
+        return Ok(0);
+    }
+    let invalid = || DurationError::Invalid(quote(text));
+    let (mut rest, mut next_unit, mut total) = (text, 0, 0i64);
+    while !rest.is_empty() {
+        let n_digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = rest.split_at(n_digits);
+        let number: u64 = number.parse().map_err(|_| invalid())?;
+        let n_letters = tail.bytes().take_while(|b| !b.is_ascii_digit()).count();
+        let (unit, tail) = tail.split_at(n_letters);
+        if unit.is_empty() {
+            return Err(invalid());
+        }
+        let at = UNITS
+            .iter()
+            .position(|(name, _)| *name == unit)
+            .ok_or_else(|| DurationError::UnknownUnit {
+                unit: quote(unit),
+                text: quote(text),
+            })?;
+        if at < next_unit {
+            return Err(invalid());
+        }
+        total = i64::try_from(number)
+            .ok()
+            .and_then(|number| number.checked_mul(UNITS[at].1)?.checked_mul(1_000_000))
+            .and_then(|add| total.checked_add(add))
+            .ok_or(DurationError::OutOfRange)?;
+        (rest, next_unit) = (tail, at + 1);
+    }
+    Ok(total)
 }
 
 impl fmt::Display for DurationMs {

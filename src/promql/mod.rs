@@ -4,44 +4,67 @@
 //! given as a table of signatures, so that this module does not know them.
 
 pub mod ast;
+mod check;
+mod lex;
+mod parse;
+mod print;
 pub mod signature;
+#[cfg(test)]
+mod test_functions;
+#[cfg(test)]
+mod tests;
+mod token;
 
 pub use ast::Expr;
+pub use check::type_of;
+pub use parse::NESTING_MAX;
 pub use signature::{Features, Signature, SignatureTable, ValueType};
 
 use ast::Span;
 
 /// Why a text is not an expression; the text of the error is Prometheus' where it has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: parse error: {message}")]
 pub struct ParseError {
     /// What is wrong, without position and without "parse error: ".
     pub message: String,
     /// Where.
     pub span: Span,
-    /// 1-based line of `span.start`.
+    /// 1-based line of `span.start`; 0 when the text is empty and there is no place in it.
     pub line: usize,
-    /// 1-based column of `span.start`, in characters.
+    /// 1-based column of `span.start`, in bytes as Prometheus counts it.
     pub column: usize,
+}
+
+impl std::fmt::Display for ParseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "unknown position: parse error: {}", self.message),
+            line => write!(f, "{line}:{}: parse error: {}", self.column, self.message),
+        }
+    }
 }
 
 /// Parses and type-checks an expression.
 pub fn parse(
-    _text: &str,
-    _functions: &dyn SignatureTable,
-    _features: Features,
+    text: &str,
+    functions: &dyn SignatureTable,
+    features: Features,
 ) -> Result<Expr, ParseError> {
-    unimplemented!("the parser's own change")
+    let mut expr = parse::parse_syntax(text, functions, features)?;
+    check::check_types(&mut expr, text, functions)?;
+    Ok(expr)
 }
 
-/// Returns the type of a checked expression.
-pub fn type_of(_expr: &Expr, _functions: &dyn SignatureTable) -> ValueType {
-    unimplemented!("the parser's own change")
-}
-
-impl std::fmt::Display for Expr {
-    /// Prints the canonical text, as Prometheus' API shows it.
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        unimplemented!("the parser's own change")
+/// Returns the 1-based line and column of a byte of the text; zeros for an empty text.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    if text.is_empty() {
+        return (0, 0);
     }
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let column = match before.iter().rposition(|b| *b == b'\n') {
+        Some(line_break) => at - line_break,
+        None => at + 1,
+    };
+    (line, column)
 }

@@ -1,0 +1,231 @@
+//! The tree back to canonical text, as Prometheus' API and rule pages show it.
+
+use std::fmt::{self, Formatter, Write as _};
+
+use crate::model::float::{format_general, format_plain};
+use crate::model::labels::{is_legacy_label_name, quote};
+use crate::model::{DurationMs, METRIC_NAME, MatchOp};
+use crate::promql::ast::{
+    Aggregate, At, Binary, Cardinality, DurationExpr, DurationNode, Expr, ExprKind, MatrixSelector,
+    Number, RangeMode, Subquery, UnaryOp, VectorMatching, VectorSelector,
+};
+
+impl fmt::Display for Expr {
+    /// Prints the canonical text, as Prometheus' API shows it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ExprKind::Number(number) => number.fmt(f),
+            ExprKind::String(text) => f.write_str(&quote(text)),
+            ExprKind::Paren(inner) => write!(f, "({inner})"),
+            ExprKind::Unary(UnaryOp::Plus, inner) => write!(f, "+{inner}"),
+            ExprKind::Unary(UnaryOp::Minus, inner) => write!(f, "-{inner}"),
+            ExprKind::Binary(binary) => binary.fmt(f),
+            ExprKind::Aggregate(aggregate) => aggregate.fmt(f),
+            ExprKind::Call(call) => {
+                write!(f, "{}(", call.function)?;
+                separated(f, &call.args, |f, arg| arg.fmt(f))?;
+                f.write_char(')')
+            }
+            ExprKind::Vector(selector) => selector.fmt(f),
+            ExprKind::Matrix(matrix) => matrix.fmt(f),
+            ExprKind::Subquery(subquery) => subquery.fmt(f),
+        }
+    }
+}
+
+fn separated<T>(
+    f: &mut Formatter<'_>,
+    items: &[T],
+    print: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(", ")?;
+        }
+        print(f, item)?;
+    }
+    Ok(())
+}
+
+fn label_list(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
+    f.write_char('(')?;
+    separated(f, labels, |f, label| {
+        if is_legacy_label_name(label) {
+            f.write_str(label)
+        } else {
+            f.write_str(&quote(label))
+        }
+    })?;
+    f.write_char(')')
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.is_duration {
+            DurationMs((self.value * 1000.0).round() as i64).fmt(f)
+        } else {
+            f.write_str(&format_plain(self.value))
+        }
+    }
+}
+
+impl fmt::Display for Binary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.lhs, self.op)?;
+        if self.return_bool {
+            f.write_str(" bool")?;
+        }
+        if let Some(matching) = &self.matching {
+            matching.fmt(f)?;
+        }
+        write!(f, " {}", self.rhs)
+    }
+}
+
+impl fmt::Display for VectorMatching {
+    /// Prints with a leading space, or nothing when it says nothing.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let group = match self.cardinality {
+            Cardinality::ManyToOne => Some(" group_left "),
+            Cardinality::OneToMany => Some(" group_right "),
+            Cardinality::OneToOne | Cardinality::ManyToMany => None,
+        };
+        if self.on || !self.labels.is_empty() || group.is_some() {
+            f.write_str(if self.on { " on " } else { " ignoring " })?;
+            label_list(f, &self.labels)?;
+        }
+        if let Some(group) = group {
+            f.write_str(group)?;
+            label_list(f, &self.include)?;
+        }
+        match (self.fill_left, self.fill_right) {
+            (Some(left), Some(right)) if left == right => {
+                write!(f, " fill ({})", format_general(left))
+            }
+            (left, right) => {
+                if let Some(left) = left {
+                    write!(f, " fill_left ({})", format_general(left))?;
+                }
+                if let Some(right) = right {
+                    write!(f, " fill_right ({})", format_general(right))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Aggregate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.op.name())?;
+        if self.without || !self.grouping.is_empty() {
+            f.write_str(if self.without { " without " } else { " by " })?;
+            label_list(f, &self.grouping)?;
+            f.write_char(' ')?;
+        }
+        f.write_char('(')?;
+        if let Some(parameter) = &self.parameter {
+            write!(f, "{parameter}, ")?;
+        }
+        write!(f, "{})", self.expr)
+    }
+}
+
+impl VectorSelector {
+    /// Prints the name and the matchers, the matchers in the order of their text.
+    fn fmt_series(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("");
+        let is_name = |value: &str| !value.is_empty() && value == name;
+        let mut matchers: Vec<String> = self
+            .matchers
+            .iter()
+            .filter(|m| !(m.name == METRIC_NAME && m.op == MatchOp::Equal && is_name(&m.value)))
+            .map(ToString::to_string)
+            .collect();
+        matchers.sort();
+        f.write_str(name)?;
+        if matchers.is_empty() {
+            return Ok(());
+        }
+        write!(f, "{{{}}}", matchers.join(","))
+    }
+}
+
+impl fmt::Display for VectorSelector {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.fmt_series(f)?;
+        fmt_at(f, self.at)?;
+        fmt_mode(f, self.mode)?;
+        fmt_offset(f, &self.offset)
+    }
+}
+
+impl fmt::Display for MatrixSelector {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.selector.fmt_series(f)?;
+        write!(f, "[{}]", self.range)?;
+        fmt_mode(f, self.selector.mode)?;
+        fmt_at(f, self.selector.at)?;
+        fmt_offset(f, &self.selector.offset)
+    }
+}
+
+impl fmt::Display for Subquery {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}:", self.expr, self.range)?;
+        if let Some(step) = &self.step {
+            step.fmt(f)?;
+        }
+        f.write_char(']')?;
+        fmt_at(f, self.at)?;
+        fmt_offset(f, &self.offset)
+    }
+}
+
+fn fmt_at(f: &mut Formatter<'_>, at: Option<At>) -> fmt::Result {
+    match at {
+        None => Ok(()),
+        Some(At::Instant(instant)) => write!(f, " @ {:.3}", instant.seconds()),
+        Some(At::Start) => f.write_str(" @ start()"),
+        Some(At::End) => f.write_str(" @ end()"),
+    }
+}
+
+fn fmt_mode(f: &mut Formatter<'_>, mode: RangeMode) -> fmt::Result {
+    f.write_str(match mode {
+        RangeMode::Plain => "",
+        RangeMode::Anchored => " anchored",
+        RangeMode::Smoothed => " smoothed",
+    })
+}
+
+fn fmt_offset(f: &mut Formatter<'_>, offset: &DurationExpr) -> fmt::Result {
+    match offset {
+        DurationExpr::Literal(DurationMs::ZERO) => Ok(()),
+        offset => write!(f, " offset {offset}"),
+    }
+}
+
+impl fmt::Display for DurationExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            DurationExpr::Literal(span) => span.fmt(f),
+            DurationExpr::Computed(node) => node.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for DurationNode {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            DurationNode::Number(number) => number.fmt(f),
+            DurationNode::Step => f.write_str("step()"),
+            DurationNode::Range => f.write_str("range()"),
+            DurationNode::Neg(inner) => write!(f, "-{inner}"),
+            DurationNode::Paren(inner) => write!(f, "({inner})"),
+            DurationNode::Binary(op, lhs, rhs) => write!(f, "{lhs} {op} {rhs}"),
+            DurationNode::Min(a, b) => write!(f, "min({a}, {b})"),
+            DurationNode::Max(a, b) => write!(f, "max({a}, {b})"),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The language as a whole: recorded errors, public rules, generated trees, arbitrary text.
+
+use std::path::{Path, PathBuf};
+
+use crate::promql::ast::ExprKind;
+use crate::promql::test_functions::PrometheusFunctions;
+use crate::promql::{Expr, Features, ParseError, parse};
+
+fn parsed(text: &str) -> Result<Expr, ParseError> {
+    parse(text, &PrometheusFunctions, Features::ALL)
+}
+
+/// Sorts matchers by their text, since printing does.
+fn sort_matchers(expr: &mut Expr) {
+    match &mut expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => {}
+        ExprKind::Vector(selector) => selector.matchers.sort_by_key(ToString::to_string),
+        ExprKind::Matrix(matrix) => matrix.selector.matchers.sort_by_key(ToString::to_string),
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => sort_matchers(inner),
+        ExprKind::Subquery(subquery) => sort_matchers(&mut subquery.expr),
+        ExprKind::Call(call) => call.args.iter_mut().for_each(sort_matchers),
+        ExprKind::Binary(binary) => {
+            sort_matchers(&mut binary.lhs);
+            sort_matchers(&mut binary.rhs);
+        }
+        ExprKind::Aggregate(aggregate) => {
+            sort_matchers(&mut aggregate.expr);
+            aggregate.parameter.iter_mut().for_each(sort_matchers);
+        }
+    }
+}
+
+/// Checks that what is printed parses to the same tree, and prints the same again.
+fn check_round_trip(mut expr: Expr) {
+    let printed = expr.to_string();
+    let mut again = parsed(&printed).unwrap_or_else(|e| panic!("{printed}: {e}"));
+    assert_eq!(again.to_string(), printed);
+    sort_matchers(&mut expr);
+    sort_matchers(&mut again);
+    assert_eq!(again, expr, "{printed}");
+}
+
+/// Returns the shared data that are too big or not ours to keep here.
+fn shared(folder: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("BURNWATCH_SHARED").map(|root| Path::new(&root).join(folder));
+    if found.is_none() {
+        eprintln!("BURNWATCH_SHARED is not set: {folder} is skipped");
+    }
+    found
+}
+
+fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let is_yaml = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
+        if path.ends_with("invalid") {
+            // What Prometheus refuses as well.
+        } else if path.is_dir() {
+            yaml_files(&path, found);
+        } else if is_yaml {
+            found.push(path);
+        }
+    }
+}
+
+/// Collects what stands at `expr:` anywhere in a document.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    serde_json::Value::String(text) if key == "expr" => found.push(text.clone()),
+                    serde_json::Value::Number(number) if key == "expr" => {
+                        found.push(number.to_string());
+                    }
+                    other => expressions(other, found),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn public_rules_parse_and_print_back_to_the_same_tree() {
+    let Some(folder) = shared("corpora/rules") else {
+        return;
+    };
+    let mut files = Vec::new();
+    yaml_files(&folder, &mut files);
+    let (mut n_parsed, mut unread) = (0, 0);
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let Ok(document) = serde_saphyr::from_str::<serde_json::Value>(&text) else {
+            unread += 1;
+            continue;
+        };
+        let mut found = Vec::new();
+        expressions(&document, &mut found);
+        for text in found {
+            let expr = parsed(&text).unwrap_or_else(|e| panic!("{}: {text}: {e}", file.display()));
+            check_round_trip(expr);
+            n_parsed += 1;
+        }
+    }
+    eprintln!("{n_parsed} expressions, {unread} files are not YAML documents");
+    assert!(n_parsed > 9_000, "{n_parsed}");
+}
