@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use crate::api::params::{Params, parse_duration};
 use crate::api::response::{ApiError, ErrorKind};
-use crate::api::scan::Scan;
 use crate::api::selections::{QueryTimes, selections_of};
 use crate::api::state::ApiState;
 use crate::eval::{
-    EvalError, EvalOptions, InstantSample, Outcome, Source, evaluate, evaluate_range,
+    EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
 };
 use crate::functions::Functions;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
@@ -157,6 +156,7 @@ fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
         default_step: settings.default_step,
         features: settings.features,
         samples_max: settings.samples_max,
+        ..EvalOptions::default()
     }
 }
 

@@ -181,8 +181,7 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
 
 fn evaluation_order(groups: &[RuleGroup], features: Features, grid: &Grid) -> Vec<usize> {
     let mut order = Dependence::of(groups, &Functions, features).order();
-    if let Grid::UnitTest { group_order, .. } = grid {
-        // promtool: as listed, the others in the order in which files name them.
+    if let Grid::UnitTest { group_order: Some(listed), .. } = grid {
         let listed = |at: &usize| {
             group_order
                 .iter()

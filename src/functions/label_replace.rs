@@ -1,7 +1,7 @@
 //! `label_replace`: a label from a part of another.
 
 use crate::functions::{Call, Function, FunctionError, Output};
-use crate::model::matcher::compile_anchored;
+use crate::model::regex::compile_anchored;
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
