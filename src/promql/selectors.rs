@@ -46,12 +46,20 @@ fn collect(expr: &Expr, around: DurationMs, found: &mut Vec<SelectorUse>) {
         ExprKind::Matrix(matrix) => {
             let window = span(&matrix.range);
             let looks_further = matrix.selector.mode != RangeMode::Plain;
-            let lookback = if looks_further { LOOKBACK } else { DurationMs::ZERO };
+            let lookback = if looks_further {
+                LOOKBACK
+            } else {
+                DurationMs::ZERO
+            };
             found.push(used(&matrix.selector, add(window, lookback), around));
         }
         ExprKind::Subquery(subquery) => {
             let window = add(span(&subquery.range), span(&subquery.offset));
-            let around = if subquery.at.is_some() { PINNED } else { add(around, window) };
+            let around = if subquery.at.is_some() {
+                PINNED
+            } else {
+                add(around, window)
+            };
             collect(&subquery.expr, around, found);
         }
     }
@@ -61,7 +69,11 @@ fn used(selector: &VectorSelector, window: DurationMs, around: DurationMs) -> Se
     let reach = add(add(window, span(&selector.offset)), around).max(DurationMs::ZERO);
     SelectorUse {
         matchers: selector.matchers.clone(),
-        reach: if selector.at.is_some() { PINNED } else { reach.min(PINNED) },
+        reach: if selector.at.is_some() {
+            PINNED
+        } else {
+            reach.min(PINNED)
+        },
     }
 }
 
