@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::promql::ast::ExprKind;
 use crate::promql::test_functions::PrometheusFunctions;
-use crate::promql::{Expr, Features, ParseError, parse};
+use crate::promql::{Expr, Features, ParseError, ValueType, parse, type_of};
 
 fn parsed(text: &str) -> Result<Expr, ParseError> {
     parse(text, &PrometheusFunctions, Features::ALL)
@@ -109,4 +109,65 @@ fn public_rules_parse_and_print_back_to_the_same_tree() {
     }
     eprintln!("{n_parsed} expressions, {unread} files are not YAML documents");
     assert!(n_parsed > 9_000, "{n_parsed}");
+}
+
+/// What Prometheus 3.12 answered with all feature flags on.
+#[derive(serde::Deserialize)]
+struct RecordedError {
+    query: String,
+    error: String,
+}
+
+#[test]
+fn errors_are_those_that_prometheus_gave() {
+    let recorded = include_str!("../../tests/data/promql/parse_errors.jsonl");
+    let mut wrong = Vec::new();
+    for line in recorded.lines() {
+        let recorded: RecordedError = serde_json::from_str(line).expect("a record");
+        let found = match parsed(&recorded.query) {
+            Ok(expr) => format!("no error, but {expr}"),
+            Err(error) => error.to_string(),
+        };
+        if found != recorded.error {
+            wrong.push(format!(
+                "{}\n  ours:       {found}\n  Prometheus: {}",
+                recorded.query, recorded.error
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A query that Prometheus 3.12 answered.
+#[derive(serde::Deserialize)]
+struct RecordedQuery {
+    query: String,
+    /// What it answered with, unless the data made it fail.
+    #[serde(rename = "type")]
+    answer: Option<String>,
+    /// Whether a feature flag is needed.
+    #[serde(default)]
+    experimental: bool,
+}
+
+#[test]
+fn queries_that_prometheus_answered_parse_and_have_its_types() {
+    let recorded = include_str!("../../tests/data/promql/parse_queries.jsonl");
+    for line in recorded.lines() {
+        let recorded: RecordedQuery = serde_json::from_str(line).expect("a record");
+        let query = &recorded.query;
+        let expr = parsed(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let found = match type_of(&expr, &PrometheusFunctions) {
+            ValueType::Scalar => "scalar",
+            ValueType::String => "string",
+            ValueType::Vector => "vector",
+            ValueType::Matrix => "matrix",
+        };
+        if let Some(answer) = &recorded.answer {
+            assert_eq!(found, answer, "{query}");
+        }
+        let plain = parse(query, &PrometheusFunctions, Features::default());
+        assert_eq!(plain.is_err(), recorded.experimental, "{query}: {plain:?}");
+        check_round_trip(expr);
+    }
 }
