@@ -3,8 +3,18 @@
 #![deny(unsafe_code)]
 
 // Ground.
+pub mod clock;
 pub mod model;
+pub mod relabel;
+pub mod telemetry;
+pub mod wire;
+
+// In.
+pub mod ingest;
+pub mod log;
+
 // Core: pure, synchronous; no tokio, no I/O, no clock.
+pub mod alert;
 pub mod engine;
 pub mod eval;
 pub mod functions;
@@ -13,5 +23,9 @@ pub mod promql;
 pub mod rule;
 pub mod series;
 pub mod template;
+
 // Out.
 pub mod api;
+pub mod config;
+pub mod notify;
+pub mod ui;

@@ -1,0 +1,237 @@
+//! Executes a query: waits for its turn, copies the series it reads, and evaluates the copy on
+//! a thread of its own.
+//!
+//! An evaluation cannot be killed, but it can be starved: once its time is up, or its client
+//! gone, the source finds no more samples and the evaluation runs out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::api::params::{Params, parse_duration};
+use crate::api::response::{ApiError, ErrorKind};
+use crate::api::scan::Scan;
+use crate::api::selections::{QueryTimes, selections_of};
+use crate::api::state::ApiState;
+use crate::eval::{
+    EvalError, EvalOptions, InstantSample, Outcome, Source, evaluate, evaluate_range,
+};
+use crate::functions::Functions;
+use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
+use crate::promql::ast::VectorSelector;
+use crate::promql::{self, Expr};
+use crate::series::Snapshot;
+use crate::telemetry::Stopwatch;
+
+/// What both kinds of queries are asked with.
+pub struct Query {
+    /// The expression.
+    pub expr: Expr,
+    /// When to evaluate it, and how far to look back.
+    pub times: QueryTimes,
+    /// How many elements to return at most.
+    pub limit: Option<usize>,
+    /// When to give up.
+    pub timeout: Duration,
+    /// The `stats` parameter; not empty asks for statistics.
+    pub stats: String,
+}
+
+impl Query {
+    /// Reads what both kinds of queries have in common; `times` still lacks the look-back.
+    pub fn of(params: &Params, state: &ApiState, times: QueryTimes) -> Result<Self, ApiError> {
+        let settings = &state.settings.query;
+        let limit = params.limit()?;
+        let timeout = match params.value("timeout") {
+            "" => settings.timeout,
+            _ => params.duration("timeout")?.to_std().min(settings.timeout),
+        };
+        let lookback = match params.value("lookback_delta") {
+            "" => DurationMs::ZERO,
+            text => parse_duration(text).map_err(|cause| {
+                ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
+            })?,
+        };
+        let expr = promql::parse(params.value("query"), &Functions, settings.features)
+            .map_err(|cause| ApiError::invalid_parameter("query", cause))?;
+        let is_set = lookback > DurationMs::ZERO;
+        let lookback = if is_set { lookback } else { settings.lookback };
+        Ok(Query {
+            expr,
+            times: QueryTimes { lookback, ..times },
+            limit,
+            timeout,
+            stats: params.value("stats").to_owned(),
+        })
+    }
+}
+
+/// What an evaluation came to.
+pub struct Evaluated {
+    /// What was asked.
+    pub query: Query,
+    /// The result; a range query's is a matrix.
+    pub outcome: Outcome<Value>,
+    /// What took how long.
+    pub timings: Timings,
+}
+
+/// Wall seconds of the parts of a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Timings {
+    /// Waiting for its turn.
+    pub queue: f64,
+    /// Copying the series.
+    pub preparation: f64,
+    /// Evaluating.
+    pub evaluation: f64,
+}
+
+/// Executes a query; `finish` turns the result into an answer on the thread that evaluated it,
+/// for a large one takes its time.
+pub async fn execute<T: Send + 'static>(
+    state: &ApiState,
+    query: Query,
+    finish: impl FnOnce(Evaluated) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let deadline = tokio::time::Instant::now() + query.timeout;
+    let metrics = &state.settings.telemetry.queries;
+    let _running = metrics.begin();
+
+    let stopwatch = Stopwatch::start();
+    let slot = Arc::clone(&state.query_slots).acquire_owned();
+    let slot = match tokio::time::timeout_at(deadline, slot).await {
+        Ok(slot) => slot.expect("the semaphore is never closed"),
+        Err(_) => return Err(timed_out("query queue")),
+    };
+    let queue = stopwatch.seconds();
+    metrics.waited(queue);
+
+    let stopwatch = Stopwatch::start();
+    let selections = selections_of(&query.expr, query.times);
+    let samples_max = state.settings.query.samples_max;
+    let copy = state.backend.snapshot(selections, samples_max);
+    let snapshot = match tokio::time::timeout_at(deadline, copy).await {
+        Ok(snapshot) => snapshot?,
+        Err(_) => return Err(timed_out("query preparation")),
+    };
+    let preparation = stopwatch.seconds();
+    metrics.prepared(preparation);
+
+    let starve = StarveOnDrop::default();
+    let starved = Arc::clone(&starve.0);
+    let options = options_of(state, &query);
+    let metrics = metrics.clone();
+    let task = tokio::task::spawn_blocking(move || {
+        // The slot goes along: an evaluation that is starved but not yet over still counts.
+        let _slot = slot;
+        let stopwatch = Stopwatch::start();
+        let outcome = evaluate_snapshot(&query, &snapshot, &starved, &options)?;
+        let evaluation = stopwatch.seconds();
+        metrics.evaluated(evaluation, outcome.n_samples);
+        Ok(finish(Evaluated {
+            query,
+            outcome,
+            timings: Timings {
+                queue,
+                preparation,
+                evaluation,
+            },
+        }))
+    });
+    match tokio::time::timeout_at(deadline, task).await {
+        Err(_) => Err(timed_out("expression evaluation")),
+        Ok(Err(panic)) => Err(ApiError::new(ErrorKind::Internal, panic.to_string())),
+        Ok(Ok(answer)) => answer,
+    }
+}
+
+fn timed_out(place: &str) -> ApiError {
+    ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}"))
+}
+
+fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
+    let settings = &state.settings.query;
+    EvalOptions {
+        lookback: query.times.lookback,
+        default_step: settings.default_step,
+        features: settings.features,
+        samples_max: settings.samples_max,
+    }
+}
+
+#[derive(Default)]
+struct StarveOnDrop(Arc<AtomicBool>);
+
+impl Drop for StarveOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A source that finds nothing any more once it is starved.
+struct Starvable<'a> {
+    source: &'a dyn Source,
+    starved: &'a AtomicBool,
+}
+
+impl Starvable<'_> {
+    fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Starvable<'_> {
+    fn instant(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        at: TimestampMs,
+    ) -> Vec<InstantSample> {
+        if self.is_starved() {
+            return Vec::new();
+        }
+        self.source.instant(selector, after, at)
+    }
+
+    fn range(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> Vec<SeriesPoints> {
+        if self.is_starved() {
+            return Vec::new();
+        }
+        self.source.range(selector, after, until)
+    }
+}
+
+fn evaluate_snapshot(
+    query: &Query,
+    snapshot: &Snapshot,
+    starved: &AtomicBool,
+    options: &EvalOptions,
+) -> Result<Outcome<Value>, ApiError> {
+    let source = Starvable {
+        source: &Scan::new(snapshot),
+        starved,
+    };
+    let times = query.times;
+    let outcome = if times.step == DurationMs::ZERO {
+        evaluate(&query.expr, &source, times.start, options)
+    } else {
+        let steps = (times.start, times.end, times.step);
+        evaluate_range(&query.expr, &source, steps, options).map(matrix_of)
+    };
+    outcome.map_err(|error: EvalError| ApiError::new(ErrorKind::Execution, error.to_string()))
+}
+
+fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {
+    Outcome {
+        value: Value::Matrix(outcome.value),
+        warnings: outcome.warnings,
+        infos: outcome.infos,
+        n_samples: outcome.n_samples,
+    }
+}

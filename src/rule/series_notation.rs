@@ -1,0 +1,420 @@
+//! The notation of series in unit tests: `up{job="a"}` with `1 2+3x4 _x2 stale {{sum:1 count:2}}`.
+//!
+//! It is promtool's, whose parser reads it as a part of PromQL: numbers may be durations, a
+//! repeated value stands once more than its factor says, increments add up one after another.
+
+use std::sync::Arc;
+
+use crate::model::labels::quote;
+use crate::model::{
+    BucketSpan, CounterResetHint, DurationMs, FloatHistogram, Labels, MatchOp, SampleValue,
+    stale_nan,
+};
+use crate::promql::ast::ExprKind;
+use crate::promql::{Features, Signature, SignatureTable, parse};
+
+/// How many values one series may be written to have; more is refused.
+pub const VALUES_MAX: usize = 5_000_000;
+
+/// Why a text is no series or no values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotationError {
+    /// The metric does not parse.
+    #[error("{0}")]
+    Metric(String),
+    /// The values do not.
+    #[error("1:{}: parse error: {message}", at + 1)]
+    Values {
+        /// The byte at which it goes wrong.
+        at: usize,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// One value of a series, `None` where nothing was sent.
+pub type SequenceValue = Option<SampleValue>;
+
+/// Parses a metric with its labels, such as `up{job="a"}`, `{}` or `{"a metric", x="y"}`.
+pub fn parse_metric(text: &str) -> Result<Labels, NotationError> {
+    let blank = |text: &str| text.trim().is_empty();
+    let inner = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+    if blank(text) || inner.is_some_and(blank) {
+        return Ok(Labels::empty());
+    }
+    let refuse = |message: String| Err(NotationError::Metric(message));
+    let expr = match parse(text, &NoFunctions, Features::default()) {
+        Ok(expr) => expr,
+        Err(e) => return refuse(e.to_string()),
+    };
+    let ExprKind::VectorSelector(selector) = &expr.kind else {
+        return refuse(format!("{} is not a metric with labels", quote(text)));
+    };
+    if let Some(matcher) = selector.matchers.iter().find(|m| m.op != MatchOp::Equal) {
+        return refuse(format!("{matcher}: a label is set with `=`"));
+    }
+    let pairs = selector.matchers.iter().map(|m| (&m.name, &m.value));
+    Ok(Labels::from_pairs(pairs))
+}
+
+/// A metric calls no functions.
+struct NoFunctions;
+
+impl SignatureTable for NoFunctions {
+    fn signature(&self, _name: &str) -> Option<Signature> {
+        None
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+/// Parses the values of a series, in their order.
+pub fn parse_values(text: &str) -> Result<Vec<SequenceValue>, NotationError> {
+    let mut cursor = Cursor { text, at: 0 };
+    let mut values = Vec::new();
+    loop {
+        cursor.skip_spaces();
+        if cursor.rest().is_empty() {
+            return Ok(values);
+        }
+        cursor.item(&mut values)?;
+        if !cursor.rest().is_empty() && !cursor.rest().starts_with(is_space) {
+            return cursor.fail("unexpected character between values; separate them by spaces");
+        }
+    }
+}
+
+/// Parses the histogram that a unit test expects, such as `{{schema:1 sum:2 count:3}}`.
+pub fn parse_histogram(text: &str) -> Result<FloatHistogram, NotationError> {
+    match parse_values(text)?.as_slice() {
+        [Some(SampleValue::Histogram(histogram))] => Ok(FloatHistogram::clone(histogram)),
+        values => Err(NotationError::Values {
+            at: 0,
+            message: format!("expected one histogram, got {} values", values.len()),
+        }),
+    }
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+type Read<T> = Result<T, NotationError>;
+
+impl<'a> Cursor<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn fail<T>(&self, message: impl Into<String>) -> Read<T> {
+        Err(NotationError::Values {
+            at: self.at,
+            message: message.into(),
+        })
+    }
+
+    fn skip_spaces(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start_matches(is_space).len();
+    }
+
+    fn take(&mut self, wanted: &str) -> bool {
+        let is_here = self.rest().starts_with(wanted);
+        if is_here {
+            self.at += wanted.len();
+        }
+        is_here
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let tail = rest.trim_start_matches(wanted);
+        self.at = self.text.len() - tail.len();
+        &rest[..rest.len() - tail.len()]
+    }
+
+    fn item(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
+        if self.take("_") {
+            let n = self.times()?.unwrap_or(1);
+            return self.push(values, n, std::iter::repeat_n(None, n));
+        }
+        if self.rest().starts_with("{{") {
+            return self.histograms(values);
+        }
+        let mut value = self.value()?;
+        let step = match self.rest().chars().next() {
+            Some('+' | '-') => Some(self.signed_number()?),
+            _ => None,
+        };
+        let times = self.times()?;
+        if step.is_some() && times.is_none() {
+            return self.fail("an increment needs the number of times, as in 1+2x3");
+        }
+        let n = times.map_or(1, |times| times + 1);
+        let series = std::iter::repeat_with(|| {
+            let now = value;
+            // promtool adds on and on, with the rounding that this has.
+            value += step.unwrap_or(0.0);
+            Some(SampleValue::Float(if step.is_some() { now } else { value }))
+        });
+        if step.is_none() {
+            let same = Some(SampleValue::Float(value));
+            return self.push(values, n, std::iter::repeat_n(same, n));
+        }
+        self.push(values, n, series.take(n))
+    }
+
+    fn push(
+        &self,
+        values: &mut Vec<SequenceValue>,
+        n: usize,
+        more: impl Iterator<Item = SequenceValue>,
+    ) -> Read<()> {
+        if values.len() + n > VALUES_MAX {
+            return self.fail(format!("more than {VALUES_MAX} values in one series"));
+        }
+        values.extend(more);
+        Ok(())
+    }
+
+    /// `x3`, if it is here.
+    fn times(&mut self) -> Read<Option<usize>> {
+        if !self.take("x") {
+            return Ok(None);
+        }
+        let digits = self.take_while(|c| c.is_ascii_digit());
+        match digits.parse::<usize>() {
+            Ok(times) if times < VALUES_MAX => Ok(Some(times)),
+            Ok(_) => self.fail(format!("more than {VALUES_MAX} values in one series")),
+            Err(_) => self.fail("invalid repetition in series values: a number must follow x"),
+        }
+    }
+
+    fn value(&mut self) -> Read<f64> {
+        if self.take("stale") {
+            return Ok(stale_nan());
+        }
+        match self.rest().chars().next() {
+            Some('+' | '-') => self.signed_number(),
+            _ => self.number(),
+        }
+    }
+
+    fn signed_number(&mut self) -> Read<f64> {
+        let sign = if self.take("-") {
+            -1.0
+        } else {
+            self.take("+");
+            1.0
+        };
+        Ok(sign * self.number()?)
+    }
+
+    fn any_number(&mut self) -> Read<f64> {
+        match self.rest().chars().next() {
+            Some('+' | '-') => self.signed_number(),
+            _ => self.number(),
+        }
+    }
+
+    fn number(&mut self) -> Read<f64> {
+        let start = self.at;
+        let word = self.rest().get(..3).unwrap_or("").to_ascii_lowercase();
+        if word == "nan" || word == "inf" {
+            self.at += 3;
+            return Ok(if word == "nan" { f64::NAN } else { f64::INFINITY });
+        }
+        self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '_');
+        if self.rest().starts_with(['e', 'E']) {
+            self.at += 1;
+            if self.rest().starts_with(['+', '-']) {
+                self.at += 1;
+            }
+            self.take_while(|c| c.is_ascii_digit());
+        } else if self.rest().starts_with(['s', 'm', 'h', 'd', 'w', 'y']) {
+            self.take_while(|c| c.is_ascii_digit() || "smhdwy".contains(c));
+        }
+        let text = &self.text[start..self.at];
+        match number_of(text) {
+            Some(number) => Ok(number),
+            None => {
+                self.at = start;
+                let found = self.rest().split(is_space).next().unwrap_or("");
+                self.fail(format!(
+                    "unexpected {} in series values, expected number or \"stale\"",
+                    quote(found)
+                ))
+            }
+        }
+    }
+
+    fn histograms(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
+        let base = self.histogram()?;
+        let signs = [('+', true), ('-', false)];
+        let sign = signs.iter().find(|(sign, _)| self.rest().starts_with(*sign));
+        let Some((_, adds)) = sign else {
+            let n = self.times()?.map_or(1, |times| times + 1);
+            let value = Some(SampleValue::Histogram(Arc::new(base)));
+            return self.push(values, n, std::iter::repeat_n(value, n));
+        };
+        self.at += 1;
+        let step = self.histogram()?;
+        let Some(times) = self.times()? else {
+            return self.fail("an increment needs the number of times, as in {{…}}+{{…}}x3");
+        };
+        let mut current = base;
+        let mut series = Vec::with_capacity(times.min(1024) + 1);
+        for _ in 0..times {
+            let mut next = current.clone();
+            if current.schema > step.schema {
+                return self.fail(format!(
+                    "error combining histograms: cannot merge from schema {} to {}",
+                    step.schema, current.schema
+                ));
+            }
+            let combined = if *adds {
+                next.add(&step)
+            } else {
+                next.subtract(&step)
+            };
+            if let Err(e) = combined {
+                return self.fail(format!("error combining histograms: {e}"));
+            }
+            series.push(Some(SampleValue::Histogram(Arc::new(current))));
+            current = next;
+        }
+        series.push(Some(SampleValue::Histogram(Arc::new(current))));
+        self.push(values, series.len(), series.into_iter())
+    }
+
+    /// `{{key:value …}}`
+    fn histogram(&mut self) -> Read<FloatHistogram> {
+        if !self.take("{{") {
+            return self.fail("expected a histogram, as in {{schema:1 sum:2 count:3}}");
+        }
+        let mut parts = Parts::default();
+        let mut known: Vec<&str> = Vec::new();
+        loop {
+            self.skip_spaces();
+            if self.take("}}") {
+                return Ok(parts.finish());
+            }
+            let start = self.at;
+            let key = self.take_while(|c| c.is_ascii_alphabetic() || c == '_');
+            if !self.take(":") {
+                self.at = start;
+                return self.fail(
+                    "unexpected text in histogram description, expected histogram description \
+                     key, e.g. buckets:[5 10 7]",
+                );
+            }
+            if known.contains(&key) {
+                self.at = start;
+                return self.fail(format!("duplicate key \"{key}\" in histogram"));
+            }
+            known.push(key);
+            self.part(key, start, &mut parts)?;
+        }
+    }
+
+    fn part(&mut self, key: &str, start: usize, parts: &mut Parts) -> Read<()> {
+        let histogram = &mut parts.histogram;
+        match key.to_ascii_lowercase().as_str() {
+            "schema" => histogram.schema = self.int()?,
+            "sum" => histogram.sum = self.any_number()?,
+            "count" => histogram.count = self.any_number()?,
+            "z_bucket" => histogram.zero_count = self.any_number()?,
+            "z_bucket_w" => histogram.zero_threshold = self.number()?,
+            "custom_values" => histogram.custom_values = self.numbers()?,
+            "buckets" => histogram.positive_buckets = self.numbers()?,
+            "n_buckets" => histogram.negative_buckets = self.numbers()?,
+            "offset" => parts.offset = self.int()?,
+            "n_offset" => parts.negative_offset = self.int()?,
+            "counter_reset_hint" => histogram.counter_reset_hint = self.reset_hint()?,
+            _ => {
+                self.at = start;
+                return self.fail(format!("bad histogram descriptor found: {}", quote(key)));
+            }
+        }
+        Ok(())
+    }
+
+    fn int(&mut self) -> Read<i32> {
+        let start = self.at;
+        self.take("-");
+        self.take_while(|c| c.is_ascii_digit());
+        match self.text[start..self.at].parse() {
+            Ok(number) => Ok(number),
+            Err(_) => self.fail("expected a whole number"),
+        }
+    }
+
+    fn numbers(&mut self) -> Read<Vec<f64>> {
+        if !self.take("[") {
+            return self.fail("expected a list of numbers, as in buckets:[5 10 7]");
+        }
+        let mut numbers = Vec::new();
+        loop {
+            self.skip_spaces();
+            if self.take("]") {
+                return Ok(numbers);
+            }
+            numbers.push(self.any_number()?);
+        }
+    }
+
+    fn reset_hint(&mut self) -> Read<CounterResetHint> {
+        let word = self.take_while(|c| c.is_ascii_alphabetic() || c == '_');
+        match word.to_ascii_lowercase().as_str() {
+            "unknown" => Ok(CounterResetHint::Unknown),
+            "reset" => Ok(CounterResetHint::Reset),
+            "not_reset" => Ok(CounterResetHint::NotReset),
+            "gauge" => Ok(CounterResetHint::Gauge),
+            _ => self.fail("expected unknown, reset, not_reset or gauge"),
+        }
+    }
+}
+
+/// Reads a number as Go does, `017` being octal; or a duration, as seconds.
+fn number_of(text: &str) -> Option<f64> {
+    let misplaced = text.starts_with('_') || text.ends_with('_') || text.contains("__");
+    if misplaced || !text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    let plain = text.replace('_', "");
+    let is_octal = plain.len() > 1 && plain.starts_with('0');
+    if is_octal && let Ok(number) = i64::from_str_radix(&plain, 8) {
+        return Some(number as f64);
+    }
+    match plain.parse::<f64>() {
+        Ok(number) => Some(number),
+        Err(_) => DurationMs::parse(&plain).ok().map(DurationMs::seconds),
+    }
+}
+
+/// A histogram in the making.
+#[derive(Default)]
+struct Parts {
+    histogram: FloatHistogram,
+    offset: i32,
+    negative_offset: i32,
+}
+
+impl Parts {
+    fn finish(self) -> FloatHistogram {
+        let mut histogram = self.histogram;
+        let spans = |offset: i32, buckets: &[f64]| match u32::try_from(buckets.len()) {
+            Ok(0) | Err(_) => Vec::new(),
+            Ok(length) => vec![BucketSpan { offset, length }],
+        };
+        histogram.positive_spans = spans(self.offset, &histogram.positive_buckets);
+        histogram.negative_spans = spans(self.negative_offset, &histogram.negative_buckets);
+        histogram
+    }
+}
