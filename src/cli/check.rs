@@ -220,7 +220,8 @@ mod tests {
         let path = folder.path().join("rules.yml");
         fs::write(&path, text).expect("written");
         let path = path.to_str().expect("a path in UTF-8");
-        let words = ["check", "rules", path].iter().chain(flags).copied();
+        let words = ["check", "rules", path].into_iter();
+        let words = words.chain(flags.iter().copied());
         let line = Line::try_parse_from(words).expect("valid arguments");
         let CheckArgs::Rules(args) = &line.args;
         let mut out = Vec::new();

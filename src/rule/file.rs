@@ -26,19 +26,25 @@ pub fn parse_file(
     functions: &dyn SignatureTable,
     features: Features,
 ) -> Result<ParsedFile, Vec<RuleError>> {
+    let document = first_document(text).map_err(|e| {
+        vec![RuleError {
+            file: path.to_owned(),
+            line: e.place.line,
+            column: e.place.column,
+            message: e.message,
+            hint: None,
+        }]
+    })?;
     let mut reading = Reading {
         path,
-        source: text,
+        document: &document,
         functions,
         features,
         errors: Vec::new(),
         warnings: Vec::new(),
     };
     let mut parsed = ParsedFile::default();
-    match first_document(text) {
-        Ok(document) => read_document(&mut reading, &document, &mut parsed),
-        Err(e) => reading.refuse(e.place, e.message, None),
-    }
+    read_document(&mut reading, &mut parsed);
     if reading.errors.is_empty() {
         parsed.warnings = reading.warnings;
         return Ok(parsed);
@@ -50,7 +56,7 @@ pub fn parse_file(
 /// The file being read and what has been found wrong with it.
 pub(crate) struct Reading<'a> {
     pub path: &'a str,
-    pub source: &'a str,
+    pub document: &'a Document,
     pub functions: &'a dyn SignatureTable,
     pub features: Features,
     pub errors: Vec<RuleError>,
@@ -75,7 +81,8 @@ impl Reading<'_> {
     }
 }
 
-fn read_document(reading: &mut Reading<'_>, document: &Document, parsed: &mut ParsedFile) {
+fn read_document(reading: &mut Reading<'_>, parsed: &mut ParsedFile) {
+    let document = reading.document;
     if document.more {
         reading.warnings.push(
             "Multiple document yaml rules files are not supported, only the first document is \

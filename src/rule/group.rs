@@ -11,7 +11,7 @@ use crate::model::{DurationMs, METRIC_NAME};
 use crate::promql::{self, Expr, ValueType};
 use crate::rule::file::{Reading, key_text};
 use crate::rule::hint::{self, Level};
-use crate::rule::yaml::{Node, NodeKind, Place, place_in_source};
+use crate::rule::yaml::{Node, NodeKind, Place};
 use crate::rule::{Rule, RuleGroup, RuleKind};
 use crate::template::Template;
 
@@ -195,7 +195,7 @@ fn read_expr(
             Some(expr)
         }
         Err(e) => {
-            let at = place_in_source(reading.source, *begins, text, e.span.start);
+            let at = reading.document.place_within(*begins, text, e.span.start);
             let hint = hint::for_expression(text, &e, at, reading.functions);
             let message = format!("{about}: could not parse expression: {e}");
             reading.refuse(place, message, hint);
