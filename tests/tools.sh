@@ -18,6 +18,7 @@ mkdir -p "${CARGO_TARGET_DIR:-$repo/target}/tools"
 home=$(cd "${CARGO_TARGET_DIR:-$repo/target}/tools" && pwd)
 bin=$home/bin
 root=$home/root
+share=/usr/share/prometheus/alertmanager
 
 say() { printf 'tools.sh: %s\n' "$*" >&2; }
 unavailable() {
@@ -105,17 +106,28 @@ install_package() {
   done
 }
 
-# Puts the unpacked program into $bin: a link, or a wrapper that names its libraries.
+# Puts the unpacked program into $bin: a link, or a wrapper that names its libraries and files.
 expose() {
-  local program=$root/usr/bin/$(file_of "$1") libraries
+  local program=$root/usr/bin/$(file_of "$1") libraries='' templates=''
   [ -x "$program" ] || return 1
   if missing_libraries "$program"; then
-    libraries=$(find "$root" -path '*/lib*/*.so*' -printf '%h\n' | sort -u | paste -sd:)
-    rm -f "$bin/$1"
-    printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$libraries" "$program" >"$bin/$1"
+    libraries="LD_LIBRARY_PATH='$(find "$root" -path '*/lib*/*.so*' -printf '%h\n' | sort -u | paste -sd:)' "
+  fi
+  # Debian's Alertmanager does not start without its templates in /usr/share, where only root can put
+  # them. A copy looks for them in file descriptor 9 instead, a path of the same length that the wrapper
+  # makes good.
+  if [ "$1" = alertmanager ] && [ ! -e "$share/default.tmpl" ] && [ -e "$root$share/default.tmpl" ]; then
+    templates="exec 9<'$root$share'; "
+    LC_ALL=C sed "s#$share#/proc/self/fd/9$(printf '/%.0s' $(seq $((${#share} - 15))))#g" "$program" >"$program.local"
+    chmod +x "$program.local"
+    program=$program.local
+  fi
+  rm -f "$bin/$1"
+  if [ -n "$libraries$templates" ]; then
+    printf '#!/bin/sh\n%s%sexec "%s" "$@"\n' "$templates" "$libraries" "$program" >"$bin/$1"
     chmod +x "$bin/$1"
   else
-    ln -sfn "$program" "$bin/$1"
+    ln -s "$program" "$bin/$1"
   fi
 }
 

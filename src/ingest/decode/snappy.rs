@@ -47,7 +47,8 @@ mod tests {
             .compress_vec(&plain)
             .expect("compresses");
         assert_eq!(decompress(&body, 1 << 20, &mut buffer), Ok(&plain[..]));
-        let refused = decompress(&body, (1 << 20) - 1, &mut Vec::new());
+        let mut buffer = Vec::new();
+        let refused = decompress(&body, (1 << 20) - 1, &mut buffer);
         assert!(matches!(refused, Err(DecodeError::TooLarge { .. })));
 
         // A header of 100 MB before nothing.
@@ -62,7 +63,8 @@ mod tests {
     #[test]
     fn what_is_no_snappy_is_refused() {
         let check = |body: &[u8]| {
-            let refused = decompress(body, 1 << 20, &mut Vec::new());
+            let mut buffer = Vec::new();
+            let refused = decompress(body, 1 << 20, &mut buffer);
             assert!(matches!(refused, Err(DecodeError::Snappy(_))), "{body:?}");
         };
         check(&[]);
