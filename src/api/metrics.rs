@@ -31,11 +31,7 @@ pub async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> 
 }
 
 /// Counts and times a request under the pattern of its route.
-pub async fn measure(
-    State(state): State<Arc<ApiState>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn measure(State(state): State<Arc<ApiState>>, request: Request, next: Next) -> Response {
     let handler = request
         .extensions()
         .get::<MatchedPath>()
@@ -67,7 +63,11 @@ mod tests {
         let check = |pattern: &str, prefix: &str, expected: &str| {
             assert_eq!(handler_name(pattern, prefix), expected);
         };
-        check("/api/v1/label/{name}/values", "", "/api/v1/label/:name/values");
+        check(
+            "/api/v1/label/{name}/values",
+            "",
+            "/api/v1/label/:name/values",
+        );
         check("/bw/-/ready", "/bw", "/-/ready");
     }
 }

@@ -19,7 +19,6 @@ pub mod response;
 mod router;
 mod rule_metrics;
 mod rules;
-mod scan;
 pub mod selections;
 mod series;
 mod state;

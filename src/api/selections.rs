@@ -3,7 +3,7 @@
 //! The instants at which a part of an expression is evaluated are an interval; `offset`, `@`
 //! and subqueries move and stretch it on the way down.
 
-use crate::model::{DurationMs, Matcher, METRIC_NAME, TimestampMs};
+use crate::model::{DurationMs, METRIC_NAME, Matcher, TimestampMs};
 use crate::promql::ast::{
     At, BinaryOp, Call, DurationExpr, DurationNode, Expr, ExprKind, RangeMode, VectorSelector,
 };
@@ -276,6 +276,10 @@ mod tests {
         );
         let minus = DurationNode::Neg(Box::new(sum));
         let range = DurationExpr::Computed(Box::new(minus));
-        check(&window(range, selector(0, None, RangeMode::Plain)), 10, 2000);
+        check(
+            &window(range, selector(0, None, RangeMode::Plain)),
+            10,
+            2000,
+        );
     }
 }

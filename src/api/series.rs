@@ -25,7 +25,17 @@ pub async fn series(
     }
     let limit = params.limit()?;
     let found = select(&state, &params).await?;
-    on_worker(move || limited(found.set().iter().map(|labels| LabelsJson(labels)).collect(), limit)).await
+    on_worker(move || {
+        limited(
+            found
+                .set()
+                .iter()
+                .map(|labels| LabelsJson(labels))
+                .collect(),
+            limit,
+        )
+    })
+    .await
 }
 
 /// Answers `/api/v1/labels`.

@@ -166,7 +166,9 @@ pub async fn tsdb(State(state): State<Arc<ApiState>>, params: Params) -> ApiResu
             _ => return Err(ApiError::bad_data("limit must be a positive number")),
         },
     };
-    let all = state.backend.series(Vec::new(), TimestampMs::MIN, TimestampMs::MAX);
+    let all = state
+        .backend
+        .series(Vec::new(), TimestampMs::MIN, TimestampMs::MAX);
     let all = all.await?;
     let receive = state.backend.receive_view();
     let count = move || cardinality_of(&all.into_iter().collect(), limit);
@@ -194,7 +196,9 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
     let pairs = by_pair.iter().filter(|((name, _), _)| *name != METRIC_NAME);
     let pairs = pairs.map(|((name, value), count)| (format!("{name}={value}"), *count));
     let named = |counts: &HashMap<&str, usize>| {
-        let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let counts = counts
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count));
         largest(counts.collect(), limit)
     };
     TsdbJson {
@@ -215,7 +219,9 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
 fn largest(mut counts: Vec<(String, usize)>, limit: usize) -> Vec<NamedCount> {
     counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts.truncate(limit);
-    let named = counts.into_iter().map(|(name, value)| NamedCount { name, value });
+    let named = counts
+        .into_iter()
+        .map(|(name, value)| NamedCount { name, value });
     named.collect()
 }
 

@@ -8,8 +8,8 @@ use axum::response::{Redirect, Response};
 
 use crate::api::{ApiState, ReceiveView};
 use crate::engine::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
-use crate::model::{ALERT_NAME, Labels, TimestampMs};
 use crate::model::float::format_general;
+use crate::model::{ALERT_NAME, Labels, TimestampMs};
 use crate::ui::html::{Text, age, grouped, linked, query_text, span};
 use crate::ui::layout;
 
@@ -39,7 +39,10 @@ pub async fn page(State(state): State<Arc<ApiState>>) -> Response {
     } else if state.backend.is_stopping() {
         write_note(&mut body, "The server is stopping.");
     } else {
-        write_note(&mut body, "The server is starting: it reads its log and is not yet ready.");
+        write_note(
+            &mut body,
+            "The server is starting: it reads its log and is not yet ready.",
+        );
     }
     layout::page(&state, "Overview", Some(REFRESH_SECONDS), &body)
 }
@@ -59,7 +62,13 @@ fn write_overview(body: &mut String, state: &ApiState, groups: &[GroupStatus]) {
 }
 
 fn write_note(body: &mut String, note: &str) {
-    append(body, format_args!("<div class=\"card\"><p class=\"note\">{}</p></div>", Text(note)));
+    append(
+        body,
+        format_args!(
+            "<div class=\"card\"><p class=\"note\">{}</p></div>",
+            Text(note)
+        ),
+    );
 }
 
 fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {
@@ -91,14 +100,21 @@ impl<'a> Page<'a> {
         alerts.retain(|(_, alert)| alert.state >= AlertState::Pending);
         alerts.sort_by(|(_, a), (_, b)| {
             let by_state = b.state.cmp(&a.state);
-            by_state.then(b.active_at.cmp(&a.active_at)).then_with(|| a.labels.cmp(&b.labels))
+            by_state
+                .then(b.active_at.cmp(&a.active_at))
+                .then_with(|| a.labels.cmp(&b.labels))
         });
         alerts
     }
 
     fn write_tiles(&self, body: &mut String) {
         let alerts = self.alerts();
-        let in_state = |state| alerts.iter().filter(|(_, alert)| alert.state == state).count();
+        let in_state = |state| {
+            alerts
+                .iter()
+                .filter(|(_, alert)| alert.state == state)
+                .count()
+        };
         let is_failing = |rule: &&RuleStatus| matches!(rule.health, RuleHealth::Err(_));
         let failing = self.rules().filter(is_failing).count();
         let is_warming = |rule: &&RuleStatus| rule.warming_until.is_some();
@@ -122,7 +138,11 @@ impl<'a> Page<'a> {
                 lag_text(clock_lag),
                 class("warn", clock_lag.is_some_and(|lag| lag > 120.0)),
             ),
-            ("Rules behind wall", lag_text(lag(self.receive.frontier)), ""),
+            (
+                "Rules behind wall",
+                lag_text(lag(self.receive.frontier)),
+                "",
+            ),
         ];
         body.push_str("<div class=\"tiles\">");
         for (name, value, class) in tiles {
@@ -200,7 +220,10 @@ impl<'a> Page<'a> {
             ),
         );
         if self.groups.is_empty() {
-            return write_note(body, "No rule is loaded; rule_files in the configuration names none.");
+            return write_note(
+                body,
+                "No rule is loaded; rule_files in the configuration names none.",
+            );
         }
         for group in self.groups.iter().take(SHOWN_MAX) {
             self.write_group(body, group);
@@ -243,9 +266,15 @@ impl<'a> Page<'a> {
             RuleHealth::Err(reason) => ("err", Some(reason)),
         };
         let state = rule.alerting.as_ref().map(|alerting| alerting.state.name());
-        append(body, format_args!("<tr><td><span class=\"tag {health}\">{health}</span> "));
+        append(
+            body,
+            format_args!("<tr><td><span class=\"tag {health}\">{health}</span> "),
+        );
         if let Some(state) = state {
-            append(body, format_args!("<span class=\"tag {state}\">{state}</span> "));
+            append(
+                body,
+                format_args!("<span class=\"tag {state}\">{state}</span> "),
+            );
         }
         if let Some(until) = rule.warming_until {
             let left = span((until - self.now).seconds().max(0.0));
@@ -267,9 +296,14 @@ impl<'a> Page<'a> {
             ),
         );
         if let Some(error) = error {
-            append(body, format_args!("<div class=\"error\">{}</div>", Text(error)));
+            append(
+                body,
+                format_args!("<div class=\"error\">{}</div>", Text(error)),
+            );
         }
-        let last = rule.last_evaluation.map_or_else(|| "–".to_owned(), |at| age(at, self.now));
+        let last = rule
+            .last_evaluation
+            .map_or_else(|| "–".to_owned(), |at| age(at, self.now));
         let took = milliseconds(rule.evaluation_seconds);
         append(
             body,
@@ -298,10 +332,15 @@ impl<'a> Page<'a> {
              <th class=\"n\">Samples</th><th class=\"n\">Last request</th></tr>",
         );
         for sender in receive.senders.iter().take(SHOWN_MAX) {
-            let last = sender.last_request.map_or_else(|| "–".to_owned(), |at| age(at, self.now));
-            let error = sender.last_error.as_deref().map_or_else(String::new, |error| {
-                format!("<div class=\"error\">{}</div>", Text(error))
-            });
+            let last = sender
+                .last_request
+                .map_or_else(|| "–".to_owned(), |at| age(at, self.now));
+            let error = sender
+                .last_error
+                .as_deref()
+                .map_or_else(String::new, |error| {
+                    format!("<div class=\"error\">{}</div>", Text(error))
+                });
             append(
                 body,
                 format_args!(
@@ -327,7 +366,10 @@ fn deserves_a_look(rule: &RuleStatus) -> bool {
 fn labels_html(labels: &Labels) -> String {
     let rest = labels.iter().filter(|(name, _)| *name != ALERT_NAME);
     let spans = rest.map(|(name, value)| format!("<span>{}={}</span>", Text(name), Text(value)));
-    format!("<span class=\"labels\">{}</span>", spans.collect::<String>())
+    format!(
+        "<span class=\"labels\">{}</span>",
+        spans.collect::<String>()
+    )
 }
 
 fn milliseconds(seconds: f64) -> String {

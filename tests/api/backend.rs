@@ -42,7 +42,11 @@ pub struct Fake {
 
 impl Fake {
     fn unless_stopped(&self) -> Result<(), BackendError> {
-        if self.engines_stopped { Err(BackendError::Stopping) } else { Ok(()) }
+        if self.engines_stopped {
+            Err(BackendError::Stopping)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -65,7 +69,11 @@ impl Backend for Fake {
         }
         let mut snapshot = Snapshot::default();
         let fits = snapshot.take(&self.series, &selections, samples_max);
-        let taken = if fits { Ok(snapshot) } else { Err(BackendError::TooManySamples) };
+        let taken = if fits {
+            Ok(snapshot)
+        } else {
+            Err(BackendError::TooManySamples)
+        };
         ready(taken).boxed()
     }
 
@@ -79,7 +87,11 @@ impl Backend for Fake {
             return ready(Err(error)).boxed();
         }
         let mut found = Vec::new();
-        let sets = if matcher_sets.is_empty() { vec![Vec::new()] } else { matcher_sets };
+        let sets = if matcher_sets.is_empty() {
+            vec![Vec::new()]
+        } else {
+            matcher_sets
+        };
         for matchers in sets {
             self.series.select(&matchers, &mut |labels, history| {
                 let after = TimestampMs(from.0 - 1);
@@ -108,7 +120,10 @@ impl Backend for Fake {
     }
 
     fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        let view = |url: &str, dropped| AlertmanagerView { url: url.into(), dropped };
+        let view = |url: &str, dropped| AlertmanagerView {
+            url: url.into(),
+            dropped,
+        };
         vec![
             view("http://am-0:9093/api/v2/alerts", false),
             view("http://am-1:9093/api/v2/alerts", true),
@@ -279,9 +294,18 @@ fn series() -> Snapshot {
     };
     let float = SampleValue::Float;
     let up = |job, instance| [("__name__", "up"), ("job", job), ("instance", instance)];
-    insert(&up("api", "a:1"), vec![(60, float(1.0)), (30, float(0.0)), (0, float(1.0))]);
-    insert(&up("api", "b:1"), vec![(60, float(1.0)), (0, float(f64::INFINITY))]);
-    insert(&up("db", "c:1"), vec![(60, float(1.0)), (0, float(stale_nan()))]);
+    insert(
+        &up("api", "a:1"),
+        vec![(60, float(1.0)), (30, float(0.0)), (0, float(1.0))],
+    );
+    insert(
+        &up("api", "b:1"),
+        vec![(60, float(1.0)), (0, float(f64::INFINITY))],
+    );
+    insert(
+        &up("db", "c:1"),
+        vec![(60, float(1.0)), (0, float(stale_nan()))],
+    );
     let histogram = FloatHistogram {
         count: 3.0,
         sum: 4.5,
@@ -290,8 +314,14 @@ fn series() -> Snapshot {
         ..FloatHistogram::default()
     };
     let histogram = SampleValue::Histogram(Arc::new(histogram));
-    insert(&[("__name__", "latency"), ("job", "api")], vec![(0, histogram)]);
-    insert(&[("__name__", "old"), ("job", "api")], vec![(7_200, float(1.0))]);
+    insert(
+        &[("__name__", "latency"), ("job", "api")],
+        vec![(0, histogram)],
+    );
+    insert(
+        &[("__name__", "old"), ("job", "api")],
+        vec![(7_200, float(1.0))],
+    );
     snapshot
 }
 

@@ -16,36 +16,75 @@ fn cases() -> Vec<(&'static str, String, Vec<Place>)> {
     let form = |rest: &str| format!("{rest}&start={start}&end={end}");
     vec![
         // Save & test.
-        ("POST", "query query=1%2B1&time=1795230000.5".into(), vec![("/result/1", is_two)]),
-        ("GET", "status/buildinfo".into(), vec![("/version", Value::is_string)]),
-        ("GET", "rules".into(), vec![("/groups", Value::is_array)]),
-        // The query editor.
-        ("GET", "metadata?limit_per_metric=1".into(), vec![("/up/0/type", Value::is_string)]),
-        ("GET", format!("label/__name__/values?start={start}&end={end}"), vec![("/0", Value::is_string)]),
-        ("POST", format!("labels {}", form("match%5B%5D=up")), vec![("/0", Value::is_string)]),
-        ("GET", format!("labels?start={start}&end={end}"), vec![("/0", Value::is_string)]),
+        (
+            "POST",
+            "query query=1%2B1&time=1795230000.5".into(),
+            vec![("/result/1", is_two)],
+        ),
         (
             "GET",
-            format!("label/instance/values?match%5B%5D=up%7Bjob%3D%22api%22%7D&start={start}&end={end}"),
+            "status/buildinfo".into(),
+            vec![("/version", Value::is_string)],
+        ),
+        ("GET", "rules".into(), vec![("/groups", Value::is_array)]),
+        // The query editor.
+        (
+            "GET",
+            "metadata?limit_per_metric=1".into(),
+            vec![("/up/0/type", Value::is_string)],
+        ),
+        (
+            "GET",
+            format!("label/__name__/values?start={start}&end={end}"),
+            vec![("/0", Value::is_string)],
+        ),
+        (
+            "POST",
+            format!("labels {}", form("match%5B%5D=up")),
+            vec![("/0", Value::is_string)],
+        ),
+        (
+            "GET",
+            format!("labels?start={start}&end={end}"),
+            vec![("/0", Value::is_string)],
+        ),
+        (
+            "GET",
+            format!(
+                "label/instance/values?match%5B%5D=up%7Bjob%3D%22api%22%7D&start={start}&end={end}"
+            ),
             vec![("/1", Value::is_string)],
         ),
         (
             "POST",
-            format!("series {}", form("match%5B%5D=%7B__name__%3D%22up%22%7D&limit=40000")),
+            format!(
+                "series {}",
+                form("match%5B%5D=%7B__name__%3D%22up%22%7D&limit=40000")
+            ),
             vec![("/0/__name__", Value::is_string)],
         ),
         // A panel.
         (
             "POST",
-            format!("query_range {}", form("query=sum+by+%28job%29+%28up%29&step=15&timeout=30s")),
-            vec![("/resultType", is_matrix), ("/result/0/values/0/1", Value::is_string)],
+            format!(
+                "query_range {}",
+                form("query=sum+by+%28job%29+%28up%29&step=15&timeout=30s")
+            ),
+            vec![
+                ("/resultType", is_matrix),
+                ("/result/0/values/0/1", Value::is_string),
+            ],
         ),
         (
             "POST",
             "query query=up%7Binstance%3D%22a%3A1%22%7D&time=1795230000.500".into(),
             vec![("/result/0/value/1", Value::is_string)],
         ),
-        ("POST", format!("query_exemplars {}", form("query=up")), vec![("", Value::is_array)]),
+        (
+            "POST",
+            format!("query_exemplars {}", form("query=up")),
+            vec![("", Value::is_array)],
+        ),
         // The alert list.
         (
             "GET",
@@ -56,9 +95,21 @@ fn cases() -> Vec<(&'static str, String, Vec<Place>)> {
                 ("/groups/0/rules/0/duration", Value::is_number),
             ],
         ),
-        ("GET", "alerts".into(), vec![("/alerts/0/labels/alertname", Value::is_string)]),
-        ("GET", "alertmanagers".into(), vec![("/activeAlertmanagers/0/url", Value::is_string)]),
-        ("GET", "targets?state=active".into(), vec![("/activeTargets", Value::is_array)]),
+        (
+            "GET",
+            "alerts".into(),
+            vec![("/alerts/0/labels/alertname", Value::is_string)],
+        ),
+        (
+            "GET",
+            "alertmanagers".into(),
+            vec![("/activeAlertmanagers/0/url", Value::is_string)],
+        ),
+        (
+            "GET",
+            "targets?state=active".into(),
+            vec![("/activeTargets", Value::is_array)],
+        ),
     ]
 }
 
@@ -79,7 +130,10 @@ async fn grafana_finds_what_it_reads() {
         let built = Request::builder()
             .method(method)
             .uri(format!("/api/v1/{path}"))
-            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+            .header(
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+            )
             .header("accept-encoding", "gzip")
             .header("user-agent", "Grafana/12.2.0")
             .body(Body::from(form.to_owned()))
@@ -90,7 +144,11 @@ async fn grafana_finds_what_it_reads() {
         assert_eq!(body["status"], "success", "{request}");
         for (pointer, is_right) in places {
             let found = body["data"].pointer(pointer);
-            assert!(found.is_some_and(is_right), "{pointer} in {request}: {}", answer.body);
+            assert!(
+                found.is_some_and(is_right),
+                "{pointer} in {request}: {}",
+                answer.body
+            );
         }
     }
 }

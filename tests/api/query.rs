@@ -24,9 +24,19 @@ async fn each_type_has_its_shape() {
         {"metric": up("api", "b:1"), "value": [now, "+Inf"]},
     ]);
     check("GET /api/v1/query?query=up", 200, result("vector", &vector)).await;
-    check("POST /api/v1/query query=up", 200, result("vector", &vector)).await;
+    check(
+        "POST /api/v1/query query=up",
+        200,
+        result("vector", &vector),
+    )
+    .await;
     let whole = json!([1795230000, "2"]);
-    check("GET /api/v1/query?query=1%2B1&time=1795230000", 200, result("scalar", &whole)).await;
+    check(
+        "GET /api/v1/query?query=1%2B1&time=1795230000",
+        200,
+        result("scalar", &whole),
+    )
+    .await;
     let request = "GET /api/v1/query?query=%22a%22&time=2026-11-21T03:00:00.5Z";
     check(request, 200, result("string", &json!([now, "a"]))).await;
     let matrix = json!([{
@@ -38,8 +48,18 @@ async fn each_type_has_its_shape() {
     let vector = json!([{
         "metric": {"__name__": "latency", "job": "api"}, "histogram": [now, histogram],
     }]);
-    check("GET /api/v1/query?query=latency", 200, result("vector", &vector)).await;
-    check("GET /api/v1/query?query=none", 200, result("vector", &json!([]))).await;
+    check(
+        "GET /api/v1/query?query=latency",
+        200,
+        result("vector", &vector),
+    )
+    .await;
+    check(
+        "GET /api/v1/query?query=none",
+        200,
+        result("vector", &json!([])),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -63,9 +83,8 @@ async fn the_time_and_the_look_back_are_the_query_s() {
 #[tokio::test]
 async fn ranges_are_matrices() {
     let times = "start=1795229940.5&end=1795230000.5&step=30";
-    let series = |instance: &str, values: Value| {
-        json!({"metric": up("api", instance), "values": values})
-    };
+    let series =
+        |instance: &str, values: Value| json!({"metric": up("api", instance), "values": values});
     let t = |seconds: i64, value: &str| json!([1_795_229_940.5 + seconds as f64, value]);
     let matrix = json!([
         series("a:1", json!([t(0, "1"), t(30, "0"), t(60, "1")])),
@@ -73,8 +92,18 @@ async fn ranges_are_matrices() {
     ]);
     let query = "query=up%7Bjob=%22api%22%7D";
     let expected = result("matrix", &matrix);
-    check(&format!("GET /api/v1/query_range?{query}&{times}"), 200, expected.clone()).await;
-    check(&format!("POST /api/v1/query_range {query}&{times}"), 200, expected).await;
+    check(
+        &format!("GET /api/v1/query_range?{query}&{times}"),
+        200,
+        expected.clone(),
+    )
+    .await;
+    check(
+        &format!("POST /api/v1/query_range {query}&{times}"),
+        200,
+        expected,
+    )
+    .await;
     let scalar = json!([{"metric": {}, "values": [t(0, "2"), t(30, "2"), t(60, "2")]}]);
     let request = format!("GET /api/v1/query_range?query=2&{times}");
     check(&request, 200, result("matrix", &scalar)).await;
@@ -105,12 +134,19 @@ async fn statistics_are_given_when_asked_for() {
     assert_eq!(stats["samples"].get("totalQueryableSamplesPerStep"), None);
     let timings = stats["timings"].as_object().unwrap();
     assert_eq!(timings.len(), 6);
-    assert!(timings.values().all(|seconds| seconds.as_f64().unwrap() >= 0.0));
+    assert!(
+        timings
+            .values()
+            .all(|seconds| seconds.as_f64().unwrap() >= 0.0)
+    );
     let steps = "/stats/samples/totalQueryableSamplesPerStep";
     let steps = data("GET /api/v1/query?query=up&stats=all", steps).await;
     assert_eq!(steps, json!([[NOW.seconds(), 2]]));
     let odd = send(&serve(fake()), "GET /api/v1/query?query=up&stats=yes").await;
-    assert!(odd.body.contains("value \\\"yes\\\" for parameter \\\"stats\\\" is deprecated"));
+    assert!(
+        odd.body
+            .contains("value \\\"yes\\\" for parameter \\\"stats\\\" is deprecated")
+    );
 }
 
 #[tokio::test]
@@ -130,7 +166,10 @@ async fn what_the_data_forbid_is_an_execution_error() {
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(body["errorType"], "execution");
     let message = body["error"].as_str().unwrap();
-    assert!(message.starts_with("found duplicate series for the match group {}"), "{message}");
+    assert!(
+        message.starts_with("found duplicate series for the match group {}"),
+        "{message}"
+    );
 }
 
 #[tokio::test]
@@ -152,15 +191,30 @@ async fn queries_are_given_up() {
     settings.query.concurrency_max = 1;
     let router = router(Arc::new(backend), settings, axum::Router::new());
     let expected = error("timeout", "query timed out in query preparation");
-    check_at(&router, "GET /api/v1/query?query=up&timeout=0", 503, expected).await;
+    check_at(
+        &router,
+        "GET /api/v1/query?query=up&timeout=0",
+        503,
+        expected,
+    )
+    .await;
 
     let other = router.clone();
     let first = tokio::spawn(async move { send(&other, "GET /api/v1/query?query=up").await });
     tokio::task::yield_now().await;
     let expected = error("timeout", "query timed out in query queue");
-    check_at(&router, "GET /api/v1/query?query=up&timeout=0", 503, expected).await;
+    check_at(
+        &router,
+        "GET /api/v1/query?query=up&timeout=0",
+        503,
+        expected,
+    )
+    .await;
     let metrics = send(&router, "GET /metrics").await.body;
-    assert!(metrics.contains("\nprometheus_engine_queries 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("\nprometheus_engine_queries 1\n"),
+        "{metrics}"
+    );
     first.abort();
 }
 
@@ -174,13 +228,23 @@ async fn engines_that_stop_are_unavailable() {
         check_at(&router, &format!("GET /api/v1/{path}"), 500, expected).await;
     }
     assert_eq!(send(&router, "GET /metrics").await.status.as_u16(), 200);
-    assert!(send(&router, "GET /").await.body.contains("the server is stopping"));
+    assert!(
+        send(&router, "GET /")
+            .await
+            .body
+            .contains("the server is stopping")
+    );
 }
 
 #[tokio::test]
 async fn queries_are_formatted() {
     let expected = success(json!("sum by (job) (rate(up[5m]))"));
     let query = "query=sum(rate(up%5B5m%5D))by(job)";
-    check(&format!("GET /api/v1/format_query?{query}"), 200, expected.clone()).await;
+    check(
+        &format!("GET /api/v1/format_query?{query}"),
+        200,
+        expected.clone(),
+    )
+    .await;
     check(&format!("POST /api/v1/format_query {query}"), 200, expected).await;
 }
