@@ -24,6 +24,8 @@ use crate::telemetry::Stopwatch;
 
 /// What both kinds of queries are asked with.
 pub struct Query {
+    /// The expression's text, so that warnings can say where.
+    pub text: Arc<str>,
     /// The expression.
     pub expr: Expr,
     /// When to evaluate it, and how far to look back.
@@ -51,11 +53,13 @@ impl Query {
                 ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
             })?,
         };
-        let expr = promql::parse(params.value("query"), &Functions, settings.features)
+        let text = params.value("query");
+        let expr = promql::parse(text, &Functions, settings.features)
             .map_err(|cause| ApiError::invalid_parameter("query", cause))?;
         let is_set = lookback > DurationMs::ZERO;
         let lookback = if is_set { lookback } else { settings.lookback };
         Ok(Query {
+            text: text.into(),
             expr,
             times: QueryTimes { lookback, ..times },
             limit,
@@ -156,7 +160,9 @@ fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
         default_step: settings.default_step,
         features: settings.features,
         samples_max: settings.samples_max,
-        ..EvalOptions::default()
+        subquery_steps_max: settings.subquery_steps_max,
+        delayed_name_removal: settings.delayed_name_removal,
+        query: Some(Arc::clone(&query.text)),
     }
 }
 

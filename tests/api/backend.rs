@@ -20,7 +20,7 @@ use burnwatch::model::{
 use burnwatch::series::{Selection, SeriesReader, Snapshot};
 use burnwatch::telemetry::{BuildInfo, Telemetry};
 use burnwatch::ui;
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, FutureExt, pending, ready};
 use tower::ServiceExt;
 
 /// The wall clock of all cases: 2026-11-21T03:00:00.5Z.
@@ -32,13 +32,28 @@ pub struct Fake {
     pub series: Snapshot,
     pub is_ready: bool,
     pub is_stopping: AtomicBool,
+    /// Whether the engines have gone already.
+    pub engines_stopped: bool,
+    /// Whether snapshots never come.
+    pub is_hanging: bool,
     pub reload: Result<(), String>,
     pub telemetry: Arc<Telemetry>,
 }
 
+impl Fake {
+    fn unless_stopped(&self) -> Result<(), BackendError> {
+        if self.engines_stopped {
+            Err(BackendError::Stopping)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Backend for Fake {
     fn groups(&self) -> BoxFuture<'_, Result<Vec<GroupStatus>, BackendError>> {
-        ready(Ok(self.groups.clone())).boxed()
+        let groups = self.unless_stopped().map(|()| self.groups.clone());
+        ready(groups).boxed()
     }
 
     fn snapshot(
@@ -46,6 +61,12 @@ impl Backend for Fake {
         selections: Vec<Selection>,
         samples_max: usize,
     ) -> BoxFuture<'_, Result<Snapshot, BackendError>> {
+        if self.is_hanging {
+            return pending().boxed();
+        }
+        if let Err(error) = self.unless_stopped() {
+            return ready(Err(error)).boxed();
+        }
         let mut snapshot = Snapshot::default();
         let fits = snapshot.take(&self.series, &selections, samples_max);
         let taken = if fits {
@@ -62,6 +83,9 @@ impl Backend for Fake {
         from: TimestampMs,
         until: TimestampMs,
     ) -> BoxFuture<'_, Result<Vec<Labels>, BackendError>> {
+        if let Err(error) = self.unless_stopped() {
+            return ready(Err(error)).boxed();
+        }
         let mut found = Vec::new();
         let sets = if matcher_sets.is_empty() {
             vec![Vec::new()]
@@ -311,6 +335,8 @@ pub fn fake() -> Fake {
         series: series(),
         is_ready: true,
         is_stopping: AtomicBool::new(false),
+        engines_stopped: false,
+        is_hanging: false,
         reload: Ok(()),
         telemetry: Arc::new(Telemetry::new(&BuildInfo::of_package(), NOW, 20)),
     }
