@@ -9,6 +9,7 @@ pub mod float;
 pub mod histogram;
 pub mod labels;
 pub mod matcher;
+pub mod regex;
 pub mod sample;
 pub mod time;
 pub mod value;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::promql::ast::ExprKind;
 use crate::promql::test_functions::PrometheusFunctions;
-use crate::promql::{Expr, Features, ParseError, parse};
+use crate::promql::{Expr, Features, ParseError, ValueType, parse, type_of};
 
 fn parsed(text: &str) -> Result<Expr, ParseError> {
     parse(text, &PrometheusFunctions, Features::ALL)
@@ -53,8 +53,10 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let is_yaml = path.extension().is_some_and(|e| e == "yml" || e == "yaml");
-        if path.ends_with("invalid") {
-            // What Prometheus refuses as well.
+        let is_metricsql = path.ends_with("VictoriaMetrics__VictoriaMetrics/invalid")
+            || path.ends_with("victoria-metrics.yml");
+        if is_metricsql {
+            // Prometheus refuses these as well.
         } else if path.is_dir() {
             yaml_files(&path, found);
         } else if is_yaml {
@@ -84,7 +86,7 @@ fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
 
 #[test]
 fn public_rules_parse_and_print_back_to_the_same_tree() {
-    let Some(folder) = shared("corpora/rules") else {
+    let Some(folder) = shared("corpora") else {
         return;
     };
     let mut files = Vec::new();
@@ -93,6 +95,7 @@ fn public_rules_parse_and_print_back_to_the_same_tree() {
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
         let Ok(document) = serde_saphyr::from_str::<serde_json::Value>(&text) else {
+            eprintln!("no YAML document: {}", file.display());
             unread += 1;
             continue;
         };
@@ -106,4 +109,65 @@ fn public_rules_parse_and_print_back_to_the_same_tree() {
     }
     eprintln!("{n_parsed} expressions, {unread} files are not YAML documents");
     assert!(n_parsed > 9_000, "{n_parsed}");
+}
+
+/// What Prometheus 3.12 answered with all feature flags on.
+#[derive(serde::Deserialize)]
+struct RecordedError {
+    query: String,
+    error: String,
+}
+
+#[test]
+fn errors_are_those_that_prometheus_gave() {
+    let recorded = include_str!("../../tests/data/promql/parse_errors.jsonl");
+    let mut wrong = Vec::new();
+    for line in recorded.lines() {
+        let recorded: RecordedError = serde_json::from_str(line).expect("a record");
+        let found = match parsed(&recorded.query) {
+            Ok(expr) => format!("no error, but {expr}"),
+            Err(error) => error.to_string(),
+        };
+        if found != recorded.error {
+            wrong.push(format!(
+                "{}\n  ours:       {found}\n  Prometheus: {}",
+                recorded.query, recorded.error
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A query that Prometheus 3.12 answered.
+#[derive(serde::Deserialize)]
+struct RecordedQuery {
+    query: String,
+    /// What it answered with, unless the data made it fail.
+    #[serde(rename = "type")]
+    answer: Option<String>,
+    /// Whether a feature flag is needed.
+    #[serde(default)]
+    experimental: bool,
+}
+
+#[test]
+fn queries_that_prometheus_answered_parse_and_have_its_types() {
+    let recorded = include_str!("../../tests/data/promql/parse_queries.jsonl");
+    for line in recorded.lines() {
+        let recorded: RecordedQuery = serde_json::from_str(line).expect("a record");
+        let query = &recorded.query;
+        let expr = parsed(query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        let found = match type_of(&expr, &PrometheusFunctions) {
+            ValueType::Scalar => "scalar",
+            ValueType::String => "string",
+            ValueType::Vector => "vector",
+            ValueType::Matrix => "matrix",
+        };
+        if let Some(answer) = &recorded.answer {
+            assert_eq!(found, answer, "{query}");
+        }
+        let plain = parse(query, &PrometheusFunctions, Features::default());
+        assert_eq!(plain.is_err(), recorded.experimental, "{query}: {plain:?}");
+        check_round_trip(expr);
+    }
 }
