@@ -500,7 +500,7 @@ groups:
                 .enumerate()
                 .map(|(idx, reads)| {
                     let sum: Vec<String> = reads.iter().map(|read| format!("r{read}")).collect();
-                    format!("f/g{idx}: r{idx} = x + {}", [sum, vec!["y".into()]].concat().join(" + "))
+                    format!("f/g{idx}: r{idx} = x + {}", [sum.as_slice(), &["y".into()]].concat().join(" + "))
                 })
                 .collect();
             let straight: Vec<&str> = lines.iter().map(String::as_str).collect();

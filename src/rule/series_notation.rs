@@ -38,10 +38,7 @@ pub type SequenceValue = Option<SampleValue>;
 /// Parses a metric with its labels, such as `up{job="a"}`, `{}` or `{"a metric", x="y"}`.
 pub fn parse_metric(text: &str) -> Result<Labels, NotationError> {
     let blank = |text: &str| text.trim().is_empty();
-    let inner = text
-        .trim()
-        .strip_prefix('{')
-        .and_then(|t| t.strip_suffix('}'));
+    let inner = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}'));
     if blank(text) || inner.is_some_and(blank) {
         return Ok(Labels::empty());
     }
@@ -231,11 +228,7 @@ impl<'a> Cursor<'a> {
         let word = self.rest().get(..3).unwrap_or("").to_ascii_lowercase();
         if word == "nan" || word == "inf" {
             self.at += 3;
-            return Ok(if word == "nan" {
-                f64::NAN
-            } else {
-                f64::INFINITY
-            });
+            return Ok(if word == "nan" { f64::NAN } else { f64::INFINITY });
         }
         self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '_');
         if self.rest().starts_with(['e', 'E']) {
@@ -264,9 +257,7 @@ impl<'a> Cursor<'a> {
     fn histograms(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
         let base = self.histogram()?;
         let signs = [('+', true), ('-', false)];
-        let sign = signs
-            .iter()
-            .find(|(sign, _)| self.rest().starts_with(*sign));
+        let sign = signs.iter().find(|(sign, _)| self.rest().starts_with(*sign));
         let Some((_, adds)) = sign else {
             let n = self.times()?.map_or(1, |times| times + 1);
             let value = Some(SampleValue::Histogram(Arc::new(base)));
