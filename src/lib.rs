@@ -27,5 +27,5 @@ pub mod template;
 // Out.
 pub mod api;
 pub mod config;
-pub mod notify;
+//pub mod notify;
 pub mod ui;

@@ -56,7 +56,10 @@ pub async fn alerts(State(state): State<Arc<ApiState>>) -> Result<Response, ApiE
     let groups = state.backend.groups().await?;
     let rules = groups.iter().flat_map(|group| &group.rules);
     let of_rules = rules.filter_map(|rule| rule.alerting.as_ref());
-    let alerts = of_rules.flat_map(active_alerts).map(AlertJson::of).collect();
+    let alerts = of_rules
+        .flat_map(active_alerts)
+        .map(AlertJson::of)
+        .collect();
     let answer = Success::of(AlertsJson { alerts });
     Ok(json(StatusCode::OK, answer.to_json()))
 }

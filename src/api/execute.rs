@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use crate::api::params::{Params, parse_duration};
 use crate::api::response::{ApiError, ErrorKind};
-use crate::api::scan::Scan;
 use crate::api::selections::{QueryTimes, selections_of};
 use crate::api::state::ApiState;
 use crate::eval::{
-    EvalError, EvalOptions, InstantSample, Outcome, Source, evaluate, evaluate_range,
+    EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
 };
 use crate::functions::Functions;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
@@ -25,6 +24,8 @@ use crate::telemetry::Stopwatch;
 
 /// What both kinds of queries are asked with.
 pub struct Query {
+    /// The expression's text, so that warnings can say where.
+    pub text: Arc<str>,
     /// The expression.
     pub expr: Expr,
     /// When to evaluate it, and how far to look back.
@@ -52,11 +53,13 @@ impl Query {
                 ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
             })?,
         };
-        let expr = promql::parse(params.value("query"), &Functions, settings.features)
+        let text = params.value("query");
+        let expr = promql::parse(text, &Functions, settings.features)
             .map_err(|cause| ApiError::invalid_parameter("query", cause))?;
         let is_set = lookback > DurationMs::ZERO;
         let lookback = if is_set { lookback } else { settings.lookback };
         Ok(Query {
+            text: text.into(),
             expr,
             times: QueryTimes { lookback, ..times },
             limit,
@@ -157,6 +160,9 @@ fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
         default_step: settings.default_step,
         features: settings.features,
         samples_max: settings.samples_max,
+        subquery_steps_max: settings.subquery_steps_max,
+        delayed_name_removal: settings.delayed_name_removal,
+        query: Some(Arc::clone(&query.text)),
     }
 }
 

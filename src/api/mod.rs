@@ -19,13 +19,13 @@ pub mod response;
 mod router;
 mod rule_metrics;
 mod rules;
-mod scan;
 pub mod selections;
 mod series;
 mod state;
 mod status;
 mod targets;
 mod values;
+mod worker;
 
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};

@@ -99,7 +99,10 @@ impl Params {
             return Ok(None);
         }
         let limit: i64 = value.parse().map_err(|_| {
-            ApiError::invalid_parameter("limit", format!("cannot parse {} to a number", quote(value)))
+            ApiError::invalid_parameter(
+                "limit",
+                format!("cannot parse {} to a number", quote(value)),
+            )
         })?;
         match usize::try_from(limit) {
             Ok(0) => Ok(None),
@@ -167,8 +170,7 @@ pub fn parse_duration(text: &str) -> Result<DurationMs, String> {
         }
         return Ok(DurationMs(nanoseconds as i64 / 1_000_000));
     }
-    DurationMs::parse(text)
-        .map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
+    DurationMs::parse(text).map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
 }
 
 #[cfg(test)]
@@ -192,7 +194,15 @@ mod tests {
         check(EARLIEST, Some(TimestampMs::MIN.0));
         check(LATEST, Some(TimestampMs::MAX.0));
         check("9e99", Some(TimestampMs::MAX.0));
-        for text in ["", "30s", "NaN", "Inf", "foo", "2015-06-03", "2015-06-03T13:21"] {
+        for text in [
+            "",
+            "30s",
+            "NaN",
+            "Inf",
+            "foo",
+            "2015-06-03",
+            "2015-06-03T13:21",
+        ] {
             check(text, None);
         }
     }
@@ -223,6 +233,9 @@ mod tests {
         assert_eq!(params.values("match[]").collect::<Vec<_>>(), ["up", "down"]);
         assert_eq!(params.value("none"), "");
         let error = params.limit().unwrap_err().message;
-        assert_eq!(error, r#"invalid parameter "limit": limit must be non-negative"#);
+        assert_eq!(
+            error,
+            r#"invalid parameter "limit": limit must be non-negative"#
+        );
     }
 }

@@ -87,14 +87,10 @@ impl Collector {
         } else {
             named
         };
-        // The first argument's own offset shifts the look-up of its infos as well, and it may
-        // lie anywhere below; the whole interval is taken instead of guessing.
-        let widest = self.found.iter().map(|selection| selection.after).min();
-        let latest = self.found.iter().map(|selection| selection.until).max();
         self.found.push(Selection {
             matchers,
-            after: widest.map_or(at.0, |after| after.min(at.0)) - self.times.lookback,
-            until: latest.map_or(at.1, |until| until.max(at.1)),
+            after: at.0 - self.times.lookback,
+            until: at.1,
         });
     }
 
@@ -259,6 +255,16 @@ mod tests {
         let extended = |mode| window(literal(60), selector(0, None, mode));
         check(&extended(RangeMode::Anchored), 640, 2000);
         check(&extended(RangeMode::Smoothed), 640, 2300);
+    }
+
+    #[test]
+    fn info_reads_its_metric_too() {
+        let call = Call {
+            function: "info".into(),
+            name_span: Span::default(),
+            args: vec![],
+        };
+        check(&expr(ExprKind::Call(call)), 700, 2000);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::api::params::Params;
 use crate::api::response::{ApiError, ApiResult, Success, TimeJson};
 use crate::api::state::ApiState;
+use crate::api::worker::on_worker;
 use crate::model::{Labels, METRIC_NAME, TimestampMs};
 use crate::telemetry::{BuildInfo, process};
 
@@ -168,9 +169,10 @@ pub async fn tsdb(State(state): State<Arc<ApiState>>, params: Params) -> ApiResu
     let all = state
         .backend
         .series(Vec::new(), TimestampMs::MIN, TimestampMs::MAX);
-    let series: BTreeSet<Labels> = all.await?.into_iter().collect();
+    let all = all.await?;
     let receive = state.backend.receive_view();
-    let mut answer = cardinality_of(&series, limit);
+    let count = move || cardinality_of(&all.into_iter().collect(), limit);
+    let mut answer = on_worker(count).await?;
     answer.head_stats.min_time = receive.oldest_sample.map_or(i64::MAX, |at| at.0);
     answer.head_stats.max_time = receive.newest_sample.map_or(i64::MIN, |at| at.0);
     Ok(Success::of(answer))

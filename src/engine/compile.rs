@@ -181,15 +181,14 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
 
 fn evaluation_order(groups: &[RuleGroup], features: Features, grid: &Grid) -> Vec<usize> {
     let mut order = Dependence::of(groups, &Functions, features).order();
-    if let Grid::UnitTest { group_order, .. } = grid {
-        // promtool: as listed, the others in the order in which files name them.
-        let listed = |at: &usize| {
-            group_order
-                .iter()
-                .position(|name| *name == groups[*at].name)
-        };
+    if let Grid::UnitTest {
+        group_order: Some(listed),
+        ..
+    } = grid
+    {
+        let place = |at: &usize| listed.iter().position(|name| *name == groups[*at].name);
         order.sort_unstable();
-        order.sort_by_key(|at| listed(at).unwrap_or(usize::MAX));
+        order.sort_by_key(|at| place(at).unwrap_or(usize::MAX));
     }
     order
 }

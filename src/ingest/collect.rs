@@ -203,7 +203,7 @@ impl<'a> Collector<'a> {
 
     fn unknown(&mut self, raw_hash: u128, labels: Labels) -> Fate {
         let identity = self.identity(&labels);
-        let readers = self.rules.routing.readers(&labels, identity);
+        let readers = self.rules.routing.readers(&labels);
         let recorded = self.rules.routing.is_recorded(&labels);
         let fate = match (readers.is_empty(), recorded) {
             (true, false) => Fate::Unread,

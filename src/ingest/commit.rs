@@ -76,12 +76,21 @@ impl Writer {
         }
         let mut batches = vec![Batch::default(); commit.logs.len()];
         let places = self.resolve_unknown(commit, &collected.unknown, &mut batches);
-        let newest = self.newest.max(collected.newest);
+        let window = commit.settings.out_of_order_time_window;
+        let reaches = |newest| {
+            if window.0 > 0 {
+                Some(newest - window)
+            } else {
+                None
+            }
+        };
         let mut judge = Judge {
             series: &mut self.series,
             commit,
             places: &places,
-            newest,
+            window_is_open: window.0 > 0,
+            oldest_allowed: self.newest.and_then(reaches).unwrap_or(TimestampMs::MIN),
+            newest: collected.newest,
             rejections: &mut collected.rejections,
             evidence: collected.evidence,
             n_valid: 0,
@@ -115,9 +124,9 @@ impl Writer {
         }
         written.histograms =
             judge.n_valid + collected.unread_histograms + collected.recorded_histograms;
-        let (evidence, newest) = (judge.evidence, judge.newest);
-        self.newest = newest;
-        collected.newest = newest.filter(|_| written.samples + written.histograms > 0);
+        let evidence = judge.evidence;
+        collected.newest = judge.newest;
+        self.newest = self.newest.max(collected.newest);
         self.append(commit, batches, evidence, written)?;
         Ok(written)
     }
@@ -198,7 +207,9 @@ impl Writer {
         evidence: Evidence,
         written: Written,
     ) -> Result<(), Unwritten> {
-        if written.samples + written.histograms == 0 {
+        let n_valid = written.samples + written.histograms;
+        // Handles that were given must be defined even where every sample was refused.
+        if n_valid == 0 && batches.iter().all(Batch::is_empty) {
             return Ok(());
         }
         let before = self.sequencer.clock();
@@ -227,6 +238,10 @@ struct Judge<'a> {
     series: &'a mut SeriesTable,
     commit: &'a Commit<'a>,
     places: &'a [Option<u32>],
+    window_is_open: bool,
+    /// The oldest timestamp that the out-of-order window takes, as it was before the request.
+    oldest_allowed: TimestampMs,
+    /// The newest valid timestamp of the request.
     newest: Option<TimestampMs>,
     rejections: &'a mut Rejections,
     evidence: Evidence,
@@ -255,16 +270,13 @@ impl Judge<'_> {
                 return;
             }
             Verdict::Conflict => return self.refuse(routed, Reason::DuplicateTimestamp),
-            Verdict::Older => {
-                let window = self.commit.settings.out_of_order_time_window;
-                let is_open = window.0 > 0;
-                if !is_open {
-                    return self.refuse(routed, Reason::OutOfOrder);
-                }
-                if self.newest.is_some_and(|newest| at < newest - window) {
-                    return self.refuse(routed, Reason::TooOld);
-                }
+            Verdict::Older if !self.window_is_open => {
+                return self.refuse(routed, Reason::OutOfOrder);
             }
+            Verdict::Older if at < self.oldest_allowed => {
+                return self.refuse(routed, Reason::TooOld);
+            }
+            Verdict::Older => {}
         }
         state.touch(self.commit.wall);
         for (shard, handle) in state.readers() {

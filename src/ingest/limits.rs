@@ -11,6 +11,9 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bytes of a request's body once decompressed, by its own header. Beyond: 413.
     pub request_decoded_bytes: usize,
+    /// Series, samples, exemplars, histogram buckets and symbols of a request, together: a few
+    /// bytes each on the wire, up to a few hundred in memory. Beyond: 413.
+    pub request_items: usize,
     /// Labels of a series, metric name included. Beyond: the series is refused, 400.
     pub labels_per_series: usize,
     /// Bytes of a label's name. Beyond: the series is refused, 400.
@@ -33,6 +36,7 @@ impl Default for Limits {
         Limits {
             request_bytes: 32 << 20,
             request_decoded_bytes: 128 << 20,
+            request_items: 1_000_000,
             labels_per_series: 128,
             label_name_bytes: 1024,
             label_value_bytes: 16_384,

@@ -14,8 +14,8 @@ const KINDS: [&str; 8] = [
     "stateset",
 ];
 
-/// The longest help or unit kept; longer ones are cut.
-const TEXT_BYTES_MAX: usize = 4096;
+/// The longest help or unit kept; longer ones are cut. A longer metric name is not kept at all.
+const TEXT_BYTES_MAX: usize = 1024;
 
 /// What a metric means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl MetadataStore {
         let kind = usize::try_from(kind).ok().and_then(|kind| KINDS.get(kind));
         let kind = kind.copied().unwrap_or(KINDS[0]);
         let says_nothing = kind == KINDS[0] && help.is_empty() && unit.is_empty();
-        if metric.is_empty() || says_nothing {
+        if metric.is_empty() || metric.len() > TEXT_BYTES_MAX || says_nothing {
             return;
         }
         if let Some(known) = self.by_metric.get(metric) {

@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
-use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::DecodeError;
 use crate::ingest::decode::{DecodeBuffers, HashKey, name_series, snappy, v1, v2};
 use crate::ingest::limits::Limits;
@@ -239,20 +238,20 @@ impl Node {
                 Ok(written) => written,
                 Err(full) => return WriteAnswer::unavailable(&format!("{full}\n")),
             };
+            let mut answer = answer(written, collected);
+            locked.writer.recent.insert(body_hash, answer.clone());
+            drop(locked);
             self.count(&written, collected);
-            let named = |collected: &mut Collected, decode: &mut DecodeBuffers| {
+            if !collected.rejections.is_empty() {
+                // Looking the series up takes as long as decoding: not under the lock.
                 let unnamed = collected.rejections.unnamed();
                 name_series(plain, protocol, &unnamed, decode, |ordinal, labels| {
-                    collected
-                        .rejections
-                        .name(ordinal, &RawLabels::shown(labels));
+                    collected.rejections.name(ordinal, &labels.shown());
                 });
-            };
-            if !collected.rejections.is_empty() {
-                named(collected, decode);
+                answer.text = Arc::from(collected.rejections.to_string());
+                let mut locked = self.locked.lock();
+                locked.writer.recent.insert(body_hash, answer.clone());
             }
-            let answer = answer(written, collected);
-            locked.writer.recent.insert(body_hash, answer.clone());
             return answer;
         }
     }
@@ -268,6 +267,7 @@ impl Node {
     ) -> Result<(), DecodeError> {
         for resolve_seedable in [false, true] {
             collected.clear();
+            decode.begin(self.settings.limits.request_items);
             let is_v2 = protocol == Protocol::V2;
             let rules = Rules {
                 routing,
@@ -396,7 +396,9 @@ impl Node {
 
 fn undecodable(error: &DecodeError) -> WriteAnswer {
     let status = match error {
-        DecodeError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        DecodeError::TooLarge { .. } | DecodeError::TooManyItems { .. } => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         _ => StatusCode::BAD_REQUEST,
     };
     WriteAnswer::refused(status, format!("{error}\n"))

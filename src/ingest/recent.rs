@@ -22,7 +22,7 @@ impl RecentBodies {
         self.answers.get(&body)
     }
 
-    /// Remembers an answer.
+    /// Remembers an answer, in place of an earlier one to the same body.
     pub fn insert(&mut self, body: u128, answer: WriteAnswer) {
         if self.answers.insert(body, answer).is_none() {
             self.order.push_back(body);

@@ -95,9 +95,9 @@ impl Routing {
         OWN_NAMES.contains(&name) || self.read_set.recorded.contains(name)
     }
 
-    /// Returns the shards that read a series, ascending; `spread` chooses one where all are kept
-    /// and none reads it.
-    pub fn readers(&self, labels: &Labels, spread: u128) -> Vec<ShardId> {
+    /// Returns the shards that read a series, ascending; where all are kept and none reads it,
+    /// the one that its labels choose, the same in every process.
+    pub fn readers(&self, labels: &Labels) -> Vec<ShardId> {
         let mut shards = Vec::new();
         let named = self.by_name.get(labels.metric_name());
         for at in named.into_iter().flatten().chain(&self.any_name) {
@@ -111,7 +111,8 @@ impl Routing {
         }
         shards.sort_unstable();
         if shards.is_empty() && self.read_set.keep_all && self.n_shards > 0 {
-            shards.push(ShardId((spread % u128::from(self.n_shards)) as u16));
+            let shard = labels.hash64() % u64::from(self.n_shards);
+            shards.push(ShardId(shard as u16));
         }
         shards
     }

@@ -8,6 +8,7 @@ mod check;
 mod lex;
 mod parse;
 mod print;
+pub mod selectors;
 pub mod signature;
 #[cfg(test)]
 mod test_functions;

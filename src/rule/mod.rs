@@ -8,6 +8,8 @@ mod group;
 mod hint;
 pub mod lint;
 pub mod order;
+pub mod series_notation;
+pub mod test_file;
 pub mod warming;
 mod yaml;
 

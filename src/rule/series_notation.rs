@@ -38,7 +38,10 @@ pub type SequenceValue = Option<SampleValue>;
 /// Parses a metric with its labels, such as `up{job="a"}`, `{}` or `{"a metric", x="y"}`.
 pub fn parse_metric(text: &str) -> Result<Labels, NotationError> {
     let blank = |text: &str| text.trim().is_empty();
-    let inner = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+    let inner = text
+        .trim()
+        .strip_prefix('{')
+        .and_then(|t| t.strip_suffix('}'));
     if blank(text) || inner.is_some_and(blank) {
         return Ok(Labels::empty());
     }
@@ -47,7 +50,7 @@ pub fn parse_metric(text: &str) -> Result<Labels, NotationError> {
         Ok(expr) => expr,
         Err(e) => return refuse(e.to_string()),
     };
-    let ExprKind::VectorSelector(selector) = &expr.kind else {
+    let ExprKind::Vector(selector) = &expr.kind else {
         return refuse(format!("{} is not a metric with labels", quote(text)));
     };
     if let Some(matcher) = selector.matchers.iter().find(|m| m.op != MatchOp::Equal) {
@@ -157,16 +160,16 @@ impl<'a> Cursor<'a> {
             return self.fail("an increment needs the number of times, as in 1+2x3");
         }
         let n = times.map_or(1, |times| times + 1);
+        let Some(step) = step else {
+            let same = Some(SampleValue::Float(value));
+            return self.push(values, n, std::iter::repeat_n(same, n));
+        };
         let series = std::iter::repeat_with(|| {
             let now = value;
             // promtool adds on and on, with the rounding that this has.
-            value += step.unwrap_or(0.0);
-            Some(SampleValue::Float(if step.is_some() { now } else { value }))
+            value += step;
+            Some(SampleValue::Float(now))
         });
-        if step.is_none() {
-            let same = Some(SampleValue::Float(value));
-            return self.push(values, n, std::iter::repeat_n(same, n));
-        }
         self.push(values, n, series.take(n))
     }
 
@@ -228,7 +231,11 @@ impl<'a> Cursor<'a> {
         let word = self.rest().get(..3).unwrap_or("").to_ascii_lowercase();
         if word == "nan" || word == "inf" {
             self.at += 3;
-            return Ok(if word == "nan" { f64::NAN } else { f64::INFINITY });
+            return Ok(if word == "nan" {
+                f64::NAN
+            } else {
+                f64::INFINITY
+            });
         }
         self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '_');
         if self.rest().starts_with(['e', 'E']) {
@@ -257,7 +264,9 @@ impl<'a> Cursor<'a> {
     fn histograms(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
         let base = self.histogram()?;
         let signs = [('+', true), ('-', false)];
-        let sign = signs.iter().find(|(sign, _)| self.rest().starts_with(*sign));
+        let sign = signs
+            .iter()
+            .find(|(sign, _)| self.rest().starts_with(*sign));
         let Some((_, adds)) = sign else {
             let n = self.times()?.map_or(1, |times| times + 1);
             let value = Some(SampleValue::Histogram(Arc::new(base)));
@@ -416,5 +425,123 @@ impl Parts {
         histogram.positive_spans = spans(self.offset, &histogram.positive_buckets);
         histogram.negative_spans = spans(self.negative_offset, &histogram.negative_buckets);
         histogram
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(value: &SequenceValue) -> String {
+        match value {
+            None => "_".to_owned(),
+            Some(SampleValue::Histogram(histogram)) => histogram.to_string(),
+            Some(value) if value.is_stale() => "stale".to_owned(),
+            Some(value) => format!("{:?}", value.as_float().unwrap_or(0.0)),
+        }
+    }
+
+    fn check(text: &str, expected: &str) {
+        let values = parse_values(text).expect(text);
+        let found: Vec<String> = values.iter().map(printed).collect();
+        assert_eq!(found.join(" "), expected, "{text}");
+    }
+
+    #[test]
+    fn values_are_written_out() {
+        check("1 2 -3.5 +4", "1.0 2.0 -3.5 4.0");
+        check("1+2x3 5-1x2", "1.0 3.0 5.0 7.0 5.0 4.0 3.0");
+        check("-2+4x3 1x4", "-2.0 2.0 6.0 10.0 1.0 1.0 1.0 1.0 1.0");
+        check("_ 1 _x3 2x0", "_ 1.0 _ _ _ 2.0");
+        check("stale NaN Inf -inf", "stale NaN inf -inf");
+        check(
+            "1e3 1e+1+1e-1x1 .5 5m 1h30m 1_000 017",
+            "1000.0 10.0 10.1 0.5 300.0 5400.0 1000.0 15.0",
+        );
+        check("", "");
+        check(" \n1\t2 ", "1.0 2.0");
+    }
+
+    #[test]
+    fn histograms_are_written_out() {
+        check(
+            "{{}} {{count:2 sum:3.5}}x1",
+            "{count:0, sum:0} {count:2, sum:3.5} {count:2, sum:3.5}",
+        );
+        check(
+            "{{schema:0 sum:1 count:2 buckets:[1 1]}}+{{sum:1 count:1 buckets:[1]}}x2",
+            "{count:2, sum:1, (0.5,1]:1, (1,2]:1} {count:3, sum:2, (0.5,1]:2, (1,2]:1} \
+             {count:4, sum:3, (0.5,1]:3, (1,2]:1}",
+        );
+        let text = "{{schema:-53 custom_values:[1 5] buckets:[ 1 2 3 ] offset:0 n_offset:-1 \
+                    z_bucket:1 z_bucket_w:0.5 counter_reset_hint:gauge}}";
+        let histogram = parse_histogram(text).expect("parses");
+        assert_eq!(histogram.custom_values, [1.0, 5.0]);
+        assert_eq!(
+            histogram.positive_spans,
+            [BucketSpan {
+                offset: 0,
+                length: 3
+            }]
+        );
+        assert_eq!(histogram.counter_reset_hint, CounterResetHint::Gauge);
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused_where_it_stands() {
+        let check = |text: &str, expected: &str| {
+            let error = parse_values(text).expect_err(text);
+            assert_eq!(error.to_string(), expected, "{text}");
+        };
+        let unexpected = |at: usize, word: &str| {
+            format!(
+                "1:{at}: parse error: unexpected \"{word}\" in series values, expected number or \"stale\""
+            )
+        };
+        check("1 abc", &unexpected(3, "abc"));
+        check(
+            "1 2a",
+            "1:4: parse error: unexpected character between values; separate them by spaces",
+        );
+        check(
+            "1+2",
+            "1:4: parse error: an increment needs the number of times, as in 1+2x3",
+        );
+        check(
+            "1x",
+            "1:3: parse error: invalid repetition in series values: a number must follow x",
+        );
+        check(
+            "1x99999999",
+            "1:11: parse error: more than 5000000 values in one series",
+        );
+        check(
+            "{{sum:1",
+            "1:8: parse error: unexpected text in histogram description, expected \
+            histogram description key, e.g. buckets:[5 10 7]",
+        );
+        check(
+            "{{sum:1 sum:2}}",
+            "1:9: parse error: duplicate key \"sum\" in histogram",
+        );
+        check(
+            "{{foo:1}}",
+            "1:3: parse error: bad histogram descriptor found: \"foo\"",
+        );
+    }
+
+    #[test]
+    fn metrics_are_labels() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse_metric(text).expect(text).to_string(), expected);
+        };
+        check("up{job=\"a\", b='c'}", "up{b=\"c\", job=\"a\"}");
+        check("{}", "{}");
+        check("", "{}");
+        check("{\"a b\", x=\"1\"}", "{\"a b\", x=\"1\"}");
+        check("{__name__=\"up\"}", "up");
+        for text in ["up{a=~\"b\"}", "rate(up[5m])", "5", "up{"] {
+            assert!(parse_metric(text).is_err(), "{text}");
+        }
     }
 }

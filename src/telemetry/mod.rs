@@ -49,7 +49,7 @@ pub struct BuildInfo {
 impl BuildInfo {
     /// The Prometheus whose API and language we speak. Clients (Grafana) switch features on by
     /// the version in `buildinfo`, and ours would tell them nothing.
-    pub const PROMETHEUS_VERSION: &str = "3.7.0";
+    pub const PROMETHEUS_VERSION: &str = "3.12.0";
 
     /// Returns what is known without the build's help.
     pub fn of_package() -> Self {

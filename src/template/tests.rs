@@ -505,3 +505,47 @@ const WORDS: &[&str] = &[
     "continue",
     ",",
 ];
+
+/// Would catch a construct or a function that rule authors use and we refuse.
+#[test]
+fn published_templates_parse() {
+    let Ok(shared) = std::env::var("BURNWATCH_SHARED") else {
+        println!("BURNWATCH_SHARED is not set: templates of other projects are not read");
+        return;
+    };
+    let mut texts = std::collections::BTreeSet::new();
+    let pattern = format!("{shared}/corpora/**/*.y*ml");
+    for path in glob::glob(&pattern).expect("pattern").flatten() {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        if let Ok(document) = serde_saphyr::from_str::<serde_json::Value>(&text) {
+            collect_texts(&document, &mut texts);
+        }
+    }
+    assert!(texts.len() > 6_000, "{} texts", texts.len());
+    for (alert, text) in texts {
+        let parsed = Template::parse(&format!("__alert_{alert}"), &text);
+        assert!(parsed.is_ok(), "{text}: {parsed:?}");
+    }
+}
+
+/// Finds the labels and annotations of all alerting rules.
+fn collect_texts(
+    value: &serde_json::Value,
+    texts: &mut std::collections::BTreeSet<(String, String)>,
+) {
+    let values: Vec<&serde_json::Value> = match value {
+        serde_json::Value::Array(items) => items.iter().collect(),
+        serde_json::Value::Object(fields) => fields.values().collect(),
+        _ => return,
+    };
+    if let (Some(alert), Some(_)) = (value["alert"].as_str(), value.get("expr")) {
+        for field in ["labels", "annotations"] {
+            let pairs = value[field].as_object().into_iter().flatten();
+            let pairs = pairs.filter_map(|(_, text)| text.as_str());
+            texts.extend(pairs.map(|text| (alert.to_owned(), text.to_owned())));
+        }
+    }
+    values
+        .into_iter()
+        .for_each(|value| collect_texts(value, texts));
+}

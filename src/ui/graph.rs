@@ -51,12 +51,12 @@ pub async fn page(State(state): State<Arc<ApiState>>, params: Params) -> Respons
     layout::page(&state, "Query", None, &body)
 }
 
-async fn result(state: &ApiState, params: &Params, expr: &str) -> Result<String, ApiError> {
+async fn result(state: &ApiState, params: &Params, text: &str) -> Result<String, ApiError> {
     if !state.backend.is_ready() {
         return Err(ApiError::bad_data("the server is not ready"));
     }
     let settings = &state.settings.query;
-    let expr = promql::parse(expr, &Functions, settings.features)
+    let expr = promql::parse(text, &Functions, settings.features)
         .map_err(|cause| ApiError::bad_data(cause.to_string()))?;
     // Prometheus' pages write "2026-11-21 03:00:00" into links, which is no RFC 3339.
     let moment = params.value("g0.moment_input").replacen(' ', "T", 1);
@@ -64,6 +64,7 @@ async fn result(state: &ApiState, params: &Params, expr: &str) -> Result<String,
         .or_else(|_| crate::api::params::parse_time(&format!("{moment}Z")));
     let at = moment.unwrap_or_else(|_| state.settings.clock.now());
     let query = Query {
+        text: text.into(),
         expr,
         times: QueryTimes {
             start: at,

@@ -20,7 +20,7 @@ use burnwatch::model::{
 use burnwatch::series::{Selection, SeriesReader, Snapshot};
 use burnwatch::telemetry::{BuildInfo, Telemetry};
 use burnwatch::ui;
-use futures::future::{BoxFuture, FutureExt, ready};
+use futures::future::{BoxFuture, FutureExt, pending, ready};
 use tower::ServiceExt;
 
 /// The wall clock of all cases: 2026-11-21T03:00:00.5Z.
@@ -32,13 +32,28 @@ pub struct Fake {
     pub series: Snapshot,
     pub is_ready: bool,
     pub is_stopping: AtomicBool,
+    /// Whether the engines have gone already.
+    pub engines_stopped: bool,
+    /// Whether snapshots never come.
+    pub is_hanging: bool,
     pub reload: Result<(), String>,
     pub telemetry: Arc<Telemetry>,
 }
 
+impl Fake {
+    fn unless_stopped(&self) -> Result<(), BackendError> {
+        if self.engines_stopped {
+            Err(BackendError::Stopping)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Backend for Fake {
     fn groups(&self) -> BoxFuture<'_, Result<Vec<GroupStatus>, BackendError>> {
-        ready(Ok(self.groups.clone())).boxed()
+        let groups = self.unless_stopped().map(|()| self.groups.clone());
+        ready(groups).boxed()
     }
 
     fn snapshot(
@@ -46,9 +61,19 @@ impl Backend for Fake {
         selections: Vec<Selection>,
         samples_max: usize,
     ) -> BoxFuture<'_, Result<Snapshot, BackendError>> {
+        if self.is_hanging {
+            return pending().boxed();
+        }
+        if let Err(error) = self.unless_stopped() {
+            return ready(Err(error)).boxed();
+        }
         let mut snapshot = Snapshot::default();
         let fits = snapshot.take(&self.series, &selections, samples_max);
-        let taken = if fits { Ok(snapshot) } else { Err(BackendError::TooManySamples) };
+        let taken = if fits {
+            Ok(snapshot)
+        } else {
+            Err(BackendError::TooManySamples)
+        };
         ready(taken).boxed()
     }
 
@@ -58,8 +83,15 @@ impl Backend for Fake {
         from: TimestampMs,
         until: TimestampMs,
     ) -> BoxFuture<'_, Result<Vec<Labels>, BackendError>> {
+        if let Err(error) = self.unless_stopped() {
+            return ready(Err(error)).boxed();
+        }
         let mut found = Vec::new();
-        let sets = if matcher_sets.is_empty() { vec![Vec::new()] } else { matcher_sets };
+        let sets = if matcher_sets.is_empty() {
+            vec![Vec::new()]
+        } else {
+            matcher_sets
+        };
         for matchers in sets {
             self.series.select(&matchers, &mut |labels, history| {
                 let after = TimestampMs(from.0 - 1);
@@ -88,7 +120,10 @@ impl Backend for Fake {
     }
 
     fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        let view = |url: &str, dropped| AlertmanagerView { url: url.into(), dropped };
+        let view = |url: &str, dropped| AlertmanagerView {
+            url: url.into(),
+            dropped,
+        };
         vec![
             view("http://am-0:9093/api/v2/alerts", false),
             view("http://am-1:9093/api/v2/alerts", true),
@@ -259,9 +294,18 @@ fn series() -> Snapshot {
     };
     let float = SampleValue::Float;
     let up = |job, instance| [("__name__", "up"), ("job", job), ("instance", instance)];
-    insert(&up("api", "a:1"), vec![(60, float(1.0)), (30, float(0.0)), (0, float(1.0))]);
-    insert(&up("api", "b:1"), vec![(60, float(1.0)), (0, float(f64::INFINITY))]);
-    insert(&up("db", "c:1"), vec![(60, float(1.0)), (0, float(stale_nan()))]);
+    insert(
+        &up("api", "a:1"),
+        vec![(60, float(1.0)), (30, float(0.0)), (0, float(1.0))],
+    );
+    insert(
+        &up("api", "b:1"),
+        vec![(60, float(1.0)), (0, float(f64::INFINITY))],
+    );
+    insert(
+        &up("db", "c:1"),
+        vec![(60, float(1.0)), (0, float(stale_nan()))],
+    );
     let histogram = FloatHistogram {
         count: 3.0,
         sum: 4.5,
@@ -270,8 +314,14 @@ fn series() -> Snapshot {
         ..FloatHistogram::default()
     };
     let histogram = SampleValue::Histogram(Arc::new(histogram));
-    insert(&[("__name__", "latency"), ("job", "api")], vec![(0, histogram)]);
-    insert(&[("__name__", "old"), ("job", "api")], vec![(7_200, float(1.0))]);
+    insert(
+        &[("__name__", "latency"), ("job", "api")],
+        vec![(0, histogram)],
+    );
+    insert(
+        &[("__name__", "old"), ("job", "api")],
+        vec![(7_200, float(1.0))],
+    );
     snapshot
 }
 
@@ -285,6 +335,8 @@ pub fn fake() -> Fake {
         series: series(),
         is_ready: true,
         is_stopping: AtomicBool::new(false),
+        engines_stopped: false,
+        is_hanging: false,
         reload: Ok(()),
         telemetry: Arc::new(Telemetry::new(&BuildInfo::of_package(), NOW, 20)),
     }

@@ -21,7 +21,10 @@ async fn check(request: &str, status: u16, expected: Value) {
 async fn check_at(router: &axum::Router, request: &str, status: u16, expected: Value) {
     let answer = backend::send(router, request).await;
     assert_eq!(answer.status.as_u16(), status, "{request}: {}", answer.body);
-    assert_eq!(answer.headers["content-type"], "application/json", "{request}");
+    assert_eq!(
+        answer.headers["content-type"], "application/json",
+        "{request}"
+    );
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     assert_eq!(body, expected, "{request}");
 }
@@ -29,7 +32,11 @@ async fn check_at(router: &axum::Router, request: &str, status: u16, expected: V
 /// Sends a request to a fresh fake and compares status and plain body.
 async fn check_text(request: &str, status: u16, expected: &str) {
     let answer = backend::send(&backend::serve(backend::fake()), request).await;
-    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, expected), "{request}");
+    assert_eq!(
+        (answer.status.as_u16(), answer.body.as_str()),
+        (status, expected),
+        "{request}"
+    );
 }
 
 /// Returns an error's envelope.
@@ -48,5 +55,7 @@ async fn data(request: &str, pointer: &str) -> Value {
     assert_eq!(answer.status.as_u16(), 200, "{request}: {}", answer.body);
     let body: Value = serde_json::from_str(&answer.body).unwrap();
     let found = body["data"].pointer(pointer);
-    found.unwrap_or_else(|| panic!("{pointer} in {body}")).clone()
+    found
+        .unwrap_or_else(|| panic!("{pointer} in {body}"))
+        .clone()
 }

@@ -39,7 +39,12 @@ async fn without_the_flag_nothing_is_done() {
     let mut settings = settings(&fake);
     settings.lifecycle = false;
     let router = router(Arc::new(fake), settings, ui::routes());
-    for request in ["POST /-/reload", "PUT /-/reload", "POST /-/quit", "PUT /-/quit"] {
+    for request in [
+        "POST /-/reload",
+        "PUT /-/reload",
+        "POST /-/quit",
+        "PUT /-/quit",
+    ] {
         let answer = send(&router, request).await;
         assert_eq!(answer.status.as_u16(), 403, "{request}");
         assert_eq!(answer.body, "Lifecycle API is not enabled.");
@@ -55,7 +60,10 @@ async fn a_failed_reload_says_why() {
     fake.reload = Err("rules.yml:3:5: no expr".into());
     let answer = send(&serve(fake), "POST /-/reload").await;
     assert_eq!(answer.status.as_u16(), 500);
-    assert_eq!(answer.body, "failed to reload config: rules.yml:3:5: no expr\n");
+    assert_eq!(
+        answer.body,
+        "failed to reload config: rules.yml:3:5: no expr\n"
+    );
 }
 
 #[tokio::test]
@@ -65,13 +73,24 @@ async fn until_ready_the_door_is_shut() {
         fake.is_ready = false;
         fake.is_stopping = AtomicBool::new(is_stopping);
         let router = serve(fake);
-        for path in ["/-/ready", "/api/v1/rules", "/api/v1/query?query=1", "/api/v1/none"] {
+        for path in [
+            "/-/ready",
+            "/api/v1/rules",
+            "/api/v1/query?query=1",
+            "/api/v1/none",
+        ] {
             let answer = send(&router, &format!("GET {path}")).await;
             assert_eq!(answer.status.as_u16(), 503, "{path}");
             assert_eq!(answer.body, "Service Unavailable", "{path}");
             assert_eq!(answer.headers["x-prometheus-stopping"], header, "{path}");
         }
-        for path in ["/", "/graph?g0.expr=up", "/metrics", "/-/healthy", "/api/v1/status/walreplay"] {
+        for path in [
+            "/",
+            "/graph?g0.expr=up",
+            "/metrics",
+            "/-/healthy",
+            "/api/v1/status/walreplay",
+        ] {
             let answer = send(&router, &format!("GET {path}")).await;
             assert_eq!(answer.status.as_u16(), 200, "{path}");
         }
@@ -91,7 +110,10 @@ async fn other_origins_may_call() {
     let preflight = answer(&open, ask("OPTIONS", Some("http://a"))).await;
     assert_eq!(preflight.status.as_u16(), 204);
     assert_eq!(preflight.headers["access-control-allow-origin"], "*");
-    assert_eq!(preflight.headers["access-control-allow-methods"], "GET, POST, OPTIONS");
+    assert_eq!(
+        preflight.headers["access-control-allow-methods"],
+        "GET, POST, OPTIONS"
+    );
     let same = answer(&open, ask("GET", None)).await;
     assert_eq!(same.headers["vary"], "Origin");
     assert!(!same.headers.contains_key("access-control-allow-origin"));
@@ -113,18 +135,34 @@ async fn everything_moves_under_the_prefix() {
     settings.route_prefix = "/bw".into();
     settings.external_path = "/outside/bw".into();
     let router = router(Arc::new(fake), settings, ui::routes());
-    for path in ["/bw/", "/bw/-/ready", "/bw/api/v1/rules", "/bw/metrics", "/bw/graph"] {
+    for path in [
+        "/bw/",
+        "/bw/-/ready",
+        "/bw/api/v1/rules",
+        "/bw/metrics",
+        "/bw/graph",
+    ] {
         let answer = send(&router, &format!("GET {path}")).await;
         assert_eq!(answer.status.as_u16(), 200, "{path}");
     }
-    for (path, to) in [("/", "/bw/"), ("/bw", "/bw/"), ("/bw/rules", "/outside/bw/#rules")] {
+    for (path, to) in [
+        ("/", "/bw/"),
+        ("/bw", "/bw/"),
+        ("/bw/rules", "/outside/bw/#rules"),
+    ] {
         let answer = send(&router, &format!("GET {path}")).await;
         assert!(answer.status.is_redirection(), "{path}");
         assert_eq!(answer.headers["location"], to, "{path}");
     }
-    assert_eq!(send(&router, "GET /api/v1/rules").await.status.as_u16(), 404);
+    assert_eq!(
+        send(&router, "GET /api/v1/rules").await.status.as_u16(),
+        404
+    );
     let metrics = send(&router, "GET /bw/metrics").await.body;
-    assert!(metrics.contains("{handler=\"/api/v1/rules\",code=\"200\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("{handler=\"/api/v1/rules\",code=\"200\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +172,10 @@ async fn metrics_are_negotiated() {
     send(&router, "GET /api/v1/rules?type=foo").await;
     send(&router, "GET /no/such/path").await;
     let plain = send(&router, "GET /metrics").await;
-    assert_eq!(plain.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(
+        plain.headers["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
     for line in [
         "# TYPE prometheus_http_requests_total counter\n",
         "prometheus_http_requests_total{handler=\"/api/v1/label/:name/values\",code=\"200\"} 1\n",
@@ -145,16 +186,24 @@ async fn metrics_are_negotiated() {
         "prometheus_rule_group_last_rule_duration_sum_seconds{rule_group=\"a.yml;first\"} 0.001\n",
         "process_start_time_seconds 1795230000.5\n",
     ] {
-        assert!(plain.body.contains(line), "{line} is not in\n{}", plain.body);
+        assert!(
+            plain.body.contains(line),
+            "{line} is not in\n{}",
+            plain.body
+        );
     }
     assert!(!plain.body.contains("/no/such/path") && !plain.body.contains("# EOF"));
 
-    let request = Request::builder()
-        .uri("/metrics")
-        .header("accept", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    let request = Request::builder().uri("/metrics").header(
+        "accept",
+        "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+    );
     let open = answer(&router, request.body(Body::empty()).unwrap()).await;
     let content_type = open.headers["content-type"].to_str().unwrap();
     assert!(content_type.starts_with("application/openmetrics-text; version=1.0.0"));
-    assert!(open.body.contains("# TYPE prometheus_http_requests counter\n"));
+    assert!(
+        open.body
+            .contains("# TYPE prometheus_http_requests counter\n")
+    );
     assert!(open.body.ends_with("# EOF\n"));
 }

@@ -19,7 +19,11 @@ async fn the_overview_tells_what_matters() {
         "10.0.0.7 &lt;Prometheus/3.7.0&gt;",
         "http-equiv=\"refresh\"",
     ] {
-        assert!(answer.body.contains(part), "{part} is not in\n{}", answer.body);
+        assert!(
+            answer.body.contains(part),
+            "{part} is not in\n{}",
+            answer.body
+        );
     }
     assert!(!answer.body.contains("<script") && !answer.body.contains("<is>"));
 }
@@ -28,7 +32,11 @@ async fn the_overview_tells_what_matters() {
 async fn an_expression_in_the_address_is_escaped() {
     let request = "GET /graph?g0.expr=%22%3E%3Cscript%3E&g0.tab=1";
     let answer = send(&serve(fake()), request).await;
-    assert!(answer.body.contains("value=\"&quot;&gt;&lt;script&gt;\""), "{}", answer.body);
+    assert!(
+        answer.body.contains("value=\"&quot;&gt;&lt;script&gt;\""),
+        "{}",
+        answer.body
+    );
     assert!(answer.body.contains("parse error"), "{}", answer.body);
     assert!(!answer.body.contains("<script"));
     let policy = answer.headers["content-security-policy"].to_str().unwrap();

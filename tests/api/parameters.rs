@@ -64,20 +64,44 @@ async fn wrong_parameters_are_named() {
             "invalid parameter \"match[]\": \"up[5m]\" is not a series selector",
         ),
         ("metadata?limit=x".to_owned(), "limit must be a number"),
-        ("metadata?limit_per_metric=x".to_owned(), "limit_per_metric must be a number"),
-        ("status/tsdb?limit=0".to_owned(), "limit must be a positive number"),
-        ("status/tsdb?limit=10001".to_owned(), "limit must not exceed 10000"),
+        (
+            "metadata?limit_per_metric=x".to_owned(),
+            "limit_per_metric must be a number",
+        ),
+        (
+            "status/tsdb?limit=0".to_owned(),
+            "limit must be a positive number",
+        ),
+        (
+            "status/tsdb?limit=10001".to_owned(),
+            "limit must not exceed 10000",
+        ),
     ];
     for (path, message) in cases {
-        check(&format!("GET /api/v1/{path}"), 400, error("bad_data", message)).await;
+        check(
+            &format!("GET /api/v1/{path}"),
+            400,
+            error("bad_data", message),
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn what_does_not_parse_is_a_wrong_query() {
     let message = "invalid parameter \"query\": 1:3: parse error: unclosed left parenthesis";
-    check("GET /api/v1/query?query=(1", 400, error("bad_data", message)).await;
-    check("POST /api/v1/query query=(1", 400, error("bad_data", message)).await;
+    check(
+        "GET /api/v1/query?query=(1",
+        400,
+        error("bad_data", message),
+    )
+    .await;
+    check(
+        "POST /api/v1/query query=(1",
+        400,
+        error("bad_data", message),
+    )
+    .await;
     let message = "invalid parameter \"query\": unknown position: parse error: no expression \
                    found in input";
     check("GET /api/v1/query", 400, error("bad_data", message)).await;

@@ -56,16 +56,27 @@ async fn rules_are_filtered() {
         ("file[]=none.yml", &[]),
         ("match[]={severity=\"page\"}", &["Down"]),
         ("match[]={severity=~\"page|ticket\"}", &["Down", "Quiet"]),
-        ("match[]={severity=\"page\"}&match[]={severity=\"ticket\"}", &["Down", "Quiet"]),
+        (
+            "match[]={severity=\"page\"}&match[]={severity=\"ticket\"}",
+            &["Down", "Quiet"],
+        ),
         ("match[]={severity=\"page\",team=\"x\"}", &[]),
     ];
     for (query, expected) in cases {
-        let query = query.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+        let query = query
+            .replace('{', "%7B")
+            .replace('}', "%7D")
+            .replace('"', "%22");
         let query = query.replace('|', "%7C");
         let groups = data(&format!("GET /api/v1/rules?{query}"), "/groups").await;
         let groups = groups.as_array().unwrap();
-        assert!(groups.iter().all(|group| group["rules"] != json!([])), "{query}");
-        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        assert!(
+            groups.iter().all(|group| group["rules"] != json!([])),
+            "{query}"
+        );
+        let rules = groups
+            .iter()
+            .flat_map(|group| group["rules"].as_array().unwrap());
         let names: Vec<&str> = rules.map(|rule| rule["name"].as_str().unwrap()).collect();
         assert_eq!(names, expected, "{query}");
     }
@@ -86,7 +97,10 @@ async fn groups_come_in_pages() {
     let token = "c654e4d27d4af92628fc4c4c844299c8cdc877a033fb2f80ac287700f2b9c873";
     let names = |data: &Value| {
         let groups = data["groups"].as_array().unwrap().clone();
-        groups.iter().map(|group| group["name"].clone()).collect::<Vec<_>>()
+        groups
+            .iter()
+            .map(|group| group["name"].clone())
+            .collect::<Vec<_>>()
     };
     let first = data("GET /api/v1/rules?group_limit=1", "").await;
     assert_eq!(names(&first), ["first"]);
@@ -104,7 +118,10 @@ async fn groups_come_in_pages() {
 #[tokio::test]
 async fn wrong_parameters_of_rules_are_named() {
     let cases = [
-        ("type=foo", "invalid parameter \"type\": not supported value \"foo\""),
+        (
+            "type=foo",
+            "invalid parameter \"type\": not supported value \"foo\"",
+        ),
         (
             "exclude_alerts=maybe",
             "invalid parameter \"exclude_alerts\": cannot parse \"maybe\" to true or false",
@@ -144,8 +161,20 @@ async fn no_rules_are_an_empty_list() {
     let mut fake = fake();
     fake.groups.clear();
     let router = serve(fake);
-    check_at(&router, "GET /api/v1/rules", 200, success(json!({"groups": []}))).await;
-    check_at(&router, "GET /api/v1/alerts", 200, success(json!({"alerts": []}))).await;
+    check_at(
+        &router,
+        "GET /api/v1/rules",
+        200,
+        success(json!({"groups": []})),
+    )
+    .await;
+    check_at(
+        &router,
+        "GET /api/v1/alerts",
+        200,
+        success(json!({"alerts": []})),
+    )
+    .await;
 }
 
 #[tokio::test]

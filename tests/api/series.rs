@@ -7,7 +7,8 @@ use crate::{check, data, success};
 
 #[tokio::test]
 async fn series_are_listed_in_order_and_once() {
-    let up = |job: &str, instance: &str| json!({"__name__": "up", "job": job, "instance": instance});
+    let up =
+        |job: &str, instance: &str| json!({"__name__": "up", "job": job, "instance": instance});
     let all = json!([up("api", "a:1"), up("api", "b:1"), up("db", "c:1")]);
     check("GET /api/v1/series?match[]=up", 200, success(all.clone())).await;
     let twice = "POST /api/v1/series match[]=up&match[]=up%7Bjob%3D%22db%22%7D";
@@ -23,7 +24,11 @@ async fn series_are_listed_in_order_and_once() {
 #[tokio::test]
 async fn the_time_range_counts() {
     let from = NOW.0 / 1000 - 60;
-    let names = data(&format!("GET /api/v1/label/__name__/values?start={from}"), "").await;
+    let names = data(
+        &format!("GET /api/v1/label/__name__/values?start={from}"),
+        "",
+    )
+    .await;
     assert_eq!(names, json!(["latency", "up"]));
     let names = data(&format!("GET /api/v1/label/__name__/values?end={from}"), "").await;
     assert_eq!(names, json!(["old"]));
@@ -36,8 +41,14 @@ async fn labels_and_values_are_sorted() {
     check("POST /api/v1/labels start=0", 200, success(names)).await;
     let names = data("GET /api/v1/labels?match[]=latency", "").await;
     assert_eq!(names, json!(["__name__", "job"]));
-    assert_eq!(data("GET /api/v1/label/job/values", "").await, json!(["api", "db"]));
-    assert_eq!(data("GET /api/v1/label/U__job/values", "").await, json!(["api", "db"]));
+    assert_eq!(
+        data("GET /api/v1/label/job/values", "").await,
+        json!(["api", "db"])
+    );
+    assert_eq!(
+        data("GET /api/v1/label/U__job/values", "").await,
+        json!(["api", "db"])
+    );
     assert_eq!(data("GET /api/v1/label/none/values", "").await, json!([]));
     let limited = json!({
         "status": "success", "data": ["api"], "warnings": ["results truncated due to limit"],
@@ -54,10 +65,20 @@ async fn metadata_is_listed_by_metric() {
         "http_requests": [requests, entry("counter", "All requests.")], "up": [up],
     });
     check("GET /api/v1/metadata", 200, success(all.clone())).await;
-    check("GET /api/v1/metadata?limit=-1&limit_per_metric=0", 200, success(all)).await;
+    check(
+        "GET /api/v1/metadata?limit=-1&limit_per_metric=0",
+        200,
+        success(all),
+    )
+    .await;
     let first = json!({"http_requests": [requests]});
     let request = "GET /api/v1/metadata?limit=1&limit_per_metric=1";
     check(request, 200, success(first)).await;
-    check("GET /api/v1/metadata?metric=up", 200, success(json!({"up": [up]}))).await;
+    check(
+        "GET /api/v1/metadata?metric=up",
+        200,
+        success(json!({"up": [up]})),
+    )
+    .await;
     check("GET /api/v1/metadata?metric=none", 200, success(json!({}))).await;
 }

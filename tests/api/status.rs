@@ -22,7 +22,14 @@ async fn status_has_prometheus_fields() {
 #[tokio::test]
 async fn build_and_runtime_are_told() {
     let build = data("GET /api/v1/status/buildinfo", "").await;
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     let names = "version revision branch buildUser buildDate goVersion burnwatchVersion";
     assert_eq!(keys(&build), names.split(' ').collect::<Vec<_>>());
     let runtime = data("GET /api/v1/status/runtimeinfo", "").await;
@@ -48,7 +55,17 @@ async fn cardinality_is_counted() {
 async fn what_only_a_scraper_knows_is_empty() {
     let targets = json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}});
     check("GET /api/v1/targets?state=active", 200, success(targets)).await;
-    check("GET /api/v1/scrape_pools", 200, success(json!({"scrapePools": []}))).await;
+    check(
+        "GET /api/v1/scrape_pools",
+        200,
+        success(json!({"scrapePools": []})),
+    )
+    .await;
     check("GET /api/v1/targets/metadata", 200, success(json!([]))).await;
-    check("POST /api/v1/query_exemplars query=up", 200, success(json!([]))).await;
+    check(
+        "POST /api/v1/query_exemplars query=up",
+        200,
+        success(json!([])),
+    )
+    .await;
 }

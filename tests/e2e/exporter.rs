@@ -30,7 +30,10 @@ impl Exporter {
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         let app = Router::new().route("/metrics", get(move || async move { shared.expose() }));
-        Exporter { state, port: crate::processes::serve(app) }
+        Exporter {
+            state,
+            port: crate::processes::serve(app),
+        }
     }
 
     /// Returns the port.

@@ -17,7 +17,9 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let candidates = std::env::split_paths(&path).chain([target]);
-    candidates.map(|directory| directory.join(name)).find(|file| file.is_file())
+    candidates
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
 }
 
 /// Returns a port that is free now.
@@ -29,10 +31,14 @@ pub fn free_port() -> u16 {
 /// Serves an application on a free port until the process ends.
 pub fn serve(app: Router) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.set_nonblocking(true).expect("a socket can be non-blocking");
+    listener
+        .set_nonblocking(true)
+        .expect("a socket can be non-blocking");
     let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.expect("a runtime").block_on(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             axum::serve(listener, app).await.expect("serves");
@@ -59,7 +65,10 @@ pub fn http_get(url: &str) -> Option<Value> {
 }
 
 fn http_text(url: &str) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
     runtime.block_on(async {
         let client = burnwatch::notify::http_client::plain().ok()?;
         client.get(url).send().await.ok()?.text().await.ok()
@@ -113,8 +122,13 @@ impl Stack {
         write("rules.yml", rules.to_owned());
         write("prometheus.yml", prometheus_config(exporter_port, ports));
         write("burnwatch.yml", own_config(own_hook));
-        let mut stack =
-            Stack { directory, ports, _prometheus: None, _burnwatch: None, alertmanager: None };
+        let mut stack = Stack {
+            directory,
+            ports,
+            _prometheus: None,
+            _burnwatch: None,
+            alertmanager: None,
+        };
         stack.start_alertmanager(alertmanager, alertmanager_hook);
         let path = |name: &str| stack.directory.path().join(name).display().to_string();
         let burnwatch = Path::new(env!("CARGO_BIN_EXE_burnwatch"));
@@ -143,7 +157,9 @@ impl Stack {
             stack.burnwatch_url("/-/ready"),
             format!("http://127.0.0.1:{}/-/ready", ports.prometheus),
         ] {
-            wait_for(&url, || http_text(&url).filter(|text| text.to_lowercase().contains("ready")));
+            wait_for(&url, || {
+                http_text(&url).filter(|text| text.to_lowercase().contains("ready"))
+            });
         }
         stack
     }
@@ -173,7 +189,10 @@ impl Stack {
     }
 
     fn spawn(&self, program: &Path, args: &[String]) -> Running {
-        let name = program.file_name().and_then(|name| name.to_str()).unwrap_or("program");
+        let name = program
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("program");
         let log = std::fs::File::create(self.directory.path().join(format!("{name}.log")));
         let log = log.expect("a log can be written");
         let child = Command::new(program)
@@ -199,9 +218,13 @@ impl Stack {
     pub fn metric(&self, name: &str) -> Option<f64> {
         let text = http_text(&self.burnwatch_url("/metrics"))?;
         let of_name = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
         };
-        let values = text.lines().filter(of_name).filter_map(|line| line.split(' ').next_back());
+        let values = text
+            .lines()
+            .filter(of_name)
+            .filter_map(|line| line.split(' ').next_back());
         Some(values.filter_map(|value| value.parse::<f64>().ok()).sum())
     }
 }

@@ -21,7 +21,10 @@ impl Webhook {
             shared.lock().expect("no test panics here").push(body);
         };
         let app = Router::new().route("/hook", post(receive));
-        Webhook { bodies, port: crate::processes::serve(app) }
+        Webhook {
+            bodies,
+            port: crate::processes::serve(app),
+        }
     }
 
     /// Returns the port.
@@ -32,7 +35,10 @@ impl Webhook {
     /// Returns the first alert of this name that came with this status.
     pub fn seen(&self, name: &str, status: &str) -> Option<Value> {
         let bodies = self.bodies.lock().expect("no test panics here");
-        let alerts = bodies.iter().filter_map(|body| body["alerts"].as_array()).flatten();
+        let alerts = bodies
+            .iter()
+            .filter_map(|body| body["alerts"].as_array())
+            .flatten();
         let mut found =
             alerts.filter(|a| a["labels"]["alertname"] == name && a["status"] == status);
         found.next().cloned()

@@ -106,6 +106,13 @@ impl RawHistogram {
         Ok(TimestampMs(at))
     }
 
+    /// Returns the number of buckets and spans as sent.
+    pub fn n_buckets(&self) -> usize {
+        let sides = [&self.negative, &self.positive];
+        let of_side = |side: &&Side| side.spans.len() + side.deltas.len().max(side.counts.len());
+        sides.iter().map(of_side).sum::<usize>() + self.custom_values.len()
+    }
+
     fn side(&mut self, negative: bool) -> &mut Side {
         if negative {
             &mut self.negative

@@ -60,7 +60,12 @@ impl<'a> RawLabels<'a> {
     /// Reads the labels, or says why they are not those of a series.
     pub fn read(&self, limits: &Limits) -> Result<Result<Labels, InvalidLabels>, DecodeError> {
         let mut pairs = Vec::with_capacity(16);
-        self.for_each(|name, value| pairs.push((name, value)))?;
+        self.for_each(|name, value| {
+            // One more than the limit is enough to know that there are too many.
+            if pairs.len() <= limits.labels_per_series {
+                pairs.push((name, value));
+            }
+        })?;
         Ok(checked(&mut pairs, limits).map_err(|(reason, at_fault)| {
             let mut example = self.shown();
             if !at_fault.is_empty() {

@@ -77,11 +77,35 @@ impl HashKey {
 /// Memory that decoding reuses from one request to the next.
 #[derive(Debug, Default)]
 pub struct DecodeBuffers {
+    /// Items that the current request may still hold, and might at first.
+    items_left: usize,
+    items_max: usize,
     scattered_labels: Vec<u8>,
     symbols: Vec<v2::Symbol>,
     refs: Vec<u32>,
     ref_hashes: Vec<u8>,
     histogram: RawHistogram,
+}
+
+impl DecodeBuffers {
+    /// Begins a request of at most `items_max` items (see [`crate::ingest::Limits`]).
+    pub fn begin(&mut self, items_max: usize) {
+        self.items_left = items_max;
+        self.items_max = items_max;
+    }
+
+    /// Counts items; what is counted may be kept in memory.
+    #[inline]
+    fn spend(&mut self, n: usize) -> Result<(), DecodeError> {
+        match self.items_left.checked_sub(n) {
+            Some(left) => self.items_left = left,
+            None => {
+                let limit = self.items_max;
+                return Err(DecodeError::TooManyItems { limit });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Calls `named` with the labels of the series at the given positions (ascending) of a request
@@ -98,6 +122,7 @@ pub fn name_series(
         ordinal: 0,
         named,
     };
+    buffers.begin(usize::MAX);
     // Any key will do, since no hash is used; the body was found well-formed before.
     let key = HashKey::new(0);
     let _ = match protocol {

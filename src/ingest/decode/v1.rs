@@ -39,6 +39,7 @@ fn series<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
+    buffers.spend(1)?;
     let mut reader = Reader::new(bytes);
     while reader.rest().first() == Some(&LABEL_TAG) {
         reader.tag()?;
@@ -61,6 +62,7 @@ fn series<V: Visitor>(
         }
         expect("TimeSeries", field, wire_type, WireType::Bytes)?;
         let bytes = reader.bytes()?;
+        buffers.spend(1)?;
         match field {
             2 => {
                 let (at, value) = sample(bytes)?;
@@ -69,6 +71,7 @@ fn series<V: Visitor>(
             3 => visitor.exemplar(exemplar(bytes)?, Ok(())),
             4 => {
                 let at = buffers.histogram.read(bytes)?;
+                buffers.spend(buffers.histogram.n_buckets())?;
                 visitor.histogram(at, &mut buffers.histogram);
             }
             _ => {}

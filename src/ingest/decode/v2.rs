@@ -9,6 +9,10 @@ use crate::ingest::decode::{DecodeBuffers, HashKey, Visitor, sample};
 use crate::ingest::rejection::Reason;
 use crate::model::TimestampMs;
 
+/// References of a series that are looked at: twice as many as any limit of labels would let
+/// through. Beyond, they are read and left out; the series is refused for its labels anyway.
+const REFS_MAX: usize = 1 << 16;
+
 /// Where a symbol lies in the body, and its hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol {
@@ -40,8 +44,8 @@ pub fn decode<V: Visitor>(
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
     // Nothing forbids series before symbols, so the symbols are read first.
-    read_symbols(body, key, &mut buffers.symbols)?;
-    let table = std::mem::take(&mut buffers.symbols);
+    let mut table = std::mem::take(&mut buffers.symbols);
+    read_symbols(body, key, buffers, &mut table)?;
     let symbols = Symbols {
         body,
         table: &table,
@@ -70,7 +74,12 @@ fn next_field<V: Visitor>(
     series(reader.bytes()?, symbols, key, buffers, visitor)
 }
 
-fn read_symbols(body: &[u8], key: &HashKey, table: &mut Vec<Symbol>) -> Result<(), DecodeError> {
+fn read_symbols(
+    body: &[u8],
+    key: &HashKey,
+    buffers: &mut DecodeBuffers,
+    table: &mut Vec<Symbol>,
+) -> Result<(), DecodeError> {
     table.clear();
     let mut reader = Reader::new(body);
     while !reader.is_empty() {
@@ -84,6 +93,7 @@ fn read_symbols(body: &[u8], key: &HashKey, table: &mut Vec<Symbol>) -> Result<(
         if table.is_empty() && !text.is_empty() {
             return Err(DecodeError::FirstSymbolNotEmpty);
         }
+        buffers.spend(1)?;
         table.push(Symbol {
             start: body.len() - reader.rest().len() - text.len(),
             length: text.len(),
@@ -100,6 +110,7 @@ fn series<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
+    buffers.spend(1)?;
     let mut refs = std::mem::take(&mut buffers.refs);
     refs.clear();
     let samples_from = match label_refs(bytes, &mut refs) {
@@ -131,6 +142,7 @@ fn series<V: Visitor>(
         }
         expect("TimeSeries", field, wire_type, WireType::Bytes)?;
         let bytes = reader.bytes()?;
+        buffers.spend(1)?;
         match field {
             2 => {
                 let (at, value) = sample(bytes)?;
@@ -138,6 +150,7 @@ fn series<V: Visitor>(
             }
             3 => {
                 let at = buffers.histogram.read(bytes)?;
+                buffers.spend(buffers.histogram.n_buckets())?;
                 visitor.histogram(at, &mut buffers.histogram);
             }
             4 => {
@@ -176,14 +189,19 @@ fn read_refs(
     wire_type: WireType,
     refs: &mut Vec<u32>,
 ) -> Result<(), DecodeError> {
+    let mut add = |symbol: u64| {
+        if refs.len() < REFS_MAX {
+            refs.push(u32::try_from(symbol).unwrap_or(u32::MAX));
+        }
+    };
     if wire_type == WireType::Varint {
-        refs.push(reader.varint()? as u32);
+        add(reader.varint()?);
         return Ok(());
     }
     expect("labels_refs", 1, wire_type, WireType::Bytes)?;
     let mut packed = Reader::new(reader.bytes()?);
     while !packed.is_empty() {
-        refs.push(packed.varint()? as u32);
+        add(packed.varint()?);
     }
     Ok(())
 }

@@ -35,6 +35,14 @@ pub enum DecodeError {
     /// The body is no snappy block.
     #[error("snappy: {0}")]
     Snappy(String),
+    /// More series, samples, buckets or symbols than the limit.
+    #[error(
+        "the request holds more than {limit} series, samples, buckets and symbols; send smaller requests"
+    )]
+    TooManyItems {
+        /// The limit.
+        limit: usize,
+    },
     /// The body would be larger than the limit once decompressed.
     #[error("decompressed body of {declared} bytes exceeds the limit of {limit} bytes")]
     TooLarge {

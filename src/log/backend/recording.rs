@@ -10,19 +10,19 @@ use crate::model::Entry;
 /// Keeps every entry; unbounded, so not for serving.
 #[derive(Debug, Default)]
 pub struct RecordingLog {
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<(u64, Vec<Entry>)>,
     full: AtomicBool,
 }
 
 impl RecordingLog {
     /// Returns the entries so far, in order.
     pub fn entries(&self) -> Vec<Entry> {
-        self.entries.lock().clone()
+        self.entries.lock().1.clone()
     }
 
     /// Takes the entries out, in order.
     pub fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut *self.entries.lock())
+        std::mem::take(&mut self.entries.lock().1)
     }
 
     /// Makes the log say that it has no room, or has it again.
@@ -38,8 +38,9 @@ impl Log for RecordingLog {
 
     fn append(&self, entry: Entry) -> Result<Offset, LogError> {
         let mut entries = self.entries.lock();
-        let offset = Offset(entries.len() as u64);
-        entries.push(entry);
+        let offset = Offset(entries.0);
+        entries.0 += 1;
+        entries.1.push(entry);
         Ok(offset)
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let index = i64::from(index);
     if schema < 0 {
         let exponent = index.saturating_mul(1 << -schema);
-        return if exponent == 1024 { f64::MAX } else { scale(1.0, exponent) };
+        return if exponent == 1024 {
+            f64::MAX
+        } else {
+            scale(1.0, exponent)
+        };
     }
     let steps = 1i64 << schema;
     let fraction = (index.rem_euclid(steps) as f64 / steps as f64 - 1.0).exp2();
@@ -56,7 +60,11 @@ mod tests {
     #[test]
     fn bounds_are_powers_of_the_base() {
         let check = |index: i32, schema: i32, expected: f64| {
-            assert_eq!(exponential_bound(index, schema), expected, "{index} {schema}");
+            assert_eq!(
+                exponential_bound(index, schema),
+                expected,
+                "{index} {schema}"
+            );
         };
         check(0, 0, 1.0);
         check(1, 0, 2.0);
