@@ -21,6 +21,7 @@ pub mod template;
 
 // Out.
 pub mod api;
+pub mod notify;
 pub mod ui;
 
 // Shell.

@@ -24,7 +24,11 @@ fn ranges_are_open_on_the_left_and_lookback_is_five_minutes() {
     world.push(329.0, &[("other", 1.0)]);
     world.push(330.0, &[("other", 1.0)]);
     assert_eq!(world.query("x", 329.999), ["x 30"]);
-    assert_eq!(world.query("x", 330.0), Vec::<String>::new(), "exactly five minutes old");
+    assert_eq!(
+        world.query("x", 330.0),
+        Vec::<String>::new(),
+        "exactly five minutes old"
+    );
 }
 
 #[test]
@@ -43,5 +47,9 @@ fn a_threshold_that_is_met_exactly_is_met() {
         let n = f64::from(n);
         world.push(n * 10.0, &[("errors", n * 5.0), ("total", n * 10.0)]);
     }
-    assert!(world.told().contains(&"10s firing Ratio".to_owned()), "{:?}", world.told());
+    assert!(
+        world.told().contains(&"10s firing Ratio".to_owned()),
+        "{:?}",
+        world.told()
+    );
 }

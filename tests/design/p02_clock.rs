@@ -10,7 +10,10 @@ groups:
 ";
 
 fn clock(world: &World) -> f64 {
-    world.engine.clock().map_or(f64::NAN, |clock| clock.seconds())
+    world
+        .engine
+        .clock()
+        .map_or(f64::NAN, |clock| clock.seconds())
 }
 
 #[test]
@@ -40,7 +43,11 @@ fn one_bad_sample_does_not_leap_the_clock() {
     world.push_at_wall(5002.0, 115.0, &[("up{job=\"a\"}", 1.0)]);
     assert_eq!(clock(&world), 115.0);
     world.push_at_wall(5003.0, 3990.0, &[("up{job=\"b\"}", 1.0)]);
-    assert_eq!(clock(&world), 4000.0, "a second target leaps too, the first is within reach");
+    assert_eq!(
+        clock(&world),
+        4000.0,
+        "a second target leaps too, the first is within reach"
+    );
 }
 
 #[test]

@@ -39,7 +39,11 @@ fn play(scrapes: &[Vec<f64>], split: &[(usize, bool)]) -> Vec<String> {
         let second = n as f64 * 7.0;
         let samples = scrape(values);
         // The first scrape comes whole: nothing is known of a target before it.
-        let (pieces, reverse) = if n == 0 { (1, false) } else { split[n % split.len()] };
+        let (pieces, reverse) = if n == 0 {
+            (1, false)
+        } else {
+            split[n % split.len()]
+        };
         let mut requests: Vec<&[(String, f64)]> =
             samples.chunks(samples.len().div_ceil(pieces)).collect();
         if reverse {
@@ -71,5 +75,11 @@ fn a_group_that_reads_what_another_records_ticks_after_it() {
     world.push(0.0, &[("x{job=\"j\",instance=\"0\"}", 11.0)]);
     world.push(20.0, &[("x{job=\"j\",instance=\"0\"}", 11.0)]);
     // Alphabetical order would tick b_reader... first only by luck of names; dependence decides.
-    assert!(world.told().contains(&"20s firing High{job=\"j\"}".to_owned()), "{:?}", world.told());
+    assert!(
+        world
+            .told()
+            .contains(&"20s firing High{job=\"j\"}".to_owned()),
+        "{:?}",
+        world.told()
+    );
 }

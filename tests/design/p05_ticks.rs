@@ -30,7 +30,11 @@ fn every_tick_in_between_is_made_at_its_own_time() {
     world.push(0.0, &[("x", 0.0)]);
     world.push(34.0, &[("x", 0.0)]);
     assert_eq!(ticks(&world), ["0=0", "10=10", "20=20", "30=30"]);
-    assert_eq!(world.query("doubled", 30.0), ["doubled 60"], "a later rule sees an earlier one");
+    assert_eq!(
+        world.query("doubled", 30.0),
+        ["doubled 60"],
+        "a later rule sees an earlier one"
+    );
 }
 
 #[test]
@@ -51,7 +55,10 @@ fn for_and_keep_firing_for_are_counted_in_ticks() {
         world.push(f64::from(n) * 10.0, &[("x", value)]);
     }
     // False at 50, 60: kept; at 70 it has been kept for 15 s.
-    assert_eq!(world.told(), ["0s pending High", "20s firing High", "70s resolved High"]);
+    assert_eq!(
+        world.told(),
+        ["0s pending High", "20s firing High", "70s resolved High"]
+    );
 }
 
 #[test]

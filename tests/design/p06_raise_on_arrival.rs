@@ -13,7 +13,11 @@ fn an_alert_fires_with_its_sample_and_resolves_at_the_next_tick() {
     // A polling evaluator would wait for the tick at 10 s.
     assert_eq!(world.told(), ["3s firing High"]);
     world.push(5.0, &[("x", 0.0)]);
-    assert_eq!(world.told(), ["3s firing High"], "an arrival takes nothing back");
+    assert_eq!(
+        world.told(),
+        ["3s firing High"],
+        "an arrival takes nothing back"
+    );
     world.push(10.0, &[("x", 0.0)]);
     assert_eq!(world.told(), ["3s firing High", "10s resolved High"]);
 }

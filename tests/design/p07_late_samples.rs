@@ -21,7 +21,11 @@ fn a_late_sample_counts_from_then_on_and_ticks_made_stay_made() {
     // In its series' order, but behind the frontier.
     world.push_at_wall(26.0, 15.0, &[("x", 1.0)]);
     assert_eq!(world.engine.stats().samples_late, 1);
-    assert_eq!(world.query("sum", 20.0), ["sum 1"], "the tick at 20 s is not made again");
+    assert_eq!(
+        world.query("sum", 20.0),
+        ["sum 1"],
+        "the tick at 20 s is not made again"
+    );
     world.push(30.0, &[("clock{job=\"c\"}", 1.0)]);
     assert_eq!(world.query("sum", 30.0), ["sum 2"]);
 }
@@ -52,6 +56,13 @@ fn a_backlog_gives_the_alerts_that_live_samples_would_have_given() {
         world.told()
     };
     let live = play(|second| second);
-    assert_eq!(live, ["100s pending High", "120s firing High", "200s resolved High"]);
+    assert_eq!(
+        live,
+        [
+            "100s pending High",
+            "120s firing High",
+            "200s resolved High"
+        ]
+    );
     assert_eq!(play(|_| 7200.0), live);
 }

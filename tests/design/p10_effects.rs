@@ -48,9 +48,15 @@ fn an_annotation_that_reads_differently_is_told_at_the_tick() {
     world.push(7.0, &[("x", 5.0)]);
     world.push(10.0, &[("x", 6.0)]);
     world.push(20.0, &[("x", 6.0)]);
-    let values: Vec<_> =
-        messages(&world).iter().map(|message| message.annotations[0].1.clone()).collect();
-    assert_eq!(values, ["2", "6"], "not on every arrival, not when nothing changed");
+    let values: Vec<_> = messages(&world)
+        .iter()
+        .map(|message| message.annotations[0].1.clone())
+        .collect();
+    assert_eq!(
+        values,
+        ["2", "6"],
+        "not on every arrival, not when nothing changed"
+    );
 }
 
 #[test]

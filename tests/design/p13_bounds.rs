@@ -18,7 +18,10 @@ groups:
     world.push(10.0, &[("x{a=\"1\"}", 1.0), ("x{a=\"2\"}", 1.0)]);
     let rules = &world.engine.groups()[0].rules;
     let expected = RuleHealth::Err("exceeded limit of 1 with 2 alerts".to_owned());
-    assert_eq!((&rules[0].health, &rules[1].health), (&expected, &RuleHealth::Ok));
+    assert_eq!(
+        (&rules[0].health, &rules[1].health),
+        (&expected, &RuleHealth::Ok)
+    );
     assert_eq!(world.told(), ["10s firing One"]);
 }
 
@@ -30,7 +33,10 @@ fn history_is_cut_to_what_the_rules_look_back_on() {
     }
     let kept = world.query("count_over_time(x[1d])", 30_000.0);
     let kept: f64 = kept[0].trim_start_matches("{} ").parse().expect("a number");
-    assert!(kept < 200.0, "{kept} samples are kept for a five-minute look-back");
+    assert!(
+        kept < 200.0,
+        "{kept} samples are kept for a five-minute look-back"
+    );
 }
 
 #[test]
@@ -42,5 +48,9 @@ fn a_series_that_falls_silent_is_dropped_and_may_come_back() {
     }
     assert_eq!(world.engine.series().len(), 1);
     world.push(3000.0, &[("x{i=\"1\"}", 0.0), ("x{i=\"2\"}", 7.0)]);
-    assert!(world.told().contains(&"3000s firing A{i=\"2\"}".to_owned()), "{:?}", world.told());
+    assert!(
+        world.told().contains(&"3000s firing A{i=\"2\"}".to_owned()),
+        "{:?}",
+        world.told()
+    );
 }

@@ -27,7 +27,12 @@ pub fn labels(text: &str) -> Labels {
     let burnwatch::promql::ast::ExprKind::Vector(selector) = expr.kind else {
         panic!("{text} is no series")
     };
-    Labels::from_pairs(selector.matchers.iter().map(|m| (m.name.as_str(), m.value.as_str())))
+    Labels::from_pairs(
+        selector
+            .matchers
+            .iter()
+            .map(|m| (m.name.as_str(), m.value.as_str())),
+    )
 }
 
 /// An engine with a log.
@@ -97,10 +102,17 @@ impl World {
 
     fn stamp_now(&self) -> Stamp {
         let last = self.log.last().map(Entry::stamp).copied();
-        last.map_or(Stamp { sequence: 0, wall: TimestampMs(0), clock: None }, |last| Stamp {
-            sequence: last.sequence + 1,
-            ..last
-        })
+        last.map_or(
+            Stamp {
+                sequence: 0,
+                wall: TimestampMs(0),
+                clock: None,
+            },
+            |last| Stamp {
+                sequence: last.sequence + 1,
+                ..last
+            },
+        )
     }
 
     fn apply(&mut self, entry: Entry) {
@@ -128,7 +140,10 @@ impl World {
             let next = SeriesHandle(u32::try_from(self.handles.len()).expect("few"));
             let handle = *self.handles.entry(labels.clone()).or_insert(next);
             if handle == next {
-                batch.definitions.push(SeriesDefinition { handle, labels: labels.clone() });
+                batch.definitions.push(SeriesDefinition {
+                    handle,
+                    labels: labels.clone(),
+                });
             }
             batch.floats.push((handle, at(*seconds), *value));
             let target = Labels::from_pairs([
@@ -138,7 +153,11 @@ impl World {
             evidence.add(at(*seconds), target.hash64(), at(wall));
         }
         let stamp = self.sequencer.stamp(&evidence, at(wall));
-        self.apply(Entry::Samples { stamp, generation: Generation(self.generation), batch });
+        self.apply(Entry::Samples {
+            stamp,
+            generation: Generation(self.generation),
+            batch,
+        });
     }
 
     /// The wall clock goes on and nothing comes.
@@ -150,7 +169,9 @@ impl World {
 
     /// Returns `F` in seconds.
     pub fn frontier(&self) -> f64 {
-        self.engine.frontier().map_or(f64::NAN, TimestampMs::seconds)
+        self.engine
+            .frontier()
+            .map_or(f64::NAN, TimestampMs::seconds)
     }
 
     /// Returns what was announced of alerts, one line each: `12.5s firing X{a="b"}`.
@@ -162,7 +183,10 @@ impl World {
     pub fn alerts(&self) -> Vec<AlertView> {
         let groups = self.engine.groups();
         let rules = groups.into_iter().flat_map(|group| group.rules);
-        rules.filter_map(|rule| rule.alerting).flat_map(|alerting| alerting.alerts).collect()
+        rules
+            .filter_map(|rule| rule.alerting)
+            .flat_map(|alerting| alerting.alerts)
+            .collect()
     }
 
     /// Returns the value of an instant query over history, as text, one line an element.
@@ -170,9 +194,14 @@ impl World {
         let expr = parse(text, &Functions, Features::ALL).expect(text);
         let scan = Scan::new(self.engine.series());
         let outcome = evaluate(&expr, &scan, at(seconds), &EvalOptions::default()).expect(text);
-        let Value::Vector(elements) = outcome.value else { panic!("{text} is no vector") };
+        let Value::Vector(elements) = outcome.value else {
+            panic!("{text} is no vector")
+        };
         let line = |value: &SampleValue| value.as_float().map_or("?".into(), |v| v.to_string());
-        elements.iter().map(|e| format!("{} {}", e.labels, line(&e.value))).collect()
+        elements
+            .iter()
+            .map(|e| format!("{} {}", e.labels, line(&e.value)))
+            .collect()
     }
 }
 
@@ -182,7 +211,11 @@ pub fn told(effects: &[Effect]) -> Vec<String> {
     for effect in effects {
         let (at, word, labels) = match effect {
             Effect::Pending { at, labels } => (at, "pending", labels),
-            Effect::Alert { at, refresh: false, message } => match message.status {
+            Effect::Alert {
+                at,
+                refresh: false,
+                message,
+            } => match message.status {
                 AlertStatus::Firing => (at, "firing", &message.labels),
                 AlertStatus::Resolved { .. } => (at, "resolved", &message.labels),
             },
@@ -190,7 +223,11 @@ pub fn told(effects: &[Effect]) -> Vec<String> {
         };
         let name = labels.value("alertname");
         let rest = labels.filter(|label| label != "alertname");
-        let rest = if rest.is_empty() { String::new() } else { rest.to_string() };
+        let rest = if rest.is_empty() {
+            String::new()
+        } else {
+            rest.to_string()
+        };
         lines.push(format!("{}s {word} {name}{rest}", at.seconds()));
     }
     lines
@@ -200,6 +237,7 @@ pub fn told(effects: &[Effect]) -> Vec<String> {
 pub fn replay(log: &[Entry]) -> Vec<Effect> {
     let mut engine = Engine::new();
     let mut effects = Vec::new();
-    log.iter().for_each(|entry| engine.apply(entry, &|| 0.0, &mut effects));
+    log.iter()
+        .for_each(|entry| engine.apply(entry, &|| 0.0, &mut effects));
     effects
 }
