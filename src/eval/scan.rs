@@ -35,8 +35,9 @@ impl<'a> Scan<'a> {
             return Rc::clone(found);
         }
         let mut found = Vec::new();
-        self.reader
-            .select(matchers, &mut |labels, history| found.push((labels, history)));
+        self.reader.select(matchers, &mut |labels, history| {
+            found.push((labels, history))
+        });
         let found: Selected<'a> = found.into();
         self.selected
             .borrow_mut()

@@ -73,7 +73,10 @@ fn one_if(is_empty: bool, call: &Call<'_>) -> Output {
         return Output::Vector(Vec::new());
     }
     Output::Vector(vec![Element {
-        labels: call.exprs.first().map_or_else(Labels::empty, |expr| demanded(expr)),
+        labels: call
+            .exprs
+            .first()
+            .map_or_else(Labels::empty, |expr| demanded(expr)),
         value: SampleValue::Float(1.0),
         at: call.at,
         drop_name: false,
@@ -89,7 +92,10 @@ fn demanded(expr: &Expr) -> Labels {
     };
     let mut labels = LabelsBuilder::default();
     let mut seen = Vec::new();
-    for matcher in matchers.iter().filter(|matcher| matcher.name != METRIC_NAME) {
+    for matcher in matchers
+        .iter()
+        .filter(|matcher| matcher.name != METRIC_NAME)
+    {
         if matcher.op == MatchOp::Equal && !seen.contains(&matcher.name.as_str()) {
             labels.set(&matcher.name, &matcher.value);
             seen.push(&matcher.name);

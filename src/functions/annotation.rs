@@ -45,25 +45,62 @@ impl HistogramOperation {
 #[allow(missing_docs, reason = "the texts below say it")]
 pub enum Remark {
     InvalidQuantile(f64),
-    InvalidRatio { got: f64, capped_to: f64 },
-    BadBucketLabel { metric: String, value: String },
-    MixedFloatsHistograms { metric: String },
+    InvalidRatio {
+        got: f64,
+        capped_to: f64,
+    },
+    BadBucketLabel {
+        metric: String,
+        value: String,
+    },
+    MixedFloatsHistograms {
+        metric: String,
+    },
     MixedFloatsHistogramsInAggregation,
-    MixedClassicNativeHistograms { metric: String },
-    HistogramNotCounter { metric: String },
-    HistogramNotGauge { metric: String },
-    MixedExponentialCustomHistograms { metric: String },
-    IncompatibleBucketLayout { operator: &'static str },
+    MixedClassicNativeHistograms {
+        metric: String,
+    },
+    HistogramNotCounter {
+        metric: String,
+    },
+    HistogramNotGauge {
+        metric: String,
+    },
+    MixedExponentialCustomHistograms {
+        metric: String,
+    },
+    IncompatibleBucketLayout {
+        operator: &'static str,
+    },
     SortInRangeQuery,
     CounterResetCollision(HistogramOperation),
-    PossibleNonCounter { metric: String },
-    ForcedMonotonicity { metric: String, seen: ForcedBuckets },
-    IncompatibleTypes { lhs: &'static str, operator: &'static str, rhs: &'static str },
-    HistogramIgnoredInAggregation { aggregation: &'static str },
-    HistogramIgnoredInMixedRange { metric: String },
-    QuantileNanResult { metric: String },
-    QuantileNanSkew { metric: String },
-    FractionNans { metric: String },
+    PossibleNonCounter {
+        metric: String,
+    },
+    ForcedMonotonicity {
+        metric: String,
+        seen: ForcedBuckets,
+    },
+    IncompatibleTypes {
+        lhs: &'static str,
+        operator: &'static str,
+        rhs: &'static str,
+    },
+    HistogramIgnoredInAggregation {
+        aggregation: &'static str,
+    },
+    HistogramIgnoredInMixedRange {
+        metric: String,
+    },
+    QuantileNanResult {
+        metric: String,
+    },
+    QuantileNanSkew {
+        metric: String,
+    },
+    FractionNans {
+        metric: String,
+    },
     MismatchedCustomBuckets(HistogramOperation),
 }
 
@@ -272,7 +309,10 @@ impl Annotations {
     /// Returns the texts of one level, sorted, with `(line:column)` where the query's text is
     /// given.
     pub fn texts(&self, level: Level, query: Option<&str>) -> Vec<String> {
-        let of_level = self.by_text.iter().filter(|((found, _), _)| *found == level);
+        let of_level = self
+            .by_text
+            .iter()
+            .filter(|((found, _), _)| *found == level);
         of_level
             .map(|((_, text), (remark, place))| {
                 let prefix = match level {
@@ -297,7 +337,10 @@ impl Annotations {
 fn line_and_column(query: &str, at: usize) -> (usize, usize) {
     let before = &query.as_bytes()[..at.min(query.len())];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     (line, before.len() - line_start + 1)
 }
 
@@ -314,7 +357,9 @@ pub fn format_g(value: f64, precision: Option<usize>) -> String {
             .unwrap_or(value),
     };
     let text = format!("{rounded:e}");
-    let exponent = text.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok());
+    let exponent = text
+        .split_once('e')
+        .and_then(|(_, e)| e.parse::<i32>().ok());
     let from = precision.map_or(6, |digits| digits.max(1) as i32);
     match exponent {
         Some(exponent) if exponent < -4 || exponent >= from => format_exponent(rounded),

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::functions::annotation::{Annotations, Remark};
 use crate::functions::Function;
+use crate::functions::annotation::{Annotations, Remark};
 use crate::model::{DurationMs, FloatHistogram, Labels, METRIC_NAME, SampleValue, TimestampMs};
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 use crate::promql::{Signature, ValueType};

@@ -67,7 +67,9 @@ impl Function for Clamp {
         if upper < lower {
             return Ok(Output::Vector(Vec::new()));
         }
-        Ok(map_floats(call, |value| go_max(lower, go_min(upper, value))))
+        Ok(map_floats(call, |value| {
+            go_max(lower, go_min(upper, value))
+        }))
     }
 }
 

@@ -57,15 +57,16 @@ impl Histograms {
                 continue;
             };
             let labels = element.labels.filter(|name| name != BUCKET_LABEL);
-            let classic = histograms.classic.entry(labels).or_insert_with_key(|labels| {
-                ClassicHistogram {
+            let classic = histograms
+                .classic
+                .entry(labels)
+                .or_insert_with_key(|labels| ClassicHistogram {
                     element: Element {
                         labels: labels.clone(),
                         ..element
                     },
                     buckets: Vec::new(),
-                }
-            });
+                });
             classic.buckets.push(Bucket { upper, count });
         }
         let classic = &mut histograms.classic;
@@ -107,7 +108,14 @@ pub(super) fn map_histograms(
             ..renamed
         });
     }
-    for (_, ClassicHistogram { element, mut buckets }) in histograms.classic {
+    for (
+        _,
+        ClassicHistogram {
+            element,
+            mut buckets,
+        },
+    ) in histograms.classic
+    {
         let value = classic(call, &element.labels, &mut buckets);
         out.push(call.renamed(element, SampleValue::Float(value)));
     }
@@ -134,8 +142,15 @@ fn upper_bound(text: &str) -> Option<f64> {
 
 /// Sorts the buckets and adds up those of one bound; `false` where the last is not `+Inf`.
 pub(super) fn prepare(buckets: &mut Vec<Bucket>) -> bool {
-    buckets.sort_by(|a, b| a.upper.partial_cmp(&b.upper).unwrap_or(std::cmp::Ordering::Equal));
-    if buckets.last().is_none_or(|last| last.upper != f64::INFINITY) {
+    buckets.sort_by(|a, b| {
+        a.upper
+            .partial_cmp(&b.upper)
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    if buckets
+        .last()
+        .is_none_or(|last| last.upper != f64::INFINITY)
+    {
         return false;
     }
     buckets.dedup_by(|next, kept| {

@@ -87,7 +87,10 @@ mod tests {
         let check = |points: &[FloatPoint], expected: (f64, f64)| {
             assert_eq!(linear_regression(points, TimestampMs(0)), expected);
         };
-        check(&[point(0, 1.0), point(10, 21.0), point(20, 41.0)], (2.0, 1.0));
+        check(
+            &[point(0, 1.0), point(10, 21.0), point(20, 41.0)],
+            (2.0, 1.0),
+        );
         check(&[point(0, 3.0), point(10, 3.0)], (0.0, 3.0));
     }
 }

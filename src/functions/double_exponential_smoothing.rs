@@ -28,7 +28,11 @@ pub(super) static DOUBLE_EXPONENTIAL_SMOOTHING: WindowFunction = WindowFunction:
             return Ok(None);
         }
         window.remark_ignored_histograms();
-        Ok(Some(SampleValue::Float(smooth(window.floats(), level, trend))))
+        Ok(Some(SampleValue::Float(smooth(
+            window.floats(),
+            level,
+            trend,
+        ))))
     },
 )
 .with_args(&[ValueType::Matrix, ValueType::Scalar, ValueType::Scalar])

@@ -117,7 +117,11 @@ impl EdgeValues {
 /// Returns the value at `at` on the line between two samples; a counter that fell between them
 /// rises from zero.
 fn interpolate(a: FloatPoint, b: FloatPoint, at: TimestampMs, is_counter: bool) -> f64 {
-    let from = if is_counter && b.value < a.value { 0.0 } else { a.value };
+    let from = if is_counter && b.value < a.value {
+        0.0
+    } else {
+        a.value
+    };
     from + (b.value - from) * (at - a.at).0 as f64 / (b.at - a.at).0 as f64
 }
 

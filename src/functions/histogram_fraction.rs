@@ -161,7 +161,11 @@ fn native_fraction(bounds: (f64, f64), histogram: &FloatHistogram) -> (f64, bool
         rank += bucket.count;
     }
     let has_nan = histogram.sum.is_nan() && in_buckets < histogram.count;
-    let count = if histogram.sum.is_nan() { in_buckets } else { histogram.count };
+    let count = if histogram.sum.is_nan() {
+        in_buckets
+    } else {
+        histogram.count
+    };
     (ranks.between(count) / histogram.count, has_nan)
 }
 
@@ -196,7 +200,11 @@ mod tests {
                 bucket(2.0, 8.0),
                 bucket(f64::INFINITY, 10.0),
             ];
-            assert_eq!(classic_fraction(bounds, &mut buckets), expected, "{bounds:?}");
+            assert_eq!(
+                classic_fraction(bounds, &mut buckets),
+                expected,
+                "{bounds:?}"
+            );
         };
         check((0.0, 1.0), 0.4);
         check((0.5, 1.5), 0.4);

@@ -221,12 +221,21 @@ pub(super) fn native_quantile(
         rank = count - rank;
     }
     if has_nan {
-        let all = buckets.fold(count, |sum, bucket| sum + bucket.count);
+        let mut all = count;
+        for candidate in buckets {
+            // Prometheus goes on with the last bucket from here; so do we.
+            bucket = candidate;
+            all += bucket.count;
+        }
         if all < histogram.count {
             call.remark(0, Remark::QuantileNanSkew { metric });
         }
     }
-    inside(&bucket, rank / bucket.count, histogram.uses_custom_buckets())
+    inside(
+        &bucket,
+        rank / bucket.count,
+        histogram.uses_custom_buckets(),
+    )
 }
 
 /// Narrows the zero bucket of a one-sided histogram, and answers for buckets without an end.
@@ -285,7 +294,10 @@ mod tests {
             assert!(prepare(&mut buckets));
             force_monotonic(&mut buckets);
             let got = rank_in_buckets(q, &buckets);
-            assert!(got == expected || (got.is_nan() && expected.is_nan()), "{q}: {got}");
+            assert!(
+                got == expected || (got.is_nan() && expected.is_nan()),
+                "{q}: {got}"
+            );
         };
         let inf = f64::INFINITY;
         check(0.5, &[(1.0, 5.0), (2.0, 10.0), (inf, 10.0)], 1.0);

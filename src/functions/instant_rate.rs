@@ -80,10 +80,14 @@ fn histogram_change(
     let metric = window.metric();
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
     if kind == Kind::Rate && (is_gauge(previous) || is_gauge(last)) {
-        window.remark(Remark::HistogramNotCounter { metric: metric.clone() });
+        window.remark(Remark::HistogramNotCounter {
+            metric: metric.clone(),
+        });
     }
     if kind == Kind::Delta && !(is_gauge(previous) && is_gauge(last)) {
-        window.remark(Remark::HistogramNotGauge { metric: metric.clone() });
+        window.remark(Remark::HistogramNotGauge {
+            metric: metric.clone(),
+        });
     }
     let mut change = last.clone();
     if kind == Kind::Delta || !last.detect_reset(previous) {

@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn small_terms_survive_large_ones() {
         let check = |values: &[f64], expected: f64| {
-            let sum = values.iter().fold(KahanSum::default(), |sum, v| sum.plus(*v));
+            let sum = values
+                .iter()
+                .fold(KahanSum::default(), |sum, v| sum.plus(*v));
             assert_eq!(sum.value(), expected, "{values:?}");
         };
         check(&[1.0, 1e100, 1.0, -1e100], 2.0);

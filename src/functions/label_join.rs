@@ -35,9 +35,8 @@ impl Function for LabelJoin {
         let (target, separator) = (call.text(1).to_owned(), call.text(2).to_owned());
         let texts = 3..call.args.len();
         let sources: Vec<String> = texts.map(|at| call.text(at).to_owned()).collect();
-        let invalid = |which: &str| {
-            FunctionError(format!("invalid {which} label name in label_join(): "))
-        };
+        let invalid =
+            |which: &str| FunctionError(format!("invalid {which} label name in label_join(): "));
         if sources.iter().any(String::is_empty) {
             return Err(invalid("source"));
         }

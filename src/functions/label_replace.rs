@@ -1,7 +1,7 @@
 //! `label_replace`: a label from a part of another.
 
 use crate::functions::{Call, Function, FunctionError, Output};
-use crate::model::matcher::compile_anchored;
+use crate::model::regex::compile_anchored;
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
@@ -37,7 +37,9 @@ impl Function for LabelReplace {
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
         let (target, pattern) = (call.text(1).to_owned(), call.text(4).to_owned());
         let regex = compile_anchored(&pattern).map_err(|_| {
-            FunctionError(format!("invalid regular expression in label_replace(): {pattern}"))
+            FunctionError(format!(
+                "invalid regular expression in label_replace(): {pattern}"
+            ))
         })?;
         if target.is_empty() {
             let text = "invalid destination label name in label_replace(): ";

@@ -157,7 +157,9 @@ pub fn find(name: &str) -> Option<&'static dyn Function> {
     static BY_NAME: std::sync::OnceLock<std::collections::HashMap<&str, &dyn Function>> =
         std::sync::OnceLock::new();
     let by_name = BY_NAME.get_or_init(|| {
-        let named = ALL.iter().map(|function| (function.signature().name, *function));
+        let named = ALL
+            .iter()
+            .map(|function| (function.signature().name, *function));
         named.collect()
     });
     by_name.get(name).copied()
@@ -173,7 +175,9 @@ impl SignatureTable for Functions {
     }
 
     fn names(&self) -> Vec<&'static str> {
-        ALL.iter().map(|function| function.signature().name).collect()
+        ALL.iter()
+            .map(|function| function.signature().name)
+            .collect()
     }
 }
 

@@ -1,11 +1,11 @@
 //! `*_over_time`: aggregations over the window of one series.
 
+use crate::functions::FunctionError;
 use crate::functions::annotation::Remark;
 use crate::functions::call::{FloatPoint, Window, WindowFunction};
 use crate::functions::kahan::{KahanMean, KahanSum};
 use crate::functions::over_time_histogram::{average, total};
 use crate::functions::quantile::quantile;
-use crate::functions::FunctionError;
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ValueType;
 
@@ -41,7 +41,11 @@ pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
         }
         let points = window.floats().iter();
         let sum = points.fold(KahanSum::default(), |sum, point| sum.plus(point.value));
-        float(if sum.sum.is_infinite() { sum.sum } else { sum.value() })
+        float(if sum.sum.is_infinite() {
+            sum.sum
+        } else {
+            sum.value()
+        })
     },
 );
 
@@ -100,14 +104,22 @@ pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "max_over_time",
     "Returns the largest float in the window.",
     "max_over_time(node_load1[1h])",
-    |window| over_floats(window, |points| extreme(points, |new, best| new > best).value),
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new > best).value
+        })
+    },
 );
 
 pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "min_over_time",
     "Returns the smallest float in the window.",
     "min_over_time(node_load1[1h])",
-    |window| over_floats(window, |points| extreme(points, |new, best| new < best).value),
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new < best).value
+        })
+    },
 );
 
 pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
@@ -182,7 +194,9 @@ pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
         over_floats(window, |points| {
             let mut values: Vec<f64> = points.iter().map(|point| point.value).collect();
             let median = quantile(0.5, &mut values);
-            values.iter_mut().for_each(|value| *value = (*value - median).abs());
+            values
+                .iter_mut()
+                .for_each(|value| *value = (*value - median).abs());
             quantile(0.5, &mut values)
         })
     },
@@ -204,7 +218,9 @@ pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
         // Prometheus points at the first argument here.
         if !window.histograms().is_empty() {
             let metric = window.metric();
-            window.call.remark(0, Remark::HistogramIgnoredInMixedRange { metric });
+            window
+                .call
+                .remark(0, Remark::HistogramIgnoredInMixedRange { metric });
         }
         let mut values: Vec<f64> = window.floats().iter().map(|point| point.value).collect();
         float(quantile(q, &mut values))

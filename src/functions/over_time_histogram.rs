@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::functions::annotation::{HistogramOperation, Remark};
 use crate::functions::call::Window;
-use crate::model::histogram::{HistogramMean, HistogramSum, Merged};
 use crate::model::SampleValue;
+use crate::model::histogram::{HistogramMean, HistogramSum, Merged};
 
 /// Returns the sum; `None` with a remark where the layouts cannot be added.
 pub(super) fn total(window: &mut Window<'_, '_>) -> Option<SampleValue> {
@@ -39,10 +39,14 @@ fn finish(
         return None;
     }
     if seen.counter_reset_collision {
-        window.remark(Remark::CounterResetCollision(HistogramOperation::Aggregation));
+        window.remark(Remark::CounterResetCollision(
+            HistogramOperation::Aggregation,
+        ));
     }
     if seen.bounds_reconciled {
-        window.remark(Remark::MismatchedCustomBuckets(HistogramOperation::Aggregation));
+        window.remark(Remark::MismatchedCustomBuckets(
+            HistogramOperation::Aggregation,
+        ));
     }
     Some(SampleValue::Histogram(Arc::new(result)))
 }

@@ -38,7 +38,10 @@ mod tests {
     fn quantiles_interpolate_between_ranks() {
         let check = |q: f64, values: &[f64], expected: f64| {
             let got = quantile(q, &mut values.to_vec());
-            assert!(got == expected || (got.is_nan() && expected.is_nan()), "{q} {values:?}");
+            assert!(
+                got == expected || (got.is_nan() && expected.is_nan()),
+                "{q} {values:?}"
+            );
         };
         check(0.5, &[3.0, 1.0, 2.0], 2.0);
         check(0.25, &[0.0, 1.0], 0.25);

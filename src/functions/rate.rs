@@ -20,7 +20,15 @@ pub(super) static RATE: WindowFunction = WindowFunction::new(
     "rate",
     "Returns the increase per second of a counter over the window.",
     "rate(http_requests_total[5m])",
-    |window| change(window, &Kind { is_counter: true, per_second: true }),
+    |window| {
+        change(
+            window,
+            &Kind {
+                is_counter: true,
+                per_second: true,
+            },
+        )
+    },
 )
 .with_modes(MODES);
 
@@ -28,7 +36,15 @@ pub(super) static INCREASE: WindowFunction = WindowFunction::new(
     "increase",
     "Returns the increase of a counter over the window.",
     "increase(http_requests_total[5m])",
-    |window| change(window, &Kind { is_counter: true, per_second: false }),
+    |window| {
+        change(
+            window,
+            &Kind {
+                is_counter: true,
+                per_second: false,
+            },
+        )
+    },
 )
 .with_modes(MODES);
 
@@ -36,7 +52,15 @@ pub(super) static DELTA: WindowFunction = WindowFunction::new(
     "delta",
     "Returns the change of a gauge over the window.",
     "delta(node_hwmon_temp_celsius[2h])",
-    |window| change(window, &Kind { is_counter: false, per_second: false }),
+    |window| {
+        change(
+            window,
+            &Kind {
+                is_counter: false,
+                per_second: false,
+            },
+        )
+    },
 )
 .with_modes(MODES);
 
@@ -48,10 +72,7 @@ pub(super) struct Kind {
     pub per_second: bool,
 }
 
-fn change(
-    window: &mut Window<'_, '_>,
-    kind: &Kind,
-) -> Result<Option<SampleValue>, FunctionError> {
+fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue>, FunctionError> {
     let result = if window.mode != RangeMode::Plain {
         extended_rate(window, kind).map(SampleValue::Float)
     } else if !window.floats().is_empty() && !window.histograms().is_empty() {
@@ -173,7 +194,9 @@ fn histogram_difference(window: &mut Window<'_, '_>, kind: &Kind) -> Option<Floa
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
     let (first, last) = (&points[0], &points[points.len() - 1]);
     if kind.is_counter && points.iter().any(|point| is_gauge(point)) {
-        window.remark(Remark::HistogramNotCounter { metric: metric.clone() });
+        window.remark(Remark::HistogramNotCounter {
+            metric: metric.clone(),
+        });
     }
     let mut baseline = Arc::clone(first);
     if kind.is_counter && points[1].detect_reset(first) {
@@ -185,20 +208,32 @@ fn histogram_difference(window: &mut Window<'_, '_>, kind: &Kind) -> Option<Floa
         });
     }
     let uses_custom = baseline.uses_custom_buckets();
-    let between = if kind.is_counter { &points[1..] } else { &points[points.len() - 1..] };
-    if between.iter().any(|point| point.uses_custom_buckets() != uses_custom) {
+    let between = if kind.is_counter {
+        &points[1..]
+    } else {
+        &points[points.len() - 1..]
+    };
+    if between
+        .iter()
+        .any(|point| point.uses_custom_buckets() != uses_custom)
+    {
         window.remark(Remark::MixedExponentialCustomHistograms { metric });
         return None;
     }
     let mut schema = last.schema.min(baseline.schema);
     if kind.is_counter {
-        schema = between.iter().map(|point| point.schema).fold(schema, i32::min);
+        schema = between
+            .iter()
+            .map(|point| point.schema)
+            .fold(schema, i32::min);
     }
     let mut change = last.to_schema(schema);
     // Conflicting hints are expected here: resets are looked for below.
     let merged = change.subtract(&baseline).ok()?;
     if merged.bounds_reconciled {
-        window.remark(Remark::MismatchedCustomBuckets(HistogramOperation::Subtraction));
+        window.remark(Remark::MismatchedCustomBuckets(
+            HistogramOperation::Subtraction,
+        ));
     }
     if kind.is_counter {
         let mut previous = &baseline;

@@ -38,7 +38,9 @@ pub(super) fn count_pairs(
         points = &points[before.saturating_sub(1)..];
     }
     let pairs = points.windows(2);
-    let count = pairs.filter(|pair| holds(&pair[0].value, &pair[1].value)).count();
+    let count = pairs
+        .filter(|pair| holds(&pair[0].value, &pair[1].value))
+        .count();
     Some(SampleValue::Float(count as f64))
 }
 

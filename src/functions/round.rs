@@ -27,9 +27,15 @@ impl Function for Round {
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
-        let nearest = if call.args.len() > 1 { call.scalar(1) } else { 1.0 };
+        let nearest = if call.args.len() > 1 {
+            call.scalar(1)
+        } else {
+            1.0
+        };
         // Multiplying by the inverse loses less than dividing, and is what Prometheus does.
         let inverse = 1.0 / nearest;
-        Ok(map_floats(call, |value| (value * inverse + 0.5).floor() / inverse))
+        Ok(map_floats(call, |value| {
+            (value * inverse + 0.5).floor() / inverse
+        }))
     }
 }

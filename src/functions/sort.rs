@@ -84,7 +84,11 @@ impl Function for Sort {
             let names: Vec<&str> = texts.collect();
             elements.sort_by(|a, b| {
                 let order = by_labels(&names, a, b);
-                if self.descending { order.reverse() } else { order }
+                if self.descending {
+                    order.reverse()
+                } else {
+                    order
+                }
             });
         } else {
             elements.retain(|element| element.value.as_float().is_some());
@@ -166,6 +170,9 @@ mod tests {
     fn numbers_in_texts_compare_by_size() {
         let mut texts = ["cpu10", "cpu2", "10", "9", "cpu", "a1b20", "a1b3", ""];
         texts.sort_by(|a, b| natural(a, b));
-        assert_eq!(texts, ["", "9", "10", "a1b3", "a1b20", "cpu", "cpu2", "cpu10"]);
+        assert_eq!(
+            texts,
+            ["", "9", "10", "a1b3", "a1b20", "cpu", "cpu2", "cpu10"]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Function calls: arguments evaluated, the function asked, its result checked.
 
 use crate::eval::EvalError;
-use crate::eval::interpret::subquery::forget_reset_hints;
 use crate::eval::interpret::Interpreter;
+use crate::eval::interpret::subquery::forget_reset_hints;
 use crate::functions::call::plain;
 use crate::functions::{self, Argument, Call, Output};
 use crate::model::TimestampMs;

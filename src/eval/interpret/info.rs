@@ -56,7 +56,9 @@ impl Interpreter<'_> {
         at: TimestampMs,
     ) -> Result<BTreeMap<String, HashMap<Vec<String>, InstantSample>>, EvalError> {
         let mut matchers = wanted.names.clone();
-        let described = base.iter().filter(|element| !wanted.is_info(&element.labels));
+        let described = base
+            .iter()
+            .filter(|element| !wanted.is_info(&element.labels));
         let described: Vec<&Labels> = described.map(|element| &element.labels).collect();
         let mut is_identified = false;
         for name in IDENTIFYING_LABELS {
@@ -82,7 +84,9 @@ impl Interpreter<'_> {
             mode: RangeMode::Plain,
         };
         let _ = call;
-        let samples = self.source.instant(&selector, at - self.options.lookback, at);
+        let samples = self
+            .source
+            .instant(&selector, at - self.options.lookback, at);
         self.n_read += samples.len();
         by_identity(samples)
     }
@@ -106,7 +110,9 @@ fn by_identity(
                 "this should be an info metric, with float samples: {labels}"
             )));
         }
-        let of_name = found.entry(sample.labels.metric_name().to_owned()).or_default();
+        let of_name = found
+            .entry(sample.labels.metric_name().to_owned())
+            .or_default();
         let key = identity(&sample.labels);
         match of_name.get(&key) {
             Some(existing) if existing.at > sample.at => {}
@@ -143,7 +149,9 @@ impl Wanted {
             if matcher.name == METRIC_NAME {
                 names.push(matcher.clone());
             } else {
-                data.entry(matcher.name.clone()).or_default().push(matcher.clone());
+                data.entry(matcher.name.clone())
+                    .or_default()
+                    .push(matcher.clone());
             }
         }
         let says_which = |m: &Matcher| matches!(m.op, MatchOp::Equal | MatchOp::Matches);
@@ -151,13 +159,18 @@ impl Wanted {
             names.push(Matcher::equal(METRIC_NAME, "target_info"));
         } else if !names.iter().any(says_which) {
             let any = Matcher::new(MatchOp::Matches, METRIC_NAME, ".+_info");
-            names.insert(0, any.map_err(|error| EvalError::Execution(error.to_string()))?);
+            names.insert(
+                0,
+                any.map_err(|error| EvalError::Execution(error.to_string()))?,
+            );
         }
         Ok(Wanted { names, data })
     }
 
     fn is_info(&self, labels: &Labels) -> bool {
-        self.names.iter().all(|matcher| matcher.matches(labels.metric_name()))
+        self.names
+            .iter()
+            .all(|matcher| matcher.matches(labels.metric_name()))
     }
 
     /// Returns the labels with those of the info series; `None` where the selector asks for
@@ -172,7 +185,11 @@ impl Wanted {
         let mut has_match = false;
         for sample in infos.values().filter_map(|of_name| of_name.get(&key)) {
             has_match = true;
-            for (name, value) in sample.labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
+            for (name, value) in sample
+                .labels
+                .iter()
+                .filter(|(name, _)| *name != METRIC_NAME)
+            {
                 if !self.data.is_empty() && !self.data.contains_key(name) {
                     continue;
                 }
@@ -184,7 +201,12 @@ impl Wanted {
                 }
             }
         }
-        let demands_some = || self.data.values().flatten().any(|matcher| !matcher.matches(""));
+        let demands_some = || {
+            self.data
+                .values()
+                .flatten()
+                .any(|matcher| !matcher.matches(""))
+        };
         if !has_match && demands_some() {
             return Ok(None);
         }

@@ -152,7 +152,11 @@ impl Pairing<'_> {
         key: Labels,
         remarks: &mut Vec<crate::functions::Remark>,
     ) -> Result<(), EvalError> {
-        let (lhs, rhs) = if self.is_swapped { (one, many) } else { (many, one) };
+        let (lhs, rhs) = if self.is_swapped {
+            (one, many)
+        } else {
+            (many, one)
+        };
         let combined = match combine(self.binary.op, &lhs.value, &rhs.value) {
             Ok(combined) => combined,
             Err(remark) => {

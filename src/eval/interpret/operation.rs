@@ -106,8 +106,14 @@ fn scaled(histogram: &FloatHistogram, factor: f64) -> Combined {
 
 fn sum(a: &FloatHistogram, b: &FloatHistogram) -> Result<Combined, Remark> {
     let mut sum = a.clone();
-    let merged = sum.add(b).map_err(|_| Remark::IncompatibleBucketLayout { operator: "+" })?;
-    Ok(with_remarks(Combined::histogram(sum), merged, HistogramOperation::Addition))
+    let merged = sum
+        .add(b)
+        .map_err(|_| Remark::IncompatibleBucketLayout { operator: "+" })?;
+    Ok(with_remarks(
+        Combined::histogram(sum),
+        merged,
+        HistogramOperation::Addition,
+    ))
 }
 
 fn difference(a: &FloatHistogram, b: &FloatHistogram) -> Result<Combined, Remark> {
@@ -117,15 +123,23 @@ fn difference(a: &FloatHistogram, b: &FloatHistogram) -> Result<Combined, Remark
         .map_err(|_| Remark::IncompatibleBucketLayout { operator: "-" })?;
     difference.counter_reset_hint = CounterResetHint::Gauge;
     let combined = Combined::histogram(difference);
-    Ok(with_remarks(combined, merged, HistogramOperation::Subtraction))
+    Ok(with_remarks(
+        combined,
+        merged,
+        HistogramOperation::Subtraction,
+    ))
 }
 
 fn with_remarks(mut combined: Combined, merged: Merged, operation: HistogramOperation) -> Combined {
     if merged.counter_reset_collision {
-        combined.remarks.push(Remark::CounterResetCollision(operation));
+        combined
+            .remarks
+            .push(Remark::CounterResetCollision(operation));
     }
     if merged.bounds_reconciled {
-        combined.remarks.push(Remark::MismatchedCustomBuckets(operation));
+        combined
+            .remarks
+            .push(Remark::MismatchedCustomBuckets(operation));
     }
     combined
 }
@@ -180,7 +194,10 @@ mod tests {
     fn numbers_follow_ieee_754() {
         let check = |op: BinaryOp, lhs: f64, rhs: f64, expected: f64| {
             let got = combine_scalars(op, lhs, rhs);
-            assert!(got == expected || (got.is_nan() && expected.is_nan()), "{lhs} {op} {rhs}");
+            assert!(
+                got == expected || (got.is_nan() && expected.is_nan()),
+                "{lhs} {op} {rhs}"
+            );
         };
         check(BinaryOp::Mod, -7.0, 3.0, -1.0);
         check(BinaryOp::Div, 1.0, 0.0, f64::INFINITY);
@@ -193,7 +210,9 @@ mod tests {
     #[test]
     fn floats_cannot_be_trimmed() {
         let (a, b) = (SampleValue::Float(1.0), SampleValue::Float(2.0));
-        let remark = combine(BinaryOp::TrimLower, &a, &b).err().expect("does not apply");
+        let remark = combine(BinaryOp::TrimLower, &a, &b)
+            .err()
+            .expect("does not apply");
         let expected = Remark::IncompatibleTypes {
             lhs: "float",
             operator: ">/",

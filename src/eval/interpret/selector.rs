@@ -2,8 +2,8 @@
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
-use crate::functions::{cut_to_window, interpolated};
 use crate::functions::{Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
+use crate::functions::{cut_to_window, interpolated};
 use crate::model::{Point, SampleValue, TimestampMs};
 use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
 
@@ -20,7 +20,10 @@ impl Interpreter<'_> {
         }
         let after = samples_at - self.options.lookback;
         let samples = self.source.instant(selector, after, samples_at);
-        self.n_read += samples.iter().map(|sample| weight(&sample.value)).sum::<usize>();
+        self.n_read += samples
+            .iter()
+            .map(|sample| weight(&sample.value))
+            .sum::<usize>();
         let elements = samples.into_iter().map(|sample| Element {
             labels: sample.labels,
             value: sample.value,
@@ -91,11 +94,7 @@ impl Interpreter<'_> {
             let smoothed = window.mode == RangeMode::Smoothed;
             for series in &mut window.series {
                 refuse_histograms(series)?;
-                series.floats = cut_to_window(
-                    &series.floats,
-                    (window.start, window.end),
-                    smoothed,
-                );
+                series.floats = cut_to_window(&series.floats, (window.start, window.end), smoothed);
             }
             window.series.retain(|series| !series.is_empty());
         }
@@ -109,7 +108,9 @@ impl Interpreter<'_> {
         until: TimestampMs,
     ) -> Result<Vec<RangeSeries>, EvalError> {
         let found = self.source.range(selector, after, until);
-        let series = found.into_iter().map(|found| split(found.labels, found.points));
+        let series = found
+            .into_iter()
+            .map(|found| split(found.labels, found.points));
         let series: Vec<RangeSeries> = series.collect();
         let n_samples = series.iter().map(n_samples_in).sum();
         self.n_read += n_samples;

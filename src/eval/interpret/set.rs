@@ -31,7 +31,10 @@ impl Interpreter<'_> {
             }
             _ => {
                 let present = keys(&lhs);
-                lhs.extend(rhs.into_iter().filter(|element| !present.contains(&key(element))));
+                lhs.extend(
+                    rhs.into_iter()
+                        .filter(|element| !present.contains(&key(element))),
+                );
             }
         }
         lhs

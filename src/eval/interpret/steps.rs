@@ -34,7 +34,10 @@ pub(in crate::eval) fn evaluate_steps(
         debug_assert!(interpreter.n_held >= elements.iter().map(|e| weight(&e.value)).sum());
         for element in elements {
             let value = element.value;
-            series.entry(element.labels).or_default().push(Point { at, value });
+            series
+                .entry(element.labels)
+                .or_default()
+                .push(Point { at, value });
         }
         if step.0 <= 0 {
             break;

@@ -22,7 +22,11 @@ impl Interpreter<'_> {
         };
         let end = self.resolve(subquery.at, self.offset(&subquery.offset)?, at);
         let start = end - range;
-        let step = if step.0 > 0 { step } else { self.options.default_step };
+        let step = if step.0 > 0 {
+            step
+        } else {
+            self.options.default_step
+        };
         let max = self.options.subquery_steps_max;
         if range.0 / step.0 > i64::try_from(max).unwrap_or(i64::MAX) {
             return Err(EvalError::TooManySteps { range, step, max });

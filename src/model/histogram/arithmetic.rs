@@ -9,7 +9,9 @@ use crate::model::histogram::{FloatHistogram, IncompatibleSchema as Incompatible
 
 /// Exponential and custom buckets cannot be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot apply this operation on histograms with a mix of exponential and custom bucket schemas")]
+#[error(
+    "cannot apply this operation on histograms with a mix of exponential and custom bucket schemas"
+)]
 pub struct IncompatibleSchema;
 
 /// What came up while two histograms were put together.
@@ -25,8 +27,7 @@ impl Merged {
     /// Returns what came up in either.
     pub fn or(self, other: Merged) -> Merged {
         Merged {
-            counter_reset_collision: self.counter_reset_collision
-                || other.counter_reset_collision,
+            counter_reset_collision: self.counter_reset_collision || other.counter_reset_collision,
             bounds_reconciled: self.bounds_reconciled || other.bounds_reconciled,
         }
     }
@@ -117,7 +118,10 @@ impl FloatHistogram {
             sums[place(index, &other.custom_values, &bounds)].add(op(0.0, count));
         }
         let counts: Sparse<f64> = (0..).zip(sums.iter().map(|sum| sum.rounded())).collect();
-        let counts: Sparse<f64> = counts.into_iter().filter(|(_, count)| *count != 0.0).collect();
+        let counts: Sparse<f64> = counts
+            .into_iter()
+            .filter(|(_, count)| *count != 0.0)
+            .collect();
         self.set_sparse(Side::Positive, &counts);
         self.custom_values = bounds;
         true
@@ -263,7 +267,9 @@ pub(super) fn common_bounds(a: &[f64], b: &[f64]) -> Vec<f64> {
 
 /// Returns which bucket of `targets` holds the bucket at `index` of `bounds`.
 pub(super) fn place(index: i32, bounds: &[f64], targets: &[f64]) -> usize {
-    let upper = usize::try_from(index).ok().and_then(|index| bounds.get(index));
+    let upper = usize::try_from(index)
+        .ok()
+        .and_then(|index| bounds.get(index));
     upper.map_or(targets.len(), |upper| {
         targets.partition_point(|target| target < upper)
     })

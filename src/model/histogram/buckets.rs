@@ -39,11 +39,11 @@ fn go_float(value: f64) -> String {
         return format_plain(value);
     }
     let text = format!("{value:e}");
-    let exponent = text.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok());
+    let exponent = text
+        .split_once('e')
+        .and_then(|(_, e)| e.parse::<i32>().ok());
     match exponent {
-        Some(exponent) if !(-4..GENERAL_EXPONENT_MAX).contains(&exponent) => {
-            format_exponent(value)
-        }
+        Some(exponent) if !(-4..GENERAL_EXPONENT_MAX).contains(&exponent) => format_exponent(value),
         _ => format_plain(value),
     }
 }
@@ -106,7 +106,9 @@ impl FloatHistogram {
     /// Returns one side's buckets in the order of their indices: away from zero.
     pub(super) fn side_buckets(&self, side: Side) -> Vec<Bucket> {
         let counts = self.sparse(side).into_iter();
-        counts.map(|(index, count)| self.bucket(side, index, count)).collect()
+        counts
+            .map(|(index, count)| self.bucket(side, index, count))
+            .collect()
     }
 
     pub(super) fn bucket(&self, side: Side, index: i32, count: f64) -> Bucket {
@@ -230,7 +232,12 @@ pub(super) fn coarsen<T: Copy>(
 impl fmt::Display for FloatHistogram {
     /// Prints `{count:3, sum:4, (1,2]:3}` as Prometheus does; empty buckets are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{count:{}, sum:{}", go_float(self.count), go_float(self.sum))?;
+        write!(
+            f,
+            "{{count:{}, sum:{}",
+            go_float(self.count),
+            go_float(self.sum)
+        )?;
         let mut negative = self.side_buckets(Side::Negative);
         negative.reverse();
         let all = negative.into_iter().chain(self.zero_bucket());
@@ -257,7 +264,11 @@ mod tests {
     fn spans_and_indices_are_two_ways_to_say_the_same() {
         let counts = [(-3, 1.0), (-2, 0.0), (0, 2.0), (7, 3.0)];
         let mut made = histogram(&counts);
-        let spans: Vec<_> = made.positive_spans.iter().map(|s| (s.offset, s.length)).collect();
+        let spans: Vec<_> = made
+            .positive_spans
+            .iter()
+            .map(|s| (s.offset, s.length))
+            .collect();
         assert_eq!(spans, [(-3, 2), (1, 1), (6, 1)]);
         assert_eq!(made.sparse(Side::Positive), counts);
         made.compact();

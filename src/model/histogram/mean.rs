@@ -82,7 +82,9 @@ impl HistogramSum {
     pub fn new(first: &FloatHistogram) -> Self {
         let kahan = |side: Side| -> Sparse<Kahan> {
             let counts = first.sparse(side).into_iter();
-            counts.map(|(index, count)| (index, Kahan::new(count))).collect()
+            counts
+                .map(|(index, count)| (index, Kahan::new(count)))
+                .collect()
         };
         let mut sum = HistogramSum {
             zero_count: Kahan::new(first.zero_count),
@@ -172,7 +174,10 @@ impl HistogramSum {
             (Side::Positive, &self.positive),
             (Side::Negative, &self.negative),
         ] {
-            let sums: Sparse<f64> = counts.iter().map(|(at, sum)| (*at, sum.rounded())).collect();
+            let sums: Sparse<f64> = counts
+                .iter()
+                .map(|(at, sum)| (*at, sum.rounded()))
+                .collect();
             rounded.set_sparse(side, &sums);
         }
         let (_, threshold) = rounded.zero_count_for(threshold);
@@ -219,10 +224,16 @@ impl HistogramSum {
     }
 
     fn overflows(&self) -> bool {
-        let buckets = self.positive.iter().chain(&self.negative).map(|(_, sum)| sum);
+        let buckets = self
+            .positive
+            .iter()
+            .chain(&self.negative)
+            .map(|(_, sum)| sum);
         let all = buckets.chain([&self.zero_count, &self.count, &self.sum]);
         let bounds = self.shape.custom_values.iter();
-        all.map(|sum| &sum.sum).chain(bounds).any(|value| value.is_infinite())
+        all.map(|sum| &sum.sum)
+            .chain(bounds)
+            .any(|value| value.is_infinite())
     }
 
     fn each(&mut self, change: impl Fn(f64) -> f64) {
@@ -323,7 +334,8 @@ mod tests {
     fn sums_do_not_lose_small_terms() {
         let mut sum = HistogramSum::new(&histogram(&[(1, 1.0)], 1.0));
         for term in [1e100, 1.0, -1e100] {
-            sum.add(&histogram(&[(1, 0.0), (2, 1.0)], term)).expect("same kind");
+            sum.add(&histogram(&[(1, 0.0), (2, 1.0)], term))
+                .expect("same kind");
         }
         let sum = sum.finish();
         assert_eq!(sum.sum, 2.0);
@@ -333,7 +345,8 @@ mod tests {
     #[test]
     fn means_do_not_overflow() {
         let mut mean = HistogramMean::new(&histogram(&[(1, 2.0)], f64::MAX));
-        mean.add(&histogram(&[(1, 4.0)], f64::MAX)).expect("same kind");
+        mean.add(&histogram(&[(1, 4.0)], f64::MAX))
+            .expect("same kind");
         let mean = mean.finish();
         assert_eq!((mean.sum, mean.count), (f64::MAX, 3.0));
     }

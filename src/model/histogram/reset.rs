@@ -66,7 +66,10 @@ impl FloatHistogram {
             sums
         };
         let (current, before) = (sums(self), sums(previous));
-        current.iter().zip(&before).any(|(current, before)| current < before)
+        current
+            .iter()
+            .zip(&before)
+            .any(|(current, before)| current < before)
     }
 }
 

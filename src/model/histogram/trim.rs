@@ -29,7 +29,10 @@ impl FloatHistogram {
         let mut out = self.clone();
         let (mut count, mut sum, mut was_cut) = (0.0, 0.0, false);
         let mut has_side = [false; 2];
-        for (side, has) in [Side::Positive, Side::Negative].into_iter().zip(&mut has_side) {
+        for (side, has) in [Side::Positive, Side::Negative]
+            .into_iter()
+            .zip(&mut has_side)
+        {
             let mut counts = self.sparse(side);
             for (index, left) in counts.iter_mut().filter(|(_, count)| *count != 0.0) {
                 *has = true;
@@ -98,7 +101,12 @@ fn kept(bucket: &Bucket, bound: f64, cut: Cut, kind: BucketKind) -> (f64, Option
 
 /// The same for a bucket that has no end on one side.
 fn kept_of_endless(bucket: &Bucket, bound: f64, cut: Cut) -> (f64, f64) {
-    let Bucket { lower, upper, count, .. } = *bucket;
+    let Bucket {
+        lower,
+        upper,
+        count,
+        ..
+    } = *bucket;
     let finite_or_zero = |value: f64| if value.is_infinite() { 0.0 } else { value };
     if lower == f64::NEG_INFINITY {
         return match cut {

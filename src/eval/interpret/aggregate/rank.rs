@@ -28,7 +28,10 @@ impl Interpreter<'_> {
             return refused("Parameter value is NaN".to_owned());
         }
         if k >= i64::MAX as f64 {
-            return refused(format!("Scalar value {} overflows int64", format_g(k, None)));
+            return refused(format!(
+                "Scalar value {} overflows int64",
+                format_g(k, None)
+            ));
         }
         let k = (k as usize).min(elements.len());
         let mut groups: Groups<Vec<Element>> = Groups::new();
@@ -92,7 +95,11 @@ impl Interpreter<'_> {
             let key = group_labels(aggregate, &element.labels);
             groups.find_or_insert(key, Vec::new).push(element);
         }
-        Ok(groups.groups.into_iter().flat_map(|(_, group)| group).collect())
+        Ok(groups
+            .groups
+            .into_iter()
+            .flat_map(|(_, group)| group)
+            .collect())
     }
 }
 
@@ -125,7 +132,11 @@ fn best_first(op: AggregateOp, a: &Element, b: &Element) -> Ordering {
         (false, true) => Ordering::Less,
         (false, false) => {
             let ascending = a.partial_cmp(&b).expect("neither is NaN");
-            if op == AggregateOp::Topk { ascending.reverse() } else { ascending }
+            if op == AggregateOp::Topk {
+                ascending.reverse()
+            } else {
+                ascending
+            }
         }
     }
 }

@@ -158,12 +158,12 @@ impl Group {
             return;
         };
         let added = match &mut self.state {
-            State::Sum(total) => total.add_histogram(histogram, HistogramSum::new, |sum, h| {
-                sum.add(h).is_ok()
-            }),
-            State::Mean(total) => total.add_histogram(histogram, HistogramMean::new, |mean, h| {
-                mean.add(h).is_ok()
-            }),
+            State::Sum(total) => {
+                total.add_histogram(histogram, HistogramSum::new, |sum, h| sum.add(h).is_ok())
+            }
+            State::Mean(total) => {
+                total.add_histogram(histogram, HistogramMean::new, |mean, h| mean.add(h).is_ok())
+            }
             State::Count(count) => {
                 *count += 1.0;
                 true
