@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::engine::features;
 use crate::functions::Functions;
 use crate::promql::Features;
 use crate::rule::lint::{DuplicateRule, duplicate_rules};
@@ -38,9 +39,9 @@ pub struct CheckRulesArgs {
     /// Make lint errors exit with exit code 3.
     #[arg(long)]
     lint_fatal: bool,
-    /// Language features to enable, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    enable_feature: Vec<LanguageFeature>,
+    /// Prometheus' feature flags for PromQL, separated by commas; unknown ones are ignored.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    enable_feature: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,14 +49,6 @@ enum Lint {
     All,
     DuplicateRules,
     None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LanguageFeature {
-    PromqlExperimentalFunctions,
-    PromqlDurationExpr,
-    PromqlExtendedRangeSelectors,
-    PromqlBinopFillModifiers,
 }
 
 /// What came of the files together.
@@ -189,16 +182,6 @@ fn no_text(path: &str, message: &str) -> RuleError {
         column: 0,
         message: message.to_owned(),
         hint: None,
-    }
-}
-
-fn features(enabled: &[LanguageFeature]) -> Features {
-    let on = |feature| enabled.contains(&feature);
-    Features {
-        experimental_functions: on(LanguageFeature::PromqlExperimentalFunctions),
-        duration_expr: on(LanguageFeature::PromqlDurationExpr),
-        extended_range_selectors: on(LanguageFeature::PromqlExtendedRangeSelectors),
-        binop_fill_modifiers: on(LanguageFeature::PromqlBinopFillModifiers),
     }
 }
 

@@ -226,10 +226,24 @@ fn check_templates(reading: &mut Reading<'_>, fields: &Fields<'_>, alert: &str, 
             let (Some(key), Some(text)) = (key_text(key), key_text(value)) else {
                 continue;
             };
-            if let Err(e) = Template::parse(&name, text) {
-                let message = format!("{about}: {one} {}: {e}", quote(key));
-                reading.refuse(value.place, message, hint::for_template(&e.0));
+            let about = format!("{about}: {one} {}", quote(key));
+            match Template::parse(&name, text) {
+                Ok(template) => warn_of_queries(reading, &template, &about),
+                Err(e) => {
+                    let hint = hint::for_template(&e.0);
+                    reading.refuse(value.place, format!("{about}: {e}"), hint);
+                }
             }
+        }
+    }
+}
+
+/// Warns of constant queries in a template that load, in Prometheus too, but fail when it runs.
+fn warn_of_queries(reading: &mut Reading<'_>, template: &Template, about: &str) {
+    for query in template.constant_queries() {
+        if let Err(e) = promql::parse(&query, reading.functions, reading.features) {
+            let warning = format!("{about}: its query will fail: {e}");
+            reading.warnings.push(warning);
         }
     }
 }

@@ -9,6 +9,8 @@ use burnwatch::functions::Functions;
 use burnwatch::promql::Features;
 use burnwatch::rule::{ParsedFile, RuleError, parse_file};
 
+use crate::says;
+
 fn shared(folder: &str) -> Option<PathBuf> {
     let found = std::env::var_os("BURNWATCH_SHARED").map(|root| PathBuf::from(root).join(folder));
     if found.is_none() {
@@ -98,8 +100,9 @@ fn published_files_load_or_are_refused_as_promtool_refuses_them() {
             continue;
         }
         let name = path.display().to_string();
+        let said = fs::read_to_string(format!("{name}.err")).unwrap_or_default();
         // Objects of Kubernetes and files beside which promtool's message lies are refused.
-        let is_refused = name.contains("/crd/") || Path::new(&format!("{name}.err")).exists();
+        let is_refused = name.contains("/crd/") || !said.is_empty();
         match parsed(&path) {
             Ok(_) if is_refused => failures.push(format!("{name} is accepted")),
             Err(errors) if !is_refused => failures.push(format!("{errors:#?}")),
@@ -110,7 +113,15 @@ fn published_files_load_or_are_refused_as_promtool_refuses_them() {
                     .map(|group| group.rules.len())
                     .sum::<usize>()
             }
-            Err(_) => n_refused += 1,
+            Err(errors) => {
+                n_refused += 1;
+                let lines = said
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| line.starts_with("line "));
+                let missing = lines.filter(|line| !errors.iter().any(|error| says(error, line)));
+                failures.extend(missing.map(|line| format!("{name}: {line}: {errors:#?}")));
+            }
         }
     }
     println!("{n_rules} rules loaded, {n_refused} files refused as expected");
