@@ -19,6 +19,7 @@ mod reload;
 mod samples;
 pub mod status;
 mod step;
+pub mod unit_test;
 
 pub use compile::{ALERTS, ALERTS_FOR_STATE, CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::model::float::format_general;
+use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use crate::model::labels::quote;
 use crate::model::{
     BucketSpan, CounterResetHint, DurationMs, FloatHistogram, Labels, MatchOp, SampleValue,
@@ -99,6 +101,80 @@ pub fn parse_histogram(text: &str) -> Result<FloatHistogram, NotationError> {
         }),
     }
 }
+
+/// Prints a histogram in the notation, empty buckets at the ends left out; two histograms that
+/// print alike are equal to a unit test.
+pub fn print_histogram(histogram: &FloatHistogram) -> String {
+    let number = |name: &str, value: f64| {
+        (value != 0.0).then(|| format!("{name}:{}", format_general(value)))
+    };
+    let list = |values: &[f64]| {
+        let texts: Vec<String> = values.iter().map(|v| format_general(*v)).collect();
+        format!("[{}]", texts.join(" "))
+    };
+    let hint = match histogram.counter_reset_hint {
+        CounterResetHint::Unknown => None,
+        CounterResetHint::Reset => Some("reset"),
+        CounterResetHint::NotReset => Some("not_reset"),
+        CounterResetHint::Gauge => Some("gauge"),
+    };
+    let buckets = |spans: &[BucketSpan], counts: &[f64], prefix: &str| {
+        let (offset, counts) = joined_buckets(spans, counts);
+        let offset = (offset != 0).then(|| format!("{prefix}offset:{offset}"));
+        let counts = (!counts.is_empty()).then(|| format!("{prefix}buckets:{}", list(&counts)));
+        [offset, counts]
+    };
+    let schema = histogram.schema;
+    let custom = schema == CUSTOM_BUCKETS_SCHEMA;
+    let mut parts = vec![
+        (schema != 0).then(|| format!("schema:{schema}")),
+        number("count", histogram.count),
+        number("sum", histogram.sum),
+        number("z_bucket", histogram.zero_count),
+        number("z_bucket_w", histogram.zero_threshold),
+        custom.then(|| format!("custom_values:{}", list(&histogram.custom_values))),
+        hint.map(|hint| format!("counter_reset_hint:{hint}")),
+    ];
+    let (spans, counts) = (&histogram.positive_spans, &histogram.positive_buckets);
+    parts.extend(buckets(spans, counts, ""));
+    let (spans, counts) = (&histogram.negative_spans, &histogram.negative_buckets);
+    parts.extend(buckets(spans, counts, "n_"));
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{{{{{}}}}}", parts.join(" "))
+}
+
+/// The buckets as one run from the first to the last that holds something, and where it begins.
+fn joined_buckets(spans: &[BucketSpan], counts: &[f64]) -> (i32, Vec<f64>) {
+    let (mut index, mut next) = (0i32, 0);
+    let mut filled = Vec::new();
+    for span in spans {
+        index = index.saturating_add(span.offset);
+        for _ in 0..span.length {
+            let Some(count) = counts.get(next) else {
+                break;
+            };
+            if *count != 0.0 {
+                filled.push((index, *count));
+            }
+            (index, next) = (index.saturating_add(1), next + 1);
+        }
+    }
+    let (Some((first, _)), Some((last, _))) = (filled.first(), filled.last()) else {
+        return (0, Vec::new());
+    };
+    let length = usize::try_from(last - first).unwrap_or(0) + 1;
+    let mut joined = vec![0.0; length.min(GAP_MAX)];
+    for (index, count) in &filled {
+        let at = usize::try_from(index - first).unwrap_or(usize::MAX);
+        if let Some(bucket) = joined.get_mut(at) {
+            *bucket = *count;
+        }
+    }
+    (*first, joined)
+}
+
+/// How many buckets a printed run may have; a longer one is cut.
+const GAP_MAX: usize = 100_000;
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')

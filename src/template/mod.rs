@@ -12,6 +12,8 @@ mod parse;
 mod print;
 mod value;
 
+pub use functions::time::duration_text;
+
 use std::rc::Rc;
 
 use crate::model::{Labels, SampleValue, TimestampMs, VectorElement};
