@@ -523,7 +523,7 @@ fn a_series_without_samples_is_refused_in_2_0_and_taken_in_1_0() {
         (reply.status, reply.text.as_str()),
         (
             400,
-            "no_samples: 0 refused: neither samples nor histograms; first: {__name__=\"x\"}\n"
+            "no_samples: 1 refused: neither samples nor histograms; first: {__name__=\"x\"}\n"
         )
     );
     assert_eq!(server.written().len(), 1);
