@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::support::*;
 
-const AT: i64 = WALL.0 - 1_000;
+pub const AT: i64 = WALL.0 - 1_000;
 
 fn spans(spans: &[(i32, u32)]) -> Vec<v1::BucketSpan> {
     let span = |(offset, length): &(i32, u32)| v1::BucketSpan {
@@ -29,7 +29,7 @@ fn built(spans: &[(i32, u32)]) -> Vec<BucketSpan> {
 }
 
 /// Integers: zero bucket 2, positive 1 3 2, negative 1.
-fn integers() -> v1::Histogram {
+pub fn integers() -> v1::Histogram {
     v1::Histogram {
         count: Some(Count::CountInt(9)),
         sum: 18.5,
@@ -72,7 +72,7 @@ fn custom() -> v1::Histogram {
     }
 }
 
-fn expected() -> FloatHistogram {
+pub fn expected() -> FloatHistogram {
     FloatHistogram {
         counter_reset_hint: CounterResetHint::NotReset,
         schema: 1,
