@@ -399,9 +399,15 @@ impl Visitor for Collector<'_> {
     }
 
     fn series_end(&mut self) {
-        let is_refused = matches!(self.fate, Fate::Refused(_));
-        if self.n_samples == 0 && self.rules.samples_required && !is_refused {
-            self.reject(Reason::NoSamples, 0, String::new);
+        if self.n_samples == 0 {
+            // A series without samples counts for one, so that no refusal goes uncounted.
+            match self.fate {
+                Fate::Refused(reason) => self.reject(reason, 1, String::new),
+                _ if self.rules.samples_required => {
+                    self.reject(Reason::NoSamples, 1, String::new);
+                }
+                _ => {}
+            }
         }
         self.ordinal += 1;
     }

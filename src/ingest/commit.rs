@@ -177,7 +177,7 @@ impl Writer {
         let series_max = commit.settings.limits.series.min(SERIES_MAX);
         let at = match self.series.find(series.identity) {
             Some(at) => at,
-            None if self.series.len() >= series_max || !self.series.has_handles(1) => {
+            None if self.series.n_series() >= series_max || !self.series.has_handles(1) => {
                 return (None, None);
             }
             None => self
