@@ -248,3 +248,36 @@ fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {
         n_samples: outcome.n_samples,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::SeriesHistory;
+    use crate::model::{Labels, SampleValue};
+    use crate::promql::ast::ExprKind;
+
+    #[test]
+    fn a_starved_source_finds_nothing() {
+        let mut history = SeriesHistory::default();
+        let at = TimestampMs(1_000);
+        history.append(at, SampleValue::Float(1.0), TimestampMs::MIN);
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(Labels::from_pairs([("__name__", "up")]), history);
+        let starved = AtomicBool::new(false);
+        let source = Starvable {
+            source: &Scan::new(&snapshot),
+            starved: &starved,
+        };
+        let expr = promql::parse("up", &Functions, promql::Features::default()).unwrap();
+        let ExprKind::Vector(selector) = expr.kind else {
+            panic!("{expr:?} is no selector");
+        };
+        let found = || {
+            let instant = source.instant(&selector, TimestampMs(0), at).len();
+            (instant, source.range(&selector, TimestampMs(0), at).len())
+        };
+        assert_eq!(found(), (1, 1));
+        starved.store(true, Ordering::Relaxed);
+        assert_eq!(found(), (0, 0));
+    }
+}
