@@ -22,7 +22,7 @@ use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, load};
-use crate::server::metrics::{ServerMetrics, write_engine_metrics};
+use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
@@ -44,7 +44,6 @@ pub(crate) struct Parts {
 pub struct ServerBackend {
     parts: Parts,
     started_at: TimestampMs,
-    metrics: ServerMetrics,
     loaded: parking_lot::RwLock<LastLoad>,
     generation: AtomicU64,
     is_ready: AtomicBool,
@@ -66,11 +65,8 @@ impl ServerBackend {
     /// Returns a backend that is not ready before rules are adopted.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let started_at = parts.options.clock.now();
-        let mut metrics = None;
-        parts.telemetry.register(|registry| metrics = Some(ServerMetrics::register(registry)));
         Arc::new(ServerBackend {
             started_at,
-            metrics: metrics.expect("the registry runs what it is given"),
             parts,
             loaded: parking_lot::RwLock::default(),
             generation: AtomicU64::new(0),
@@ -105,6 +101,7 @@ impl ServerBackend {
             succeeded: true,
             at: Some(self.parts.options.clock.now()),
         };
+        self.parts.telemetry.config.loaded(true, self.parts.options.clock.now());
         self.is_ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -112,18 +109,18 @@ impl ServerBackend {
     /// Reads the configuration and the rules anew: all or nothing.
     pub fn reload_now(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock();
-        let Parts { options, external_url, notify, .. } = &self.parts;
+        let Parts { options, external_url, notify, telemetry, .. } = &self.parts;
         let outcome = load(options, external_url).and_then(|loaded| {
             notify.reconfigure(loaded.notify_config(options, external_url))?;
             self.adopt(loaded)
         });
-        self.metrics.reloaded(outcome.is_ok(), options.clock.now());
         match outcome {
             Ok(()) => {
                 info!("configuration and rules are loaded anew");
                 Ok(())
             }
             Err(cause) => {
+                telemetry.config.loaded(false, options.clock.now());
                 self.loaded.write().succeeded = false;
                 let cause = format!("{cause:#}");
                 error!(cause, "reload refused; the old configuration runs on");
@@ -134,15 +131,12 @@ impl ServerBackend {
 
     pub(crate) fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
         let Parts { options, external_url, pipeline, telemetry, .. } = &self.parts;
+        let clock = Arc::clone(&options.clock);
         let settings = ApiSettings {
             lifecycle: options.lifecycle,
-            route_prefix: String::new(),
-            external_path: path_of(external_url),
-            cors_origin: None,
             query,
             build,
-            telemetry: Arc::clone(telemetry),
-            clock: Arc::clone(&options.clock),
+            ..ApiSettings::new(external_url, Arc::clone(telemetry), clock)
         };
         let receive = ingest::router(pipeline.ingest_state());
         let shared = Arc::clone(self) as Arc<dyn api::Backend>;
@@ -307,10 +301,4 @@ impl api::Backend for ServerBackend {
             ..RuntimeView::default()
         }
     }
-}
-
-/// Returns the path of a URL without a slash at its end.
-fn path_of(url: &str) -> String {
-    let path = url::Url::parse(url).map(|url| url.path().to_owned()).unwrap_or_default();
-    path.trim_end_matches('/').to_owned()
 }
