@@ -4,9 +4,15 @@
 
 // Ground.
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod relabel;
 pub mod telemetry;
+pub mod wire;
+
+// In.
+pub mod ingest;
+pub mod log;
 
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
@@ -25,4 +31,6 @@ pub mod notify;
 pub mod ui;
 
 // Shell.
-pub mod config;
+pub mod bundled;
+pub mod cli;
+pub mod server;

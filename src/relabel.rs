@@ -8,7 +8,7 @@ use regex::{Captures, Regex};
 use serde::Serialize;
 
 use crate::model::labels::is_legacy_label_name;
-use crate::model::matcher::compile_anchored;
+use crate::model::regex::compile_anchored;
 use crate::model::{Labels, LabelsBuilder};
 
 /// What a step does.

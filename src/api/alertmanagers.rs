@@ -30,7 +30,9 @@ pub async fn alertmanagers(State(state): State<Arc<ApiState>>) -> ApiResult<Aler
         .into_iter()
         .partition(|alertmanager| alertmanager.dropped);
     let shown = |list: Vec<crate::api::AlertmanagerView>| {
-        let shown = list.into_iter().map(|found| AlertmanagerJson { url: found.url });
+        let shown = list
+            .into_iter()
+            .map(|found| AlertmanagerJson { url: found.url });
         shown.collect()
     };
     Ok(Success::of(AlertmanagersJson {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::api::response::{ApiError, LabelsJson, PairsJson, Success, TimeJson, json};
 use crate::api::state::ApiState;
+use crate::engine::status::AlertingStatus;
 use crate::engine::{AlertState, AlertView};
 use crate::model::float::format_exponent;
 
@@ -39,6 +40,12 @@ impl<'a> AlertJson<'a> {
     }
 }
 
+/// Returns a rule's alerts without resolved ones.
+pub fn active_alerts(alerting: &AlertingStatus) -> impl Iterator<Item = &AlertView> {
+    let is_active = |alert: &&AlertView| alert.state >= AlertState::Pending;
+    alerting.alerts.iter().filter(is_active)
+}
+
 #[derive(Serialize)]
 struct AlertsJson<'a> {
     alerts: Vec<AlertJson<'a>>,
@@ -50,8 +57,7 @@ pub async fn alerts(State(state): State<Arc<ApiState>>) -> Result<Response, ApiE
     let rules = groups.iter().flat_map(|group| &group.rules);
     let of_rules = rules.filter_map(|rule| rule.alerting.as_ref());
     let alerts = of_rules
-        .flat_map(|alerting| &alerting.alerts)
-        .filter(|alert| alert.state >= AlertState::Pending)
+        .flat_map(active_alerts)
         .map(AlertJson::of)
         .collect();
     let answer = Success::of(AlertsJson { alerts });

@@ -11,10 +11,7 @@ use crate::functions::Functions;
 use crate::promql;
 
 /// Answers `/api/v1/format_query`.
-pub async fn format_query(
-    State(state): State<Arc<ApiState>>,
-    params: Params,
-) -> ApiResult<String> {
+pub async fn format_query(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult<String> {
     let features = state.settings.query.features;
     let expr = promql::parse(params.value("query"), &Functions, features)
         .map_err(|cause| ApiError::invalid_parameter("query", cause))?;

@@ -40,7 +40,11 @@ pub async fn require_ready(
 }
 
 fn unavailable(backend: &dyn Backend) -> Response {
-    let stopping = if backend.is_stopping() { "true" } else { "false" };
+    let stopping = if backend.is_stopping() {
+        "true"
+    } else {
+        "false"
+    };
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
     let headers = response.headers_mut();
     headers.insert("x-prometheus-stopping", HeaderValue::from_static(stopping));

@@ -25,6 +25,7 @@ mod state;
 mod status;
 mod targets;
 mod values;
+mod worker;
 
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};

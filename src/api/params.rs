@@ -60,12 +60,12 @@ fn parse_pairs(text: &[u8]) -> Vec<(String, String)> {
 
 impl Params {
     /// Returns the first value of `name`, or the empty text: the API makes no difference.
-    pub fn value(&self, name: &str) -> &str {
+    pub fn value<'a>(&'a self, name: &str) -> &'a str {
         self.values(name).next().unwrap_or("")
     }
 
     /// Returns all values of `name`.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn values<'a, 'b>(&'a self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
         let pairs = self.form.iter().chain(&self.url);
         pairs.filter_map(move |(key, value)| (key == name).then_some(value.as_str()))
     }
@@ -99,7 +99,10 @@ impl Params {
             return Ok(None);
         }
         let limit: i64 = value.parse().map_err(|_| {
-            ApiError::invalid_parameter("limit", format!("cannot parse {} to a number", quote(value)))
+            ApiError::invalid_parameter(
+                "limit",
+                format!("cannot parse {} to a number", quote(value)),
+            )
         })?;
         match usize::try_from(limit) {
             Ok(0) => Ok(None),
@@ -121,18 +124,14 @@ impl Params {
 
 fn matchers_of(text: &str, features: Features) -> Result<Vec<Matcher>, String> {
     let expr = promql::parse(text, &Functions, features).map_err(|e| e.to_string())?;
-    let matchers = match expr.kind {
+    match expr.kind {
         ExprKind::Vector(selector)
             if selector.at.is_none() && selector.offset.literal() == Some(DurationMs::ZERO) =>
         {
-            selector.matchers
+            Ok(selector.matchers)
         }
-        _ => return Err(format!("{} is not a series selector", quote(text))),
-    };
-    if matchers.iter().all(|matcher| matcher.matches("")) {
-        return Err("match[] must contain at least one non-empty matcher".to_owned());
+        _ => Err(format!("{} is not a series selector", quote(text))),
     }
-    Ok(matchers)
 }
 
 /// Reads a time: Unix seconds, rounded to ms, or RFC 3339.
@@ -171,8 +170,7 @@ pub fn parse_duration(text: &str) -> Result<DurationMs, String> {
         }
         return Ok(DurationMs(nanoseconds as i64 / 1_000_000));
     }
-    DurationMs::parse(text)
-        .map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
+    DurationMs::parse(text).map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
 }
 
 #[cfg(test)]
@@ -196,7 +194,15 @@ mod tests {
         check(EARLIEST, Some(TimestampMs::MIN.0));
         check(LATEST, Some(TimestampMs::MAX.0));
         check("9e99", Some(TimestampMs::MAX.0));
-        for text in ["", "30s", "NaN", "Inf", "foo", "2015-06-03", "2015-06-03T13:21"] {
+        for text in [
+            "",
+            "30s",
+            "NaN",
+            "Inf",
+            "foo",
+            "2015-06-03",
+            "2015-06-03T13:21",
+        ] {
             check(text, None);
         }
     }
@@ -227,6 +233,9 @@ mod tests {
         assert_eq!(params.values("match[]").collect::<Vec<_>>(), ["up", "down"]);
         assert_eq!(params.value("none"), "");
         let error = params.limit().unwrap_err().message;
-        assert_eq!(error, r#"invalid parameter "limit": limit must be non-negative"#);
+        assert_eq!(
+            error,
+            r#"invalid parameter "limit": limit must be non-negative"#
+        );
     }
 }

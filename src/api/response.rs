@@ -176,7 +176,12 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 /// Wraps a finished JSON body.
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let content_type = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, content_type)],
+        Body::from(body),
+    )
+        .into_response()
 }
 
 /// Wraps a plain text.
@@ -276,7 +281,10 @@ mod tests {
         let mut answer = Success::of(());
         answer.infos = (0..12).map(|n| format!("info {n}")).collect();
         let body = String::from_utf8(answer.to_json()).unwrap();
-        assert!(body.ends_with(r#""info 9","2 more info annotations omitted"]}"#), "{body}");
+        assert!(
+            body.ends_with(r#""info 9","2 more info annotations omitted"]}"#),
+            "{body}"
+        );
         assert!(!body.contains("warnings"), "{body}");
     }
 

@@ -45,7 +45,10 @@ fn management() -> Router<Shared> {
         .route("/metrics", get(metrics::metrics))
         .route("/-/healthy", get(manage::healthy))
         .route("/-/ready", get(manage::ready))
-        .route("/-/reload", commands(post(manage::reload).put(manage::reload)))
+        .route(
+            "/-/reload",
+            commands(post(manage::reload).put(manage::reload)),
+        )
         .route("/-/quit", commands(post(manage::quit).put(manage::quit)))
 }
 

@@ -78,7 +78,10 @@ const METRICS: [RuleMetric; 11] = [
         "gauge",
         "The number of rules whose windows or selectors lack history.",
         |group| {
-            let warming = group.rules.iter().filter(|rule| rule.warming_until.is_some());
+            let warming = group
+                .rules
+                .iter()
+                .filter(|rule| rule.warming_until.is_some());
             warming.count() as f64
         },
     ),

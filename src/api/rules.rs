@@ -5,11 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Serialize;
 
-use crate::api::alerts::AlertJson;
+use crate::api::alerts::{AlertJson, active_alerts};
 use crate::api::params::Params;
-use crate::api::response::{
-    ApiError, NumberJson, PairsJson, Success, TimeJson, json,
-};
+use crate::api::response::{ApiError, NumberJson, PairsJson, Success, TimeJson, json};
 use crate::api::state::ApiState;
 use crate::engine::status::AlertingStatus;
 use crate::engine::{GroupStatus, RuleHealth, RuleStatus};
@@ -148,8 +146,10 @@ impl Filter {
         } else {
             self.recording
         };
-        let satisfied =
-            |set: &Vec<Matcher>| set.iter().all(|matcher| matcher.matches(label(&matcher.name)));
+        let satisfied = |set: &Vec<Matcher>| {
+            set.iter()
+                .all(|matcher| matcher.matches(label(&matcher.name)))
+        };
         kind && (self.rule_names.is_empty() || self.rule_names.contains(&rule.name))
             && (self.matcher_sets.is_empty() || self.matcher_sets.iter().any(satisfied))
     }
@@ -201,7 +201,10 @@ fn listed<'a>(
         "" => 0,
         token => first_of_page(groups, token)?,
     };
-    for group in groups[from..].iter().filter(|group| filter.takes_group(group)) {
+    for group in groups[from..]
+        .iter()
+        .filter(|group| filter.takes_group(group))
+    {
         let rules = group.rules.iter().filter(|rule| filter.takes_rule(rule));
         let rules: Vec<_> = rules.map(|rule| rule_json(rule, filter)).collect();
         if rules.is_empty() {
@@ -261,7 +264,7 @@ fn alerting_json<'a>(
     alerting: &'a AlertingStatus,
     filter: &Filter,
 ) -> AlertingRuleJson<'a> {
-    let alerts = || alerting.alerts.iter().map(AlertJson::of).collect();
+    let alerts = || active_alerts(alerting).map(AlertJson::of).collect();
     AlertingRuleJson {
         state: alerting.state.name(),
         name: &rule.name,

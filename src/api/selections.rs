@@ -3,7 +3,7 @@
 //! The instants at which a part of an expression is evaluated are an interval; `offset`, `@`
 //! and subqueries move and stretch it on the way down.
 
-use crate::model::{DurationMs, Matcher, METRIC_NAME, TimestampMs};
+use crate::model::{DurationMs, METRIC_NAME, Matcher, TimestampMs};
 use crate::promql::ast::{
     At, BinaryOp, Call, DurationExpr, DurationNode, Expr, ExprKind, RangeMode, VectorSelector,
 };
@@ -87,14 +87,10 @@ impl Collector {
         } else {
             named
         };
-        // The first argument's own offset shifts the look-up of its infos as well, and it may
-        // lie anywhere below; the whole interval is taken instead of guessing.
-        let widest = self.found.iter().map(|selection| selection.after).min();
-        let latest = self.found.iter().map(|selection| selection.until).max();
         self.found.push(Selection {
             matchers,
-            after: widest.map_or(at.0, |after| after.min(at.0)) - self.times.lookback,
-            until: latest.map_or(at.1, |until| until.max(at.1)),
+            after: at.0 - self.times.lookback,
+            until: at.1,
         });
     }
 
@@ -129,12 +125,11 @@ impl Collector {
         (from - offset, until - offset)
     }
 
+    /// A duration that the evaluation will refuse (a division by zero) may come out as anything.
     fn span(&self, duration: &DurationExpr) -> DurationMs {
         match duration {
             DurationExpr::Literal(span) => *span,
-            DurationExpr::Computed(node) => {
-                DurationMs((self.seconds_of(node) * 1000.0).round() as i64)
-            }
+            DurationExpr::Computed(node) => DurationMs((self.seconds_of(node) * 1000.0) as i64),
         }
     }
 
@@ -262,6 +257,16 @@ mod tests {
     }
 
     #[test]
+    fn info_reads_its_metric_too() {
+        let call = Call {
+            function: "info".into(),
+            name_span: Span::default(),
+            args: vec![],
+        };
+        check(&expr(ExprKind::Call(call)), 700, 2000);
+    }
+
+    #[test]
     fn computed_durations_know_step_and_range() {
         let sum = DurationNode::Binary(
             BinaryOp::Add,
@@ -270,6 +275,10 @@ mod tests {
         );
         let minus = DurationNode::Neg(Box::new(sum));
         let range = DurationExpr::Computed(Box::new(minus));
-        check(&window(range, selector(0, None, RangeMode::Plain)), 10, 2000);
+        check(
+            &window(range, selector(0, None, RangeMode::Plain)),
+            10,
+            2000,
+        );
     }
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 use crate::api::params::Params;
 use crate::api::response::{ApiError, LabelsJson, Success, json};
 use crate::api::state::ApiState;
+use crate::api::worker::on_worker;
 use crate::model::labels::quote;
-use crate::model::{Labels, Matcher, TimestampMs};
+use crate::model::{Labels, TimestampMs};
 
 /// Answers `/api/v1/series`.
 pub async fn series(
@@ -24,8 +25,17 @@ pub async fn series(
     }
     let limit = params.limit()?;
     let found = select(&state, &params).await?;
-    let found = found.iter().map(LabelsJson).collect();
-    Ok(limited(found, limit))
+    on_worker(move || {
+        limited(
+            found
+                .set()
+                .iter()
+                .map(|labels| LabelsJson(labels))
+                .collect(),
+            limit,
+        )
+    })
+    .await
 }
 
 /// Answers `/api/v1/labels`.
@@ -35,9 +45,12 @@ pub async fn labels(
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let found = select(&state, &params).await?;
-    let names = found.iter().flat_map(Labels::iter).map(|(name, _)| name);
-    let names: BTreeSet<&str> = names.collect();
-    Ok(limited(names.into_iter().collect(), limit))
+    let list = move || {
+        let names = found.0.iter().flat_map(Labels::iter).map(|(name, _)| name);
+        let names: BTreeSet<&str> = names.collect();
+        limited(names.into_iter().collect(), limit)
+    };
+    on_worker(list).await
 }
 
 /// Answers `/api/v1/label/<name>/values`.
@@ -53,21 +66,31 @@ pub async fn label_values(
     }
     let limit = params.limit()?;
     let found = select(&state, &params).await?;
-    let values: BTreeSet<&str> = found.iter().filter_map(|labels| labels.get(&name)).collect();
-    Ok(limited(values.into_iter().collect(), limit))
+    let list = move || {
+        let values = found.0.iter().filter_map(|labels| labels.get(&name));
+        let values: BTreeSet<&str> = values.collect();
+        limited(values.into_iter().collect(), limit)
+    };
+    on_worker(list).await
 }
 
-async fn select(state: &ApiState, params: &Params) -> Result<Vec<Labels>, ApiError> {
+/// Series as shards told of them: one after the other, and two may know the same series.
+struct Found(Vec<Labels>);
+
+impl Found {
+    fn set(&self) -> BTreeSet<&Labels> {
+        self.0.iter().collect()
+    }
+}
+
+async fn select(state: &ApiState, params: &Params) -> Result<Found, ApiError> {
     let from = params.time_or("start", TimestampMs::MIN)?;
     let until = params.time_or("end", TimestampMs::MAX)?;
-    let matcher_sets: Vec<Vec<Matcher>> = params
+    let matcher_sets = params
         .matcher_sets(state.settings.query.features)
         .map_err(|cause| ApiError::invalid_parameter("match[]", cause))?;
-    let mut found = state.backend.series(matcher_sets, from, until).await?;
-    // Shards answer one after the other, and two of them may know the same series.
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
+    let found = state.backend.series(matcher_sets, from, until).await?;
+    Ok(Found(found))
 }
 
 fn limited<T: Serialize>(mut found: Vec<T>, limit: Option<usize>) -> Response {

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::Backend;
 use crate::clock::Clock;
+use crate::eval::EvalOptions;
 use crate::model::DurationMs;
 use crate::promql::Features;
 use crate::telemetry::{BuildInfo, Telemetry};
@@ -34,6 +35,27 @@ pub struct ApiSettings {
     pub clock: Arc<dyn Clock>,
 }
 
+impl ApiSettings {
+    /// Builds the settings of a server that is reached at `external_url`; its path is, as in
+    /// Prometheus, the route prefix as well unless that is set apart. A text that is no URL has
+    /// no path.
+    pub fn new(external_url: &str, telemetry: Arc<Telemetry>, clock: Arc<dyn Clock>) -> Self {
+        let path = url::Url::parse(external_url)
+            .map(|url| url.path().trim_end_matches('/').to_owned())
+            .unwrap_or_default();
+        ApiSettings {
+            lifecycle: false,
+            route_prefix: path.clone(),
+            external_path: path,
+            cors_origin: None,
+            query: QuerySettings::default(),
+            build: BuildInfo::of_package(),
+            telemetry,
+            clock,
+        }
+    }
+}
+
 /// How queries are bounded.
 #[derive(Clone, Debug)]
 pub struct QuerySettings {
@@ -43,23 +65,30 @@ pub struct QuerySettings {
     pub default_step: DurationMs,
     /// `--query.max-samples`: the most samples one query may load; beyond it, it fails.
     pub samples_max: usize,
+    /// The most steps a subquery may have; beyond it, the query fails.
+    pub subquery_steps_max: usize,
     /// `--query.timeout`: when a query is given up.
     pub timeout: Duration,
     /// `--query.max-concurrency`: how many queries are evaluated at once; more wait.
     pub concurrency_max: usize,
     /// Which language features are on.
     pub features: Features,
+    /// `promql-delayed-name-removal`
+    pub delayed_name_removal: bool,
 }
 
 impl Default for QuerySettings {
     fn default() -> Self {
+        let evaluation = EvalOptions::default();
         QuerySettings {
-            lookback: DurationMs::from_seconds(300),
-            default_step: DurationMs::from_seconds(60),
-            samples_max: 50_000_000,
+            lookback: evaluation.lookback,
+            default_step: evaluation.default_step,
+            samples_max: evaluation.samples_max,
+            subquery_steps_max: evaluation.subquery_steps_max,
             timeout: Duration::from_secs(120),
             concurrency_max: 20,
-            features: Features::default(),
+            features: evaluation.features,
+            delayed_name_removal: evaluation.delayed_name_removal,
         }
     }
 }
@@ -77,7 +106,10 @@ pub struct ApiState {
 impl ApiState {
     /// Builds the state of a router.
     pub fn new(backend: Arc<dyn Backend>, settings: ApiSettings) -> Self {
-        let slots = settings.query.concurrency_max.clamp(1, Semaphore::MAX_PERMITS);
+        let slots = settings
+            .query
+            .concurrency_max
+            .clamp(1, Semaphore::MAX_PERMITS);
         ApiState {
             backend,
             settings,

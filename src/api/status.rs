@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::api::params::Params;
 use crate::api::response::{ApiError, ApiResult, Success, TimeJson};
 use crate::api::state::ApiState;
+use crate::api::worker::on_worker;
 use crate::model::{Labels, METRIC_NAME, TimestampMs};
 use crate::telemetry::{BuildInfo, process};
 
@@ -165,10 +166,13 @@ pub async fn tsdb(State(state): State<Arc<ApiState>>, params: Params) -> ApiResu
             _ => return Err(ApiError::bad_data("limit must be a positive number")),
         },
     };
-    let all = state.backend.series(Vec::new(), TimestampMs::MIN, TimestampMs::MAX);
-    let series: BTreeSet<Labels> = all.await?.into_iter().collect();
+    let all = state
+        .backend
+        .series(Vec::new(), TimestampMs::MIN, TimestampMs::MAX);
+    let all = all.await?;
     let receive = state.backend.receive_view();
-    let mut answer = cardinality_of(&series, limit);
+    let count = move || cardinality_of(&all.into_iter().collect(), limit);
+    let mut answer = on_worker(count).await?;
     answer.head_stats.min_time = receive.oldest_sample.map_or(i64::MAX, |at| at.0);
     answer.head_stats.max_time = receive.newest_sample.map_or(i64::MIN, |at| at.0);
     Ok(Success::of(answer))
@@ -192,7 +196,9 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
     let pairs = by_pair.iter().filter(|((name, _), _)| *name != METRIC_NAME);
     let pairs = pairs.map(|((name, value), count)| (format!("{name}={value}"), *count));
     let named = |counts: &HashMap<&str, usize>| {
-        let counts = counts.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        let counts = counts
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count));
         largest(counts.collect(), limit)
     };
     TsdbJson {
@@ -213,7 +219,9 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
 fn largest(mut counts: Vec<(String, usize)>, limit: usize) -> Vec<NamedCount> {
     counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts.truncate(limit);
-    let named = counts.into_iter().map(|(name, value)| NamedCount { name, value });
+    let named = counts
+        .into_iter()
+        .map(|(name, value)| NamedCount { name, value });
     named.collect()
 }
 

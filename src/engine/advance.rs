@@ -37,10 +37,16 @@ impl Engine {
         if self.frontier.is_none() {
             self.set_first_frontier(clock);
         }
-        let settle =
-            if self.in_backlog() { self.settings.backlog_settle } else { self.settings.scrape_settle };
+        let settle = if self.in_backlog() {
+            self.settings.backlog_settle
+        } else {
+            self.settings.scrape_settle
+        };
         self.stats.scrapes_late += self.cohorts.settle(clock - settle) as u64;
-        let held = self.cohorts.hold().map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)));
+        let held = self
+            .cohorts
+            .hold()
+            .map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)));
         let from = self.frontier.unwrap_or(clock);
         let target = held.max(clock - settle).max(from);
         self.skip_missed_ticks(from, target);
@@ -70,14 +76,19 @@ impl Engine {
     fn stop_at(&mut self, at: TimestampMs, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
         self.end_series(at, effects);
         let mut ticked = BTreeSet::new();
-        while let Some((tick, group)) = self.ticks.first().copied().filter(|(tick, _)| *tick <= at) {
+        while let Some((tick, group)) = self.ticks.first().copied().filter(|(tick, _)| *tick <= at)
+        {
             self.ticks.pop_first();
             self.tick(group, tick, stopwatch, effects);
             ticked.extend(self.rules.groups[group].rules.iter().copied());
             self.plan_tick(group, tick);
         }
         let mut moved = std::mem::take(&mut self.moved_late);
-        while let Some(entry) = self.waiting.first_entry().filter(|entry| *entry.key() <= at) {
+        while let Some(entry) = self
+            .waiting
+            .first_entry()
+            .filter(|entry| *entry.key() <= at)
+        {
             moved.extend(entry.remove());
         }
         let mut rules = self.readers.rules(&moved);
@@ -106,7 +117,9 @@ impl Engine {
     /// A leap of the clock makes up to a thousand ticks a group; of the rest only the last is
     /// made, and the others count as missed (DESIGN 2.5).
     fn skip_missed_ticks(&mut self, from: TimestampMs, target: TimestampMs) {
-        let max = i64::try_from(self.settings.ticks_per_leap_max).unwrap_or(i64::MAX).max(1);
+        let max = i64::try_from(self.settings.ticks_per_leap_max)
+            .unwrap_or(i64::MAX)
+            .max(1);
         for group in 0..self.rules.groups.len() {
             let grid = self.rules.groups[group].grid;
             let due = grid.count(from, target);

@@ -11,8 +11,9 @@ use crate::series::SeriesReader;
 impl Engine {
     /// Returns all groups, ordered by file, then name.
     pub fn groups(&self) -> Vec<GroupStatus> {
-        let mut groups: Vec<GroupStatus> =
-            (0..self.rules.groups.len()).map(|at| self.group_status(at)).collect();
+        let mut groups: Vec<GroupStatus> = (0..self.rules.groups.len())
+            .map(|at| self.group_status(at))
+            .collect();
         groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
         groups
     }
@@ -32,7 +33,11 @@ impl Engine {
             evaluations: state.evaluations,
             evaluation_failures: state.evaluation_failures,
             last_samples: state.last_samples,
-            rules: group.rules.iter().map(|rule| self.rule_status(*rule)).collect(),
+            rules: group
+                .rules
+                .iter()
+                .map(|rule| self.rule_status(*rule))
+                .collect(),
         }
     }
 
@@ -58,7 +63,11 @@ impl Engine {
             RuleHealth::Ok | RuleHealth::Err(_) => AlertState::Inactive,
         };
         AlertingStatus {
-            state: alerts.iter().map(|alert| alert.state).max().unwrap_or(at_rest),
+            state: alerts
+                .iter()
+                .map(|alert| alert.state)
+                .max()
+                .unwrap_or(at_rest),
             hold: alert.hold,
             keep_firing: alert.keep_firing,
             annotations: alert.annotations.clone(),
@@ -77,7 +86,11 @@ impl Engine {
         let mut found = Vec::new();
         let after = from - DurationMs(1);
         let all = [Vec::new()];
-        let sets = if matcher_sets.is_empty() { &all[..] } else { matcher_sets };
+        let sets = if matcher_sets.is_empty() {
+            &all[..]
+        } else {
+            matcher_sets
+        };
         for matchers in sets {
             self.store.select(matchers, &mut |labels, history| {
                 if history.range(after, until).next().is_some() {

@@ -13,10 +13,11 @@ use crate::model::{
     DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::selectors::{SelectorUse, selectors};
+use crate::promql::{SelectorUse, selectors};
 use crate::promql::{Expr, Features, parse};
+use crate::rule::order::Dependence;
 use crate::rule::warming::missing_could_make_true;
-use crate::rule::{RuleError, RuleGroup, RuleKind, order, parse_file};
+use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
 use crate::template::Template;
 
 /// The position of a rule in [`CompiledRules::rules`].
@@ -153,7 +154,10 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
             Err(found) => errors.extend(found),
         }
     }
-    let mut compiled = CompiledRules { features, ..CompiledRules::default() };
+    let mut compiled = CompiledRules {
+        features,
+        ..CompiledRules::default()
+    };
     for text in &source.settings.watch {
         match watch_matchers(text, features) {
             Ok(matchers) => compiled.watch.push(matchers),
@@ -163,7 +167,7 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    for at in evaluation_order(&groups, &source.settings.grid) {
+    for at in evaluation_order(&groups, features, &source.settings.grid) {
         if let Err(error) = compiled.add_group(&groups[at], &source.settings) {
             errors.push(error);
         }
@@ -175,13 +179,16 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     Ok(compiled)
 }
 
-fn evaluation_order(groups: &[RuleGroup], grid: &Grid) -> Vec<usize> {
-    let mut order = order::evaluation_order(groups);
-    if let Grid::UnitTest { group_order, .. } = grid {
-        // promtool: as listed, the others in the order in which files name them.
-        let listed = |at: &usize| group_order.iter().position(|name| *name == groups[*at].name);
+fn evaluation_order(groups: &[RuleGroup], features: Features, grid: &Grid) -> Vec<usize> {
+    let mut order = Dependence::of(groups, &Functions, features).order();
+    if let Grid::UnitTest {
+        group_order: Some(listed),
+        ..
+    } = grid
+    {
+        let place = |at: &usize| listed.iter().position(|name| *name == groups[*at].name);
         order.sort_unstable();
-        order.sort_by_key(|at| listed(at).unwrap_or(usize::MAX));
+        order.sort_by_key(|at| place(at).unwrap_or(usize::MAX));
     }
     order
 }
@@ -214,7 +221,10 @@ fn text(alert: &str, template: &str) -> Result<Text, String> {
 }
 
 fn texts(alert: &str, pairs: &[(String, String)]) -> Result<Vec<(String, Text)>, String> {
-    pairs.iter().map(|(name, value)| Ok((name.clone(), text(alert, value)?))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), text(alert, value)?)))
+        .collect()
 }
 
 impl CompiledRules {
@@ -240,7 +250,8 @@ impl CompiledRules {
                 hint: None,
             };
             rules.push(self.rules.len());
-            self.rules.push(self.compile_rule(rule, index).map_err(error)?);
+            self.rules
+                .push(self.compile_rule(rule, index).map_err(error)?);
         }
         self.groups.push(CompiledGroup {
             file: group.file.clone(),
@@ -263,7 +274,11 @@ impl CompiledRules {
         let mut read = selectors(&rule.expr);
         let kind = match &rule.kind {
             RuleKind::Recording => CompiledKind::Recording,
-            RuleKind::Alerting { hold, keep_firing, annotations } => {
+            RuleKind::Alerting {
+                hold,
+                keep_firing,
+                annotations,
+            } => {
                 let alert = CompiledAlert {
                     hold: *hold,
                     keep_firing: *keep_firing,
@@ -297,9 +312,13 @@ impl CompiledRules {
     /// Finds what depends on recorded series, once all rules are known.
     fn link(&mut self) {
         let recording = |rule: &CompiledRule| matches!(rule.kind, CompiledKind::Recording);
-        let recording: Vec<RuleIndex> =
-            (0..self.rules.len()).filter(|at| recording(&self.rules[*at])).collect();
-        self.recorded = recording.iter().map(|at| self.rules[*at].name.clone()).collect();
+        let recording: Vec<RuleIndex> = (0..self.rules.len())
+            .filter(|at| recording(&self.rules[*at]))
+            .collect();
+        self.recorded = recording
+            .iter()
+            .map(|at| self.rules[*at].name.clone())
+            .collect();
         let viewable: Vec<RuleIndex> = recording
             .into_iter()
             .filter(|at| self.groups[self.rules[*at].group].on_arrival)
@@ -307,7 +326,10 @@ impl CompiledRules {
         for at in 0..self.rules.len() {
             let reads = |record: &&RuleIndex| {
                 let record = &self.rules[**record];
-                self.rules[at].selectors.iter().any(|used| may_read(&used.matchers, record))
+                self.rules[at]
+                    .selectors
+                    .iter()
+                    .any(|used| may_read(&used.matchers, record))
             };
             let views: Vec<RuleIndex> = viewable.iter().filter(reads).copied().collect();
             self.rules[at].views = views;
@@ -325,11 +347,15 @@ impl CompiledRules {
     fn inline(&self, expr: &Expr, within: &mut Vec<RuleIndex>) -> Expr {
         let mut inlined = expr.clone();
         inlined.for_each_mut(&mut |node| {
-            let ExprKind::Vector(selector) = &node.kind else { return };
+            let ExprKind::Vector(selector) = &node.kind else {
+                return;
+            };
             let reader = *within.last().expect("starts with the rule itself");
             let views = self.rules[reader].views.iter();
             let recorded = |at: &&RuleIndex| may_read(&selector.matchers, &self.rules[**at]);
-            let Some(at) = views.copied().find(|at| recorded(&at)) else { return };
+            let Some(at) = views.copied().find(|at| recorded(&at)) else {
+                return;
+            };
             if within.contains(&at) {
                 return;
             }
@@ -348,8 +374,12 @@ impl CompiledRules {
         let mut moved = BTreeSet::new();
         for (at, rule) in self.rules.iter().enumerate() {
             for used in &rule.selectors {
-                if used.matchers.iter().all(|matcher| matcher.matches_labels(labels)) {
-                    reach = reach.max(used.reach);
+                if used
+                    .matchers
+                    .iter()
+                    .all(|matcher| matcher.matches_labels(labels))
+                {
+                    reach = reach.max(used.reach());
                     moved.insert(at);
                 }
             }

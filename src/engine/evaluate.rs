@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::alert::Found;
-use crate::engine::compile::{CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text, may_read};
+use crate::engine::compile::{
+    CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text, may_read,
+};
 use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
 use crate::model::{
@@ -96,11 +98,16 @@ impl<'a> Evaluation<'a> {
                 SampleValue::Float(value) => *value,
                 SampleValue::Histogram(histogram) => histogram.count,
             };
-            let new = Found { value, annotations: annotations.into() };
+            let new = Found {
+                value,
+                annotations: annotations.into(),
+            };
             if found.insert(labels.build(), new).is_some() {
-                return Err("vector contains metrics with the same labelset after applying \
+                return Err(
+                    "vector contains metrics with the same labelset after applying \
                             alert labels"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         }
         Ok(found)
@@ -120,7 +127,8 @@ impl<'a> Evaluation<'a> {
         let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
         let source = RuleSourceAt::new(self, at, View::Appended);
         let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
-        self.scanned.set(self.scanned.get() + outcome.n_samples as u64);
+        self.scanned
+            .set(self.scanned.get() + outcome.n_samples as u64);
         vector_of(outcome.value)
     }
 }
@@ -128,9 +136,10 @@ impl<'a> Evaluation<'a> {
 fn vector_of(value: Value) -> Result<Vec<VectorElement>, String> {
     match value {
         Value::Vector(elements) => Ok(elements),
-        Value::Scalar(value) => {
-            Ok(vec![VectorElement { labels: Labels::empty(), value: SampleValue::Float(value) }])
-        }
+        Value::Scalar(value) => Ok(vec![VectorElement {
+            labels: Labels::empty(),
+            value: SampleValue::Float(value),
+        }]),
         Value::String(_) | Value::Matrix(_) => {
             Err("rule result is not a vector or scalar".to_owned())
         }
@@ -149,9 +158,11 @@ fn as_recorded(
             labels.set(name, value);
         }
         if recorded.insert(labels.build(), element.value).is_some() {
-            return Err("vector contains metrics with the same labelset after applying rule \
+            return Err(
+                "vector contains metrics with the same labelset after applying rule \
                         labels"
-                .to_owned());
+                    .to_owned(),
+            );
         }
     }
     Ok(recorded)
@@ -197,11 +208,20 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
         }
         let rule = &self.evaluation.rules.rules[record];
         self.within.borrow_mut().push(record);
-        let recorded = self.evaluate_rule(rule).and_then(|elements| as_recorded(rule, elements));
+        let recorded = self
+            .evaluate_rule(rule)
+            .and_then(|elements| as_recorded(rule, elements));
         self.within.borrow_mut().pop();
-        let sample = |(labels, value)| InstantSample { labels, at: self.at, value };
-        let samples: Arc<[InstantSample]> =
-            recorded.unwrap_or_default().into_iter().map(sample).collect();
+        let sample = |(labels, value)| InstantSample {
+            labels,
+            at: self.at,
+            value,
+        };
+        let samples: Arc<[InstantSample]> = recorded
+            .unwrap_or_default()
+            .into_iter()
+            .map(sample)
+            .collect();
         self.memo.borrow_mut().insert(record, Arc::clone(&samples));
         samples
     }
@@ -251,7 +271,10 @@ impl Source for RuleSourceAt<'_, '_> {
         for record in viewed {
             let now = self.recorded_now(record);
             let selected = |sample: &&InstantSample| {
-                selector.matchers.iter().all(|matcher| matcher.matches_labels(&sample.labels))
+                selector
+                    .matchers
+                    .iter()
+                    .all(|matcher| matcher.matches_labels(&sample.labels))
             };
             samples.extend(now.iter().filter(selected).cloned());
         }

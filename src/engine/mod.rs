@@ -19,9 +19,10 @@ mod reload;
 mod samples;
 pub mod status;
 mod step;
+pub mod unit_test;
 
 pub use compile::{ALERTS, ALERTS_FOR_STATE, CompiledRules, compile, features};
-pub use effect::{Effect, Stats};
+pub use effect::{Effect, Stats, Timings};
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -99,6 +100,7 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    timings: Timings,
 }
 
 impl Engine {
@@ -126,11 +128,18 @@ impl Engine {
             first_tick_told: false,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            timings: Timings::default(),
         }
     }
 
     /// Applies one entry of the log and appends what is to be done to `effects`.
     pub fn apply(&mut self, entry: &Entry, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        self.take(entry, effects);
+        self.evaluate(stopwatch, effects);
+    }
+
+    /// The first half of [`Engine::apply`], **series** and **windows**: takes an entry in.
+    pub fn take(&mut self, entry: &Entry, effects: &mut Vec<Effect>) {
         match entry {
             Entry::Samples { stamp, batch, .. } => {
                 self.start_frontier(batch, stamp);
@@ -143,6 +152,10 @@ impl Engine {
                 self.adopt(*generation, rules, effects);
             }
         }
+    }
+
+    /// The second half, **evaluate** and **alerts**: moves the frontier as far as it may go.
+    pub fn evaluate(&mut self, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
         self.advance(stopwatch, effects);
     }
 
@@ -171,6 +184,11 @@ impl Engine {
         &self.stats
     }
 
+    /// Returns how long evaluations took since last asked.
+    pub fn take_timings(&mut self) -> Timings {
+        std::mem::take(&mut self.timings)
+    }
+
     /// Returns the series.
     pub fn series(&self) -> &SeriesStore {
         &self.store
@@ -179,7 +197,9 @@ impl Engine {
     /// Tells whether event time is so far behind the wall clock that this is a backlog.
     fn in_backlog(&self) -> bool {
         self.stamp.is_some_and(|stamp| {
-            stamp.clock.is_some_and(|clock| stamp.wall - clock > self.settings.idle_timeout)
+            stamp
+                .clock
+                .is_some_and(|clock| stamp.wall - clock > self.settings.idle_timeout)
         })
     }
 }

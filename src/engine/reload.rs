@@ -11,13 +11,18 @@ use crate::engine::compile::{CompiledRule, CompiledRules, RuleIndex, compile};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};
-use crate::promql::selectors::SelectorUse;
+use crate::promql::SelectorUse;
 
 type RuleKey = (String, String, String, Vec<(String, String)>);
 
 fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
     let group = &rules.groups[rule.group];
-    (group.file.clone(), group.name.clone(), rule.name.clone(), rule.labels.clone())
+    (
+        group.file.clone(),
+        group.name.clone(),
+        rule.name.clone(),
+        rule.labels.clone(),
+    )
 }
 
 fn selector_key(used: &SelectorUse) -> String {
@@ -38,7 +43,10 @@ impl Engine {
             Ok(rules) => rules,
             Err(errors) => {
                 let reasons = errors.iter().map(ToString::to_string).collect();
-                effects.push(Effect::RulesRefused { generation, reasons });
+                effects.push(Effect::RulesRefused {
+                    generation,
+                    reasons,
+                });
                 return;
             }
         };
@@ -60,12 +68,17 @@ impl Engine {
         self.route_series_anew();
         // What waits beyond the frontier was noted under the old rules' numbers.
         let all = self.readers.all();
-        self.waiting.values_mut().for_each(|moved| moved.clone_from(&all));
+        self.waiting
+            .values_mut()
+            .for_each(|moved| moved.clone_from(&all));
     }
 
     fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {
         let mut old_states: HashMap<RuleKey, VecDeque<(RuleIndex, RuleState)>> = HashMap::new();
-        for (at, state) in std::mem::take(&mut self.rule_states).into_iter().enumerate() {
+        for (at, state) in std::mem::take(&mut self.rule_states)
+            .into_iter()
+            .enumerate()
+        {
             let key = rule_key(old, &old.rules[at]);
             old_states.entry(key).or_default().push_back((at, state));
         }
@@ -93,12 +106,18 @@ impl Engine {
         gone.sort_by_key(|(at, _)| *at);
         for (at, mut state) in gone {
             for alert in state.alerts.take_all() {
-                effects.push(Effect::Forget { labels: alert.labels });
+                effects.push(Effect::Forget {
+                    labels: alert.labels,
+                });
             }
             let interval = old.groups[old.rules[at].group].interval;
-            let ends_at = self.frontier.map(|frontier| frontier + DurationMs(2 * interval.0));
-            let series = state.written.into_keys();
-            self.endings.extend(ends_at.into_iter().flat_map(|at| series.clone().map(move |l| (at, l))));
+            let ends_at = self
+                .frontier
+                .map(|frontier| frontier + DurationMs(2 * interval.0));
+            if let Some(ends_at) = ends_at {
+                self.endings
+                    .extend(state.written.into_keys().map(|labels| (ends_at, labels)));
+            }
         }
     }
 
@@ -111,7 +130,9 @@ impl Engine {
             .collect();
         let groups = &self.rules.groups;
         let moved = groups.iter().map(|group| {
-            old_states.remove(&(group.file.clone(), group.name.clone())).unwrap_or_default()
+            old_states
+                .remove(&(group.file.clone(), group.name.clone()))
+                .unwrap_or_default()
         });
         self.group_states = moved.collect();
         self.ticks.clear();
@@ -125,8 +146,10 @@ impl Engine {
         let old = std::mem::take(&mut self.kept_since);
         let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
         let keys: Vec<String> = used.map(selector_key).collect();
-        self.kept_since =
-            keys.into_iter().map(|key| (key.clone(), *old.get(&key).unwrap_or(&now))).collect();
+        self.kept_since = keys
+            .into_iter()
+            .map(|key| (key.clone(), *old.get(&key).unwrap_or(&now)))
+            .collect();
     }
 
     /// Returns until when a rule lacks history that its windows look back on.
@@ -142,10 +165,13 @@ impl Engine {
         let rule = &self.rules.rules[index];
         let own = rule.selectors.iter().filter_map(|used| {
             let since = self.kept_since.get(&selector_key(used))?;
-            Some(*since + used.reach)
+            Some(*since + used.reach())
         });
         let own = own.max();
-        let recorded = rule.views.iter().filter_map(|view| self.warming_within(*view, within));
+        let recorded = rule
+            .views
+            .iter()
+            .filter_map(|view| self.warming_within(*view, within));
         let until = recorded.chain(own).max();
         within.pop();
         until.filter(|until| self.frontier.is_none_or(|frontier| frontier < *until))
@@ -158,10 +184,13 @@ impl Engine {
 
     /// Ends the series of removed rules that are due.
     pub(crate) fn end_series(&mut self, at: TimestampMs, effects: &mut Vec<Effect>) {
-        while let Some((due, labels)) = self.endings.first().cloned().filter(|(due, _)| *due <= at) {
+        while let Some((due, labels)) = self.endings.first().cloned().filter(|(due, _)| *due <= at)
+        {
             self.endings.pop_first();
-            let still_written =
-                self.rule_states.iter().any(|state| state.written.contains_key(&labels));
+            let still_written = self
+                .rule_states
+                .iter()
+                .any(|state| state.written.contains_key(&labels));
             if !still_written {
                 self.end_recorded(labels, due, effects);
             }
@@ -174,11 +203,16 @@ impl Engine {
         let recorded = used.filter(|used| {
             let name = used.matchers.iter().find(|m| m.name == METRIC_NAME);
             name.is_none_or(|name| {
-                self.rules.recorded.iter().any(|recorded| name.matches(recorded))
+                self.rules
+                    .recorded
+                    .iter()
+                    .any(|recorded| name.matches(recorded))
                     || name.value.starts_with("ALERTS")
             })
         });
-        let reach = recorded.map(|used| used.reach).max().unwrap_or_default();
-        reach.max(self.settings.retention).max(DurationMs::from_seconds(3600))
+        let reach = recorded.map(|used| used.reach()).max().unwrap_or_default();
+        reach
+            .max(self.settings.retention)
+            .max(DurationMs::from_seconds(3600))
     }
 }

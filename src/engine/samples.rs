@@ -9,10 +9,10 @@ use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
 use crate::engine::compile::RuleIndex;
 use crate::history::Appended;
-use crate::series::StoredSeries;
 use crate::model::{
-    Batch, DurationMs, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,
+    Batch, DurationMs, Grid, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,
 };
+use crate::series::StoredSeries;
 
 /// History is cut when a series has grown by this many samples.
 const SAMPLES_PER_CUT: u32 = 64;
@@ -65,7 +65,9 @@ impl Readers {
 
     /// Returns the rules of all these sets.
     pub fn rules(&self, numbers: &BTreeSet<u32>) -> BTreeSet<RuleIndex> {
-        let sets = numbers.iter().filter_map(|number| self.sets.get(*number as usize));
+        let sets = numbers
+            .iter()
+            .filter_map(|number| self.sets.get(*number as usize));
         sets.flatten().copied().collect()
     }
 }
@@ -109,7 +111,9 @@ impl Engine {
             keep: reach.max(self.settings.retention).max(HISTORY_MIN),
             target: self.cohorts.target(labels),
             newest: None,
-            is_recorded: self.rules.is_recorded(labels.metric_name()),
+            // A unit test may give a recorded series itself, as its input.
+            is_recorded: self.rules.is_recorded(labels.metric_name())
+                && self.settings.grid == Grid::Hashed,
             since_cut: 0,
             labels: labels.clone(),
         }
@@ -121,14 +125,25 @@ impl Engine {
         let mut known: Vec<SeriesHandle> = self.handles.keys().copied().collect();
         known.sort_unstable();
         for handle in known {
-            let Some(state) = self.handles.get(&handle) else { continue };
+            let Some(state) = self.handles.get(&handle) else {
+                continue;
+            };
             let (labels, newest) = (state.labels.clone(), state.newest);
-            let state = SeriesState { newest, ..self.series_state(&labels) };
+            let state = SeriesState {
+                newest,
+                ..self.series_state(&labels)
+            };
             self.handles.insert(handle, state);
         }
     }
 
-    fn take_sample(&mut self, handle: SeriesHandle, at: TimestampMs, value: SampleValue, ends: bool) {
+    fn take_sample(
+        &mut self,
+        handle: SeriesHandle,
+        at: TimestampMs,
+        value: SampleValue,
+        ends: bool,
+    ) {
         let frontier = self.frontier;
         let first_tick_told = self.first_tick_told;
         let Some(state) = self.handles.get_mut(&handle) else {
@@ -139,12 +154,21 @@ impl Engine {
             self.stats.samples_recorded_outside += 1;
             return;
         }
-        if self.store.get(state.place).is_none_or(|(labels, _)| *labels != state.labels) {
+        if self
+            .store
+            .get(state.place)
+            .is_none_or(|(labels, _)| *labels != state.labels)
+        {
             // The series was forgotten in a long silence and comes back.
             state.place = self.store.find_or_insert(&state.labels);
         }
-        let Some(series) = self.store.get_mut(state.place) else { return };
-        let newest = series.history.newest().map_or(TimestampMs::MIN, |newest| newest.at);
+        let Some(series) = self.store.get_mut(state.place) else {
+            return;
+        };
+        let newest = series
+            .history
+            .newest()
+            .map_or(TimestampMs::MIN, |newest| newest.at);
         let window = self.settings.out_of_order_window;
         match series.history.append(at, value, newest - window) {
             Appended::InOrder => {
@@ -186,15 +210,28 @@ impl Engine {
         }
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
             let keep = kept.get(place).copied().unwrap_or(self.recorded_keep);
-            series.history.newest().is_none_or(|newest| newest.at + keep < frontier)
+            series
+                .history
+                .newest()
+                .is_none_or(|newest| newest.at + keep < frontier)
         };
-        let silent: BTreeSet<usize> =
-            self.store.iter().filter(is_silent).map(|(place, _, _)| place).collect();
-        for state in self.handles.values_mut().filter(|state| silent.contains(&state.place)) {
+        let silent: BTreeSet<usize> = self
+            .store
+            .iter()
+            .filter(is_silent)
+            .map(|(place, _, _)| place)
+            .collect();
+        for state in self
+            .handles
+            .values_mut()
+            .filter(|state| silent.contains(&state.place))
+        {
             if let Some(newest) = state.newest.take() {
                 self.cohorts.removed(state.target, newest);
             }
         }
-        silent.into_iter().for_each(|place| self.store.remove(place));
+        silent
+            .into_iter()
+            .for_each(|place| self.store.remove(place));
     }
 }

@@ -36,7 +36,10 @@ impl Engine {
     ) {
         if !self.first_tick_told {
             self.first_tick_told = true;
-            effects.push(Effect::FirstTick { generation: self.generation, at });
+            effects.push(Effect::FirstTick {
+                generation: self.generation,
+                at,
+            });
         }
         let started = stopwatch();
         let mut n_samples = 0;
@@ -45,6 +48,7 @@ impl Engine {
             let outcome = self.tick_rule(rule, at, effects);
             let state = &mut self.rule_states[rule];
             state.evaluation_seconds = stopwatch() - rule_started;
+            self.timings.add_rule(state.evaluation_seconds);
             state.last_evaluation = Some(at);
             let group_state = &mut self.group_states[group];
             group_state.evaluations += 1;
@@ -52,7 +56,12 @@ impl Engine {
                 Ok(written) => {
                     self.rule_states[rule].health = RuleHealth::Ok;
                     n_samples += written.len();
-                    self.write(rule, at - self.rules.groups[group].query_offset, written, effects);
+                    self.write(
+                        rule,
+                        at - self.rules.groups[group].query_offset,
+                        written,
+                        effects,
+                    );
                 }
                 Err(message) => {
                     group_state.evaluation_failures += 1;
@@ -65,6 +74,7 @@ impl Engine {
         state.last_evaluation = Some(at);
         state.last_samples = n_samples;
         state.evaluation_seconds = stopwatch() - started;
+        self.timings.add_group(state.evaluation_seconds);
     }
 
     fn tick_rule(
@@ -115,7 +125,9 @@ impl Engine {
         let (found, live) = (found?, live.transpose()?);
         if std::mem::take(&mut self.rule_states[index].hold_raised) {
             for back in self.rule_states[index].alerts.hold_raised(at, policy.hold) {
-                effects.push(Effect::Forget { labels: back.labels });
+                effects.push(Effect::Forget {
+                    labels: back.labels,
+                });
             }
         }
         let state = &mut self.rule_states[index];
@@ -123,13 +135,19 @@ impl Engine {
             Ok(changes) => self.announce(index, at, changes, effects),
             Err(active) => {
                 for dropped in state.alerts.take_all() {
-                    effects.push(Effect::Forget { labels: dropped.labels });
+                    effects.push(Effect::Forget {
+                        labels: dropped.labels,
+                    });
                 }
                 return Err(format!("exceeded limit of {limit} with {active} alerts"));
             }
         }
         self.plan_timers(index, at);
-        Ok(self.rule_states[index].alerts.iter().flat_map(alert_samples).collect())
+        Ok(self.rule_states[index]
+            .alerts
+            .iter()
+            .flat_map(alert_samples)
+            .collect())
     }
 
     /// Evaluates a rule between ticks: it may raise, never lower.
@@ -163,6 +181,7 @@ impl Engine {
             }
         }
         self.rule_states[index].evaluation_seconds = stopwatch() - started;
+        self.timings.add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
     }
 
@@ -180,7 +199,9 @@ impl Engine {
 
     fn plan_timers(&mut self, index: RuleIndex, at: TimestampMs) {
         let rule = &self.rules.rules[index];
-        let Some(CompiledAlert { hold, .. }) = rule.alerting() else { return };
+        let Some(CompiledAlert { hold, .. }) = rule.alerting() else {
+            return;
+        };
         if !self.rules.groups[rule.group].on_arrival {
             return;
         }
@@ -204,17 +225,31 @@ impl Engine {
                 Box::new(self.message(rule, at, alert, status, fired_at))
             };
             effects.push(match transition {
-                Transition::BecamePending => Effect::Pending { at, labels: alert.labels },
-                Transition::Dropped => Effect::Dropped { at, labels: alert.labels },
+                Transition::BecamePending => Effect::Pending {
+                    at,
+                    labels: alert.labels,
+                },
+                Transition::Dropped => Effect::Dropped {
+                    at,
+                    labels: alert.labels,
+                },
                 Transition::Fired | Transition::Refreshed => {
                     let fired_at = alert.fired_at().unwrap_or(at);
                     let refresh = transition == Transition::Refreshed;
                     let message = message(alert, AlertStatus::Firing, fired_at);
-                    Effect::Alert { at, refresh, message }
+                    Effect::Alert {
+                        at,
+                        refresh,
+                        message,
+                    }
                 }
                 Transition::Resolved { fired_at } => {
                     let status = AlertStatus::Resolved { resolved_at: at };
-                    Effect::Alert { at, refresh: false, message: message(alert, status, fired_at) }
+                    Effect::Alert {
+                        at,
+                        refresh: false,
+                        message: message(alert, status, fired_at),
+                    }
                 }
             });
         }
@@ -257,7 +292,9 @@ impl Engine {
                 _ => self.store.find_or_insert(&labels),
             };
             self.append_recorded(place, at, value.clone());
-            self.rule_states[index].written.insert(labels.clone(), place);
+            self.rule_states[index]
+                .written
+                .insert(labels.clone(), place);
             effects.push(Effect::Recorded { labels, at, value });
         }
         for labels in before.into_keys() {
@@ -273,16 +310,24 @@ impl Engine {
         at: TimestampMs,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(place) = self.store.find(&labels) else { return };
+        let Some(place) = self.store.find(&labels) else {
+            return;
+        };
         let marker = SampleValue::Float(stale_nan());
         if self.append_recorded(place, at, marker.clone()) {
-            effects.push(Effect::Recorded { labels, at, value: marker });
+            effects.push(Effect::Recorded {
+                labels,
+                at,
+                value: marker,
+            });
         }
     }
 
     fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
         let keep = self.recorded_keep;
-        let Some(series) = self.store.get_mut(place) else { return false };
+        let Some(series) = self.store.get_mut(place) else {
+            return false;
+        };
         let appended = series.history.append(at, value, TimestampMs::MAX);
         if series.history.len() % 64 == 0 {
             series.history.forget(at - keep);

@@ -3,10 +3,16 @@
 //! What lives here: what an expression is worth at an instant. What may not: rules, alerts, the
 //! clock. Called by the engine for rules and by the API for queries.
 
+mod interpret;
+mod scan;
 pub mod source;
 
+pub use scan::Scan;
 pub use source::{InstantSample, Source};
 
+use std::sync::Arc;
+
+use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
 use crate::promql::{Expr, Features};
 
@@ -21,6 +27,13 @@ pub struct EvalOptions {
     pub features: Features,
     /// The most samples one query may hold at once; beyond it the query fails.
     pub samples_max: usize,
+    /// The most steps a subquery may have; beyond it the query fails.
+    pub subquery_steps_max: usize,
+    /// Whether names are dropped at the end of a query instead of by each operation
+    /// (Prometheus: `promql-delayed-name-removal`).
+    pub delayed_name_removal: bool,
+    /// The query's text, so that warnings can say where; without it they do not.
+    pub query: Option<Arc<str>>,
 }
 
 impl Default for EvalOptions {
@@ -30,6 +43,9 @@ impl Default for EvalOptions {
             default_step: DurationMs::from_seconds(60),
             features: Features::default(),
             samples_max: 50_000_000,
+            subquery_steps_max: 1_000_000,
+            delayed_name_removal: false,
+            query: None,
         }
     }
 }
@@ -56,24 +72,44 @@ pub enum EvalError {
     /// The query asks for too much.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// A subquery asks for too many steps.
+    #[error(
+        "subquery of {range} by steps of {step} has more than {max} steps: \
+         raise the step or shorten the range"
+    )]
+    TooManySteps {
+        /// How long the subquery's window is.
+        range: DurationMs,
+        /// Its step.
+        step: DurationMs,
+        /// The limit, `subquery_steps_max`.
+        max: usize,
+    },
+}
+
+impl From<FunctionError> for EvalError {
+    fn from(error: FunctionError) -> Self {
+        EvalError::Execution(error.0)
+    }
 }
 
 /// Evaluates an expression at one instant.
 pub fn evaluate(
-    _expr: &Expr,
-    _source: &dyn Source,
-    _at: TimestampMs,
-    _options: &EvalOptions,
+    expr: &Expr,
+    source: &dyn Source,
+    at: TimestampMs,
+    options: &EvalOptions,
 ) -> Result<Outcome<Value>, EvalError> {
-    unimplemented!("the evaluator's own change")
+    interpret::evaluate_instant(expr, source, at, options)
 }
 
-/// Evaluates an expression at `start`, `start + step`, … up to `end`.
+/// Evaluates an expression at `start`, `start + step`, … up to `end`. The series are in the
+/// order of labels.
 pub fn evaluate_range(
-    _expr: &Expr,
-    _source: &dyn Source,
-    (_start, _end, _step): (TimestampMs, TimestampMs, DurationMs),
-    _options: &EvalOptions,
+    expr: &Expr,
+    source: &dyn Source,
+    (start, end, step): (TimestampMs, TimestampMs, DurationMs),
+    options: &EvalOptions,
 ) -> Result<Outcome<Vec<SeriesPoints>>, EvalError> {
-    unimplemented!("the evaluator's own change")
+    interpret::evaluate_steps(expr, source, (start, end, step), options)
 }

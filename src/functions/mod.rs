@@ -1,17 +1,202 @@
-//! The functions of PromQL, one file each, and the list of them all.
+//! The functions of PromQL, one file each (small ones of one kind share), and the list of all.
+//!
+//! To add a function: write its file, then name it in [`ALL`]. Parser, type check, help and
+//! evaluation follow from what it says of itself.
+
+mod absent;
+pub mod annotation;
+mod calendar;
+pub mod call;
+mod changes;
+mod clamp;
+mod classic_histogram;
+mod clock;
+mod deriv;
+mod double_exponential_smoothing;
+mod extended_rate;
+mod histogram_fraction;
+mod histogram_quantile;
+mod histogram_quantiles;
+mod histogram_statistics;
+mod info;
+mod instant_rate;
+pub mod kahan;
+mod label_join;
+mod label_replace;
+mod math;
+mod over_time;
+mod over_time_histogram;
+pub mod quantile;
+mod rate;
+mod resets;
+mod round;
+mod scalar;
+mod sort;
+mod timestamp;
+mod trigonometry;
+mod vector;
+
+pub use annotation::{Annotations, HistogramOperation, Level, Remark};
+pub use call::{
+    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Output, QueryTimes,
+    RangeSeries, RangeVector,
+};
+
+pub use extended_rate::{cut_to_window, interpolated};
 
 use crate::promql::{Signature, SignatureTable};
+
+/// A function of PromQL.
+pub trait Function: Sync {
+    /// Returns its name and types.
+    fn signature(&self) -> Signature;
+
+    /// Says in one sentence what it returns.
+    fn about(&self) -> &'static str;
+
+    /// Returns an expression that uses it.
+    fn example(&self) -> &'static str;
+
+    /// Computes it at one instant. The arguments have the types of the signature.
+    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError>;
+}
+
+/// All functions, sorted by name.
+pub static ALL: &[&dyn Function] = &[
+    &math::ABS,
+    &absent::Absent,
+    &absent::AbsentOverTime,
+    &trigonometry::ACOS,
+    &trigonometry::ACOSH,
+    &trigonometry::ASIN,
+    &trigonometry::ASINH,
+    &trigonometry::ATAN,
+    &trigonometry::ATANH,
+    &over_time::AVG_OVER_TIME,
+    &math::CEIL,
+    &changes::CHANGES,
+    &clamp::CLAMP,
+    &clamp::CLAMP_MAX,
+    &clamp::CLAMP_MIN,
+    &trigonometry::COS,
+    &trigonometry::COSH,
+    &over_time::COUNT_OVER_TIME,
+    &calendar::DAY_OF_MONTH,
+    &calendar::DAY_OF_WEEK,
+    &calendar::DAY_OF_YEAR,
+    &calendar::DAYS_IN_MONTH,
+    &trigonometry::DEG,
+    &rate::DELTA,
+    &deriv::DERIV,
+    &double_exponential_smoothing::DOUBLE_EXPONENTIAL_SMOOTHING,
+    &clock::END,
+    &math::EXP,
+    &over_time::FIRST_OVER_TIME,
+    &math::FLOOR,
+    &histogram_statistics::HISTOGRAM_AVG,
+    &histogram_statistics::HISTOGRAM_COUNT,
+    &histogram_fraction::HistogramFraction,
+    &histogram_quantile::HistogramQuantile,
+    &histogram_quantiles::HistogramQuantiles,
+    &histogram_statistics::HISTOGRAM_STDDEV,
+    &histogram_statistics::HISTOGRAM_STDVAR,
+    &histogram_statistics::HISTOGRAM_SUM,
+    &calendar::HOUR,
+    &instant_rate::IDELTA,
+    &rate::INCREASE,
+    &info::Info,
+    &instant_rate::IRATE,
+    &label_join::LabelJoin,
+    &label_replace::LabelReplace,
+    &over_time::LAST_OVER_TIME,
+    &math::LN,
+    &math::LOG10,
+    &math::LOG2,
+    &over_time::MAD_OVER_TIME,
+    &over_time::MAX_OVER_TIME,
+    &over_time::MIN_OVER_TIME,
+    &calendar::MINUTE,
+    &calendar::MONTH,
+    &trigonometry::Pi,
+    &deriv::PREDICT_LINEAR,
+    &over_time::PRESENT_OVER_TIME,
+    &over_time::QUANTILE_OVER_TIME,
+    &trigonometry::RAD,
+    &clock::RANGE,
+    &rate::RATE,
+    &resets::RESETS,
+    &round::Round,
+    &scalar::Scalar,
+    &math::SGN,
+    &trigonometry::SIN,
+    &trigonometry::SINH,
+    &sort::SORT,
+    &sort::SORT_BY_LABEL,
+    &sort::SORT_BY_LABEL_DESC,
+    &sort::SORT_DESC,
+    &math::SQRT,
+    &clock::START,
+    &over_time::STDDEV_OVER_TIME,
+    &over_time::STDVAR_OVER_TIME,
+    &clock::STEP,
+    &over_time::SUM_OVER_TIME,
+    &trigonometry::TAN,
+    &trigonometry::TANH,
+    &clock::TIME,
+    &timestamp::Timestamp,
+    &over_time::TS_OF_FIRST_OVER_TIME,
+    &over_time::TS_OF_LAST_OVER_TIME,
+    &over_time::TS_OF_MAX_OVER_TIME,
+    &over_time::TS_OF_MIN_OVER_TIME,
+    &vector::Vector,
+    &calendar::YEAR,
+];
+
+/// Returns the function of this name.
+pub fn find(name: &str) -> Option<&'static dyn Function> {
+    static BY_NAME: std::sync::OnceLock<std::collections::HashMap<&str, &dyn Function>> =
+        std::sync::OnceLock::new();
+    let by_name = BY_NAME.get_or_init(|| {
+        let named = ALL
+            .iter()
+            .map(|function| (function.signature().name, *function));
+        named.collect()
+    });
+    by_name.get(name).copied()
+}
 
 /// The table of all functions, as the parser wants it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Functions;
 
 impl SignatureTable for Functions {
-    fn signature(&self, _name: &str) -> Option<Signature> {
-        unimplemented!("the evaluator's own change")
+    fn signature(&self, name: &str) -> Option<Signature> {
+        find(name).map(Function::signature)
     }
 
     fn names(&self) -> Vec<&'static str> {
-        unimplemented!("the evaluator's own change")
+        ALL.iter()
+            .map(|function| function.signature().name)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_is_found_by_its_name_once() {
+        let names = Functions.names();
+        for name in &names {
+            let found = find(name).expect("listed");
+            assert_eq!(found.signature().name, *name);
+            assert!(found.example().contains(name), "{name}");
+            assert!(found.about().ends_with('.'), "{name}");
+        }
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len());
     }
 }

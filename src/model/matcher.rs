@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::model::Labels;
 use crate::model::labels::{is_legacy_label_name, quote};
+use crate::model::regex::LabelRegex;
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +51,7 @@ pub struct Matcher {
     pub op: MatchOp,
     /// The text or regular expression to compare with.
     pub value: String,
-    regex: Option<Arc<regex::Regex>>,
+    regex: Option<Arc<LabelRegex>>,
 }
 
 impl Matcher {
@@ -63,7 +64,7 @@ impl Matcher {
         let (name, value) = (name.into(), value.into());
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Matches | MatchOp::NotMatches => Some(Arc::new(compile_anchored(&value)?)),
+            MatchOp::Matches | MatchOp::NotMatches => Some(Arc::new(LabelRegex::new(&value)?)),
         };
         Ok(Matcher {
             name,
@@ -98,15 +99,20 @@ impl Matcher {
         }
     }
 
+    /// Returns the only values that `=` or `=~` accepts, when the matcher is one of these and
+    /// names them one by one.
+    pub fn accepted_values(&self) -> Option<&[String]> {
+        match self.op {
+            MatchOp::Equal => Some(std::slice::from_ref(&self.value)),
+            MatchOp::Matches => self.regex.as_ref()?.literals(),
+            MatchOp::NotEqual | MatchOp::NotMatches => None,
+        }
+    }
+
     /// Tells whether a label set satisfies the matcher.
     pub fn matches_labels(&self, labels: &Labels) -> bool {
         self.matches(labels.value(&self.name))
     }
-}
-
-/// Compiles an RE2 pattern, fully anchored, `.` matching newlines.
-pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, MatcherError> {
-    regex::Regex::new(&format!("^(?s:{pattern})$")).map_err(|e| MatcherError::Regex(e.to_string()))
 }
 
 impl PartialEq for Matcher {
@@ -136,5 +142,55 @@ impl fmt::Display for Matcher {
 impl fmt::Debug for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(op: MatchOp, value: &str, matching: &[&str], others: &[&str]) {
+        let matcher = Matcher::new(op, "l", value).expect(value);
+        assert!(matching.iter().all(|v| matcher.matches(v)), "{matcher}");
+        assert!(!others.iter().any(|v| matcher.matches(v)), "{matcher}");
+    }
+
+    #[test]
+    fn matchers_compare_whole_values() {
+        check(MatchOp::Equal, "a", &["a"], &["", "ab"]);
+        check(MatchOp::NotEqual, "a", &["", "ab"], &["a"]);
+        check(MatchOp::Matches, "a.*", &["a", "ab"], &["", "ba"]);
+        check(MatchOp::NotMatches, "a|b", &["", "ab"], &["a", "b"]);
+    }
+
+    #[test]
+    fn a_bad_pattern_is_refused_with_the_words_of_go() {
+        let error = Matcher::new(MatchOp::Matches, "l", "(").expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            "error parsing regexp: missing closing ): `(`"
+        );
+    }
+
+    #[test]
+    fn accepted_values_are_known_for_plain_texts() {
+        let accepted = |op, value: &str| {
+            let matcher = Matcher::new(op, "l", value).expect(value);
+            matcher.accepted_values().map(<[String]>::to_vec)
+        };
+        assert_eq!(accepted(MatchOp::Equal, "a"), Some(vec!["a".to_owned()]));
+        assert_eq!(
+            accepted(MatchOp::Matches, "b|a"),
+            Some(vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(accepted(MatchOp::Matches, "a.*"), None);
+        assert_eq!(accepted(MatchOp::NotMatches, "a"), None);
+    }
+
+    #[test]
+    fn matchers_print_as_they_are_written() {
+        let printed = |name: &str| Matcher::equal(name, "v\"").to_string();
+        assert_eq!(printed("job"), r#"job="v\"""#);
+        assert_eq!(printed("a.b"), r#""a.b"="v\"""#);
     }
 }

@@ -9,13 +9,14 @@ pub mod float;
 pub mod histogram;
 pub mod labels;
 pub mod matcher;
+pub mod regex;
 pub mod sample;
 pub mod settings;
 pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
-pub use entry::{Batch, Entry, Generation, SeriesDefinition, SeriesHandle, Stamp};
+pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -29,15 +29,15 @@ pub enum Grid {
     /// Prometheus' own: `t mod interval` is a hash of group name and file, mod interval.
     #[default]
     Hashed,
-    /// The grid of rule unit tests: all groups at `start`, `start + interval`, …, in the order
-    /// of `group_order` first.
+    /// The grid of rule unit tests: all groups at `start`, `start + interval`, ….
     UnitTest {
         /// The first tick, ms.
         start: TimestampMs,
         /// The distance of ticks, ms.
         interval: DurationMs,
-        /// Names of groups that tick before the others.
-        group_order: Vec<String>,
+        /// promtool's order: the groups of these names first, the others as files name them.
+        /// `None`: by dependence, as when serving.
+        group_order: Option<Vec<String>>,
     },
 }
 

@@ -426,7 +426,9 @@ impl Expr {
                 aggregate.expr.for_each_mut(change);
             }
             ExprKind::Call(call) => {
-                call.args.iter_mut().for_each(|arg| arg.for_each_mut(change));
+                call.args
+                    .iter_mut()
+                    .for_each(|arg| arg.for_each_mut(change));
             }
             ExprKind::Subquery(subquery) => subquery.expr.for_each_mut(change),
         }

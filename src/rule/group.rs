@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use crate::model::labels::quote;
 use crate::model::{DurationMs, METRIC_NAME};
-use crate::promql::{self, Expr};
+use crate::promql::{self, Expr, ValueType};
 use crate::rule::file::{Reading, key_text};
 use crate::rule::hint::{self, Level};
-use crate::rule::yaml::{Node, NodeKind, Place, place_in_source};
+use crate::rule::yaml::{Node, NodeKind, Place};
 use crate::rule::{Rule, RuleGroup, RuleKind};
 use crate::template::Template;
 
@@ -190,14 +190,28 @@ fn read_expr(
         return None;
     };
     match promql::parse(text, reading.functions, reading.features) {
-        Ok(expr) => Some(expr),
+        Ok(expr) => {
+            warn_of_type(reading, &expr, about);
+            Some(expr)
+        }
         Err(e) => {
-            let at = place_in_source(reading.source, *begins, text, e.span.start);
+            let at = reading.document.place_within(*begins, text, e.span.start);
             let hint = hint::for_expression(text, &e, at, reading.functions);
             let message = format!("{about}: could not parse expression: {e}");
             reading.refuse(place, message, hint);
             None
         }
+    }
+}
+
+/// Warns of an expression that loads, in Prometheus too, but fails whenever it is evaluated.
+fn warn_of_type(reading: &mut Reading<'_>, expr: &Expr, about: &str) {
+    let returns = promql::type_of(expr, reading.functions);
+    if matches!(returns, ValueType::Matrix | ValueType::String) {
+        reading.warnings.push(format!(
+            "{about}: every evaluation will fail: rule result is not a vector or scalar but a {}",
+            returns.documented()
+        ));
     }
 }
 
@@ -212,10 +226,24 @@ fn check_templates(reading: &mut Reading<'_>, fields: &Fields<'_>, alert: &str, 
             let (Some(key), Some(text)) = (key_text(key), key_text(value)) else {
                 continue;
             };
-            if let Err(e) = Template::parse(&name, text) {
-                let message = format!("{about}: {one} {}: {e}", quote(key));
-                reading.refuse(value.place, message, hint::for_template(&e.0));
+            let about = format!("{about}: {one} {}", quote(key));
+            match Template::parse(&name, text) {
+                Ok(template) => warn_of_queries(reading, &template, &about),
+                Err(e) => {
+                    let hint = hint::for_template(&e.0);
+                    reading.refuse(value.place, format!("{about}: {e}"), hint);
+                }
             }
+        }
+    }
+}
+
+/// Warns of constant queries in a template that load, in Prometheus too, but fail when it runs.
+fn warn_of_queries(reading: &mut Reading<'_>, template: &Template, about: &str) {
+    for query in template.constant_queries() {
+        if let Err(e) = promql::parse(&query, reading.functions, reading.features) {
+            let warning = format!("{about}: its query will fail: {e}");
+            reading.warnings.push(warning);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Prometheus says what is wrong; these say what to do, and name the tool a field comes from
 //! where files of other tools are handed to us. A hint never decides anything.
 
+use crate::promql::ast::AggregateOp;
 use crate::promql::{ParseError, SignatureTable};
 use crate::rule::yaml::{Node, NodeKind, Place};
 
@@ -220,12 +221,15 @@ pub(crate) fn for_template(message: &str) -> Option<String> {
 }
 
 /// Functions that were renamed or are another language's, and what to write instead.
-const RENAMED: [(&str, &str); 2] = [
+const RENAMED: [(&str, &str); 5] = [
     (
         "holt_winters",
         "it is called `double_exponential_smoothing` since Prometheus 3",
     ),
+    ("average", "did you mean `avg`?"),
+    ("mean", "did you mean `avg`?"),
     ("median", "a MetricsQL function; write `quantile(0.5, …)`"),
+    ("histogram_percentile", "did you mean `histogram_quantile`?"),
 ];
 
 /// Returns where in the file an expression is wrong and what to do about it.
@@ -251,7 +255,8 @@ fn remedy_for_expression(
         if let Some((_, hint)) = RENAMED.iter().find(|(old, _)| *old == name) {
             return Some((*hint).to_owned());
         }
-        let close = suggest(name, functions.names().into_iter());
+        let operators = AggregateOp::ALL.iter().map(|(name, _)| *name);
+        let close = suggest(name, functions.names().into_iter().chain(operators));
         return close.map(|close| format!("did you mean `{close}`?"));
     }
     if error.message.contains("experimental duration expression") {

@@ -6,7 +6,10 @@
 mod file;
 mod group;
 mod hint;
+pub mod lint;
 pub mod order;
+pub mod series_notation;
+pub mod test_file;
 pub mod warming;
 mod yaml;
 

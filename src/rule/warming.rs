@@ -266,7 +266,7 @@ mod tests {
             true,
         );
         check("max_over_time(sum(x)[1h:1m]) < 5", true);
-        check("scalar(sum(x)) < 5", true);
+        check("scalar(sum(x)) < bool 5", true);
         check("(sum(x) < bool 5) == 1", true);
         check("count(sum by (job) (x) < 5) > 2", true);
         // What is missing turned round.
@@ -304,7 +304,7 @@ mod tests {
         check("up offset 1h", "1h5m");
         check("up offset -1h", "0s");
         check("rate(x[30d])", "30d");
-        check("rate(x[1h] offset 1w) / rate(x[6h])", "1w1h");
+        check("rate(x[1h] offset 1w) / rate(x[6h])", "7d1h");
         check("max_over_time(rate(x[5m])[1h:1m] offset 1d)", "1d1h5m");
         check("sum(rate(x[2 * 5m])) > on() group_left() up", "10m");
     }

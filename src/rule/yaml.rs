@@ -11,13 +11,16 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, options};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, options};
 
 /// How deeply collections may nest; a rule file needs six levels, so what is deeper is refused.
 const DEPTH_MAX: usize = 64;
 /// How many nodes a document may have once its aliases are written out; more is refused, so
 /// that a small file of aliases to aliases cannot cost hours.
 const NODES_MAX: usize = 5_000_000;
+/// How many lines of quoted text may lack indentation; each costs reading the text anew, so a
+/// file with more is refused.
+const PADS_MAX: usize = 256;
 
 /// Where a node begins: 1-based line and column, the column in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +112,7 @@ pub(crate) struct Document {
     pub more: bool,
     /// Repeated keys and wrong merges, in the order met.
     pub problems: Vec<YamlError>,
+    source: Source,
 }
 
 /// Reads the first document; what follows it is not looked at.
@@ -116,42 +120,142 @@ pub(crate) struct Document {
 /// # Errors
 /// Returns where and why the text is not YAML, or which bound it exceeds.
 pub(crate) fn first_document(text: &str) -> Result<Document, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut source = Source {
+        text: text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
+        pads: HashMap::new(),
+    };
+    loop {
+        let mut tree = Tree::default();
+        match read_events(&source, &mut tree) {
+            Ok(more) => {
+                let nothing = || Rc::new(leaf(NodeKind::Null, Place { line: 1, column: 1 }));
+                return Ok(Document {
+                    root: tree.root.take().unwrap_or_else(nothing),
+                    more,
+                    problems: tree.problems,
+                    source,
+                });
+            }
+            Err(Stop::QuotedIndent(place)) if source.pads.len() < PADS_MAX => source.pad(place),
+            Err(Stop::QuotedIndent(place)) => {
+                return Err(YamlError {
+                    place,
+                    message: "yaml: continuation lines of quoted text are not indented".to_owned(),
+                });
+            }
+            Err(Stop::Wrong(e)) => return Err(e),
+        }
+    }
+}
+
+/// Why the events of a text ended early.
+enum Stop {
+    /// A line continues quoted text without being indented beyond the block it stands in.
+    QuotedIndent(Place),
+    /// Anything else.
+    Wrong(YamlError),
+}
+
+/// Builds the tree of the first document; tells whether something follows it.
+fn read_events(source: &Source, tree: &mut Tree) -> Result<bool, Stop> {
+    let text = source.text.as_str();
     let mut events = Parser::new_from_str_with_options(text, options! { emit_comments: false });
-    let mut tree = Tree::default();
-    let mut ended = false;
     while let Some(event) = events.next_event() {
-        let (event, span) = event.map_err(|e| YamlError {
-            place: Place::from(e.marker()),
-            message: format!("yaml: {}", e.info()),
+        let (event, span) = event.map_err(|e| match e.kind() {
+            ErrorKind::InvalidQuotedScalarIndent => Stop::QuotedIndent(Place::from(e.marker())),
+            _ => Stop::Wrong(YamlError {
+                place: source.written(Place::from(e.marker())),
+                message: format!("yaml: {}", e.info()),
+            }),
         })?;
         match event {
+            // An error behind the first document is of no concern, but something is there.
             Event::DocumentEnd => {
-                ended = true;
-                break;
+                let next = events.next_event();
+                return Ok(!matches!(next, Some(Ok((Event::StreamEnd, _))) | None));
             }
             Event::StreamEnd => break,
             event => {
                 let begins = span.start.byte_offset().unwrap_or(text.len());
-                let place = match &event {
-                    Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
-                        let content = Place::from(&span.start);
-                        block_header(text, begins, content.line).unwrap_or(content)
-                    }
-                    _ => Place::from(&span.start),
-                };
-                tree.take(event, place, begins)?;
+                let start = Place::from(&span.start);
+                let is_block = matches!(
+                    &event,
+                    Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..)
+                );
+                let header = is_block.then(|| block_header(text, begins, start.line));
+                let place = source.written(header.flatten().unwrap_or(start));
+                tree.take(event, place, begins).map_err(Stop::Wrong)?;
             }
         }
     }
-    // An error behind the first document is of no concern, but it does mean that there is more.
-    let more = ended && !matches!(events.next_event(), Some(Ok((Event::StreamEnd, _))) | None);
-    let nothing = || Rc::new(leaf(NodeKind::Null, Place { line: 1, column: 1 }));
-    Ok(Document {
-        root: tree.root.take().unwrap_or_else(nothing),
-        more,
-        problems: tree.problems,
-    })
+    Ok(false)
+}
+
+/// A text as the parser wants it.
+///
+/// Prometheus' parser takes lines that continue quoted text wherever they begin, ours wants them
+/// indented. White space in front of such a line means nothing, so it is put there, and taken
+/// off the columns again.
+#[derive(Debug)]
+struct Source {
+    text: String,
+    /// How many spaces were put in front of a line.
+    pads: HashMap<usize, usize>,
+}
+
+impl Source {
+    /// Puts spaces in front of a line.
+    fn pad(&mut self, place: Place) {
+        const SPACES: &str = "                                                                ";
+        let mut lines = self.text.match_indices('\n').map(|(at, _)| at + 1);
+        let start = match place.line {
+            0 | 1 => Some(0),
+            line => lines.nth(line - 2),
+        };
+        self.text
+            .insert_str(start.unwrap_or(self.text.len()), SPACES);
+        *self.pads.entry(place.line).or_default() += SPACES.len();
+    }
+
+    /// Returns a place as it is in the text as written.
+    fn written(&self, place: Place) -> Place {
+        let pad = self.pads.get(&place.line).copied().unwrap_or(0);
+        Place {
+            line: place.line,
+            column: place.column.saturating_sub(pad).max(1),
+        }
+    }
+}
+
+impl Document {
+    /// Returns the place in the file of the character at `at` bytes of a scalar's text, or `None`
+    /// where the two differ by more than white space (escapes).
+    ///
+    /// Literal, folded and plain scalars keep every character that is not white space, so both are
+    /// walked side by side without white space.
+    pub(crate) fn place_within(&self, begins: usize, text: &str, at: usize) -> Option<Place> {
+        let source = self.source.text.as_str();
+        let before = text.get(..at)?;
+        let mut walk = source.get(begins..)?.char_indices();
+        let mut found = begins;
+        let visible = |c: &char| !c.is_whitespace();
+        for wanted in before.chars().filter(visible) {
+            let (offset, got) = walk.find(|(_, c)| visible(c))?;
+            if got != wanted {
+                return None;
+            }
+            found = begins + offset + got.len_utf8();
+        }
+        // The character itself, unless the place is the end of the text.
+        if text[at..].chars().any(|c| visible(&c)) {
+            found = begins + walk.find(|(_, c)| visible(c))?.0;
+        }
+        let line_start = source[..found].rfind('\n').map_or(0, |at| at + 1);
+        Some(self.source.written(Place {
+            line: source[..found].matches('\n').count() + 1,
+            column: source[line_start..found].chars().count() + 1,
+        }))
+    }
 }
 
 /// A collection whose end has not come yet.
@@ -336,35 +440,6 @@ fn block_header(source: &str, begins: usize, line_of_text: usize) -> Option<Plac
     })
 }
 
-/// Returns the place in the source of the character at `at` bytes of a scalar's text, or `None`
-/// where the two differ by more than white space (escapes).
-///
-/// Literal, folded and plain scalars keep every character that is not white space, so both are
-/// walked side by side without white space.
-pub(crate) fn place_in_source(source: &str, begins: usize, text: &str, at: usize) -> Option<Place> {
-    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-    let before = text.get(..at)?;
-    let mut walk = source.get(begins..)?.char_indices();
-    let mut found = begins;
-    let visible = |c: &char| !c.is_whitespace();
-    for wanted in before.chars().filter(visible) {
-        let (offset, got) = walk.find(|(_, c)| visible(c))?;
-        if got != wanted {
-            return None;
-        }
-        found = begins + offset + got.len_utf8();
-    }
-    // The character itself, unless the place is the end of the text.
-    if text[at..].chars().any(|c| visible(&c)) {
-        found = begins + walk.find(|(_, c)| visible(c))?.0;
-    }
-    let line_start = source[..found].rfind('\n').map_or(0, |at| at + 1);
-    Some(Place {
-        line: source[..found].matches('\n').count() + 1,
-        column: source[line_start..found].chars().count() + 1,
-    })
-}
-
 fn leaf(kind: NodeKind, place: Place) -> Node {
     Node {
         kind,
@@ -454,6 +529,41 @@ mod tests {
             "<<: 5",
             "{}@1:1; 1: map merge requires map or sequence of maps as the value",
         );
+    }
+
+    #[test]
+    fn quoted_text_may_continue_anywhere() {
+        check(
+            "a:\n  b: \"one\n  two\nthree\"\n  c: d\n",
+            r#"{"a"@1:1: {"b"@2:3: "one two three"@2:6, "c"@5:3: "d"@5:6}@2:3}@1:1"#,
+        );
+        check("- 'one\ntwo'\n", r#"["one two"@1:3]@1:1"#);
+    }
+
+    #[test]
+    fn a_place_within_a_text_is_found_in_the_file() {
+        let check = |file: &str, text: &str, at: usize, expected: Option<(usize, usize)>| {
+            let document = first_document(file).expect("YAML");
+            let NodeKind::Mapping(pairs) = &document.root.kind else {
+                panic!("no mapping: {file:?}");
+            };
+            let NodeKind::Scalar {
+                text: read, begins, ..
+            } = &pairs[0].1.kind
+            else {
+                panic!("no scalar: {file:?}");
+            };
+            assert_eq!(read, text, "{file:?}");
+            let place = document.place_within(*begins, text, at);
+            assert_eq!(place.map(|p| (p.line, p.column)), expected, "{file:?}");
+        };
+        check("a: b + c\n", "b + c", 4, Some((1, 8)));
+        check("a: 'b + c'\n", "b + c", 0, Some((1, 5)));
+        check("a: |\n  b\n    + c\n", "b\n  + c\n", 6, Some((3, 7)));
+        check("a: >\n  b\n  + c\n", "b + c\n", 4, Some((3, 5)));
+        check("a: b\n  + c\n", "b + c", 5, Some((2, 6)));
+        check("a: 'b\n+ c'\n", "b + c", 4, Some((2, 3)));
+        check("a: \"b\\n+ c\"\n", "b\n+ c", 4, None);
     }
 
     #[test]

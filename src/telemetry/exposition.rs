@@ -14,7 +14,10 @@ pub const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// without `_total`.
 pub fn write_family(text: &mut String, name: &str, kind: &str, help: &str) {
     let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-    append(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    append(
+        text,
+        format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"),
+    );
 }
 
 /// Writes one sample; a counter's `name` ends with `_total`.

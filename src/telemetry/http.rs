@@ -66,9 +66,13 @@ impl HttpMetrics {
         };
         let requests = RequestLabels { handler, code };
         self.requests.get_or_create(&requests).inc();
-        self.duration_seconds.get_or_create(&labels).observe(seconds);
+        self.duration_seconds
+            .get_or_create(&labels)
+            .observe(seconds);
         if let Some(bytes) = bytes {
-            self.response_bytes.get_or_create(&labels).observe(bytes as f64);
+            self.response_bytes
+                .get_or_create(&labels)
+                .observe(bytes as f64);
         }
     }
 }

@@ -217,7 +217,12 @@ mod tests {
             .event_format(Lines(format));
         let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(offset = 7u64, path = "a b", empty = "", "segment \"x\" is torn");
+            tracing::warn!(
+                offset = 7u64,
+                path = "a b",
+                empty = "",
+                "segment \"x\" is torn"
+            );
         });
         let line = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         let (_, behind_time) = line.split_once("level").unwrap();
@@ -241,7 +246,10 @@ mod tests {
     fn unknown_words_are_refused() {
         assert_eq!(parse_level("warn"), Ok(LevelFilter::WARN));
         let error = parse_level("loud").unwrap_err().to_string();
-        assert_eq!(error, "unrecognized log level \"loud\"; use debug, info, warn or error");
+        assert_eq!(
+            error,
+            "unrecognized log level \"loud\"; use debug, info, warn or error"
+        );
         assert!("xml".parse::<LogFormat>().is_err());
     }
 }

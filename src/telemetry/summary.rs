@@ -100,7 +100,10 @@ pub fn write_summaries(text: &mut String, summaries: &[Summary]) {
 /// none.
 fn quantile_of(sorted: &[f64], quantile: f64) -> f64 {
     let rank = (quantile * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    sorted
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -110,7 +113,13 @@ mod tests {
     #[test]
     fn quantiles_are_observed_values() {
         let sorted: Vec<f64> = (1..=100).map(f64::from).collect();
-        for (quantile, expected) in [(0.5, 50.0), (0.9, 90.0), (0.99, 99.0), (0.01, 1.0), (1.0, 100.0)] {
+        for (quantile, expected) in [
+            (0.5, 50.0),
+            (0.9, 90.0),
+            (0.99, 99.0),
+            (0.01, 1.0),
+            (1.0, 100.0),
+        ] {
             assert_eq!(quantile_of(&sorted, quantile), expected);
         }
         assert!(quantile_of(&[], 0.5).is_nan());
@@ -127,6 +136,9 @@ mod tests {
         text.clear();
         summary.write(&mut text);
         assert!(text.contains("x_seconds{quantile=\"0.5\"} 3\n"), "{text}");
-        assert!(text.contains("x_seconds_sum 3073\nx_seconds_count 1025\n"), "{text}");
+        assert!(
+            text.contains("x_seconds_sum 3073\nx_seconds_count 1025\n"),
+            "{text}"
+        );
     }
 }

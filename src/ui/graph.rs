@@ -18,6 +18,7 @@ use crate::model::{DurationMs, Labels, Point, SampleValue, TimestampMs, Value};
 use crate::promql;
 use crate::ui::html::{Text, grouped};
 use crate::ui::layout;
+use crate::ui::overview::write_alerts_of;
 
 /// How many elements are shown; of more, the page says how many.
 const SHOWN_MAX: usize = 1_000;
@@ -51,12 +52,12 @@ pub async fn page(State(state): State<Arc<ApiState>>, params: Params) -> Respons
     layout::page(&state, "Query", None, &body)
 }
 
-async fn result(state: &ApiState, params: &Params, expr: &str) -> Result<String, ApiError> {
+async fn result(state: &ApiState, params: &Params, text: &str) -> Result<String, ApiError> {
     if !state.backend.is_ready() {
         return Err(ApiError::bad_data("the server is not ready"));
     }
     let settings = &state.settings.query;
-    let expr = promql::parse(expr, &Functions, settings.features)
+    let expr = promql::parse(text, &Functions, settings.features)
         .map_err(|cause| ApiError::bad_data(cause.to_string()))?;
     // Prometheus' pages write "2026-11-21 03:00:00" into links, which is no RFC 3339.
     let moment = params.value("g0.moment_input").replacen(' ', "T", 1);
@@ -64,6 +65,7 @@ async fn result(state: &ApiState, params: &Params, expr: &str) -> Result<String,
         .or_else(|_| crate::api::params::parse_time(&format!("{moment}Z")));
     let at = moment.unwrap_or_else(|_| state.settings.clock.now());
     let query = Query {
+        text: text.into(),
         expr,
         times: QueryTimes {
             start: at,
@@ -75,7 +77,12 @@ async fn result(state: &ApiState, params: &Params, expr: &str) -> Result<String,
         timeout: settings.timeout,
         stats: String::new(),
     };
-    execute(state, query, |evaluated| table_of(&evaluated)).await
+    let canonical = query.expr.to_string();
+    let mut body = execute(state, query, |evaluated| table_of(&evaluated)).await?;
+    // Whoever follows a link from a page wants to know of the alert as well.
+    let groups = state.backend.groups().await?;
+    write_alerts_of(&mut body, state, &groups, &canonical);
+    Ok(body)
 }
 
 fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {
@@ -86,7 +93,11 @@ fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {
 fn table_of(evaluated: &Evaluated) -> String {
     let outcome = &evaluated.outcome;
     let at = evaluated.query.times.start;
-    let mut body = format!("<p class=\"dim\">{} at {}", outcome.value.type_name(), time(at));
+    let mut body = format!(
+        "<p class=\"dim\">{} at {}",
+        outcome.value.type_name(),
+        time(at)
+    );
     append(
         &mut body,
         format_args!(
@@ -96,12 +107,18 @@ fn table_of(evaluated: &Evaluated) -> String {
         ),
     );
     for note in outcome.warnings.iter().chain(&outcome.infos) {
-        append(&mut body, format_args!("<p class=\"dim\">{}</p>", Text(note)));
+        append(
+            &mut body,
+            format_args!("<p class=\"dim\">{}</p>", Text(note)),
+        );
     }
     let n_elements = write_value(&mut body, &outcome.value);
     if n_elements > SHOWN_MAX {
         let more = grouped((n_elements - SHOWN_MAX) as u64);
-        append(&mut body, format_args!("<p class=\"dim\">and {more} more</p>"));
+        append(
+            &mut body,
+            format_args!("<p class=\"dim\">and {more} more</p>"),
+        );
     }
     body
 }

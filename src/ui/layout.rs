@@ -41,8 +41,7 @@ pub fn page(state: &ApiState, title: &str, refresh_seconds: Option<u32>, body: &
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    let headers = headers.map(|(name, value): (HeaderName, _)| {
-        (name, HeaderValue::from_static(value))
-    });
+    let headers =
+        headers.map(|(name, value): (HeaderName, _)| (name, HeaderValue::from_static(value)));
     (StatusCode::OK, headers, html).into_response()
 }

@@ -8,8 +8,8 @@ use axum::response::{Redirect, Response};
 
 use crate::api::{ApiState, ReceiveView};
 use crate::engine::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
-use crate::model::{ALERT_NAME, Labels, TimestampMs};
 use crate::model::float::format_general;
+use crate::model::{ALERT_NAME, Labels, TimestampMs};
 use crate::ui::html::{Text, age, grouped, linked, query_text, span};
 use crate::ui::layout;
 
@@ -39,19 +39,16 @@ pub async fn page(State(state): State<Arc<ApiState>>) -> Response {
     } else if state.backend.is_stopping() {
         write_note(&mut body, "The server is stopping.");
     } else {
-        write_note(&mut body, "The server is starting: it reads its log and is not yet ready.");
+        write_note(
+            &mut body,
+            "The server is starting: it reads its log and is not yet ready.",
+        );
     }
     layout::page(&state, "Overview", Some(REFRESH_SECONDS), &body)
 }
 
 fn write_overview(body: &mut String, state: &ApiState, groups: &[GroupStatus]) {
-    let page = Page {
-        groups,
-        receive: state.backend.receive_view(),
-        clock: state.backend.event_time(),
-        now: state.settings.clock.now(),
-        root: &state.settings.external_path,
-    };
+    let page = Page::new(state, groups);
     page.write_tiles(body);
     page.write_alerts(body);
     page.write_rules(body);
@@ -59,7 +56,13 @@ fn write_overview(body: &mut String, state: &ApiState, groups: &[GroupStatus]) {
 }
 
 fn write_note(body: &mut String, note: &str) {
-    append(body, format_args!("<div class=\"card\"><p class=\"note\">{}</p></div>", Text(note)));
+    append(
+        body,
+        format_args!(
+            "<div class=\"card\"><p class=\"note\">{}</p></div>",
+            Text(note)
+        ),
+    );
 }
 
 fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {
@@ -74,11 +77,26 @@ struct Page<'a> {
     clock: Option<TimestampMs>,
     now: TimestampMs,
     root: &'a str,
+    /// Only rules with this expression are shown.
+    only_query: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
-    fn rules(&self) -> impl Iterator<Item = &'a RuleStatus> {
-        self.groups.iter().flat_map(|group| &group.rules)
+    fn new(state: &'a ApiState, groups: &'a [GroupStatus]) -> Self {
+        Page {
+            groups,
+            receive: state.backend.receive_view(),
+            clock: state.backend.event_time(),
+            now: state.settings.clock.now(),
+            root: &state.settings.external_path,
+            only_query: None,
+        }
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a RuleStatus> + use<'a> {
+        let only_query = self.only_query;
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.filter(move |rule| only_query.is_none_or(|query| rule.query == query))
     }
 
     /// Returns rules with their alerts, firing ones first, then the newest.
@@ -91,14 +109,21 @@ impl<'a> Page<'a> {
         alerts.retain(|(_, alert)| alert.state >= AlertState::Pending);
         alerts.sort_by(|(_, a), (_, b)| {
             let by_state = b.state.cmp(&a.state);
-            by_state.then(b.active_at.cmp(&a.active_at)).then_with(|| a.labels.cmp(&b.labels))
+            by_state
+                .then(b.active_at.cmp(&a.active_at))
+                .then_with(|| a.labels.cmp(&b.labels))
         });
         alerts
     }
 
     fn write_tiles(&self, body: &mut String) {
         let alerts = self.alerts();
-        let in_state = |state| alerts.iter().filter(|(_, alert)| alert.state == state).count();
+        let in_state = |state| {
+            alerts
+                .iter()
+                .filter(|(_, alert)| alert.state == state)
+                .count()
+        };
         let is_failing = |rule: &&RuleStatus| matches!(rule.health, RuleHealth::Err(_));
         let failing = self.rules().filter(is_failing).count();
         let is_warming = |rule: &&RuleStatus| rule.warming_until.is_some();
@@ -115,14 +140,14 @@ impl<'a> Page<'a> {
             ("Pending", count(pending), class("warn", pending > 0)),
             ("Rules failing", count(failing), class("bad", failing > 0)),
             ("Rules warming", count(warming), class("warn", warming > 0)),
-            ("Samples a second", samples_per_second, ""),
-            ("Series read by rules", count(self.receive.series_read), ""),
+            ("Samples/s", samples_per_second, ""),
+            ("Series read", count(self.receive.series_read), ""),
             (
-                "Clock behind wall",
+                "Clock lag",
                 lag_text(clock_lag),
                 class("warn", clock_lag.is_some_and(|lag| lag > 120.0)),
             ),
-            ("Rules behind wall", lag_text(lag(self.receive.frontier)), ""),
+            ("Evaluation lag", lag_text(lag(self.receive.frontier)), ""),
         ];
         body.push_str("<div class=\"tiles\">");
         for (name, value, class) in tiles {
@@ -147,7 +172,7 @@ impl<'a> Page<'a> {
             return write_note(body, "Nothing is pending or firing.");
         }
         body.push_str(
-            "<div class=\"card\"><table><tr><th>State</th><th>Alert</th><th class=\"n\">Since</th>\
+            "<div class=\"card\"><table><tr><th class=\"s\">State</th><th>Alert</th><th class=\"n\">Since</th>\
              <th class=\"n\">Value</th></tr>",
         );
         for (rule, alert) in alerts.iter().take(SHOWN_MAX) {
@@ -163,7 +188,7 @@ impl<'a> Page<'a> {
         append(
             body,
             format_args!(
-                "<tr><td><span class=\"tag {state}\">{state}</span></td><td>\
+                "<tr><td class=\"s\"><span class=\"tag {state}\">{state}</span></td><td>\
                  <a href=\"{root}/graph?g0.expr={expr}&amp;g0.tab=1\">{name}</a> {labels}",
                 root = Text(self.root),
                 expr = query_text(&rule.query),
@@ -196,11 +221,15 @@ impl<'a> Page<'a> {
         append(
             body,
             format_args!(
-                "<h2 id=\"rules\">Rules <small>{n_rules} in {n_groups} groups</small></h2>"
+                "<h2 id=\"rules\">Rules <small>{n_rules} in {}</small></h2>",
+                counted(n_groups, "group")
             ),
         );
         if self.groups.is_empty() {
-            return write_note(body, "No rule is loaded; rule_files in the configuration names none.");
+            return write_note(
+                body,
+                "No rule is loaded; rule_files in the configuration names none.",
+            );
         }
         for group in self.groups.iter().take(SHOWN_MAX) {
             self.write_group(body, group);
@@ -223,11 +252,11 @@ impl<'a> Page<'a> {
             body,
             format_args!(
                 "<details class=\"card\"{open}><summary>{name} <small>{file} · every {interval} · \
-                 {last} · {n_rules} rules</small></summary><table>",
+                 {last} · {n_rules}</small></summary><table>",
                 name = Text(&group.name),
                 file = Text(&group.file),
                 interval = group.interval,
-                n_rules = group.rules.len(),
+                n_rules = counted(group.rules.len(), "rule"),
             ),
         );
         for rule in &group.rules {
@@ -243,9 +272,15 @@ impl<'a> Page<'a> {
             RuleHealth::Err(reason) => ("err", Some(reason)),
         };
         let state = rule.alerting.as_ref().map(|alerting| alerting.state.name());
-        append(body, format_args!("<tr><td><span class=\"tag {health}\">{health}</span> "));
+        append(
+            body,
+            format_args!("<tr><td class=\"s\"><span class=\"tag {health}\">{health}</span> "),
+        );
         if let Some(state) = state {
-            append(body, format_args!("<span class=\"tag {state}\">{state}</span> "));
+            append(
+                body,
+                format_args!("<span class=\"tag {state}\">{state}</span> "),
+            );
         }
         if let Some(until) = rule.warming_until {
             let left = span((until - self.now).seconds().max(0.0));
@@ -267,9 +302,14 @@ impl<'a> Page<'a> {
             ),
         );
         if let Some(error) = error {
-            append(body, format_args!("<div class=\"error\">{}</div>", Text(error)));
+            append(
+                body,
+                format_args!("<div class=\"error\">{}</div>", Text(error)),
+            );
         }
-        let last = rule.last_evaluation.map_or_else(|| "–".to_owned(), |at| age(at, self.now));
+        let last = rule
+            .last_evaluation
+            .map_or_else(|| "–".to_owned(), |at| age(at, self.now));
         let took = milliseconds(rule.evaluation_seconds);
         append(
             body,
@@ -298,10 +338,15 @@ impl<'a> Page<'a> {
              <th class=\"n\">Samples</th><th class=\"n\">Last request</th></tr>",
         );
         for sender in receive.senders.iter().take(SHOWN_MAX) {
-            let last = sender.last_request.map_or_else(|| "–".to_owned(), |at| age(at, self.now));
-            let error = sender.last_error.as_deref().map_or_else(String::new, |error| {
-                format!("<div class=\"error\">{}</div>", Text(error))
-            });
+            let last = sender
+                .last_request
+                .map_or_else(|| "–".to_owned(), |at| age(at, self.now));
+            let error = sender
+                .last_error
+                .as_deref()
+                .map_or_else(String::new, |error| {
+                    format!("<div class=\"error\">{}</div>", Text(error))
+                });
             append(
                 body,
                 format_args!(
@@ -317,6 +362,20 @@ impl<'a> Page<'a> {
     }
 }
 
+/// Writes the alerts of the rules with this canonical expression, with their heading.
+pub fn write_alerts_of<'a>(
+    body: &mut String,
+    state: &'a ApiState,
+    groups: &'a [GroupStatus],
+    query: &'a str,
+) {
+    let mut page = Page::new(state, groups);
+    page.only_query = Some(query);
+    if page.rules().next().is_some() {
+        page.write_alerts(body);
+    }
+}
+
 /// Tells whether a rule fails or is not at rest; its group is then shown unfolded.
 fn deserves_a_look(rule: &RuleStatus) -> bool {
     let alerting = rule.alerting.as_ref();
@@ -327,7 +386,15 @@ fn deserves_a_look(rule: &RuleStatus) -> bool {
 fn labels_html(labels: &Labels) -> String {
     let rest = labels.iter().filter(|(name, _)| *name != ALERT_NAME);
     let spans = rest.map(|(name, value)| format!("<span>{}={}</span>", Text(name), Text(value)));
-    format!("<span class=\"labels\">{}</span>", spans.collect::<String>())
+    format!(
+        "<span class=\"labels\">{}</span>",
+        spans.collect::<String>()
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count as u64))
 }
 
 fn milliseconds(seconds: f64) -> String {

@@ -61,7 +61,13 @@ fn when_nothing_comes_the_clock_follows_the_wall_so_that_absence_is_noticed() {
         world.idle(f64::from(second));
     }
     // A polling evaluator without a clock of its own would never look again.
-    assert_eq!(world.told(), ["660s pending Gone", "680s firing Gone"]);
+    assert_eq!(
+        world.told(),
+        [
+            "660s pending Gone{job=\"a\"}",
+            "680s firing Gone{job=\"a\"}"
+        ]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burnwatch::engine::{AlertView, Effect, Engine};
 use burnwatch::eval::{EvalOptions, Scan, evaluate};
 use burnwatch::functions::Functions;
-use burnwatch::ingest::{Evidence, Sequencer};
+use burnwatch::ingest::sequencer::{Evidence, Sequencer, Target};
 use burnwatch::model::{
     AlertStatus, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid,
     Labels, RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
@@ -63,7 +63,7 @@ impl World {
             grid: Grid::UnitTest {
                 start: TimestampMs(0),
                 interval: DurationMs::from_seconds(10),
-                group_order: Vec::new(),
+                group_order: None,
             },
             ..EngineSettings::default()
         };
@@ -150,9 +150,12 @@ impl World {
                 ("job", labels.value("job")),
                 ("instance", labels.value("instance")),
             ]);
-            evidence.add(at(*seconds), target.hash64(), at(wall));
+            // What lies ahead of the wall clock proves nothing.
+            if *seconds <= wall {
+                evidence.offer(at(*seconds), Target(target.hash64() as u32));
+            }
         }
-        let stamp = self.sequencer.stamp(&evidence, at(wall));
+        let stamp = self.sequencer.stamp(evidence, at(wall));
         self.apply(Entry::Samples {
             stamp,
             generation: Generation(self.generation),

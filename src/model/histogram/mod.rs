@@ -3,6 +3,18 @@
 //! Buckets are held as spans over absolute counts. Exponential schemas are -4 to 8; schema
 //! [`CUSTOM_BUCKETS_SCHEMA`] has its upper bounds in `custom_values`.
 
+mod arithmetic;
+mod bounds;
+mod buckets;
+mod fractions;
+mod mean;
+mod reset;
+mod trim;
+
+pub use arithmetic::{IncompatibleSchema, Merged};
+pub use buckets::Bucket;
+pub use mean::{HistogramMean, HistogramSum};
+
 /// The schema number of histograms with custom bucket bounds.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 

@@ -1,0 +1,40 @@
+//! `count_values`: how many elements of each group have the same value.
+
+use crate::eval::EvalError;
+use crate::eval::interpret::aggregate::{Groups, group_labels};
+use crate::functions::Element;
+use crate::model::float::format_plain;
+use crate::model::{SampleValue, TimestampMs};
+use crate::promql::ast::Aggregate;
+
+/// Counts elements by value; the value stands in `label`.
+pub(super) fn count_values(
+    aggregate: &Aggregate,
+    label: &str,
+    elements: Vec<Element>,
+    at: TimestampMs,
+) -> Result<Vec<Element>, EvalError> {
+    if label.is_empty() {
+        return Err(EvalError::Execution("invalid label name \"\"".to_owned()));
+    }
+    let mut by_value = aggregate.clone();
+    if !by_value.without {
+        by_value.grouping.push(label.to_owned());
+    }
+    let mut groups: Groups<u64> = Groups::new();
+    for element in elements {
+        let text = match &element.value {
+            SampleValue::Float(value) => format_plain(*value),
+            SampleValue::Histogram(histogram) => histogram.to_string(),
+        };
+        let labels = element.labels.with(label, &text);
+        *groups.find_or_insert(group_labels(&by_value, &labels), || 0) += 1;
+    }
+    let counted = groups.groups.into_iter().map(|(labels, count)| Element {
+        labels,
+        value: SampleValue::Float(count as f64),
+        at,
+        drop_name: false,
+    });
+    Ok(counted.collect())
+}

@@ -1,0 +1,71 @@
+//! Function calls: arguments evaluated, the function asked, its result checked.
+
+use crate::eval::EvalError;
+use crate::eval::interpret::Interpreter;
+use crate::eval::interpret::subquery::forget_reset_hints;
+use crate::functions::call::plain;
+use crate::functions::{self, Argument, Call, Output};
+use crate::model::TimestampMs;
+use crate::promql::Expr;
+use crate::promql::ast::{self, ExprKind, Span};
+
+impl Interpreter<'_> {
+    /// Evaluates a call.
+    pub(super) fn eval_call(
+        &mut self,
+        call: &ast::Call,
+        span: Span,
+        at: TimestampMs,
+    ) -> Result<Argument, EvalError> {
+        if call.function == "info" {
+            return self.eval_info(call, at).map(Argument::Vector);
+        }
+        let Some(function) = functions::find(&call.function) else {
+            let text = format!("unknown function with name \"{}\"", call.function);
+            return Err(EvalError::Execution(text));
+        };
+        let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
+        let mut args = Vec::with_capacity(exprs.len());
+        for expr in &exprs {
+            args.push(self.eval_argument(expr, at)?);
+        }
+        let mut annotations = std::mem::take(&mut self.annotations);
+        let output = function.call(&mut Call {
+            args,
+            exprs,
+            span,
+            at,
+            query: self.query,
+            is_range: self.is_range,
+            delayed_name_removal: self.options.delayed_name_removal,
+            annotations: &mut annotations,
+        });
+        self.annotations = annotations;
+        match output? {
+            Output::Scalar(value) => Ok(Argument::Scalar(value)),
+            Output::Vector(elements) => self.unique(elements).map(Argument::Vector),
+        }
+    }
+
+    fn eval_argument(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+        match &expr.kind {
+            ExprKind::Matrix(matrix) => self.eval_window(matrix, at).map(Argument::Matrix),
+            ExprKind::Subquery(_) => {
+                let mut value = self.eval(expr, at)?;
+                if let Argument::Matrix(range) = &mut value {
+                    forget_reset_hints(range);
+                }
+                Ok(value)
+            }
+            // Only a selector's own samples have a time of their own.
+            ExprKind::Vector(_) => self.eval(expr, at),
+            _ => {
+                let mut value = self.eval(expr, at)?;
+                if let Argument::Vector(elements) = &mut value {
+                    elements.iter_mut().for_each(|element| element.at = at);
+                }
+                Ok(value)
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The leaves: instant selectors and range selectors.
+
+use crate::eval::EvalError;
+use crate::eval::interpret::{Interpreter, n_samples_in, weight};
+use crate::functions::{Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
+use crate::functions::{cut_to_window, interpolated};
+use crate::model::{Point, SampleValue, TimestampMs};
+use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
+
+impl Interpreter<'_> {
+    /// Returns the newest sample of each series within the lookback.
+    pub(super) fn eval_vector(
+        &mut self,
+        selector: &VectorSelector,
+        at: TimestampMs,
+    ) -> Result<Vec<Element>, EvalError> {
+        let samples_at = self.resolve(selector.at, self.offset(&selector.offset)?, at);
+        if selector.mode == RangeMode::Smoothed {
+            return self.smoothed_vector(selector, samples_at, at);
+        }
+        let after = samples_at - self.options.lookback;
+        let samples = self.source.instant(selector, after, samples_at);
+        self.n_read += samples
+            .iter()
+            .map(|sample| weight(&sample.value))
+            .sum::<usize>();
+        let elements = samples.into_iter().map(|sample| Element {
+            labels: sample.labels,
+            value: sample.value,
+            at: sample.at,
+            drop_name: false,
+        });
+        Ok(elements.collect())
+    }
+
+    /// Returns each series' value between the samples around `samples_at`.
+    fn smoothed_vector(
+        &mut self,
+        selector: &VectorSelector,
+        samples_at: TimestampMs,
+        at: TimestampMs,
+    ) -> Result<Vec<Element>, EvalError> {
+        let lookback = self.options.lookback;
+        let series = self.read(selector, samples_at - lookback, samples_at + lookback)?;
+        let mut elements = Vec::new();
+        for series in series {
+            refuse_histograms(&series)?;
+            if let Some(value) = interpolated(&series.floats, samples_at) {
+                elements.push(Element {
+                    labels: series.labels,
+                    value: SampleValue::Float(value),
+                    at,
+                    drop_name: false,
+                });
+            }
+        }
+        Ok(elements)
+    }
+
+    /// Returns the samples of a window. An anchored or smoothed window holds what lies around
+    /// it, too, for the functions that make use of it.
+    pub(super) fn eval_window(
+        &mut self,
+        matrix: &MatrixSelector,
+        at: TimestampMs,
+    ) -> Result<RangeVector, EvalError> {
+        let selector = &matrix.selector;
+        let range = self.positive(&matrix.range)?;
+        let end = self.resolve(selector.at, self.offset(&selector.offset)?, at);
+        let start = end - range;
+        let lookback = self.options.lookback;
+        let (after, until) = match selector.mode {
+            RangeMode::Plain => (start, end),
+            RangeMode::Anchored => (start - lookback, end),
+            RangeMode::Smoothed => (start - lookback, end + lookback),
+        };
+        Ok(RangeVector {
+            series: self.read(selector, after, until)?,
+            start,
+            end,
+            mode: selector.mode,
+        })
+    }
+
+    /// Returns a range selector's own value. Anchored and smoothed ones are cut to the window,
+    /// with a sample at each edge.
+    pub(super) fn eval_matrix(
+        &mut self,
+        matrix: &MatrixSelector,
+        at: TimestampMs,
+    ) -> Result<RangeVector, EvalError> {
+        let mut window = self.eval_window(matrix, at)?;
+        if window.mode != RangeMode::Plain {
+            let smoothed = window.mode == RangeMode::Smoothed;
+            for series in &mut window.series {
+                refuse_histograms(series)?;
+                series.floats = cut_to_window(&series.floats, (window.start, window.end), smoothed);
+            }
+            window.series.retain(|series| !series.is_empty());
+        }
+        Ok(window)
+    }
+
+    fn read(
+        &mut self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> Result<Vec<RangeSeries>, EvalError> {
+        let found = self.source.range(selector, after, until);
+        let series = found
+            .into_iter()
+            .map(|found| split(found.labels, found.points));
+        let series: Vec<RangeSeries> = series.collect();
+        let n_samples = series.iter().map(n_samples_in).sum();
+        self.n_read += n_samples;
+        self.hold(n_samples)?;
+        Ok(series)
+    }
+}
+
+fn refuse_histograms(series: &RangeSeries) -> Result<(), EvalError> {
+    if series.histograms.is_empty() {
+        return Ok(());
+    }
+    let text = "smoothed and anchored modifiers do not work with native histograms";
+    Err(EvalError::Execution(text.to_owned()))
+}
+
+/// Puts floats and histograms apart.
+pub(super) fn split(labels: crate::model::Labels, points: Vec<Point>) -> RangeSeries {
+    let mut series = RangeSeries {
+        labels,
+        floats: Vec::with_capacity(points.len()),
+        histograms: Vec::new(),
+        drop_name: false,
+    };
+    for point in points {
+        let at = point.at;
+        match point.value {
+            SampleValue::Float(value) => series.floats.push(FloatPoint { at, value }),
+            SampleValue::Histogram(value) => series.histograms.push(HistogramPoint { at, value }),
+        }
+    }
+    series
+}

@@ -1,0 +1,103 @@
+//! Subqueries: an expression evaluated on a grid of absolute multiples of the step.
+
+use std::collections::BTreeMap;
+
+use crate::eval::EvalError;
+use crate::eval::interpret::{Interpreter, unexpected};
+use crate::functions::{Argument, Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
+use crate::model::{CounterResetHint, DurationMs, Labels, SampleValue, TimestampMs};
+use crate::promql::ast::{RangeMode, Subquery};
+
+impl Interpreter<'_> {
+    /// Evaluates the inner expression at every grid point in `(end - range, end]`.
+    pub(super) fn eval_subquery(
+        &mut self,
+        subquery: &Subquery,
+        at: TimestampMs,
+    ) -> Result<RangeVector, EvalError> {
+        let range = self.positive(&subquery.range)?;
+        let step = match &subquery.step {
+            Some(step) => self.positive(step)?,
+            None => DurationMs(self.options.default_step.0.max(1)),
+        };
+        let end = self.resolve(subquery.at, self.offset(&subquery.offset)?, at);
+        let start = end - range;
+        let step = if step.0 > 0 {
+            step
+        } else {
+            self.options.default_step
+        };
+        let max = self.options.subquery_steps_max;
+        if range.0 / step.0 > i64::try_from(max).unwrap_or(i64::MAX) {
+            return Err(EvalError::TooManySteps { range, step, max });
+        }
+        let first = TimestampMs((start.0.div_euclid(step.0) + 1).saturating_mul(step.0));
+        let mut collected = Collected::default();
+        let was_range = std::mem::replace(&mut self.is_range, first + step <= end);
+        let mut point_at = first;
+        while point_at <= end {
+            match self.eval(&subquery.expr, point_at)? {
+                Argument::Vector(elements) => collected.add(elements, point_at),
+                Argument::Scalar(value) => collected.add(
+                    vec![Element {
+                        labels: Labels::empty(),
+                        value: SampleValue::Float(value),
+                        at: point_at,
+                        drop_name: false,
+                    }],
+                    point_at,
+                ),
+                _ => return Err(unexpected("scalar or instant vector")),
+            }
+            point_at = point_at + step;
+        }
+        self.is_range = was_range;
+        Ok(RangeVector {
+            series: collected.series.into_values().collect(),
+            start,
+            end,
+            mode: RangeMode::Plain,
+        })
+    }
+}
+
+/// Points of several instants, by series.
+#[derive(Default)]
+struct Collected {
+    series: BTreeMap<Labels, RangeSeries>,
+}
+
+impl Collected {
+    fn add(&mut self, elements: Vec<Element>, at: TimestampMs) {
+        for element in elements {
+            let drop_name = element.drop_name;
+            let entry = self.series.entry(element.labels);
+            let series = entry.or_insert_with_key(|labels| RangeSeries {
+                labels: labels.clone(),
+                floats: Vec::new(),
+                histograms: Vec::new(),
+                drop_name,
+            });
+            match element.value {
+                SampleValue::Float(value) => series.floats.push(FloatPoint { at, value }),
+                SampleValue::Histogram(value) => {
+                    series.histograms.push(HistogramPoint { at, value });
+                }
+            }
+        }
+    }
+}
+
+/// Forgets what samples say of resets: a subquery may leave out or repeat the sample that says
+/// so.
+pub(super) fn forget_reset_hints(range: &mut RangeVector) {
+    let series = range.series.iter_mut();
+    for point in series.flat_map(|series| &mut series.histograms) {
+        let hint = point.value.counter_reset_hint;
+        if matches!(hint, CounterResetHint::Reset | CounterResetHint::NotReset) {
+            let mut changed = (*point.value).clone();
+            changed.counter_reset_hint = CounterResetHint::Unknown;
+            point.value = changed.into();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `absent`, `absent_over_time`: one element where there is none.
+
+use crate::functions::call::{MATRIX, vector_signature};
+use crate::functions::{Argument, Call, Element, Function, FunctionError, Output};
+use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, SampleValue};
+use crate::promql::Signature;
+use crate::promql::ast::{Expr, ExprKind};
+
+/// `absent(v)`
+pub(super) struct Absent;
+
+impl Function for Absent {
+    fn signature(&self) -> Signature {
+        vector_signature("absent")
+    }
+
+    fn about(&self) -> &'static str {
+        "Returns 1 when the vector is empty, with the labels the selector demands."
+    }
+
+    fn example(&self) -> &'static str {
+        "absent(up{job=\"api\"})"
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
+        let is_empty = call.take_vector(0).is_empty();
+        Ok(one_if(is_empty, call))
+    }
+}
+
+/// `absent_over_time(v[w])`
+pub(super) struct AbsentOverTime;
+
+impl Function for AbsentOverTime {
+    fn signature(&self) -> Signature {
+        Signature {
+            args: MATRIX,
+            ..vector_signature("absent_over_time")
+        }
+    }
+
+    fn about(&self) -> &'static str {
+        "Returns 1 when no series has a sample in the window, with the labels the selector \
+         demands."
+    }
+
+    fn example(&self) -> &'static str {
+        "absent_over_time(up{job=\"api\"}[10m])"
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
+        use crate::promql::ast::RangeMode;
+        let is_empty = match call.args.first() {
+            Some(Argument::Matrix(range)) if range.mode != RangeMode::Plain => {
+                let (word, allowed) = match range.mode {
+                    RangeMode::Anchored => ("anchored", "changes, delta, increase, rate, resets"),
+                    _ => ("smoothed", "delta, increase, rate"),
+                };
+                return Err(FunctionError(format!(
+                    "{word} modifier can only be used with: {allowed} - not with \
+                     absent_over_time"
+                )));
+            }
+            Some(Argument::Matrix(range)) => range.series.iter().all(|s| s.is_empty()),
+            _ => true,
+        };
+        Ok(one_if(is_empty, call))
+    }
+}
+
+fn one_if(is_empty: bool, call: &Call<'_>) -> Output {
+    if !is_empty {
+        return Output::Vector(Vec::new());
+    }
+    Output::Vector(vec![Element {
+        labels: call
+            .exprs
+            .first()
+            .map_or_else(Labels::empty, |expr| demanded(expr)),
+        value: SampleValue::Float(1.0),
+        at: call.at,
+        drop_name: false,
+    }])
+}
+
+/// Returns the labels that a selector compares for equality, each once.
+fn demanded(expr: &Expr) -> Labels {
+    let matchers = match &expr.kind {
+        ExprKind::Vector(selector) => &selector.matchers,
+        ExprKind::Matrix(matrix) => &matrix.selector.matchers,
+        _ => return Labels::empty(),
+    };
+    let mut labels = LabelsBuilder::default();
+    let mut seen = Vec::new();
+    for matcher in matchers
+        .iter()
+        .filter(|matcher| matcher.name != METRIC_NAME)
+    {
+        if matcher.op == MatchOp::Equal && !seen.contains(&matcher.name.as_str()) {
+            labels.set(&matcher.name, &matcher.value);
+            seen.push(&matcher.name);
+        } else {
+            labels.remove(&matcher.name);
+        }
+    }
+    labels.build()
+}

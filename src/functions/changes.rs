@@ -1,0 +1,22 @@
+//! `changes`: how often the value of a series changed within a window.
+
+use crate::functions::call::WindowFunction;
+use crate::functions::resets::count_pairs;
+use crate::model::SampleValue;
+use crate::promql::ast::RangeMode;
+
+pub(super) static CHANGES: WindowFunction = WindowFunction::new(
+    "changes",
+    "Returns how often the value changed within the window.",
+    "changes(process_start_time_seconds[1h])",
+    |window| Ok(count_pairs(window, differ)),
+)
+.with_modes(&[RangeMode::Anchored]);
+
+fn differ(previous: &SampleValue, value: &SampleValue) -> bool {
+    match (previous, value) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => !a.equals(b),
+        _ => true,
+    }
+}

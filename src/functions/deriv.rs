@@ -1,0 +1,96 @@
+//! `deriv` and `predict_linear`: the line of least squares through a window.
+
+use crate::functions::call::{FloatPoint, WindowFunction};
+use crate::functions::kahan::KahanSum;
+use crate::model::{SampleValue, TimestampMs};
+use crate::promql::ValueType;
+
+pub(super) static DERIV: WindowFunction = WindowFunction::new(
+    "deriv",
+    "Returns the slope per second of the line of least squares through the window.",
+    "deriv(node_filesystem_avail_bytes[1h])",
+    |window| {
+        if window.floats().len() < 2 {
+            if window.floats().len() == 1 {
+                window.remark_ignored_histograms();
+            }
+            return Ok(None);
+        }
+        window.remark_ignored_histograms();
+        // Times near the origin lose less to rounding.
+        let (slope, _) = linear_regression(window.floats(), window.floats()[0].at);
+        Ok(Some(SampleValue::Float(slope)))
+    },
+);
+
+pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
+    "predict_linear",
+    "Returns what the line of least squares through the window comes to in some seconds.",
+    "predict_linear(node_filesystem_avail_bytes[1h], 4 * 3600) < 0",
+    |window| {
+        if window.floats().len() < 2 {
+            if window.floats().len() == 1 {
+                window.remark_ignored_histograms();
+            }
+            return Ok(None);
+        }
+        window.remark_ignored_histograms();
+        let (slope, intercept) = linear_regression(window.floats(), window.call.at);
+        let ahead = window.call.scalar(1);
+        Ok(Some(SampleValue::Float(slope * ahead + intercept)))
+    },
+)
+.with_args(&[ValueType::Matrix, ValueType::Scalar]);
+
+/// Returns slope per second, and value at `origin`, of the line of least squares.
+pub(super) fn linear_regression(points: &[FloatPoint], origin: TimestampMs) -> (f64, f64) {
+    let first = points[0].value;
+    let mut is_constant = true;
+    let mut n = 0.0;
+    let [mut x_sum, mut y_sum, mut xy_sum, mut x2_sum] = [KahanSum::default(); 4];
+    for (index, point) in points.iter().enumerate() {
+        if is_constant && index > 0 && point.value != first {
+            is_constant = false;
+        }
+        n += 1.0;
+        let x = (point.at.0 - origin.0) as f64 / 1e3;
+        x_sum = x_sum.plus(x);
+        y_sum = y_sum.plus(point.value);
+        xy_sum = xy_sum.plus(x * point.value);
+        x2_sum = x2_sum.plus(x * x);
+    }
+    if is_constant {
+        return if first.is_infinite() {
+            (f64::NAN, f64::NAN)
+        } else {
+            (0.0, first)
+        };
+    }
+    let (x, y, xy, x2) = (x_sum.value(), y_sum.value(), xy_sum.value(), x2_sum.value());
+    let covariance = xy - x * y / n;
+    let variance = x2 - x * x / n;
+    let slope = covariance / variance;
+    let intercept = y / n - slope * x / n;
+    (slope, intercept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_again() {
+        let point = |seconds: i64, value: f64| FloatPoint {
+            at: TimestampMs(seconds * 1000),
+            value,
+        };
+        let check = |points: &[FloatPoint], expected: (f64, f64)| {
+            assert_eq!(linear_regression(points, TimestampMs(0)), expected);
+        };
+        check(
+            &[point(0, 1.0), point(10, 21.0), point(20, 41.0)],
+            (2.0, 1.0),
+        );
+        check(&[point(0, 3.0), point(10, 3.0)], (0.0, 3.0));
+    }
+}

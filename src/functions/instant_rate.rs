@@ -1,0 +1,112 @@
+//! `irate` and `idelta`: the change between the last two samples of a window.
+
+use std::sync::Arc;
+
+use crate::functions::FunctionError;
+use crate::functions::annotation::{HistogramOperation, Remark};
+use crate::functions::call::{Window, WindowFunction};
+use crate::model::{CounterResetHint, FloatHistogram, Point, SampleValue};
+
+pub(super) static IRATE: WindowFunction = WindowFunction::new(
+    "irate",
+    "Returns the increase per second of a counter between the window's last two samples.",
+    "irate(http_requests_total[5m])",
+    |window| change(window, Kind::Rate),
+);
+
+pub(super) static IDELTA: WindowFunction = WindowFunction::new(
+    "idelta",
+    "Returns the change of a gauge between the window's last two samples.",
+    "idelta(node_hwmon_temp_celsius[5m])",
+    |window| change(window, Kind::Delta),
+);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Rate,
+    Delta,
+}
+
+fn change(window: &mut Window<'_, '_>, kind: Kind) -> Result<Option<SampleValue>, FunctionError> {
+    let Some([previous, last]) = last_two(window) else {
+        return Ok(None);
+    };
+    let seconds = (last.at - previous.at).0 as f64 / 1000.0;
+    if seconds == 0.0 {
+        return Ok(None);
+    }
+    Ok(match (previous.value, last.value) {
+        (SampleValue::Float(previous), SampleValue::Float(last)) => {
+            let was_reset = kind == Kind::Rate && last < previous;
+            let change = if was_reset { last } else { last - previous };
+            Some(SampleValue::Float(match kind {
+                Kind::Rate => change / seconds,
+                Kind::Delta => change,
+            }))
+        }
+        (SampleValue::Histogram(previous), SampleValue::Histogram(last)) => {
+            histogram_change(window, kind, (&previous, &last), seconds)
+        }
+        _ => {
+            let metric = window.metric();
+            window.remark(Remark::MixedFloatsHistograms { metric });
+            None
+        }
+    })
+}
+
+fn last_two(window: &Window<'_, '_>) -> Option<[Point; 2]> {
+    let floats = window.floats().iter().rev().take(2).map(|point| Point {
+        at: point.at,
+        value: SampleValue::Float(point.value),
+    });
+    let histograms = window.histograms().iter().rev().take(2).map(|point| Point {
+        at: point.at,
+        value: SampleValue::Histogram(Arc::clone(&point.value)),
+    });
+    let mut points: Vec<Point> = floats.chain(histograms).collect();
+    points.sort_by_key(|point| point.at);
+    let last = points.pop()?;
+    let previous = points.pop()?;
+    Some([previous, last])
+}
+
+fn histogram_change(
+    window: &mut Window<'_, '_>,
+    kind: Kind,
+    (previous, last): (&FloatHistogram, &FloatHistogram),
+    seconds: f64,
+) -> Option<SampleValue> {
+    let metric = window.metric();
+    let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    if kind == Kind::Rate && (is_gauge(previous) || is_gauge(last)) {
+        window.remark(Remark::HistogramNotCounter {
+            metric: metric.clone(),
+        });
+    }
+    if kind == Kind::Delta && !(is_gauge(previous) && is_gauge(last)) {
+        window.remark(Remark::HistogramNotGauge {
+            metric: metric.clone(),
+        });
+    }
+    let mut change = last.clone();
+    if kind == Kind::Delta || !last.detect_reset(previous) {
+        match change.subtract(previous) {
+            Err(_) => {
+                window.remark(Remark::MixedExponentialCustomHistograms { metric });
+                return None;
+            }
+            Ok(merged) if merged.bounds_reconciled => {
+                let operation = HistogramOperation::Subtraction;
+                window.remark(Remark::MismatchedCustomBuckets(operation));
+            }
+            Ok(_) => {}
+        }
+    }
+    change.counter_reset_hint = CounterResetHint::Gauge;
+    change.compact();
+    if kind == Kind::Rate {
+        change.divide(seconds);
+    }
+    Some(SampleValue::Histogram(Arc::new(change)))
+}

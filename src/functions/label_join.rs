@@ -1,0 +1,56 @@
+//! `label_join`: a label from several others.
+
+use crate::functions::{Call, Function, FunctionError, Output};
+use crate::model::METRIC_NAME;
+use crate::promql::{Signature, ValueType};
+
+/// `label_join(v, dst, separator, src, …)`
+pub(super) struct LabelJoin;
+
+impl Function for LabelJoin {
+    fn signature(&self) -> Signature {
+        Signature {
+            name: "label_join",
+            args: &[
+                ValueType::Vector,
+                ValueType::String,
+                ValueType::String,
+                ValueType::String,
+            ],
+            variadic: -1,
+            returns: ValueType::Vector,
+            experimental: false,
+        }
+    }
+
+    fn about(&self) -> &'static str {
+        "Sets a label to the values of other labels with a separator between them."
+    }
+
+    fn example(&self) -> &'static str {
+        "label_join(up, \"target\", \"/\", \"job\", \"instance\")"
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
+        let (target, separator) = (call.text(1).to_owned(), call.text(2).to_owned());
+        let texts = 3..call.args.len();
+        let sources: Vec<String> = texts.map(|at| call.text(at).to_owned()).collect();
+        let invalid =
+            |which: &str| FunctionError(format!("invalid {which} label name in label_join(): "));
+        if sources.iter().any(String::is_empty) {
+            return Err(invalid("source"));
+        }
+        if target.is_empty() {
+            return Err(invalid("destination"));
+        }
+        let mut elements = call.take_vector(0);
+        for element in &mut elements {
+            let values: Vec<&str> = sources.iter().map(|s| element.labels.value(s)).collect();
+            element.labels = element.labels.with(&target, &values.join(&separator));
+            if target == METRIC_NAME {
+                element.drop_name = false;
+            }
+        }
+        Ok(Output::Vector(elements))
+    }
+}

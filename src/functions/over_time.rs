@@ -1,0 +1,275 @@
+//! `*_over_time`: aggregations over the window of one series.
+
+use crate::functions::FunctionError;
+use crate::functions::annotation::Remark;
+use crate::functions::call::{FloatPoint, Window, WindowFunction};
+use crate::functions::kahan::{KahanMean, KahanSum};
+use crate::functions::over_time_histogram::{average, total};
+use crate::functions::quantile::quantile;
+use crate::model::{SampleValue, TimestampMs};
+use crate::promql::ValueType;
+
+type Formula = Result<Option<SampleValue>, FunctionError>;
+
+pub(super) static AVG_OVER_TIME: WindowFunction = WindowFunction::new(
+    "avg_over_time",
+    "Returns the mean of the samples in the window.",
+    "avg_over_time(node_load1[1h])",
+    |window| {
+        if let Some(mixed) = floats_or_histograms(window) {
+            return Ok(mixed);
+        }
+        let Some((first, rest)) = window.floats().split_first() else {
+            return Ok(average(window));
+        };
+        let mut mean = KahanMean::new(first.value);
+        rest.iter().for_each(|point| mean.add(point.value));
+        float(mean.value())
+    },
+);
+
+pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
+    "sum_over_time",
+    "Returns the sum of the samples in the window.",
+    "sum_over_time(probe_success[1h])",
+    |window| {
+        if let Some(mixed) = floats_or_histograms(window) {
+            return Ok(mixed);
+        }
+        if window.floats().is_empty() {
+            return Ok(total(window));
+        }
+        let points = window.floats().iter();
+        let sum = points.fold(KahanSum::default(), |sum, point| sum.plus(point.value));
+        float(if sum.sum.is_infinite() {
+            sum.sum
+        } else {
+            sum.value()
+        })
+    },
+);
+
+pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
+    "count_over_time",
+    "Returns how many samples are in the window.",
+    "count_over_time(up[1h])",
+    |window| float(window.series.len() as f64),
+);
+
+pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(
+    "present_over_time",
+    "Returns 1 for every series with a sample in the window.",
+    "present_over_time(up[1h])",
+    |_| float(1.0),
+);
+
+pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
+    "first_over_time",
+    "Returns the oldest sample in the window.",
+    "first_over_time(node_load1[1h])",
+    |window| {
+        let (floats, histograms) = (window.floats().first(), window.histograms().first());
+        Ok(match (floats, histograms) {
+            (Some(point), None) => Some(SampleValue::Float(point.value)),
+            (Some(point), Some(other)) if point.at < other.at => {
+                Some(SampleValue::Float(point.value))
+            }
+            (_, Some(other)) => Some(SampleValue::Histogram(other.value.clone())),
+            (None, None) => None,
+        })
+    },
+)
+.keeping_name()
+.experimental();
+
+pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
+    "last_over_time",
+    "Returns the newest sample in the window.",
+    "last_over_time(node_load1[1h])",
+    |window| {
+        let (floats, histograms) = (window.floats().last(), window.histograms().last());
+        Ok(match (floats, histograms) {
+            (Some(point), None) => Some(SampleValue::Float(point.value)),
+            (Some(point), Some(other)) if other.at < point.at => {
+                Some(SampleValue::Float(point.value))
+            }
+            (_, Some(other)) => Some(SampleValue::Histogram(other.value.clone())),
+            (None, None) => None,
+        })
+    },
+)
+.keeping_name();
+
+pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
+    "max_over_time",
+    "Returns the largest float in the window.",
+    "max_over_time(node_load1[1h])",
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new > best).value
+        })
+    },
+);
+
+pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
+    "min_over_time",
+    "Returns the smallest float in the window.",
+    "min_over_time(node_load1[1h])",
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new < best).value
+        })
+    },
+);
+
+pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
+    "ts_of_max_over_time",
+    "Returns when the window's largest float was last seen, in Unix seconds.",
+    "ts_of_max_over_time(node_load1[1h])",
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new >= best).at.seconds()
+        })
+    },
+)
+.experimental();
+
+pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
+    "ts_of_min_over_time",
+    "Returns when the window's smallest float was last seen, in Unix seconds.",
+    "ts_of_min_over_time(node_load1[1h])",
+    |window| {
+        over_floats(window, |points| {
+            extreme(points, |new, best| new <= best).at.seconds()
+        })
+    },
+)
+.experimental();
+
+pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
+    "ts_of_first_over_time",
+    "Returns when the window's oldest sample was taken, in Unix seconds.",
+    "ts_of_first_over_time(node_load1[1h])",
+    |window| {
+        let floats = window.floats().first().map(|point| point.at);
+        let histograms = window.histograms().first().map(|point| point.at);
+        let first = floats.into_iter().chain(histograms).min();
+        Ok(first.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
+    },
+)
+.experimental();
+
+pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
+    "ts_of_last_over_time",
+    "Returns when the window's newest sample was taken, in Unix seconds.",
+    "ts_of_last_over_time(node_load1[1h])",
+    |window| {
+        let floats = window.floats().last().map(|point| point.at);
+        let histograms = window.histograms().last().map(|point| point.at);
+        let last = floats.into_iter().chain(histograms).max();
+        Ok(last.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
+    },
+)
+.experimental();
+
+pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
+    "stddev_over_time",
+    "Returns the population standard deviation of the floats in the window.",
+    "stddev_over_time(node_load1[1h])",
+    |window| over_floats(window, |points| variance(points).sqrt()),
+);
+
+pub(super) static STDVAR_OVER_TIME: WindowFunction = WindowFunction::new(
+    "stdvar_over_time",
+    "Returns the population variance of the floats in the window.",
+    "stdvar_over_time(node_load1[1h])",
+    |window| over_floats(window, variance),
+);
+
+pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
+    "mad_over_time",
+    "Returns the median absolute deviation of the floats in the window.",
+    "mad_over_time(node_load1[1h])",
+    |window| {
+        over_floats(window, |points| {
+            let mut values: Vec<f64> = points.iter().map(|point| point.value).collect();
+            let median = quantile(0.5, &mut values);
+            values
+                .iter_mut()
+                .for_each(|value| *value = (*value - median).abs());
+            quantile(0.5, &mut values)
+        })
+    },
+)
+.experimental();
+
+pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
+    "quantile_over_time",
+    "Returns a quantile of the floats in the window.",
+    "quantile_over_time(0.95, probe_duration_seconds[1h])",
+    |window| {
+        let q = window.call.scalar(0);
+        if window.floats().is_empty() {
+            return Ok(None);
+        }
+        if q.is_nan() || !(0.0..=1.0).contains(&q) {
+            window.call.remark(0, Remark::InvalidQuantile(q));
+        }
+        // Prometheus points at the first argument here.
+        if !window.histograms().is_empty() {
+            let metric = window.metric();
+            window
+                .call
+                .remark(0, Remark::HistogramIgnoredInMixedRange { metric });
+        }
+        let mut values: Vec<f64> = window.floats().iter().map(|point| point.value).collect();
+        float(quantile(q, &mut values))
+    },
+)
+.with_args(&[ValueType::Scalar, ValueType::Matrix]);
+
+fn float(value: f64) -> Formula {
+    Ok(Some(SampleValue::Float(value)))
+}
+
+/// Refuses a window that holds both kinds: `Some(None)`, with a remark.
+fn floats_or_histograms(window: &mut Window<'_, '_>) -> Option<Option<SampleValue>> {
+    if window.floats().is_empty() || window.histograms().is_empty() {
+        return None;
+    }
+    let metric = window.metric();
+    window.remark(Remark::MixedFloatsHistograms { metric });
+    Some(None)
+}
+
+/// Applies a formula to the floats; histograms are left out with a remark.
+fn over_floats(window: &mut Window<'_, '_>, formula: impl Fn(&[FloatPoint]) -> f64) -> Formula {
+    if window.floats().is_empty() {
+        return Ok(None);
+    }
+    window.remark_ignored_histograms();
+    float(formula(window.floats()))
+}
+
+/// Returns the best point; NaN gives way to anything.
+fn extreme(points: &[FloatPoint], better: impl Fn(f64, f64) -> bool) -> FloatPoint {
+    let mut best = points[0];
+    for point in points {
+        if better(point.value, best.value) || best.value.is_nan() {
+            best = *point;
+        }
+    }
+    best
+}
+
+fn variance(points: &[FloatPoint]) -> f64 {
+    let mut count = 0.0;
+    let (mut mean, mut squares) = (KahanSum::default(), KahanSum::default());
+    for point in points {
+        count += 1.0;
+        let delta = point.value - mean.value();
+        mean = mean.plus(delta / count);
+        squares = squares.plus(delta * (point.value - mean.value()));
+    }
+    squares.value() / count
+}

@@ -1,0 +1,62 @@
+//! `resets`: how often a counter fell within a window.
+
+use std::sync::Arc;
+
+use crate::functions::call::{Window, WindowFunction};
+use crate::model::{Point, SampleValue};
+use crate::promql::ast::RangeMode;
+
+pub(super) static RESETS: WindowFunction = WindowFunction::new(
+    "resets",
+    "Returns how often a counter was reset within the window.",
+    "resets(http_requests_total[1h])",
+    |window| Ok(count_pairs(window, is_reset)),
+)
+.with_modes(&[RangeMode::Anchored]);
+
+fn is_reset(previous: &SampleValue, value: &SampleValue) -> bool {
+    match (previous, value) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => b < a,
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => b.detect_reset(a),
+        _ => true,
+    }
+}
+
+/// Counts the neighbours in the window for which `holds`; `None` where there is no sample.
+pub(super) fn count_pairs(
+    window: &Window<'_, '_>,
+    holds: fn(&SampleValue, &SampleValue) -> bool,
+) -> Option<SampleValue> {
+    let points = in_order(window);
+    let mut points = points.as_slice();
+    if window.mode == RangeMode::Anchored {
+        // The value at the start is that of the last sample at or before it.
+        if points.last()?.at <= window.start {
+            return None;
+        }
+        let before = points.partition_point(|point| point.at <= window.start);
+        points = &points[before.saturating_sub(1)..];
+    }
+    let pairs = points.windows(2);
+    let count = pairs
+        .filter(|pair| holds(&pair[0].value, &pair[1].value))
+        .count();
+    Some(SampleValue::Float(count as f64))
+}
+
+/// Returns floats and histograms merged by time.
+fn in_order(window: &Window<'_, '_>) -> Vec<Point> {
+    let floats = window.floats().iter().map(|point| Point {
+        at: point.at,
+        value: SampleValue::Float(point.value),
+    });
+    let histograms = window.histograms().iter().map(|point| Point {
+        at: point.at,
+        value: SampleValue::Histogram(Arc::clone(&point.value)),
+    });
+    let mut points: Vec<Point> = floats.chain(histograms).collect();
+    if !window.histograms().is_empty() {
+        points.sort_by_key(|point| point.at);
+    }
+    points
+}
