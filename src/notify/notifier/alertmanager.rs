@@ -259,6 +259,7 @@ impl AlertBook {
                 AlertUpdate::State(message) => {
                     n_dropped += self.schedule.state(Arc::clone(message), now);
                 }
+                AlertUpdate::Pending(labels) => self.schedule.pending(labels),
                 AlertUpdate::Forget(labels) => self.schedule.forget(labels),
             }
         }
