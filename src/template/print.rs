@@ -5,7 +5,6 @@ use crate::model::float::{
 };
 use crate::model::labels::quote;
 use crate::template::TEXT_BYTES_MAX;
-use crate::template::functions::histogram::histogram_text;
 use crate::template::functions::time::{duration_text, month_name, time_text, weekday_name};
 use crate::template::value::{GoValue, IntType, Sample};
 
@@ -284,7 +283,7 @@ fn printed(value: &GoValue, verb: char, spec: &Spec) -> String {
             format!("[{}]", vec![ADDRESS; elements.len()].join(" "))
         }
         GoValue::Sample(sample) => format!("&{}", sample_text(sample, verb, spec)),
-        GoValue::Histogram(histogram) => string_text(&histogram_text(histogram), verb, spec)
+        GoValue::Histogram(histogram) => string_text(&histogram.to_string(), verb, spec)
             .unwrap_or_else(|| bad_verb(value, verb, spec)),
         GoValue::Time(time) => match time_text(time.nanoseconds) {
             Ok(text) => {

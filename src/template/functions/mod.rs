@@ -2,7 +2,7 @@
 
 mod builtin;
 mod compare;
-pub mod histogram;
+mod histogram;
 mod humanize;
 mod query;
 mod text;
