@@ -17,7 +17,7 @@ use crate::model::{
     TimestampMs, Value, VectorElement,
 };
 use crate::promql::parse;
-use crate::rule::series_notation::print_histogram;
+use crate::rule::histogram_notation::print_histogram;
 use crate::rule::test_file::{AlertTest, ExpectedSample, ExprTest, TestCase, TestFile, Texts};
 use crate::template::duration_text;
 

@@ -6,6 +6,7 @@
 mod file;
 mod group;
 mod hint;
+pub mod histogram_notation;
 pub mod lint;
 pub mod order;
 pub mod series_notation;

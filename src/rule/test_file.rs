@@ -9,9 +9,8 @@ use crate::model::labels::quote;
 use crate::model::{DurationMs, FloatHistogram, Labels, TimestampMs};
 use crate::rule::RuleError;
 use crate::rule::hint::for_duration;
-use crate::rule::series_notation::{
-    NotationError, SequenceValue, parse_histogram, parse_metric, parse_values,
-};
+use crate::rule::histogram_notation::parse_histogram;
+use crate::rule::series_notation::{NotationError, SequenceValue, parse_metric, parse_values};
 use crate::rule::yaml::{Node, NodeKind, Place, first_document};
 
 /// A unit test file.
