@@ -115,7 +115,9 @@ impl Function for DatePart {
                 drop_name: false,
             }]));
         }
-        Ok(map_floats(call, |value| (self.part)(&Date::of(go_int(value))) as f64))
+        Ok(map_floats(call, |value| {
+            (self.part)(&Date::of(go_int(value))) as f64
+        }))
     }
 }
 
@@ -189,11 +191,21 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         let parts = [
-            &YEAR, &MONTH, &DAY_OF_MONTH, &DAY_OF_WEEK, &DAY_OF_YEAR, &DAYS_IN_MONTH, &HOUR,
+            &YEAR,
+            &MONTH,
+            &DAY_OF_MONTH,
+            &DAY_OF_WEEK,
+            &DAY_OF_YEAR,
+            &DAYS_IN_MONTH,
+            &HOUR,
             &MINUTE,
         ];
         let check = |seconds: i64, expected: [i64; 8]| {
-            assert_eq!(parts.map(|part| (part.part)(&Date::of(seconds))), expected, "{seconds}");
+            assert_eq!(
+                parts.map(|part| (part.part)(&Date::of(seconds))),
+                expected,
+                "{seconds}"
+            );
         };
         check(0, [1970, 1, 1, 4, 1, 31, 0, 0]);
         check(-1, [1969, 12, 31, 3, 365, 31, 23, 59]);

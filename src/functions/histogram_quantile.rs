@@ -221,7 +221,12 @@ pub(super) fn native_quantile(
         rank = count - rank;
     }
     if has_nan {
-        let all = buckets.fold(count, |sum, bucket| sum + bucket.count);
+        let mut all = count;
+        for candidate in buckets {
+            // Prometheus goes on with the last bucket from here; so do we.
+            bucket = candidate;
+            all += bucket.count;
+        }
         if all < histogram.count {
             call.remark(0, Remark::QuantileNanSkew { metric });
         }

@@ -28,12 +28,17 @@ const TOLERANCE: f64 = 1e-12;
 
 pub fn read_float(json: &Json) -> f64 {
     let text = json.as_str().expect("numbers are strings");
-    text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("not a number: {text}"))
 }
 
 pub fn read_labels(json: &Json) -> Labels {
     let pairs = json.as_object().expect("labels are an object");
-    Labels::from_pairs(pairs.iter().map(|(name, value)| (name, value.as_str().unwrap())))
+    Labels::from_pairs(
+        pairs
+            .iter()
+            .map(|(name, value)| (name, value.as_str().unwrap())),
+    )
 }
 
 fn read_histogram(json: &Json) -> Sample {
@@ -41,7 +46,12 @@ fn read_histogram(json: &Json) -> Sample {
     let buckets = json["buckets"].as_array().unwrap_or(&empty).iter();
     let bucket = |b: &Json| {
         let rule = b[0].as_i64().unwrap();
-        (rule, read_float(&b[1]), read_float(&b[2]), read_float(&b[3]))
+        (
+            rule,
+            read_float(&b[1]),
+            read_float(&b[2]),
+            read_float(&b[3]),
+        )
     };
     Sample::Histogram {
         count: read_float(&json["count"]),
@@ -87,7 +97,10 @@ pub fn shown(value: &SampleValue) -> Sample {
 }
 
 fn shown_histogram(histogram: &FloatHistogram) -> Sample {
-    let buckets = histogram.buckets().into_iter().filter(|bucket| bucket.count != 0.0);
+    let buckets = histogram
+        .buckets()
+        .into_iter()
+        .filter(|bucket| bucket.count != 0.0);
     let buckets = buckets.map(|bucket| {
         let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
             (false, true) => 0,
@@ -109,12 +122,17 @@ pub fn shown_vector(value: &Value) -> Vec<(Labels, Sample)> {
         panic!("not a vector: {value:?}");
     };
     let elements = elements.iter();
-    elements.map(|e| (e.labels.clone(), shown(&e.value))).collect()
+    elements
+        .map(|e| (e.labels.clone(), shown(&e.value)))
+        .collect()
 }
 
 pub fn shown_matrix(series: &[SeriesPoints]) -> BTreeMap<Labels, BTreeMap<i64, Sample>> {
     let points = |s: &SeriesPoints| s.points.iter().map(|p| (p.at.0, shown(&p.value))).collect();
-    series.iter().map(|s| (s.labels.clone(), points(s))).collect()
+    series
+        .iter()
+        .map(|s| (s.labels.clone(), points(s)))
+        .collect()
 }
 
 fn compare_floats(ours: f64, theirs: f64) -> Option<Agreement> {
@@ -130,14 +148,19 @@ pub fn compare_samples(ours: &Sample, theirs: &Sample) -> Option<Agreement> {
     match (ours, theirs) {
         (Sample::Float(a), Sample::Float(b)) => compare_floats(*a, *b),
         (
-            Sample::Histogram { count, sum, buckets },
+            Sample::Histogram {
+                count,
+                sum,
+                buckets,
+            },
             Sample::Histogram {
                 count: their_count,
                 sum: their_sum,
                 buckets: their_buckets,
             },
         ) => {
-            let mut worst = compare_floats(*count, *their_count)?.max(compare_floats(*sum, *their_sum)?);
+            let mut worst =
+                compare_floats(*count, *their_count)?.max(compare_floats(*sum, *their_sum)?);
             if buckets.len() != their_buckets.len() {
                 return None;
             }

@@ -94,6 +94,14 @@ impl DecodeBuffers {
         self.items_max = items_max;
     }
 
+    /// Returns the heap bytes held, used or not.
+    pub fn heap_bytes(&self) -> usize {
+        self.scattered_labels.capacity()
+            + self.symbols.capacity() * size_of::<v2::Symbol>()
+            + self.refs.capacity() * size_of::<u32>()
+            + self.ref_hashes.capacity()
+    }
+
     /// Counts items; what is counted may be kept in memory.
     #[inline]
     fn spend(&mut self, n: usize) -> Result<(), DecodeError> {

@@ -1,6 +1,6 @@
 //! Walks a remote write 1.0 body, `prometheus.WriteRequest`.
 
-use crate::ingest::decode::labels::RawLabels;
+use crate::ingest::decode::labels::{RawLabels, label};
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{DecodeBuffers, HashKey, Visitor, sample};
 use crate::model::TimestampMs;
@@ -124,10 +124,10 @@ fn exemplar(bytes: &[u8]) -> Result<TimestampMs, DecodeError> {
             _ => wire_type,
         };
         expect("Exemplar", field, wire_type, wanted)?;
-        if field == 3 {
-            at = reader.varint()? as i64;
-        } else {
-            reader.skip(wire_type)?;
+        match field {
+            1 => drop(label(reader.bytes()?)?),
+            3 => at = reader.varint()? as i64,
+            _ => reader.skip(wire_type)?,
         }
     }
     Ok(TimestampMs(at))

@@ -24,7 +24,11 @@ pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let index = i64::from(index);
     if schema < 0 {
         let exponent = index.saturating_mul(1 << schema.unsigned_abs().min(62));
-        return if exponent == 1024 { f64::MAX } else { scale(1.0, exponent) };
+        return if exponent == 1024 {
+            f64::MAX
+        } else {
+            scale(1.0, exponent)
+        };
     }
     let steps = 1i64 << schema.min(SCHEMA_MAX);
     let stride = FRACTIONS.len() as i64 / steps;
@@ -61,7 +65,11 @@ mod tests {
     #[test]
     fn bounds_are_powers_of_the_base() {
         let check = |index: i32, schema: i32, expected: f64| {
-            assert_eq!(exponential_bound(index, schema), expected, "{index} {schema}");
+            assert_eq!(
+                exponential_bound(index, schema),
+                expected,
+                "{index} {schema}"
+            );
         };
         check(0, 0, 1.0);
         check(1, 0, 2.0);
