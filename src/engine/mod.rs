@@ -14,6 +14,7 @@ pub mod cohort;
 pub mod compile;
 mod effect;
 mod evaluate;
+mod expectation;
 pub mod grid;
 mod reload;
 mod samples;
@@ -147,7 +148,11 @@ impl Engine {
                 self.take_samples(batch);
             }
             Entry::Clock { stamp } => self.stamp = Some(*stamp),
-            Entry::Rules { stamp, generation, rules } => {
+            Entry::Rules {
+                stamp,
+                generation,
+                rules,
+            } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
             }

@@ -10,6 +10,7 @@ pub mod histogram_notation;
 pub mod lint;
 pub mod order;
 pub mod series_notation;
+mod test_fields;
 pub mod test_file;
 pub mod warming;
 mod yaml;

@@ -355,4 +355,14 @@ mod tests {
             assert!(parse_metric(text).is_err(), "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC*", values in "[-+0-9.xe_smhNaIf{}:\\[\\] a-z]{0,40}") {
+            let _ = parse_metric(&text);
+            let _ = parse_values(&text);
+            let _ = parse_values(&values);
+            let _ = parse_values(&format!("{{{{{values}}}}}"));
+        }
+    }
 }
