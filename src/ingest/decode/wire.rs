@@ -143,6 +143,18 @@ impl<'a> Reader<'a> {
         Ok((field, wire_type))
     }
 
+    /// Skips a tag of one byte, if it is the next.
+    #[inline]
+    pub fn skip_tag(&mut self, tag: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == tag => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Reads a length and as many bytes.
     #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
