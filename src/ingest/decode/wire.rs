@@ -99,6 +99,11 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(u64::from(first))
             }
+            // Lengths of series and most references take two bytes.
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first & 0x7f) | (u64::from(second) << 7))
+            }
             _ => self.long_varint(),
         }
     }
