@@ -223,7 +223,7 @@ fn run(protocol: Protocol, is_read: bool, n_series: usize, rounds: i64) {
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             let started = cpu_nanos();
             let answer = node.write(&body, protocol, wall);
-            of_round += (cpu_nanos() - started);
+            of_round += cpu_nanos() - started;
             if round > 0 {
                 allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
             }
