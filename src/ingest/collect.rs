@@ -315,9 +315,21 @@ enum Admitted {
 }
 
 impl Visitor for Collector<'_> {
+    type Found = Option<RouteEntry>;
+
     #[inline]
-    fn series(&mut self, hash: u128, labels: &RawLabels<'_>) -> Result<bool, DecodeError> {
-        if let Some(entry) = self.view.get(hash)
+    fn find(&mut self, hash: u128) -> Option<RouteEntry> {
+        self.view.get(hash)
+    }
+
+    #[inline]
+    fn series(
+        &mut self,
+        hash: u128,
+        found: Option<RouteEntry>,
+        labels: &RawLabels<'_>,
+    ) -> Result<bool, DecodeError> {
+        if let Some(entry) = found
             && let Some(fate) = self.known(entry)
         {
             self.begin(fate, entry.target);

@@ -25,7 +25,12 @@ use crate::script::{Command, Eval, Load, When, read_script};
 const VERSION: &str = "v3.12.0";
 
 /// Where we do not do as the script says: file, line and why.
-const EXCEPTIONS: [(&str, usize, &str); 0] = [];
+const EXCEPTIONS: [(&str, usize, &str); 2] = [
+    ("aggregators.test", 481, INVALID_UTF8),
+    ("functions.test", 523, INVALID_UTF8),
+];
+
+const INVALID_UTF8: &str = "a text of ours is UTF-8, so the name cannot be wrong";
 
 #[test]
 fn prometheus_own_scripts_pass() {
@@ -106,7 +111,8 @@ fn store(load: &Load, stored: &mut BTreeMap<Labels, Vec<(i64, SampleValue)>>) {
     for (labels, points) in &load.series {
         let timed = (0..).map(|index| index * load.step_ms).zip(points);
         let samples = timed.filter_map(|(at, point)| Some((at, point.value()?)));
-        loaded.entry(labels.clone()).or_default().extend(samples);
+        // Of two lines for one series the later counts.
+        loaded.insert(labels.clone(), samples.collect());
     }
     if load.with_nhcb {
         for (labels, samples) in custom_histograms(&loaded) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use burnwatch::clock::{Clock, SystemClock};
+use burnwatch::notify::notifier::ALL;
 use tokio::net::TcpListener;
 
 use crate::support::Answer::{Hang, Status};
@@ -221,4 +222,19 @@ async fn an_alertmanager_that_is_added_hears_of_what_fires() {
         0.0
     );
     assert_eq!(world.notify.alertmanagers(), []);
+}
+
+/// Catches a kind without help, or whose example names no receiver.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_has_an_example_that_can_be_started() {
+    for build in ALL {
+        let kind = build();
+        assert!(!kind.about().is_empty() && kind.example().contains(kind.name()));
+        let world = World::start(config(kind.example()));
+        world.fire("A");
+        world
+            .notify
+            .drain(std::time::Duration::from_millis(10))
+            .await;
+    }
 }

@@ -129,9 +129,10 @@ fn discover(set: &Arc<Mutex<AlertmanagerSet>>) {
         return;
     }
     let weak = Arc::downgrade(set);
-    let sync = move |groups: Vec<Found>| match weak.upgrade() {
-        Some(set) => set.lock().sync(&groups),
-        None => {}
+    let sync = move |groups: Vec<Found>| {
+        if let Some(set) = weak.upgrade() {
+            set.lock().sync(&groups);
+        }
     };
     locked.discovery = Some(locked.world.runtime.spawn(discovery::run(sources, sync)));
 }
