@@ -2,8 +2,8 @@
 //! what one native histogram says as a whole.
 
 use crate::functions::call::HistogramFunction;
-use crate::functions::kahan::KahanSum;
 use crate::model::FloatHistogram;
+use crate::model::kahan::KahanSum;
 
 pub(super) static HISTOGRAM_COUNT: HistogramFunction = HistogramFunction {
     name: "histogram_count",

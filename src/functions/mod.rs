@@ -20,7 +20,6 @@ mod histogram_quantiles;
 mod histogram_statistics;
 mod info;
 mod instant_rate;
-pub mod kahan;
 mod label_join;
 mod label_replace;
 mod math;
@@ -43,7 +42,6 @@ pub use call::{
 };
 
 pub use extended_rate::{cut_to_window, interpolated};
-pub use math::{ln, pow};
 
 use crate::promql::{Signature, SignatureTable};
 
