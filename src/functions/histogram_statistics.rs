@@ -1,7 +1,7 @@
 //! `histogram_count`, `histogram_sum`, `histogram_avg`, `histogram_stddev`, `histogram_stdvar`:
 //! what one native histogram says as a whole.
 
-use crate::functions::call::HistogramFunction;
+use crate::functions::formula::HistogramFunction;
 use crate::model::FloatHistogram;
 use crate::model::kahan::KahanSum;
 

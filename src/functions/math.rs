@@ -1,6 +1,6 @@
 //! `abs`, `ceil`, `exp`, `floor`, `ln`, `log2`, `log10`, `sgn`, `sqrt`: one formula per float.
 
-use crate::functions::call::FloatFunction;
+use crate::functions::formula::FloatFunction;
 use crate::model::elementary::{ln, log2, log10};
 
 pub(super) static ABS: FloatFunction = FloatFunction {

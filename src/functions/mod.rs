@@ -14,6 +14,7 @@ mod clock;
 mod deriv;
 mod double_exponential_smoothing;
 mod extended_rate;
+mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
 mod histogram_quantiles;

@@ -25,16 +25,6 @@ pub struct Merged {
     pub bounds_reconciled: bool,
 }
 
-impl Merged {
-    /// Returns what came up in either.
-    pub fn or(self, other: Merged) -> Merged {
-        Merged {
-            counter_reset_collision: self.counter_reset_collision || other.counter_reset_collision,
-            bounds_reconciled: self.bounds_reconciled || other.bounds_reconciled,
-        }
-    }
-}
-
 impl FloatHistogram {
     /// Multiplies all counts and the sum.
     pub fn scale(&mut self, factor: f64) {
