@@ -56,12 +56,12 @@ pub fn log2(value: f64) -> f64 {
     if mantissa == 0.5 {
         return (exponent - 1) as f64;
     }
-    ln(mantissa) * (1.0 / std::f64::consts::LN_2) + exponent as f64
+    ln(mantissa) * std::f64::consts::LOG2_E + exponent as f64
 }
 
 /// The decimal logarithm as Go computes it: through the binary one.
 pub fn log10(value: f64) -> f64 {
-    log2(value) * (std::f64::consts::LN_2 / std::f64::consts::LN_10)
+    log2(value) * std::f64::consts::LOG10_2
 }
 
 /// Two to a power as Go computes it: the polynomial of FreeBSD's `e_exp.c`.
