@@ -9,6 +9,7 @@
 //! Cost: O(value) per match; a list of texts is O(log texts) comparisons.
 
 mod class;
+mod escape;
 mod syntax;
 
 use crate::model::MatcherError;
