@@ -3,8 +3,19 @@
 #![deny(unsafe_code)]
 
 // Ground.
+pub mod clock;
+pub mod config;
 pub mod model;
+pub mod relabel;
+pub mod telemetry;
+pub mod wire;
+
+// In.
+pub mod ingest;
+pub mod log;
+
 // Core: pure, synchronous; no tokio, no I/O, no clock.
+pub mod alert;
 pub mod engine;
 pub mod eval;
 pub mod functions;
@@ -13,5 +24,13 @@ pub mod promql;
 pub mod rule;
 pub mod series;
 pub mod template;
+
 // Out.
 pub mod api;
+pub mod notify;
+pub mod ui;
+
+// Shell.
+pub mod bundled;
+pub mod cli;
+pub mod server;

@@ -1,4 +1,34 @@
 //! The HTTP API in Prometheus' shapes; asks the engines through [`Backend`].
+//!
+//! What lives here: routes, parameters, answers; a file for each group of routes. What may not:
+//! what a rule or a series is worth. The server gives [`router`] a backend and serves it.
+
+mod alertmanagers;
+mod alerts;
+mod answer;
+mod cors;
+pub mod execute;
+mod format_query;
+mod manage;
+mod metadata;
+mod metrics;
+pub mod params;
+mod query;
+mod query_range;
+pub mod response;
+mod router;
+mod rule_metrics;
+mod rules;
+pub mod selections;
+mod series;
+mod state;
+mod status;
+mod targets;
+mod values;
+mod worker;
+
+pub use router::router;
+pub use state::{ApiSettings, ApiState, QuerySettings};
 
 use futures::future::BoxFuture;
 
@@ -39,6 +69,61 @@ pub struct AlertmanagerView {
     pub dropped: bool,
 }
 
+/// What is being received.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReceiveView {
+    /// Samples accepted a second, over the last minute or so.
+    pub samples_per_second: f64,
+    /// Samples accepted since start.
+    pub samples_total: u64,
+    /// Samples refused since start.
+    pub samples_rejected_total: u64,
+    /// Series that rules read.
+    pub series_read: usize,
+    /// Series that were seen and that no rule reads.
+    pub series_unread: usize,
+    /// Up to which event time rules are evaluated (`F`), ms; `None` before the first sample.
+    pub frontier: Option<TimestampMs>,
+    /// The oldest sample kept, ms.
+    pub oldest_sample: Option<TimestampMs>,
+    /// The newest sample kept, ms.
+    pub newest_sample: Option<TimestampMs>,
+    /// Who sends, in the order in which it is to be shown.
+    pub senders: Vec<SenderView>,
+}
+
+/// A sender and how it does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SenderView {
+    /// How it names itself: address and user agent.
+    pub name: String,
+    /// Requests since start.
+    pub requests_total: u64,
+    /// Samples accepted since start.
+    pub samples_total: u64,
+    /// Wall clock of its last request, ms.
+    pub last_request: Option<TimestampMs>,
+    /// Why its last request was refused, where it was.
+    pub last_error: Option<String>,
+}
+
+/// How the process does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuntimeView {
+    /// When it began, wall clock in ms.
+    pub started_at: TimestampMs,
+    /// Whether the last load of the configuration succeeded.
+    pub reload_succeeded: bool,
+    /// When the configuration was last loaded, wall clock in ms.
+    pub config_loaded_at: Option<TimestampMs>,
+    /// Damaged places found in logs since start.
+    pub log_corruptions: u64,
+    /// How long samples are kept, in words.
+    pub retention: String,
+    /// The replay of the log: first segment, last segment, the one being read.
+    pub replay: (u64, u64, u64),
+}
+
 /// What the API asks the rest of the server for.
 pub trait Backend: Send + Sync + 'static {
     /// Returns all groups, ordered by file, then name.
@@ -75,6 +160,11 @@ pub trait Backend: Send + Sync + 'static {
     fn is_stopping(&self) -> bool;
     /// Returns the current event time `C`, ms.
     fn event_time(&self) -> Option<TimestampMs>;
-    /// Returns our own metrics in the text exposition format.
+    /// Returns our own metrics in the text exposition format: what `Telemetry::encode` writes,
+    /// without an end mark. The metrics of rule groups are added from [`Backend::groups`].
     fn metrics_text(&self) -> String;
+    /// Returns what is being received, for the page and for `status/tsdb`.
+    fn receive_view(&self) -> ReceiveView;
+    /// Returns how the process does, for `status/runtimeinfo`.
+    fn runtime_view(&self) -> RuntimeView;
 }

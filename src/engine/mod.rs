@@ -1,5 +1,212 @@
-//! The deterministic whole: `apply(entry) -> effects`. No clock, socket, file or random number.
+//! The deterministic whole: [`Engine::apply`]`(entry) -> effects`.
+//!
+//! An engine owns the series, the rules and the alerts of one shard. It reads no clock, socket,
+//! file or random number: time comes stamped in the entries, effects leave as values. The same
+//! log therefore gives the same effects, which is what replay, unit tests and the property
+//! tests stand on. The one thing handed in from outside is a stopwatch, whose readings go to
+//! [`GroupStatus`] and nowhere else.
+//!
+//! Called by `server::pipeline` for serving, by the rule unit tests, and by nobody else.
 
+mod advance;
+mod ask;
+pub mod cohort;
+pub mod compile;
+mod effect;
+mod evaluate;
+mod expectation;
+pub mod grid;
+mod reload;
+mod samples;
 pub mod status;
+mod step;
+pub mod unit_test;
 
-pub use status::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
+pub use compile::{ALERTS, ALERTS_FOR_STATE, CompiledRules, compile, features};
+pub use effect::{Effect, Stats, Timings};
+pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::alert::ActiveAlerts;
+use crate::engine::cohort::Cohorts;
+use crate::engine::compile::{GroupIndex, RuleIndex};
+use crate::engine::samples::{Readers, SeriesState};
+use crate::eval::EvalOptions;
+use crate::model::{
+    DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
+};
+use crate::series::SeriesStore;
+
+/// Reads a stopwatch, in seconds from any origin; for reports only.
+pub type Stopwatch<'a> = &'a dyn Fn() -> f64;
+
+/// What a rule did last, and what it holds.
+#[derive(Clone, Debug, Default)]
+struct RuleState {
+    alerts: ActiveAlerts,
+    /// The series its last tick wrote, with their places in the store.
+    written: BTreeMap<Labels, usize>,
+    health: RuleHealth,
+    evaluation_seconds: f64,
+    last_evaluation: Option<TimestampMs>,
+    /// Set by a reload that raised `for`; the next tick looks.
+    hold_raised: bool,
+}
+
+/// What a group did last.
+#[derive(Clone, Debug, Default)]
+struct GroupState {
+    next_tick: Option<TimestampMs>,
+    evaluation_seconds: f64,
+    last_evaluation: Option<TimestampMs>,
+    iterations: u64,
+    iterations_missed: u64,
+    evaluations: u64,
+    evaluation_failures: u64,
+    last_samples: usize,
+}
+
+/// One shard's state machine.
+pub struct Engine {
+    settings: EngineSettings,
+    options: EvalOptions,
+    generation: Generation,
+    rules: CompiledRules,
+    rule_states: Vec<RuleState>,
+    group_states: Vec<GroupState>,
+
+    store: SeriesStore,
+    handles: HashMap<SeriesHandle, SeriesState>,
+    readers: Readers,
+    cohorts: Cohorts,
+
+    /// The newest stamp applied.
+    stamp: Option<Stamp>,
+    /// `F`: everything up to here has been evaluated.
+    frontier: Option<TimestampMs>,
+    /// Timestamps beyond the frontier at which samples wait, with the readers they move.
+    waiting: BTreeMap<TimestampMs, BTreeSet<u32>>,
+    /// Readers moved by samples that came behind the frontier.
+    moved_late: BTreeSet<u32>,
+    /// Ticks to come.
+    ticks: BTreeSet<(TimestampMs, GroupIndex)>,
+    /// Instants at which a pending alert may be due, by rule.
+    timers: BTreeSet<(TimestampMs, RuleIndex)>,
+    /// Series of removed rules that are to be ended, and when.
+    endings: BTreeSet<(TimestampMs, Labels)>,
+    /// Since when each selector is kept, by its text.
+    kept_since: BTreeMap<String, TimestampMs>,
+    first_tick_told: bool,
+    /// How long recorded series are kept, ms.
+    recorded_keep: DurationMs,
+    stats: Stats,
+    timings: Timings,
+}
+
+impl Engine {
+    /// Returns an engine without rules; the first entry of a log brings them.
+    pub fn new() -> Self {
+        Engine {
+            settings: EngineSettings::default(),
+            options: EvalOptions::default(),
+            generation: Generation::default(),
+            rules: CompiledRules::default(),
+            rule_states: Vec::new(),
+            group_states: Vec::new(),
+            store: SeriesStore::default(),
+            handles: HashMap::new(),
+            readers: Readers::default(),
+            cohorts: Cohorts::default(),
+            stamp: None,
+            frontier: None,
+            waiting: BTreeMap::new(),
+            moved_late: BTreeSet::new(),
+            ticks: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            endings: BTreeSet::new(),
+            kept_since: BTreeMap::new(),
+            first_tick_told: false,
+            recorded_keep: DurationMs::ZERO,
+            stats: Stats::default(),
+            timings: Timings::default(),
+        }
+    }
+
+    /// Applies one entry of the log and appends what is to be done to `effects`.
+    pub fn apply(&mut self, entry: &Entry, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        self.take(entry, effects);
+        self.evaluate(stopwatch, effects);
+    }
+
+    /// The first half of [`Engine::apply`], **series** and **windows**: takes an entry in.
+    pub fn take(&mut self, entry: &Entry, effects: &mut Vec<Effect>) {
+        match entry {
+            Entry::Samples { stamp, batch, .. } => {
+                self.start_frontier(batch, stamp);
+                self.stamp = Some(*stamp);
+                self.take_samples(batch);
+            }
+            Entry::Clock { stamp } => self.stamp = Some(*stamp),
+            Entry::Rules { stamp, generation, rules } => {
+                self.stamp = Some(*stamp);
+                self.adopt(*generation, rules, effects);
+            }
+        }
+    }
+
+    /// The second half, **evaluate** and **alerts**: moves the frontier as far as it may go.
+    pub fn evaluate(&mut self, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        self.advance(stopwatch, effects);
+    }
+
+    /// Returns `F`, the instant up to which everything has been evaluated, ms.
+    pub fn frontier(&self) -> Option<TimestampMs> {
+        self.frontier
+    }
+
+    /// Returns the event-time clock `C` of the newest entry, ms.
+    pub fn clock(&self) -> Option<TimestampMs> {
+        self.stamp.and_then(|stamp| stamp.clock)
+    }
+
+    /// Returns the wall clock of the newest entry, ms.
+    pub fn wall(&self) -> TimestampMs {
+        self.stamp.map_or(TimestampMs(0), |stamp| stamp.wall)
+    }
+
+    /// Returns the newest rule set's number.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Returns counts since the engine was made.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Returns how long evaluations took since last asked.
+    pub fn take_timings(&mut self) -> Timings {
+        std::mem::take(&mut self.timings)
+    }
+
+    /// Returns the series.
+    pub fn series(&self) -> &SeriesStore {
+        &self.store
+    }
+
+    /// Tells whether event time is so far behind the wall clock that this is a backlog.
+    fn in_backlog(&self) -> bool {
+        self.stamp.is_some_and(|stamp| {
+            stamp
+                .clock
+                .is_some_and(|clock| stamp.wall - clock > self.settings.idle_timeout)
+        })
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine::new()
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{FloatHistogram, Labels, TimestampMs};
+use crate::model::{EngineSettings, FloatHistogram, Labels, TimestampMs};
 
 /// The number of a series within one shard; never reused within a process' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +102,6 @@ impl Entry {
 pub struct RuleSource {
     /// `(path, content)` in the order of `rule_files`.
     pub files: Vec<(String, String)>,
-    /// The engine's settings as they stood, in JSON (see `engine::Settings`).
-    pub settings: String,
+    /// The engine's settings as they stood.
+    pub settings: EngineSettings,
 }

@@ -17,18 +17,67 @@ pub fn format_exponent(value: f64) -> String {
     if value.is_nan() || value.is_infinite() {
         return format_plain(value);
     }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{digits:0>2}")
+    two_digit_exponent(&format!("{value:e}"))
 }
 
-/// Prints as Go's `%v` (`'g', -1` with exponents below -4 and from 21 on).
+/// Prints as Go's `%v` and `%g` (`'g', -1`): with an exponent below 1e-4 and from 1e6 on, so
+/// `1.5`, `1e+06`, `1.048576e+06`.
 pub fn format_general(value: f64) -> String {
-    with_exponent_limits(value, -4, 21)
+    if value == 0.0 || !value.is_finite() {
+        return format_plain(value);
+    }
+    let exponent = decimal_exponent(&format!("{value:e}"));
+    if (-4..6).contains(&exponent) {
+        format_plain(value)
+    } else {
+        format_exponent(value)
+    }
+}
+
+/// Prints as Go's `%.<precision>e`.
+pub fn format_exponent_rounded(value: f64, precision: usize) -> String {
+    if !value.is_finite() {
+        return format_plain(value);
+    }
+    two_digit_exponent(&format!("{value:.precision$e}"))
+}
+
+/// Prints as Go's `%.<precision>f`.
+pub fn format_fixed(value: f64, precision: usize) -> String {
+    if !value.is_finite() {
+        return format_plain(value);
+    }
+    format!("{value:.precision$}")
+}
+
+/// Prints as Go's `%.<precision>g`: that many significant digits, no trailing zeros.
+pub fn format_general_rounded(value: f64, precision: usize) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format_plain(value);
+    }
+    let precision = precision.max(1);
+    let rounded = format!("{value:.*e}", precision - 1);
+    let exponent = decimal_exponent(&rounded);
+    let mantissa = rounded.split('e').next().unwrap_or("");
+    let n_digits = mantissa
+        .trim_end_matches('0')
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .count();
+    let n_digits_i32 = i32::try_from(n_digits).unwrap_or(i32::MAX);
+    let precision_i32 = i32::try_from(precision).unwrap_or(i32::MAX);
+    // Go: the exponent form starts at the precision, or at the digits there are, if fewer.
+    let exponent_from = if precision_i32 > n_digits_i32 && n_digits_i32 > exponent {
+        n_digits_i32
+    } else {
+        precision_i32
+    };
+    if exponent < -4 || exponent >= exponent_from {
+        two_digit_exponent(&format!("{value:.*e}", n_digits - 1))
+    } else {
+        let decimals = usize::try_from(n_digits_i32 - exponent - 1).unwrap_or(0);
+        format!("{value:.decimals$}")
+    }
 }
 
 /// Prints as the query API does: plain decimal, an exponent only below 1e-6 or from 1e21 on.
@@ -44,20 +93,21 @@ pub fn format_api(value: f64) -> String {
     }
 }
 
-fn with_exponent_limits(value: f64, low: i32, high: i32) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format_plain(value);
-    }
-    let text = format!("{value:e}");
-    let exponent: i32 = text
-        .split_once('e')
-        .and_then(|(_, e)| e.parse().ok())
-        .unwrap_or(0);
-    if exponent < low || exponent >= high {
-        format_exponent(value)
-    } else {
-        format_plain(value)
-    }
+/// Returns the exponent of Rust's `{:e}` text.
+fn decimal_exponent(text: &str) -> i32 {
+    text.split_once('e')
+        .and_then(|(_, exponent)| exponent.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Turns Rust's `1e6` into Go's `1e+06`.
+fn two_digit_exponent(text: &str) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 #[cfg(test)]
@@ -69,6 +119,14 @@ mod tests {
         let cases = [
             (1.0, "1", "1e+00", "1", "1"),
             (0.525, "0.525", "5.25e-01", "0.525", "0.525"),
+            (
+                1048576.0,
+                "1048576",
+                "1.048576e+06",
+                "1.048576e+06",
+                "1048576",
+            ),
+            (100000.0, "100000", "1e+05", "100000", "100000"),
             (1e21, "1000000000000000000000", "1e+21", "1e+21", "1e+21"),
             (1e-5, "0.00001", "1e-05", "1e-05", "0.00001"),
             (1e-7, "0.0000001", "1e-07", "1e-07", "1e-07"),
@@ -82,5 +140,21 @@ mod tests {
             assert_eq!(format_general(value), general);
             assert_eq!(format_api(value), api);
         }
+    }
+
+    #[test]
+    fn rounded_floats_print_as_in_go() {
+        let check = |value: f64, precision: usize, general: &str, fixed: &str, exponent: &str| {
+            assert_eq!(format_general_rounded(value, precision), general);
+            assert_eq!(format_fixed(value, precision), fixed);
+            assert_eq!(format_exponent_rounded(value, precision), exponent);
+        };
+        check(999.99, 4, "1000", "999.9900", "9.9999e+02");
+        check(100000.0, 4, "1e+05", "100000.0000", "1.0000e+05");
+        check(-0.0000421, 4, "-4.21e-05", "-0.0000", "-4.2100e-05");
+        check(1234.5678, 4, "1235", "1234.5678", "1.2346e+03");
+        check(0.5, 0, "0.5", "0", "5e-01");
+        check(12345.0, 6, "12345", "12345.000000", "1.234500e+04");
+        check(f64::NEG_INFINITY, 4, "-Inf", "-Inf", "-Inf");
     }
 }

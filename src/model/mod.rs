@@ -13,14 +13,16 @@ pub mod labels;
 pub mod matcher;
 pub mod regex;
 pub mod sample;
+pub mod settings;
 pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
-pub use entry::{Batch, Entry, Generation, SeriesDefinition, SeriesHandle, Stamp};
+pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

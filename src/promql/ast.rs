@@ -405,4 +405,33 @@ impl Expr {
             ExprKind::Subquery(subquery) => subquery.expr.walk(visit),
         }
     }
+
+    /// Calls `change` for this expression and all below it, inner before outer; what `change`
+    /// puts in place of a node is not visited.
+    pub fn for_each_mut(&mut self, change: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.kind {
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Vector(_)
+            | ExprKind::Matrix(_) => {}
+            ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => inner.for_each_mut(change),
+            ExprKind::Binary(binary) => {
+                binary.lhs.for_each_mut(change);
+                binary.rhs.for_each_mut(change);
+            }
+            ExprKind::Aggregate(aggregate) => {
+                if let Some(parameter) = &mut aggregate.parameter {
+                    parameter.for_each_mut(change);
+                }
+                aggregate.expr.for_each_mut(change);
+            }
+            ExprKind::Call(call) => {
+                call.args
+                    .iter_mut()
+                    .for_each(|arg| arg.for_each_mut(change));
+            }
+            ExprKind::Subquery(subquery) => subquery.expr.for_each_mut(change),
+        }
+        change(self);
+    }
 }

@@ -27,6 +27,15 @@ pub struct SelectorUse {
 }
 
 impl SelectorUse {
+    /// Returns for how long a sample may still be read, ms: without end where `@` pins an
+    /// instant, since a rule may come back to it at any time.
+    pub fn reach(&self) -> DurationMs {
+        if self.is_pinned() {
+            return DurationMs(i64::MAX / 4);
+        }
+        self.back
+    }
+
     /// Tells whether the selector reads the same times whenever it is evaluated.
     pub fn is_pinned(&self) -> bool {
         matches!(self.at, Some(At::Instant(_)))

@@ -3,8 +3,22 @@
 //! What lives here: rules as they are written. What may not: evaluation, alert state. Called
 //! by the engine (compile) and the CLI (check, test).
 
+mod file;
+mod group;
+mod hint;
+pub mod histogram_notation;
+pub mod lint;
+pub mod order;
+pub mod series_notation;
+mod test_fields;
+pub mod test_file;
+pub mod warming;
+mod yaml;
+
+pub use file::parse_file;
+
 use crate::model::DurationMs;
-use crate::promql::{Expr, Features, SignatureTable};
+use crate::promql::Expr;
 
 /// A group of rules as written.
 #[derive(Clone, Debug)]
@@ -77,14 +91,4 @@ pub struct ParsedFile {
     pub groups: Vec<RuleGroup>,
     /// For example: only the first of several YAML documents is used.
     pub warnings: Vec<String>,
-}
-
-/// Parses one rule file; returns all errors, not only the first.
-pub fn parse_file(
-    _path: &str,
-    _text: &str,
-    _functions: &dyn SignatureTable,
-    _features: Features,
-) -> Result<ParsedFile, Vec<RuleError>> {
-    unimplemented!("the rule loader's own change")
 }

@@ -1,0 +1,34 @@
+# What there is to run. `make help` lists it; every target works in a fresh clone.
+#
+# BURNWATCH_SHARED=DIR (from the environment or on the command line) points the tests at recorded data
+# that is too big for the repository; without it they say what they skip.
+
+CARGO ?= cargo
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help test lint bench demo deep
+
+# Puts the real prometheus, promtool, alertmanager and amtool on PATH, fetched when missing. Where they
+# cannot be had (status 3) the tests run without them and say what they skip.
+with_tools = tools=$$(tests/tools.sh) || [ $$? -eq 3 ]; export PATH="$${tools:+$$tools:}$$PATH";
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## every test, then the files of rules/ and deploy/ against the real Prometheus and Alertmanager
+	@$(with_tools) $(CARGO) test && tests/deploy.sh && tests/alertmanager.sh
+
+lint: ## formatting, clippy and documentation, warnings as errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
+
+bench: ## throughput and allocations per sample (release build)
+	$(CARGO) bench
+
+demo: ## an incident played through burnwatch, from samples to notifications
+	$(CARGO) run --release -- demo
+
+deep: ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
+	@$(with_tools) PROPTEST_CASES=$${PROPTEST_CASES:-10000} BURNWATCH_DEEP=1 $(CARGO) test --release

@@ -1,0 +1,274 @@
+//! The alerts of one rule, and what a tick or an arrival does to them all.
+//!
+//! Iteration is in the order of labels, so that the same evaluations give the same transitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::alert::{Alert, Phase, Transition};
+use crate::model::{DurationMs, Labels, TimestampMs};
+
+/// What an evaluation found for one alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The expression's value; of a native histogram its count.
+    pub value: f64,
+    /// The expanded annotations.
+    pub annotations: Arc<[(String, String)]>,
+}
+
+/// How a rule's alerts behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `for`
+    pub hold: DurationMs,
+    /// `keep_firing_for`
+    pub keep_firing: DurationMs,
+    /// The most active alerts; 0 = no limit.
+    pub limit: usize,
+    /// `false` while a window warms whose missing members could make the rule true.
+    pub may_fire: bool,
+}
+
+/// The pending and firing alerts of one rule.
+#[derive(Clone, Debug, Default)]
+pub struct ActiveAlerts {
+    alerts: BTreeMap<Labels, Alert>,
+}
+
+impl ActiveAlerts {
+    /// Iterates over the alerts in the order of labels.
+    pub fn iter(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values()
+    }
+
+    /// Returns the number of pending and firing alerts.
+    pub fn len(&self) -> usize {
+        self.alerts.len()
+    }
+
+    /// Tells whether nothing is pending or firing.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty()
+    }
+
+    /// Returns the alert with these labels.
+    pub fn get(&self, labels: &Labels) -> Option<&Alert> {
+        self.alerts.get(labels)
+    }
+
+    /// Removes all alerts and returns them: the limit was exceeded, or the rule is gone.
+    pub fn take_all(&mut self) -> Vec<Alert> {
+        std::mem::take(&mut self.alerts).into_values().collect()
+    }
+
+    /// Applies a tick. `found` is what Prometheus would see; `live` is what an arrival would see
+    /// where that differs (the rule reads recorded series). Returns the transitions in order of
+    /// labels, or the number of alerts when it is above the limit (all state is then dropped,
+    /// as in Prometheus).
+    pub fn tick(
+        &mut self,
+        at: TimestampMs,
+        found: &BTreeMap<Labels, Found>,
+        live: Option<&BTreeMap<Labels, Found>>,
+        policy: &Policy,
+    ) -> Result<Vec<(Alert, Transition)>, usize> {
+        let mut changes = Vec::new();
+        let keys: BTreeSet<&Labels> = found
+            .keys()
+            .chain(live.into_iter().flat_map(BTreeMap::keys))
+            .collect();
+        let missing: Vec<Labels> = self
+            .alerts
+            .keys()
+            .filter(|labels| !keys.contains(labels))
+            .cloned()
+            .collect();
+        for labels in keys {
+            let as_prometheus = found.get(labels);
+            let as_arrival = live.map_or(as_prometheus, |live| live.get(labels));
+            let Some(seen) = as_prometheus.or(as_arrival) else {
+                continue;
+            };
+            let is_new = !self.alerts.contains_key(labels);
+            let new = || Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
+            let alert = self.alerts.entry(labels.clone()).or_insert_with(new);
+            let reads_differently = alert.annotations != seen.annotations;
+            alert.annotations = Arc::clone(&seen.annotations);
+            alert.value = seen.value;
+            alert.ticked(at, as_prometheus.is_some(), as_arrival.is_some());
+            if policy.may_fire && alert.fire_if_due(at, policy.hold, true) {
+                changes.push((alert.clone(), Transition::Fired));
+            } else if is_new {
+                changes.push((alert.clone(), Transition::BecamePending));
+            } else if reads_differently && alert.phase != Phase::Pending {
+                changes.push((alert.clone(), Transition::Refreshed));
+            }
+        }
+        for labels in missing {
+            let Some(alert) = self.alerts.get_mut(&labels) else {
+                continue;
+            };
+            if alert.keeps_firing(at, policy.keep_firing) {
+                continue;
+            }
+            let Some(alert) = self.alerts.remove(&labels) else {
+                continue;
+            };
+            let transition = match alert.phase {
+                Phase::Pending => Transition::Dropped,
+                Phase::Firing { fired_at } => Transition::Resolved { fired_at },
+            };
+            changes.push((alert, transition));
+        }
+        if policy.limit > 0 && self.alerts.len() > policy.limit {
+            return Err(self.alerts.len());
+        }
+        Ok(changes)
+    }
+
+    /// Applies an arrival evaluation: raises, never lowers. Changes nothing when that would
+    /// exceed the limit; the next tick says so.
+    pub fn arrive(
+        &mut self,
+        at: TimestampMs,
+        live: &BTreeMap<Labels, Found>,
+        policy: &Policy,
+    ) -> Vec<(Alert, Transition)> {
+        let n_new = live
+            .keys()
+            .filter(|labels| !self.alerts.contains_key(labels))
+            .count();
+        if policy.limit > 0 && self.alerts.len() + n_new > policy.limit {
+            return Vec::new();
+        }
+        let mut changes = Vec::new();
+        for (labels, seen) in live {
+            let is_new = !self.alerts.contains_key(labels);
+            let new = || Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
+            let alert = self.alerts.entry(labels.clone()).or_insert_with(new);
+            alert.value = seen.value;
+            alert.seen(at);
+            if policy.may_fire && alert.fire_if_due(at, policy.hold, false) {
+                alert.annotations = Arc::clone(&seen.annotations);
+                changes.push((alert.clone(), Transition::Fired));
+            } else if is_new {
+                changes.push((alert.clone(), Transition::BecamePending));
+            }
+        }
+        for (labels, alert) in &mut self.alerts {
+            if !live.contains_key(labels) {
+                alert.seen_since = None;
+            }
+        }
+        changes
+    }
+
+    /// Returns the instants at which a pending alert will have been seen for `hold`.
+    pub fn deadlines(&self, hold: DurationMs) -> impl Iterator<Item = TimestampMs> + '_ {
+        let pending = self
+            .alerts
+            .values()
+            .filter(|alert| alert.phase == Phase::Pending);
+        pending.filter_map(move |alert| Some(alert.seen_since? + hold))
+    }
+
+    /// Takes firing alerts back to pending where a reload raised `for` above their age; returns
+    /// them, so that receivers can be told to forget them.
+    pub fn hold_raised(&mut self, at: TimestampMs, hold: DurationMs) -> Vec<Alert> {
+        let mut back = Vec::new();
+        for alert in self.alerts.values_mut() {
+            if alert.phase != Phase::Pending && at - alert.active_at < hold {
+                alert.phase = Phase::Pending;
+                alert.keep_firing_since = None;
+                back.push(alert.clone());
+            }
+        }
+        back
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays `T`/`t` (a true/false tick) and `A`/`a` (a true/false arrival), one a second, and
+    /// returns a letter for the state after each: `.` none, `p` pending, `F` firing.
+    fn play(script: &str, hold: i64, keep_firing: i64) -> String {
+        let labels = Labels::from_pairs([("alertname", "X")]);
+        let found = Found {
+            value: 1.0,
+            annotations: Arc::new([]),
+        };
+        let yes = BTreeMap::from([(labels.clone(), found)]);
+        let no = BTreeMap::new();
+        let policy = Policy {
+            hold: DurationMs::from_seconds(hold),
+            keep_firing: DurationMs::from_seconds(keep_firing),
+            limit: 0,
+            may_fire: true,
+        };
+        let mut alerts = ActiveAlerts::default();
+        let mut states = String::new();
+        for (second, step) in script.chars().enumerate() {
+            let at = TimestampMs(second as i64 * 1000);
+            let found = if step.is_ascii_uppercase() { &yes } else { &no };
+            match step.to_ascii_uppercase() {
+                'T' => drop(alerts.tick(at, found, None, &policy)),
+                _ => drop(alerts.arrive(at, found, &policy)),
+            }
+            states.push(match alerts.get(&labels).map(|alert| alert.phase) {
+                None => '.',
+                Some(Phase::Pending) => 'p',
+                Some(Phase::Firing { .. }) => 'F',
+            });
+        }
+        states
+    }
+
+    #[test]
+    fn raised_on_arrival_and_lowered_on_the_tick() {
+        let check = |script: &str, hold: i64, keep: i64, expected: &str| {
+            assert_eq!(
+                play(script, hold, keep),
+                expected,
+                "{script} for {hold} keep {keep}"
+            );
+        };
+        // Ticks alone are Prometheus.
+        check("TTTtT", 0, 0, "FFF.F");
+        check("TTTTtT", 2, 0, "ppFF.p");
+        check("TtTTT", 2, 0, "p.ppF");
+        check("TtttT", 0, 2, "FFF.F");
+        // An arrival raises at once and cannot take back.
+        check("tAaat", 0, 0, ".FFF.");
+        check("tAAAA", 2, 0, ".ppFF");
+        // A false arrival in between stops the early start, not Prometheus' own.
+        check("TAaAT", 5, 0, "ppppp");
+        check("TAaAAT", 4, 0, "pppppF");
+        check("TAAAAT", 4, 0, "ppppFF");
+        // What a false arrival cleared starts anew.
+        check("tAaAAAt", 2, 0, ".ppppF.");
+    }
+
+    #[test]
+    fn above_the_limit_a_tick_fails_and_an_arrival_waits() {
+        let found = Found {
+            value: 1.0,
+            annotations: Arc::new([]),
+        };
+        let two: BTreeMap<_, _> = ["a", "b"]
+            .map(|x| (Labels::from_pairs([("x", x)]), found.clone()))
+            .into();
+        let policy = Policy {
+            hold: DurationMs::ZERO,
+            keep_firing: DurationMs::ZERO,
+            limit: 1,
+            may_fire: true,
+        };
+        let mut alerts = ActiveAlerts::default();
+        assert!(alerts.arrive(TimestampMs(0), &two, &policy).is_empty());
+        assert!(alerts.is_empty());
+        assert_eq!(alerts.tick(TimestampMs(1), &two, None, &policy), Err(2));
+    }
+}

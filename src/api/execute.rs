@@ -1,0 +1,283 @@
+//! Executes a query: waits for its turn, copies the series it reads, and evaluates the copy on
+//! a thread of its own.
+//!
+//! An evaluation cannot be killed, but it can be starved: once its time is up, or its client
+//! gone, the source finds no more samples and the evaluation runs out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::api::params::{Params, parse_duration};
+use crate::api::response::{ApiError, ErrorKind};
+use crate::api::selections::{QueryTimes, selections_of};
+use crate::api::state::ApiState;
+use crate::api::worker::on_worker;
+use crate::clock::Stopwatch;
+use crate::eval::{
+    EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
+};
+use crate::functions::Functions;
+use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
+use crate::promql::ast::VectorSelector;
+use crate::promql::{self, Expr};
+use crate::series::Snapshot;
+
+/// What both kinds of queries are asked with.
+pub struct Query {
+    /// The expression's text, so that warnings can say where.
+    pub text: Arc<str>,
+    /// The expression.
+    pub expr: Expr,
+    /// When to evaluate it, and how far to look back.
+    pub times: QueryTimes,
+    /// How many elements to return at most.
+    pub limit: Option<usize>,
+    /// When to give up.
+    pub timeout: Duration,
+    /// The `stats` parameter; not empty asks for statistics.
+    pub stats: String,
+}
+
+impl Query {
+    /// Reads what both kinds of queries have in common; `times` still lacks the look-back.
+    pub fn of(params: &Params, state: &ApiState, times: QueryTimes) -> Result<Self, ApiError> {
+        let settings = &state.settings.query;
+        let limit = params.limit()?;
+        let timeout = match params.value("timeout") {
+            "" => settings.timeout,
+            _ => params.duration("timeout")?.to_std().min(settings.timeout),
+        };
+        let lookback = match params.value("lookback_delta") {
+            "" => DurationMs::ZERO,
+            text => parse_duration(text).map_err(|cause| {
+                ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
+            })?,
+        };
+        let text = params.value("query");
+        let expr = promql::parse(text, &Functions, settings.features)
+            .map_err(|cause| ApiError::invalid_parameter("query", cause))?;
+        let is_set = lookback > DurationMs::ZERO;
+        let lookback = if is_set { lookback } else { settings.lookback };
+        Ok(Query {
+            text: text.into(),
+            expr,
+            times: QueryTimes { lookback, ..times },
+            limit,
+            timeout,
+            stats: params.value("stats").to_owned(),
+        })
+    }
+}
+
+/// What an evaluation came to.
+pub struct Evaluated {
+    /// What was asked.
+    pub query: Query,
+    /// The result; a range query's is a matrix.
+    pub outcome: Outcome<Value>,
+    /// What took how long.
+    pub timings: Timings,
+}
+
+/// Wall seconds of the parts of a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Timings {
+    /// Waiting for its turn.
+    pub queue: f64,
+    /// Copying the series.
+    pub preparation: f64,
+    /// Evaluating.
+    pub evaluation: f64,
+}
+
+/// Executes a query; `finish` turns the result into an answer on the thread that evaluated it,
+/// for a large one takes its time.
+pub async fn execute<T: Send + 'static>(
+    state: &ApiState,
+    query: Query,
+    finish: impl FnOnce(Evaluated) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let time = TimeBudget {
+        limit: query.timeout,
+        spent: Stopwatch::start(),
+    };
+    let metrics = &state.settings.telemetry.queries;
+    let _running = metrics.begin();
+
+    let stopwatch = Stopwatch::start();
+    let slot = Arc::clone(&state.query_slots).acquire_owned();
+    let slot = time.spend("query queue", slot).await?;
+    let slot = slot.expect("the semaphore is never closed");
+    let queue = stopwatch.seconds();
+    metrics.waited(queue);
+
+    let stopwatch = Stopwatch::start();
+    let selections = selections_of(&query.expr, query.times);
+    let samples_max = state.settings.query.samples_max;
+    let copy = state.backend.snapshot(selections, samples_max);
+    let snapshot = time.spend("query preparation", copy).await??;
+    let preparation = stopwatch.seconds();
+    metrics.prepared(preparation);
+
+    let starve = StarveOnDrop::default();
+    let starved = Arc::clone(&starve.0);
+    let options = options_of(state, &query);
+    let metrics = metrics.clone();
+    let task = on_worker(move || {
+        // The slot goes along: an evaluation that is starved but not yet over still counts.
+        let _slot = slot;
+        let stopwatch = Stopwatch::start();
+        let outcome = evaluate_snapshot(&query, &snapshot, &starved, &options)?;
+        let evaluation = stopwatch.seconds();
+        metrics.evaluated(evaluation, outcome.n_samples);
+        Ok(finish(Evaluated {
+            query,
+            outcome,
+            timings: Timings {
+                queue,
+                preparation,
+                evaluation,
+            },
+        }))
+    });
+    time.spend("expression evaluation", task).await??
+}
+
+/// How long a query may take, over all its parts.
+struct TimeBudget {
+    limit: Duration,
+    spent: Stopwatch,
+}
+
+impl TimeBudget {
+    /// Waits for `work` until the time is up; `place` is where the query then was.
+    async fn spend<T>(&self, place: &str, work: impl Future<Output = T>) -> Result<T, ApiError> {
+        let left = self.limit.saturating_sub(self.spent.elapsed());
+        tokio::time::timeout(left, work)
+            .await
+            .map_err(|_| ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}")))
+    }
+}
+
+fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
+    let settings = &state.settings.query;
+    EvalOptions {
+        lookback: query.times.lookback,
+        default_step: settings.default_step,
+        features: settings.features,
+        samples_max: settings.samples_max,
+        subquery_steps_max: settings.subquery_steps_max,
+        delayed_name_removal: settings.delayed_name_removal,
+        query: Some(Arc::clone(&query.text)),
+    }
+}
+
+#[derive(Default)]
+struct StarveOnDrop(Arc<AtomicBool>);
+
+impl Drop for StarveOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A source that finds nothing any more once it is starved.
+struct Starvable<'a> {
+    source: &'a dyn Source,
+    starved: &'a AtomicBool,
+}
+
+impl Starvable<'_> {
+    fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+}
+
+impl Source for Starvable<'_> {
+    fn instant(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        at: TimestampMs,
+    ) -> Vec<InstantSample> {
+        if self.is_starved() {
+            return Vec::new();
+        }
+        self.source.instant(selector, after, at)
+    }
+
+    fn range(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> Vec<SeriesPoints> {
+        if self.is_starved() {
+            return Vec::new();
+        }
+        self.source.range(selector, after, until)
+    }
+}
+
+fn evaluate_snapshot(
+    query: &Query,
+    snapshot: &Snapshot,
+    starved: &AtomicBool,
+    options: &EvalOptions,
+) -> Result<Outcome<Value>, ApiError> {
+    let source = Starvable {
+        source: &Scan::new(snapshot),
+        starved,
+    };
+    let times = query.times;
+    let outcome = if times.step == DurationMs::ZERO {
+        evaluate(&query.expr, &source, times.start, options)
+    } else {
+        let steps = (times.start, times.end, times.step);
+        evaluate_range(&query.expr, &source, steps, options).map(matrix_of)
+    };
+    outcome.map_err(|error: EvalError| ApiError::new(ErrorKind::Execution, error.to_string()))
+}
+
+fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {
+    Outcome {
+        value: Value::Matrix(outcome.value),
+        warnings: outcome.warnings,
+        infos: outcome.infos,
+        n_samples: outcome.n_samples,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::SeriesHistory;
+    use crate::model::{Labels, SampleValue};
+    use crate::promql::ast::ExprKind;
+
+    #[test]
+    fn a_starved_source_finds_nothing() {
+        let mut history = SeriesHistory::default();
+        let at = TimestampMs(1_000);
+        history.append(at, SampleValue::Float(1.0), TimestampMs::MIN);
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(Labels::from_pairs([("__name__", "up")]), history);
+        let starved = AtomicBool::new(false);
+        let source = Starvable {
+            source: &Scan::new(&snapshot),
+            starved: &starved,
+        };
+        let expr = promql::parse("up", &Functions, promql::Features::default()).unwrap();
+        let ExprKind::Vector(selector) = expr.kind else {
+            panic!("{expr:?} is no selector");
+        };
+        let found = || {
+            let instant = source.instant(&selector, TimestampMs(0), at).len();
+            (instant, source.range(&selector, TimestampMs(0), at).len())
+        };
+        assert_eq!(found(), (1, 1));
+        starved.store(true, Ordering::Relaxed);
+        assert_eq!(found(), (0, 0));
+    }
+}

@@ -1,0 +1,90 @@
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, in Prometheus' words; and the door that
+//! stays shut until the server is ready.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::Backend;
+use crate::api::response::text;
+use crate::api::state::ApiState;
+
+/// Answers `/-/healthy`: whoever can answer is healthy.
+pub async fn healthy() -> Response {
+    text(StatusCode::OK, "burnwatch is Healthy.\n")
+}
+
+/// Answers `/-/ready`.
+pub async fn ready(State(state): State<Arc<ApiState>>) -> Response {
+    if state.backend.is_ready() {
+        text(StatusCode::OK, "burnwatch is Ready.\n")
+    } else {
+        unavailable(&*state.backend)
+    }
+}
+
+/// Answers for every handler that needs the engines until they are ready.
+pub async fn require_ready(
+    State(state): State<Arc<ApiState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if state.backend.is_ready() {
+        next.run(request).await
+    } else {
+        unavailable(&*state.backend)
+    }
+}
+
+fn unavailable(backend: &dyn Backend) -> Response {
+    let stopping = if backend.is_stopping() {
+        "true"
+    } else {
+        "false"
+    };
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let headers = response.headers_mut();
+    headers.insert("x-prometheus-stopping", HeaderValue::from_static(stopping));
+    response
+}
+
+/// Answers `POST` and `PUT /-/reload`.
+pub async fn reload(State(state): State<Arc<ApiState>>) -> Response {
+    if !state.settings.lifecycle {
+        return not_enabled();
+    }
+    match state.backend.reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(cause) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("failed to reload config: {cause}\n"),
+        ),
+    }
+}
+
+/// Answers `POST` and `PUT /-/quit`.
+pub async fn quit(State(state): State<Arc<ApiState>>) -> Response {
+    if !state.settings.lifecycle {
+        return not_enabled();
+    }
+    if state.backend.is_stopping() {
+        return text(StatusCode::OK, "Termination already in progress.");
+    }
+    state.backend.quit();
+    text(StatusCode::OK, "Requesting termination... Goodbye!")
+}
+
+fn not_enabled() -> Response {
+    text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
+}
+
+/// Answers `GET` on what only `POST` and `PUT` do.
+pub async fn post_or_put_only() -> Response {
+    text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Only POST or PUT requests allowed",
+    )
+}

@@ -1,0 +1,11 @@
+//! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
+
+/// `(file name, text)` of every bundled rule file, sorted by name.
+pub const RULES: [(&str, &str); 6] = [
+    ("infrastructure.yml", include_str!("../rules/infrastructure.yml")),
+    ("maintenance.yml", include_str!("../rules/maintenance.yml")),
+    ("meta.yml", include_str!("../rules/meta.yml")),
+    ("quality.yml", include_str!("../rules/quality.yml")),
+    ("service.yml", include_str!("../rules/service.yml")),
+    ("slo.yml", include_str!("../rules/slo.yml")),
+];

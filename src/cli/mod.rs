@@ -1,0 +1,57 @@
+//! The commands, one file each.
+
+pub mod check;
+pub mod demo;
+pub mod rules;
+pub mod serve;
+pub mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Evaluates Prometheus alerting rules on the stream: remote write in, alerts out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "burnwatch",
+    version,
+    after_help = "Start with `burnwatch demo`: it needs nothing and shows alerts firing.\n\
+                  Then `burnwatch serve --config.file=prometheus.yml` with the file you have, and\n\
+                  point Prometheus' remote_write at http://127.0.0.1:9099/api/v1/write."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive samples, evaluate rules, send alerts.
+    Serve(Box<serve::ServeArgs>),
+    /// Check rule files as promtool does, with hints.
+    #[command(subcommand)]
+    Check(check::CheckArgs),
+    /// Run unit tests of rules in promtool's format.
+    #[command(subcommand)]
+    Test(test::TestArgs),
+    /// Write out the rule files that come with the binary.
+    #[command(subcommand)]
+    Rules(rules::RulesArgs),
+    /// Watch three incidents of ML services being noticed, in half a minute, with nothing set up.
+    Demo(demo::DemoArgs),
+}
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(args) => serve::run(*args),
+        Command::Check(args) => check::run(&args, &mut std::io::stdout()),
+        Command::Test(args) => test::run(&args, &mut std::io::stdout()),
+        Command::Rules(args) => rules::run(&args),
+        Command::Demo(args) => demo::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("burnwatch: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,174 @@
+//! `limits`: a bound on everything that can grow, each with a name, a default and what happens
+//! at it. [`LIMITS`] is the one list; reading, printing and the documentation come from it.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::config::ConfigError;
+use crate::config::fields::Fields;
+use crate::config::yaml::Node;
+use crate::model::DurationMs;
+
+/// How a limit is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// A whole number.
+    Count,
+    /// Bytes, `32MB` being allowed.
+    Bytes,
+    /// A duration, kept in ms.
+    Duration,
+}
+
+/// One bound: its name, its default and what happens at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Its key under `limits:`.
+    pub name: &'static str,
+    /// How it is written.
+    pub kind: LimitKind,
+    /// Its value where none is written; ms for durations.
+    pub default: u64,
+    /// What it bounds and what happens at it.
+    pub about: &'static str,
+}
+
+type Count = usize;
+type Bytes = usize;
+type Duration = DurationMs;
+
+/// A limit's value as a plain number: ms for durations.
+trait LimitValue {
+    fn from_number(number: u64) -> Self;
+    fn number(&self) -> u64;
+}
+
+impl LimitValue for usize {
+    fn from_number(number: u64) -> Self {
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+
+    fn number(&self) -> u64 {
+        u64::try_from(*self).unwrap_or(u64::MAX)
+    }
+}
+
+impl LimitValue for DurationMs {
+    fn from_number(number: u64) -> Self {
+        DurationMs(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn number(&self) -> u64 {
+        u64::try_from(self.0).unwrap_or(0)
+    }
+}
+
+macro_rules! limits {
+    ($($(#[doc = $about:literal])+ $name:ident: $kind:ident = $default:expr;)+) => {
+        /// Every bound, with its value. 0 means "no limit" where its text says so.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $about])+ pub $name: $kind,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Limits { $($name: LimitValue::from_number($default),)+ }
+            }
+        }
+
+        /// Every bound, in the order of the documentation.
+        pub const LIMITS: &[Limit] = &[
+            $(Limit {
+                name: stringify!($name),
+                kind: LimitKind::$kind,
+                default: $default,
+                about: concat!($($about),+),
+            },)+
+        ];
+
+        impl Limits {
+            fn set(&mut self, name: &str, number: u64) {
+                match name {
+                    $(stringify!($name) => self.$name = LimitValue::from_number(number),)+
+                    _ => {}
+                }
+            }
+
+            fn values(&self) -> Vec<u64> {
+                vec![$(self.$name.number(),)+]
+            }
+        }
+    };
+}
+
+limits! {
+    /// A request body as it comes, in bytes. Larger: 413.
+    request_bytes: Bytes = 32 << 20;
+    /// A request body when decompressed, in bytes. Larger: 413.
+    request_decoded_bytes: Bytes = 128 << 20;
+    /// Labels of one series. More: the series is refused with 400.
+    labels_per_series: Count = 128;
+    /// A label's name, in bytes. Longer: the series is refused with 400.
+    label_name_bytes: Bytes = 1_024;
+    /// A label's value, in bytes. Longer: the series is refused with 400.
+    label_value_bytes: Bytes = 16 << 10;
+    /// How far ahead of the wall clock a sample may be. Further: it is refused with 400.
+    future: Duration = 600_000;
+    /// Series that rules read, per shard. More: new ones are answered 503 until others expire.
+    series: Count = 5_000_000;
+    /// Samples that an engine may lag behind its log. More: requests are answered 503.
+    log_samples: Count = 50_000_000;
+    /// Metrics whose metadata is kept. More: the metadata of new ones is dropped.
+    metadata: Count = 50_000;
+    /// Samples that one query may load. More: the query fails.
+    query_samples: Count = 50_000_000;
+    /// How long a query may take. Longer: it is answered 503.
+    query_timeout: Duration = 120_000;
+    /// Queries that run at a time. More: they wait, within their timeout.
+    query_concurrency: Count = 20;
+    /// Alerts that wait for one Alertmanager or webhook. More: the oldest are dropped.
+    notification_queue: Count = 10_000;
+    /// Ticks that a group makes when the clock leaps. More: they count as missed.
+    missed_ticks: Count = 1_000;
+    /// Points of one subquery and one series of a range query. More: the query fails.
+    subquery_points: Count = 11_000;
+    /// Elements that one rule may yield, beside the group's own limit. More: the rule fails.
+    rule_elements: Count = 1_000_000;
+    /// Connections that are open at a time. More: they wait to be accepted.
+    connections: Count = 512;
+    /// Requests that are received at a time. More: they are answered 503.
+    requests_in_flight: Count = 256;
+}
+
+pub(crate) fn read(node: &Node, what: &str) -> Result<Limits, ConfigError> {
+    let mut fields = Fields::open(node, what)?;
+    let mut limits = Limits::default();
+    for limit in LIMITS {
+        let value = match limit.kind {
+            LimitKind::Count => fields.number(limit.name)?,
+            LimitKind::Bytes => fields.bytes(limit.name)?,
+            LimitKind::Duration => fields.duration(limit.name)?.map(|value| value.number()),
+        };
+        if let Some(value) = value {
+            limits.set(limit.name, value);
+        }
+    }
+    fields.finish()?;
+    Ok(limits)
+}
+
+impl Serialize for Limits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(LIMITS.len()))?;
+        for (limit, value) in LIMITS.iter().zip(self.values()) {
+            match limit.kind {
+                LimitKind::Duration => {
+                    map.serialize_entry(limit.name, &DurationMs::from_number(value).to_string())?;
+                }
+                _ => map.serialize_entry(limit.name, &value)?,
+            }
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,247 @@
+//! Our own settings: the key `burnwatch`, or a file of its own with the same content.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::fields::{Fields, word};
+use crate::config::yaml::{Node, NodeKind};
+use crate::config::{
+    ConfigError, Limits, Position, RemoteWriteConfig, WebhookConfig, limits, remote_write,
+    serialize, webhook,
+};
+use crate::model::DurationMs;
+use crate::relabel::NameValidation;
+
+/// Our own settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// Selectors of series to keep although no rule reads them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<String>,
+    /// How long samples are kept at least; 0 = as long as the longest window that reads them.
+    #[serde(serialize_with = "serialize::duration")]
+    pub retention: DurationMs,
+    /// When rules are evaluated.
+    pub evaluation: Evaluation,
+    /// How long nothing may come before the clock goes on without samples.
+    #[serde(serialize_with = "serialize::duration")]
+    pub idle_timeout: DurationMs,
+    /// The same where the clock is already behind, or nothing has come since the start.
+    #[serde(serialize_with = "serialize::duration")]
+    pub backlog_timeout: DurationMs,
+    /// How long evaluation waits for the rest of a scrape, in event time.
+    #[serde(serialize_with = "serialize::duration")]
+    pub scrape_settle: DurationMs,
+    /// How far behind its series' newest sample a sample may be.
+    #[serde(serialize_with = "serialize::duration")]
+    pub out_of_order_time_window: DurationMs,
+    /// Which samples the log keeps.
+    pub log: LogContent,
+    /// When the log is forced to disk.
+    pub fsync: Fsync,
+    /// Receivers without an Alertmanager in between.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookConfig>,
+    /// Where recorded series and `ALERTS` are written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub write_back: Vec<RemoteWriteConfig>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            watch: Vec::new(),
+            retention: DurationMs::ZERO,
+            evaluation: Evaluation::default(),
+            idle_timeout: DurationMs::from_seconds(60),
+            backlog_timeout: DurationMs::from_seconds(300),
+            scrape_settle: DurationMs::from_seconds(5),
+            out_of_order_time_window: DurationMs::ZERO,
+            log: LogContent::Read,
+            fsync: Fsync::Interval,
+            webhooks: Vec::new(),
+            write_back: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// When rules are evaluated: a default and exceptions, of which the first that fits counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Evaluation {
+    /// The mode of groups that no exception fits.
+    pub default: EvaluationMode,
+    /// Exceptions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupEvaluation>,
+}
+
+impl Evaluation {
+    /// Returns the mode of a group.
+    pub fn mode(&self, file: &str, group: &str) -> EvaluationMode {
+        let fits = |entry: &&GroupEvaluation| {
+            glob_matches(&entry.file, file) && glob_matches(&entry.group, group)
+        };
+        let found = self.groups.iter().find(fits);
+        found.map_or(self.default, |entry| entry.mode)
+    }
+}
+
+/// Whether rules are evaluated between ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluationMode {
+    /// As soon as data arrives, and at ticks.
+    #[default]
+    Arrival,
+    /// At ticks only, exactly as Prometheus.
+    Tick,
+}
+
+/// An exception for some groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GroupEvaluation {
+    /// A glob over the file's path; a relative one fits any path that ends in it.
+    pub file: String,
+    /// A glob over the group's name.
+    pub group: String,
+    /// The mode of groups that both fit.
+    pub mode: EvaluationMode,
+}
+
+/// Which samples the log keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogContent {
+    /// Those that rules read.
+    #[default]
+    Read,
+    /// All, so that rules added later find their history.
+    All,
+}
+
+/// When the log is forced to disk. Whatever is chosen, a killed process loses nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fsync {
+    /// Before a request is answered.
+    Always,
+    /// Every second: at most that is lost when the power goes.
+    #[default]
+    Interval,
+    /// When the system pleases.
+    Never,
+}
+
+const MODES: [(&str, EvaluationMode); 2] = [
+    ("arrival", EvaluationMode::Arrival),
+    ("tick", EvaluationMode::Tick),
+];
+
+/// Settings as they are being read from one of the two places.
+#[derive(Default)]
+pub(crate) struct SettingsReader {
+    pub settings: Settings,
+    pub names: NameValidation,
+    /// Where `burnwatch:` stands in Prometheus' file.
+    pub own_at: Option<Position>,
+}
+
+impl SettingsReader {
+    /// Reads the settings from a node named `place` (empty for a file of their own).
+    pub fn read(&mut self, node: &Node, place: &str, base_dir: &Path) -> Result<(), ConfigError> {
+        let mut fields = Fields::open(node, place)?;
+        let names = self.names;
+        let settings = &mut self.settings;
+        settings.watch = fields.texts("watch")?;
+        if let Some(evaluation) = fields.read("evaluation", read_evaluation)? {
+            settings.evaluation = evaluation;
+        }
+        let mut duration = |key, slot: &mut DurationMs| -> Result<(), ConfigError> {
+            *slot = fields.duration(key)?.unwrap_or(*slot);
+            Ok(())
+        };
+        duration("retention", &mut settings.retention)?;
+        duration("scrape_settle", &mut settings.scrape_settle)?;
+        duration(
+            "out_of_order_time_window",
+            &mut settings.out_of_order_time_window,
+        )?;
+        for (key, slot) in [
+            ("idle_timeout", &mut settings.idle_timeout),
+            ("backlog_timeout", &mut settings.backlog_timeout),
+        ] {
+            *slot = fields.positive_duration(key)?.unwrap_or(*slot);
+        }
+        let contents = [("read", LogContent::Read), ("all", LogContent::All)];
+        settings.log = fields.word("log", &contents)?.unwrap_or_default();
+        let policies = [
+            ("always", Fsync::Always),
+            ("interval", Fsync::Interval),
+            ("never", Fsync::Never),
+        ];
+        settings.fsync = fields.word("fsync", &policies)?.unwrap_or_default();
+        settings.webhooks =
+            fields.list("webhooks", |node, what| webhook::read(node, what, base_dir))?;
+        settings.write_back = fields.list("write_back", |node, what| {
+            remote_write::read(node, what, base_dir, names)
+        })?;
+        if let Some(limits) = fields.read("limits", limits::read)? {
+            settings.limits = limits;
+        }
+        fields.finish()
+    }
+}
+
+fn read_evaluation(node: &Node, what: &str) -> Result<Evaluation, ConfigError> {
+    if matches!(node.kind, NodeKind::Scalar(_)) {
+        return Ok(Evaluation {
+            default: word(node, what, &MODES)?,
+            groups: Vec::new(),
+        });
+    }
+    let mut fields = Fields::open(node, what)?;
+    let evaluation = Evaluation {
+        default: fields.word("default", &MODES)?.unwrap_or_default(),
+        groups: fields.list("groups", |node, what| {
+            let mut fields = Fields::open(node, what)?;
+            let any = || "*".to_owned();
+            let entry = GroupEvaluation {
+                file: fields.nonempty("file")?.unwrap_or_else(any),
+                group: fields.nonempty("group")?.unwrap_or_else(any),
+                mode: fields.word("mode", &MODES)?.ok_or_else(|| {
+                    node.error(format!("{what}: mode is missing"))
+                        .remedy("write arrival or tick")
+                })?,
+            };
+            for pattern in [&entry.file, &entry.group] {
+                if let Err(e) = glob::Pattern::new(pattern) {
+                    return Err(node.error(format!("{what}: {pattern:?} is not a pattern: {e}")));
+                }
+            }
+            fields.finish()?;
+            Ok(entry)
+        })?,
+    };
+    fields.finish()?;
+    Ok(evaluation)
+}
+
+/// Matches a glob; one without a leading slash fits any path that ends in it.
+fn glob_matches(pattern: &str, text: &str) -> bool {
+    let matches =
+        |pattern: &str| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text));
+    matches(pattern) || (!pattern.starts_with('/') && matches(&format!("*/{pattern}")))
+}
+
+/// Returns `storage.tsdb.out_of_order_time_window`, which counts unless ours is written.
+pub(crate) fn out_of_order_of_storage(storage: &Node) -> Result<DurationMs, ConfigError> {
+    let mut fields = Fields::open(storage, "storage")?;
+    let window = fields.read("tsdb", |node, what| {
+        Fields::open(node, what)?.duration("out_of_order_time_window")
+    })?;
+    Ok(window.flatten().unwrap_or(DurationMs::ZERO))
+}

@@ -1,0 +1,50 @@
+//! Reads `*_relabel_configs`.
+
+use crate::config::ConfigError;
+use crate::config::fields::Fields;
+use crate::config::yaml::Node;
+use crate::relabel::{ACTIONS, NameValidation, RelabelConfig, RelabelFields};
+
+/// Reads one relabelling step.
+pub(crate) fn read(
+    node: &Node,
+    what: &str,
+    names: NameValidation,
+) -> Result<RelabelConfig, ConfigError> {
+    if node.is_null() {
+        return Err(node
+            .error(format!("{what}: empty or null relabeling rule"))
+            .remedy("remove the empty element"));
+    }
+    let mut fields = Fields::open(node, what)?;
+    let defaults = RelabelFields::default();
+    let source_labels = fields.has("source_labels").then_some(());
+    let step = RelabelFields {
+        source_labels: match (source_labels, fields.texts("source_labels")?) {
+            (Some(()), names) => Some(names),
+            (None, _) => None,
+        },
+        separator: fields.text("separator")?.unwrap_or(defaults.separator),
+        // `regex:` without a value is the empty expression in Prometheus, not the default.
+        regex: match fields.node_or_null("regex") {
+            Some(node) => node.text("regex")?.to_owned(),
+            None => defaults.regex,
+        },
+        modulus: fields.number("modulus")?.unwrap_or(0),
+        target_label: fields.text("target_label")?.unwrap_or_default(),
+        replacement: fields.text("replacement")?.unwrap_or(defaults.replacement),
+        action: fields
+            .read("action", |node, what| {
+                let text = node.text(what)?.to_lowercase();
+                let found = ACTIONS.iter().find(|(name, _)| *name == text);
+                found.map(|(_, action)| *action).ok_or_else(|| {
+                    let names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
+                    node.error(format!("unknown relabel action {text:?}"))
+                        .remedy(format!("write one of {}", names.join(", ")))
+                })
+            })?
+            .unwrap_or(defaults.action),
+    };
+    fields.finish()?;
+    RelabelConfig::new(step, names).map_err(|e| node.error(format!("{what}: {e}")))
+}

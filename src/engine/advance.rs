@@ -1,0 +1,143 @@
+//! The frontier on its way: it stops at every instant at which something can happen.
+//!
+//! Between its old and its new place the frontier stops at every timestamp of accepted samples,
+//! every tick and every timer, in order (DESIGN 2.4). At one instant groups tick in order of
+//! dependence, then rules that moved are evaluated as arrivals, then timers look.
+
+use std::collections::BTreeSet;
+
+use crate::engine::compile::{GroupIndex, RuleIndex};
+use crate::engine::{Effect, Engine, Stopwatch};
+use crate::model::{DurationMs, TimestampMs};
+
+/// How often series that have fallen silent are looked for, in event time.
+const SILENCE_CHECK: DurationMs = DurationMs::from_seconds(600);
+
+impl Engine {
+    /// Puts the frontier to its first place and lays down the first ticks.
+    pub(crate) fn set_first_frontier(&mut self, at: TimestampMs) {
+        self.frontier = Some(at);
+        for since in self.kept_since.values_mut() {
+            *since = (*since).max(at);
+        }
+        for group in 0..self.rules.groups.len() {
+            self.plan_tick(group, at);
+        }
+    }
+
+    pub(crate) fn plan_tick(&mut self, group: GroupIndex, after: TimestampMs) {
+        let next = self.rules.groups[group].grid.next_after(after);
+        self.group_states[group].next_tick = Some(next);
+        self.ticks.insert((next, group));
+    }
+
+    /// Moves the frontier as far as the clock and the cohorts allow.
+    pub(crate) fn advance(&mut self, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        let Some(clock) = self.clock() else { return };
+        if self.frontier.is_none() {
+            self.set_first_frontier(clock);
+        }
+        let settle = if self.in_backlog() {
+            self.settings.backlog_settle
+        } else {
+            self.settings.scrape_settle
+        };
+        self.stats.scrapes_late += self.cohorts.settle(clock - settle) as u64;
+        let held = self
+            .cohorts
+            .hold()
+            .map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)));
+        let from = self.frontier.unwrap_or(clock);
+        let target = held.max(clock - settle).max(from);
+        self.skip_missed_ticks(from, target);
+        while let Some(next) = self.next_stop().filter(|next| *next <= target) {
+            self.frontier = Some(next);
+            self.stop_at(next, stopwatch, effects);
+        }
+        self.frontier = Some(target);
+        if !self.moved_late.is_empty() && !self.cohorts.has_open_until(target) {
+            let moved = std::mem::take(&mut self.moved_late);
+            let rules = self.readers.rules(&moved);
+            self.arrivals(rules, target, stopwatch, effects);
+        }
+        if from.0.div_euclid(SILENCE_CHECK.0) != target.0.div_euclid(SILENCE_CHECK.0) {
+            self.forget_silent_series(target);
+        }
+    }
+
+    fn next_stop(&self) -> Option<TimestampMs> {
+        let samples = self.waiting.first_key_value().map(|(at, _)| *at);
+        let tick = self.ticks.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let ending = self.endings.first().map(|(at, _)| *at);
+        [samples, tick, timer, ending].into_iter().flatten().min()
+    }
+
+    fn stop_at(&mut self, at: TimestampMs, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        self.end_series(at, effects);
+        let mut ticked = BTreeSet::new();
+        while let Some((tick, group)) = self.ticks.first().copied().filter(|(tick, _)| *tick <= at)
+        {
+            self.ticks.pop_first();
+            self.tick(group, tick, stopwatch, effects);
+            ticked.extend(self.rules.groups[group].rules.iter().copied());
+            self.plan_tick(group, tick);
+        }
+        let mut moved = std::mem::take(&mut self.moved_late);
+        while let Some(entry) = self
+            .waiting
+            .first_entry()
+            .filter(|entry| *entry.key() <= at)
+        {
+            moved.extend(entry.remove());
+        }
+        let mut rules = self.readers.rules(&moved);
+        while let Some((timer, rule)) = self.timers.first().copied().filter(|(t, _)| *t <= at) {
+            debug_assert!(timer <= at);
+            self.timers.pop_first();
+            rules.insert(rule);
+        }
+        // A tick has seen all samples of its instant, with both pairs of eyes.
+        rules.retain(|rule| !ticked.contains(rule));
+        self.arrivals(rules, at, stopwatch, effects);
+    }
+
+    fn arrivals(
+        &mut self,
+        rules: BTreeSet<RuleIndex>,
+        at: TimestampMs,
+        stopwatch: Stopwatch<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for rule in rules {
+            self.arrive(rule, at, stopwatch, effects);
+        }
+    }
+
+    /// A leap of the clock makes up to a thousand ticks a group; of the rest only the last is
+    /// made, and the others count as missed (DESIGN 2.5).
+    fn skip_missed_ticks(&mut self, from: TimestampMs, target: TimestampMs) {
+        let max = i64::try_from(self.settings.ticks_per_leap_max)
+            .unwrap_or(i64::MAX)
+            .max(1);
+        for group in 0..self.rules.groups.len() {
+            let grid = self.rules.groups[group].grid;
+            let due = grid.count(from, target);
+            if due <= max {
+                continue;
+            }
+            let last = grid.last_until(target);
+            let interval = self.rules.groups[group].interval;
+            let first_kept = last - DurationMs((max - 1).saturating_mul(interval.0));
+            let state = &mut self.group_states[group];
+            let missed = u64::try_from(due - max).unwrap_or(0);
+            state.iterations_missed += missed;
+            state.iterations += missed;
+            if let Some(next) = state.next_tick.take() {
+                self.ticks.remove(&(next, group));
+            }
+            state.next_tick = Some(first_kept);
+            self.ticks.insert((first_kept, group));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Whole scrapes: how far the frontier may go without showing half of one.
+//!
+//! The samples of one (`job`, `instance`) with one timestamp are a scrape. The series that came
+//! together last time are a cohort: when some of them have come with a new timestamp, the rest is
+//! waited for, until each has its sample or stale marker, or `settle` has passed (DESIGN 2.3).
+//!
+//! Nothing is kept per cohort but counts. A scrape counts the series whose newest sample it
+//! holds; a series that comes again moves from its old scrape to the new one. The new scrape is
+//! whole when the scrapes its series came from have been left by all. Series that go separate
+//! ways so become two cohorts, and series that meet become one, without a search.
+//!
+//! Cost: O(log scrapes of the target) per sample; a target has a few scrapes at a time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use smallvec::SmallVec;
+
+use crate::model::{Labels, TimestampMs};
+
+/// A cohort is no longer waited for after this many scrapes in a row that were not whole in time.
+const MISSES_MAX: u8 = 2;
+/// It is waited for again after this many in a row that were.
+const PUNCTUAL_MIN: u8 = 3;
+
+/// The number of a (`job`, `instance`) pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(u32);
+
+/// How far a cohort can be relied on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trust {
+    misses: u8,
+    punctual: u8,
+    given_up: bool,
+}
+
+impl Trust {
+    fn was_late(&mut self) {
+        self.punctual = 0;
+        self.misses = self.misses.saturating_add(1);
+        self.given_up |= self.misses >= MISSES_MAX;
+    }
+
+    fn was_whole(&mut self) {
+        self.misses = 0;
+        self.punctual = self.punctual.saturating_add(1);
+        if self.punctual >= PUNCTUAL_MIN {
+            self.given_up = false;
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Scrape {
+    /// Series whose newest sample this scrape holds.
+    remaining: u32,
+    /// The scrapes that its series came from.
+    came_from: SmallVec<[TimestampMs; 1]>,
+    trust: Trust,
+    /// Whether it was found whole, or given up as late.
+    judged: bool,
+}
+
+/// The scrapes of all targets that a shard's rules read.
+#[derive(Clone, Debug, Default)]
+pub struct Cohorts {
+    by_labels: HashMap<(String, String), TargetId>,
+    scrapes: Vec<BTreeMap<TimestampMs, Scrape>>,
+    /// Scrapes of which only a part has arrived, not yet judged.
+    open: BTreeSet<(TimestampMs, TargetId)>,
+}
+
+impl Cohorts {
+    /// Returns the target that a series belongs to.
+    pub fn target(&mut self, labels: &Labels) -> TargetId {
+        let key = (
+            labels.value("job").to_owned(),
+            labels.value("instance").to_owned(),
+        );
+        let next = TargetId(u32::try_from(self.scrapes.len()).unwrap_or(u32::MAX));
+        let id = *self.by_labels.entry(key).or_insert(next);
+        if id == next {
+            self.scrapes.push(BTreeMap::new());
+        }
+        id
+    }
+
+    /// Counts a sample: a series whose newest sample was `before` has one at `at`, which is
+    /// newer. A stale marker (`ends`) counts as arrived, and the series is not waited for again.
+    pub fn arrived(
+        &mut self,
+        target: TargetId,
+        before: Option<TimestampMs>,
+        at: TimestampMs,
+        ends: bool,
+    ) {
+        let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
+            return;
+        };
+        let before = before.filter(|before| scrapes.contains_key(before));
+        let trust = before
+            .and_then(|b| scrapes.get(&b))
+            .map(|scrape| scrape.trust);
+        let scrape = scrapes.entry(at).or_insert_with(|| Scrape {
+            trust: trust.unwrap_or_default(),
+            ..Scrape::default()
+        });
+        scrape.remaining += u32::from(!ends);
+        if let Some(before) = before.filter(|before| !scrape.came_from.contains(before)) {
+            scrape.came_from.push(before);
+            if !scrape.judged {
+                self.open.insert((at, target));
+            }
+        }
+        if let Some(before) = before {
+            self.leave(target, before);
+        }
+        self.judge_whole(target, at);
+    }
+
+    /// Counts a series that is no longer kept.
+    pub fn removed(&mut self, target: TargetId, newest: TimestampMs) {
+        self.leave(target, newest);
+    }
+
+    fn leave(&mut self, target: TargetId, before: TimestampMs) {
+        let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
+            return;
+        };
+        let Some(scrape) = scrapes.get_mut(&before) else {
+            return;
+        };
+        scrape.remaining = scrape.remaining.saturating_sub(1);
+        if scrape.remaining > 0 {
+            return;
+        }
+        let is_open = self.open.contains(&(before, target));
+        let later: SmallVec<[TimestampMs; 2]> = scrapes
+            .range(before..)
+            .filter(|(_, scrape)| scrape.came_from.contains(&before))
+            .map(|(at, _)| *at)
+            .collect();
+        if !is_open {
+            scrapes.remove(&before);
+        }
+        for at in later {
+            self.judge_whole(target, at);
+        }
+    }
+
+    fn judge_whole(&mut self, target: TargetId, at: TimestampMs) {
+        if !self.open.contains(&(at, target)) {
+            return;
+        }
+        let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
+            return;
+        };
+        let left_by_all = |from: &TimestampMs| scrapes.get(from).is_none_or(|s| s.remaining == 0);
+        let is_whole = scrapes
+            .get(&at)
+            .is_some_and(|s| s.came_from.iter().all(left_by_all));
+        if is_whole {
+            self.close(target, at, Trust::was_whole);
+        }
+    }
+
+    fn close(&mut self, target: TargetId, at: TimestampMs, judge: fn(&mut Trust)) {
+        self.open.remove(&(at, target));
+        let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
+            return;
+        };
+        let Some(scrape) = scrapes.get_mut(&at) else {
+            return;
+        };
+        scrape.judged = true;
+        judge(&mut scrape.trust);
+        let trust = scrape.trust;
+        let is_left = scrape.remaining == 0;
+        for (_, later) in scrapes.range_mut(TimestampMs(at.0 + 1)..) {
+            if later.came_from.contains(&at) {
+                later.trust = trust;
+            }
+        }
+        if is_left {
+            scrapes.remove(&at);
+        }
+    }
+
+    /// Gives up waiting for scrapes at or before `until`. Returns how many were not whole.
+    pub fn settle(&mut self, until: TimestampMs) -> usize {
+        let mut n_late = 0;
+        while let Some((at, target)) = self.open.first().copied().filter(|(at, _)| *at <= until) {
+            self.close(target, at, Trust::was_late);
+            n_late += 1;
+        }
+        n_late
+    }
+
+    /// Returns the earliest timestamp of which only a part has arrived and that is waited for.
+    pub fn hold(&self) -> Option<TimestampMs> {
+        let waited_for = |(at, target): &&(TimestampMs, TargetId)| {
+            let scrape = self
+                .scrapes
+                .get(target.0 as usize)
+                .and_then(|scrapes| scrapes.get(at));
+            scrape.is_some_and(|scrape| !scrape.trust.given_up)
+        };
+        self.open.iter().find(waited_for).map(|(at, _)| *at)
+    }
+
+    /// Tells whether a part of a scrape at or before `until` is still missing.
+    pub fn has_open_until(&self, until: TimestampMs) -> bool {
+        self.hold().is_some_and(|at| at <= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> TimestampMs {
+        TimestampMs(seconds * 1000)
+    }
+
+    /// A target with named series; `come` says which came when, and returns the hold in seconds.
+    #[derive(Default)]
+    struct World {
+        cohorts: Cohorts,
+        newest: BTreeMap<char, TimestampMs>,
+    }
+
+    impl World {
+        fn come(&mut self, series: &str, seconds: i64) -> Option<i64> {
+            let target = self.cohorts.target(&Labels::from_pairs([("job", "j")]));
+            for name in series.chars() {
+                let ends = name.is_ascii_uppercase();
+                let name = name.to_ascii_lowercase();
+                let before = self.newest.remove(&name);
+                self.cohorts.arrived(target, before, at(seconds), ends);
+                if !ends {
+                    self.newest.insert(name, at(seconds));
+                }
+            }
+            self.cohorts.hold().map(|hold| hold.0 / 1000)
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_scrape_is_waited_for() {
+        let mut world = World::default();
+        assert_eq!(
+            world.come("abc", 0),
+            None,
+            "nothing is known of a first scrape"
+        );
+        assert_eq!(world.come("a", 15), Some(15));
+        assert_eq!(world.come("b", 15), Some(15));
+        assert_eq!(world.come("c", 15), None);
+        assert_eq!(world.come("ab", 30), Some(30));
+        assert_eq!(world.come("C", 30), None, "a stale marker is an answer");
+        assert_eq!(world.come("ab", 45), None, "what ended is not waited for");
+    }
+
+    #[test]
+    fn series_with_their_own_timestamps_are_their_own_cohort() {
+        let mut world = World::default();
+        world.come("abx", 0);
+        assert_eq!(world.come("x", 3), Some(3), "once it is waited for");
+        assert_eq!(world.cohorts.settle(at(3)), 1);
+        assert_eq!(world.come("a", 15), Some(15));
+        assert_eq!(world.come("b", 15), None);
+        assert_eq!(world.come("x", 18), None, "then each comes alone");
+    }
+
+    #[test]
+    fn a_cohort_that_is_late_twice_is_not_waited_for_until_it_is_whole_three_times() {
+        let mut world = World::default();
+        world.come("ab", 0);
+        for seconds in [15, 30] {
+            assert_eq!(world.come("a", seconds), Some(seconds));
+            assert_eq!(world.cohorts.settle(at(seconds)), 1);
+            world.come("b", seconds);
+        }
+        for seconds in [45, 60, 75] {
+            assert_eq!(world.come("a", seconds), None, "{seconds}: not waited for");
+            world.come("b", seconds);
+        }
+        assert_eq!(world.come("a", 90), Some(90), "punctual again");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_scrapes_that_all_have_left() {
+        let mut world = World::default();
+        (0..100).for_each(|n| drop(world.come("abc", n * 15)));
+        assert_eq!(world.cohorts.scrapes[0].len(), 1);
+        assert!(world.cohorts.open.is_empty());
+    }
+}

@@ -1,0 +1,448 @@
+//! A rule set ready to be evaluated: rules in order of evaluation, what each reads, templates
+//! parsed, which series move which rules.
+//!
+//! Compiling is pure: the same [`RuleSource`] gives the same [`CompiledRules`], so a replayed
+//! log compiles what was live.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::engine::grid::TickGrid;
+use crate::functions::Functions;
+use crate::model::{
+    DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
+};
+use crate::promql::ast::ExprKind;
+use crate::promql::{SelectorUse, selectors};
+use crate::promql::{Expr, Features, parse};
+use crate::rule::order::Dependence;
+use crate::rule::warming::missing_could_make_true;
+use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
+use crate::template::Template;
+
+/// The position of a rule in [`CompiledRules::rules`].
+pub type RuleIndex = usize;
+/// The position of a group in [`CompiledRules::groups`].
+pub type GroupIndex = usize;
+
+/// The metric that holds one sample per pending or firing alert.
+pub const ALERTS: &str = "ALERTS";
+/// The metric that holds since when an alert is active.
+pub const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
+
+/// A text with or without template actions.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// Nothing to expand.
+    Plain(String),
+    /// To be expanded for each alert.
+    Template(Box<Template>),
+}
+
+/// A rule ready to be evaluated.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// The record or alert name.
+    pub name: String,
+    /// The group it belongs to.
+    pub group: GroupIndex,
+    /// The expression.
+    pub expr: Expr,
+    /// The expression, canonical.
+    pub expr_text: Arc<str>,
+    /// Labels as written, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// What only one kind has.
+    pub kind: CompiledKind,
+    /// What the expression and the templates' constant queries read.
+    pub selectors: Vec<SelectorUse>,
+    /// Recording rules whose series an instant selector of it may read, views allowed.
+    pub views: Vec<RuleIndex>,
+    /// `true` when missing members could make it true (DESIGN 2.12).
+    pub missing_makes_true: bool,
+}
+
+/// What only one kind of rule has.
+#[derive(Clone, Debug)]
+pub enum CompiledKind {
+    /// `record:`
+    Recording,
+    /// `alert:`
+    Alerting(Box<CompiledAlert>),
+}
+
+/// What only an alerting rule has.
+#[derive(Clone, Debug)]
+pub struct CompiledAlert {
+    /// `for`
+    pub hold: DurationMs,
+    /// `keep_firing_for`
+    pub keep_firing: DurationMs,
+    /// Labels to expand.
+    pub labels: Vec<(String, Text)>,
+    /// Annotations as written.
+    pub annotations: Vec<(String, String)>,
+    /// Annotations to expand.
+    pub annotation_texts: Vec<(String, Text)>,
+}
+
+impl CompiledRule {
+    /// Returns the alerting part, if it is an alerting rule.
+    pub fn alerting(&self) -> Option<&CompiledAlert> {
+        match &self.kind {
+            CompiledKind::Recording => None,
+            CompiledKind::Alerting(alert) => Some(alert),
+        }
+    }
+}
+
+/// A group ready to be evaluated.
+#[derive(Clone, Debug)]
+pub struct CompiledGroup {
+    /// Its file's path.
+    pub file: String,
+    /// Its name.
+    pub name: String,
+    /// How often it ticks, ms.
+    pub interval: DurationMs,
+    /// How far its queries look back, ms.
+    pub query_offset: DurationMs,
+    /// The most alerts or series a rule may yield; 0 = no limit.
+    pub limit: usize,
+    /// `true` when its rules are evaluated on arrival too.
+    pub on_arrival: bool,
+    /// Where its ticks lie.
+    pub grid: TickGrid,
+    /// Its rules, in order.
+    pub rules: Vec<RuleIndex>,
+}
+
+/// A rule set ready to be evaluated. Groups stand in the order in which they tick at one
+/// instant: by dependence, then file, then name.
+#[derive(Clone, Debug, Default)]
+pub struct CompiledRules {
+    /// The groups.
+    pub groups: Vec<CompiledGroup>,
+    /// All rules, group by group.
+    pub rules: Vec<CompiledRule>,
+    /// Selectors kept although no rule reads them.
+    pub watch: Vec<Vec<Matcher>>,
+    /// Names that rules record.
+    pub recorded: HashSet<String>,
+    /// Which language features are on.
+    pub features: Features,
+}
+
+/// Returns the language features that `--enable-feature` names switch on.
+pub fn features(names: &[String]) -> Features {
+    let on = |name: &str| names.iter().any(|given| given == name);
+    Features {
+        experimental_functions: on("promql-experimental-functions"),
+        duration_expr: on("promql-duration-expr"),
+        extended_range_selectors: on("promql-extended-range-selectors"),
+        binop_fill_modifiers: on("promql-binop-fill-modifiers"),
+    }
+}
+
+/// Compiles a rule set; returns all errors of all files, not only the first.
+pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
+    let features = features(&source.settings.features);
+    let (mut groups, mut errors) = (Vec::new(), Vec::new());
+    for (path, text) in &source.files {
+        match parse_file(path, text, &Functions, features) {
+            Ok(parsed) => groups.extend(parsed.groups),
+            Err(found) => errors.extend(found),
+        }
+    }
+    let mut compiled = CompiledRules {
+        features,
+        ..CompiledRules::default()
+    };
+    for text in &source.settings.watch {
+        match watch_matchers(text, features) {
+            Ok(matchers) => compiled.watch.push(matchers),
+            Err(message) => errors.push(watch_error(text, message)),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    for at in evaluation_order(&groups, features, &source.settings.grid) {
+        if let Err(error) = compiled.add_group(&groups[at], &source.settings) {
+            errors.push(error);
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    compiled.link();
+    Ok(compiled)
+}
+
+fn evaluation_order(groups: &[RuleGroup], features: Features, grid: &Grid) -> Vec<usize> {
+    let mut order = Dependence::of(groups, &Functions, features).order();
+    if let Grid::UnitTest {
+        group_order: Some(listed),
+        ..
+    } = grid
+    {
+        let place = |at: &usize| listed.iter().position(|name| *name == groups[*at].name);
+        order.sort_unstable();
+        order.sort_by_key(|at| place(at).unwrap_or(usize::MAX));
+    }
+    order
+}
+
+fn watch_matchers(text: &str, features: Features) -> Result<Vec<Matcher>, String> {
+    let expr = parse(text, &Functions, features).map_err(|e| e.to_string())?;
+    match expr.kind {
+        ExprKind::Vector(selector) => Ok(selector.matchers),
+        _ => Err("only a series selector such as up{job=\"api\"} can be watched".to_owned()),
+    }
+}
+
+fn watch_error(text: &str, message: String) -> RuleError {
+    RuleError {
+        file: "burnwatch.watch".to_owned(),
+        line: 0,
+        column: 0,
+        message: format!("{text}: {message}"),
+        hint: None,
+    }
+}
+
+fn text(alert: &str, template: &str) -> Result<Text, String> {
+    if !template.contains("{{") {
+        return Ok(Text::Plain(template.to_owned()));
+    }
+    let name = format!("__alert_{alert}");
+    let parsed = Template::parse(&name, template).map_err(|e| e.to_string())?;
+    Ok(Text::Template(Box::new(parsed)))
+}
+
+fn texts(alert: &str, pairs: &[(String, String)]) -> Result<Vec<(String, Text)>, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| Ok((name.clone(), text(alert, value)?)))
+        .collect()
+}
+
+impl CompiledRules {
+    fn add_group(&mut self, group: &RuleGroup, settings: &EngineSettings) -> Result<(), RuleError> {
+        let interval = match &settings.grid {
+            Grid::UnitTest { interval, .. } => *interval,
+            Grid::Hashed => group.interval.unwrap_or(settings.evaluation_interval),
+        };
+        let grid = match &settings.grid {
+            Grid::UnitTest { start, .. } => TickGrid::aligned(*start, interval),
+            Grid::Hashed => TickGrid::hashed(&group.file, &group.name, interval),
+        };
+        let query_offset = group.query_offset.unwrap_or(settings.query_offset);
+        let mode = mode_of(group, settings);
+        let index = self.groups.len();
+        let mut rules = Vec::with_capacity(group.rules.len());
+        for rule in &group.rules {
+            let error = |message: String| RuleError {
+                file: group.file.clone(),
+                line: rule.line,
+                column: 0,
+                message: format!("group {:?}, rule {:?}: {message}", group.name, rule.name),
+                hint: None,
+            };
+            rules.push(self.rules.len());
+            self.rules
+                .push(self.compile_rule(rule, index).map_err(error)?);
+        }
+        self.groups.push(CompiledGroup {
+            file: group.file.clone(),
+            name: group.name.clone(),
+            interval,
+            query_offset,
+            limit: group.limit,
+            on_arrival: mode == EvaluationMode::Arrival && query_offset == DurationMs::ZERO,
+            grid,
+            rules,
+        });
+        Ok(())
+    }
+
+    fn compile_rule(
+        &self,
+        rule: &crate::rule::Rule,
+        group: GroupIndex,
+    ) -> Result<CompiledRule, String> {
+        let mut read = selectors(&rule.expr);
+        let kind = match &rule.kind {
+            RuleKind::Recording => CompiledKind::Recording,
+            RuleKind::Alerting {
+                hold,
+                keep_firing,
+                annotations,
+            } => {
+                let alert = CompiledAlert {
+                    hold: *hold,
+                    keep_firing: *keep_firing,
+                    labels: texts(&rule.name, &rule.labels)?,
+                    annotations: annotations.clone(),
+                    annotation_texts: texts(&rule.name, annotations)?,
+                };
+                let all = alert.labels.iter().chain(&alert.annotation_texts);
+                for query in all.flat_map(|(_, text)| constant_queries(text)) {
+                    // A query that does not parse yields the error text when it is expanded.
+                    if let Ok(expr) = parse(&query, &Functions, self.features) {
+                        read.extend(selectors(&expr));
+                    }
+                }
+                CompiledKind::Alerting(Box::new(alert))
+            }
+        };
+        Ok(CompiledRule {
+            name: rule.name.clone(),
+            group,
+            expr_text: rule.expr.to_string().into(),
+            expr: rule.expr.clone(),
+            labels: rule.labels.clone(),
+            kind,
+            selectors: read,
+            views: Vec::new(),
+            missing_makes_true: missing_could_make_true(&rule.expr),
+        })
+    }
+
+    /// Finds what depends on recorded series, once all rules are known.
+    fn link(&mut self) {
+        let recording = |rule: &CompiledRule| matches!(rule.kind, CompiledKind::Recording);
+        let recording: Vec<RuleIndex> = (0..self.rules.len())
+            .filter(|at| recording(&self.rules[*at]))
+            .collect();
+        self.recorded = recording
+            .iter()
+            .map(|at| self.rules[*at].name.clone())
+            .collect();
+        let viewable: Vec<RuleIndex> = recording
+            .into_iter()
+            .filter(|at| self.groups[self.rules[*at].group].on_arrival)
+            .collect();
+        for at in 0..self.rules.len() {
+            let reads = |record: &&RuleIndex| {
+                let record = &self.rules[**record];
+                self.rules[at]
+                    .selectors
+                    .iter()
+                    .any(|used| may_read(&used.matchers, record))
+            };
+            let views: Vec<RuleIndex> = viewable.iter().filter(reads).copied().collect();
+            self.rules[at].views = views;
+        }
+        // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
+        for at in 0..self.rules.len() {
+            if !self.rules[at].missing_makes_true && !self.rules[at].views.is_empty() {
+                let inlined = self.inline(&self.rules[at].expr, &mut vec![at]);
+                self.rules[at].missing_makes_true = missing_could_make_true(&inlined);
+            }
+        }
+    }
+
+    /// Returns the expression with selectors of recorded names replaced by what records them.
+    fn inline(&self, expr: &Expr, within: &mut Vec<RuleIndex>) -> Expr {
+        let mut inlined = expr.clone();
+        inlined.for_each_mut(&mut |node| {
+            let ExprKind::Vector(selector) = &node.kind else {
+                return;
+            };
+            let reader = *within.last().expect("starts with the rule itself");
+            let views = self.rules[reader].views.iter();
+            let recorded = |at: &&RuleIndex| may_read(&selector.matchers, &self.rules[**at]);
+            let Some(at) = views.copied().find(|at| recorded(&at)) else {
+                return;
+            };
+            if within.contains(&at) {
+                return;
+            }
+            within.push(at);
+            let inner = self.inline(&self.rules[at].expr, within);
+            within.pop();
+            node.kind = ExprKind::Paren(Box::new(inner));
+        });
+        inlined
+    }
+
+    /// Returns the rules that move when this series does: those of arrival groups that read it,
+    /// and those that read what is recorded from it. Also how far back any rule reads it.
+    pub fn readers(&self, labels: &Labels) -> (BTreeSet<RuleIndex>, DurationMs) {
+        let mut reach = DurationMs::ZERO;
+        let mut moved = BTreeSet::new();
+        for (at, rule) in self.rules.iter().enumerate() {
+            for used in &rule.selectors {
+                if used
+                    .matchers
+                    .iter()
+                    .all(|matcher| matcher.matches_labels(labels))
+                {
+                    reach = reach.max(used.reach());
+                    moved.insert(at);
+                }
+            }
+        }
+        let mut queue: Vec<RuleIndex> = moved.iter().copied().collect();
+        while let Some(record) = queue.pop() {
+            for (at, rule) in self.rules.iter().enumerate() {
+                if rule.views.contains(&record) && moved.insert(at) {
+                    queue.push(at);
+                }
+            }
+        }
+        moved.retain(|at| {
+            let rule = &self.rules[*at];
+            rule.alerting().is_some() && self.groups[rule.group].on_arrival
+        });
+        (moved, reach)
+    }
+
+    /// Returns what is read: of every rule, every template's constant query, and `watch`.
+    pub fn read_selectors(&self) -> Vec<Vec<Matcher>> {
+        let mut all: Vec<Vec<Matcher>> = Vec::new();
+        let mut seen = HashSet::new();
+        let used = self.rules.iter().flat_map(|rule| &rule.selectors);
+        for matchers in used.map(|used| &used.matchers).chain(&self.watch) {
+            if seen.insert(matchers.clone()) {
+                all.push(matchers.clone());
+            }
+        }
+        all
+    }
+
+    /// Tells whether series of this name are written by rules.
+    pub fn is_recorded(&self, name: &str) -> bool {
+        name == ALERTS || name == ALERTS_FOR_STATE || self.recorded.contains(name)
+    }
+}
+
+fn constant_queries(text: &Text) -> Vec<String> {
+    match text {
+        Text::Plain(_) => Vec::new(),
+        Text::Template(template) => template.constant_queries(),
+    }
+}
+
+/// Tells whether a selector may select what a recording rule records.
+pub fn may_read(matchers: &[Matcher], record: &CompiledRule) -> bool {
+    matchers.iter().all(|matcher| {
+        if matcher.name == METRIC_NAME {
+            return matcher.matches(&record.name);
+        }
+        let written = record.labels.iter().find(|(name, _)| *name == matcher.name);
+        written.is_none_or(|(_, value)| matcher.matches(value))
+    })
+}
+
+fn mode_of(group: &RuleGroup, settings: &EngineSettings) -> EvaluationMode {
+    let matches = |pattern: &str, text: &str| {
+        glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
+    };
+    let found = settings
+        .mode_overrides
+        .iter()
+        .find(|o| matches(&o.file, &group.file) && matches(&o.group, &group.name));
+    found.map_or(settings.mode, |found| found.mode)
+}

@@ -1,0 +1,294 @@
+//! One rule at one instant: what it yields, as Prometheus would see it or as an arrival would.
+//!
+//! The two differ in what an instant selector of a recorded series reads: what was appended at
+//! the last tick, or the recording rule's expression as it stands now.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::alert::Found;
+use crate::engine::compile::{
+    CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text, may_read,
+};
+use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
+use crate::functions::Functions;
+use crate::model::{
+    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, SampleValue, SeriesPoints,
+    TimestampMs, Value, VectorElement,
+};
+use crate::promql::ast::VectorSelector;
+use crate::promql::parse;
+use crate::series::SeriesStore;
+use crate::template::TemplateData;
+
+/// Whose eyes an evaluation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Recorded series as they were appended.
+    Appended,
+    /// Recorded series as they would be appended now.
+    Live,
+}
+
+/// What every evaluation needs.
+pub struct Evaluation<'a> {
+    /// The series.
+    pub store: &'a SeriesStore,
+    /// The rules.
+    pub rules: &'a CompiledRules,
+    /// The settings.
+    pub settings: &'a EngineSettings,
+    /// The evaluator's options.
+    pub options: &'a EvalOptions,
+    /// Samples read so far.
+    pub scanned: Cell<u64>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Evaluates a rule's expression; a scalar is one element without labels.
+    pub fn vector(
+        &self,
+        rule: &CompiledRule,
+        at: TimestampMs,
+        view: View,
+    ) -> Result<Vec<VectorElement>, String> {
+        let source = RuleSourceAt::new(self, at, view);
+        source.evaluate_rule(rule)
+    }
+
+    /// Returns what a recording rule writes: name and labels set, no two elements alike.
+    pub fn recorded(
+        &self,
+        rule: &CompiledRule,
+        at: TimestampMs,
+    ) -> Result<BTreeMap<Labels, SampleValue>, String> {
+        as_recorded(rule, self.vector(rule, at, View::Appended)?)
+    }
+
+    /// Returns the alerts that an alerting rule finds.
+    pub fn alerts(
+        &self,
+        rule: &CompiledRule,
+        alert: &CompiledAlert,
+        at: TimestampMs,
+        view: View,
+    ) -> Result<BTreeMap<Labels, Found>, String> {
+        let mut found = BTreeMap::new();
+        for element in self.vector(rule, at, view)? {
+            let data = TemplateData {
+                labels: &element.labels,
+                value: &element.value,
+                external_labels: &self.settings.external_labels,
+                external_url: &self.settings.external_url,
+                at,
+            };
+            let mut labels = LabelsBuilder::from(&element.labels);
+            labels.remove(METRIC_NAME);
+            for (name, text) in &alert.labels {
+                labels.set(name, &self.expand(text, &data, at));
+            }
+            labels.set(ALERT_NAME, &rule.name);
+            let annotations: Vec<(String, String)> = alert
+                .annotation_texts
+                .iter()
+                .map(|(name, text)| (name.clone(), self.expand(text, &data, at)))
+                .collect();
+            let value = match &element.value {
+                SampleValue::Float(value) => *value,
+                SampleValue::Histogram(histogram) => histogram.count,
+            };
+            let new = Found {
+                value,
+                annotations: annotations.into(),
+            };
+            if found.insert(labels.build(), new).is_some() {
+                return Err(
+                    "vector contains metrics with the same labelset after applying \
+                            alert labels"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    fn expand(&self, text: &Text, data: &TemplateData<'_>, at: TimestampMs) -> String {
+        match text {
+            Text::Plain(text) => text.clone(),
+            Text::Template(template) => {
+                template.expand_or_error(data, &mut |query| self.query(query, at))
+            }
+        }
+    }
+
+    /// Answers a template's `query`.
+    fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {
+        let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
+        let source = RuleSourceAt::new(self, at, View::Appended);
+        let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
+        self.scanned
+            .set(self.scanned.get() + outcome.n_samples as u64);
+        vector_of(outcome.value)
+    }
+}
+
+fn vector_of(value: Value) -> Result<Vec<VectorElement>, String> {
+    match value {
+        Value::Vector(elements) => Ok(elements),
+        Value::Scalar(value) => Ok(vec![VectorElement {
+            labels: Labels::empty(),
+            value: SampleValue::Float(value),
+        }]),
+        Value::String(_) | Value::Matrix(_) => {
+            Err("rule result is not a vector or scalar".to_owned())
+        }
+    }
+}
+
+fn as_recorded(
+    rule: &CompiledRule,
+    elements: Vec<VectorElement>,
+) -> Result<BTreeMap<Labels, SampleValue>, String> {
+    let mut recorded = BTreeMap::new();
+    for element in elements {
+        let mut labels = LabelsBuilder::from(&element.labels);
+        labels.set(METRIC_NAME, &rule.name);
+        for (name, value) in &rule.labels {
+            labels.set(name, value);
+        }
+        if recorded.insert(labels.build(), element.value).is_some() {
+            return Err(
+                "vector contains metrics with the same labelset after applying rule \
+                        labels"
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(recorded)
+}
+
+type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;
+
+/// The leaves of a rule's expression at one instant, recorded series as `view` says.
+struct RuleSourceAt<'a, 'b> {
+    evaluation: &'b Evaluation<'a>,
+    scan: Scan<'b>,
+    at: TimestampMs,
+    view: View,
+    /// Recording rules being evaluated, so that one that reads itself reads what it appended.
+    within: RefCell<Vec<RuleIndex>>,
+    memo: RefCell<Memo>,
+}
+
+impl<'a, 'b> RuleSourceAt<'a, 'b> {
+    fn new(evaluation: &'b Evaluation<'a>, at: TimestampMs, view: View) -> Self {
+        RuleSourceAt {
+            evaluation,
+            scan: Scan::new(evaluation.store),
+            at,
+            view,
+            within: RefCell::default(),
+            memo: RefCell::default(),
+        }
+    }
+
+    fn evaluate_rule(&self, rule: &CompiledRule) -> Result<Vec<VectorElement>, String> {
+        let options = self.evaluation.options;
+        let outcome = evaluate(&rule.expr, self, self.at, options).map_err(|e| e.to_string())?;
+        let scanned = &self.evaluation.scanned;
+        scanned.set(scanned.get() + outcome.n_samples as u64);
+        vector_of(outcome.value)
+    }
+
+    /// Returns what a recording rule would record now; nothing where it fails.
+    fn recorded_now(&self, record: RuleIndex) -> Arc<[InstantSample]> {
+        if let Some(known) = self.memo.borrow().get(&record) {
+            return Arc::clone(known);
+        }
+        let rule = &self.evaluation.rules.rules[record];
+        self.within.borrow_mut().push(record);
+        let recorded = self
+            .evaluate_rule(rule)
+            .and_then(|elements| as_recorded(rule, elements));
+        self.within.borrow_mut().pop();
+        let sample = |(labels, value)| InstantSample {
+            labels,
+            at: self.at,
+            value,
+        };
+        let samples: Arc<[InstantSample]> = recorded
+            .unwrap_or_default()
+            .into_iter()
+            .map(sample)
+            .collect();
+        self.memo.borrow_mut().insert(record, Arc::clone(&samples));
+        samples
+    }
+
+    /// Returns the recording rules that stand in for a selector's recorded series.
+    fn viewed(&self, selector: &VectorSelector, at: TimestampMs) -> Vec<RuleIndex> {
+        if self.view == View::Appended || at != self.at {
+            return Vec::new();
+        }
+        let rules = self.evaluation.rules;
+        let within = self.within.borrow();
+        let viewed = |record: &RuleIndex| {
+            let rule = &rules.rules[*record];
+            rules.groups[rule.group].on_arrival
+                && rule.alerting().is_none()
+                && may_read(&selector.matchers, rule)
+        };
+        let viewed: Vec<RuleIndex> = (0..rules.rules.len()).filter(viewed).collect();
+        if viewed.iter().any(|record| within.contains(record)) {
+            return Vec::new();
+        }
+        viewed
+    }
+}
+
+impl Source for RuleSourceAt<'_, '_> {
+    fn instant(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        at: TimestampMs,
+    ) -> Vec<InstantSample> {
+        let viewed = self.viewed(selector, at);
+        let mut samples = self.scan.instant(selector, after, at);
+        if viewed.is_empty() {
+            return samples;
+        }
+        let rules = &self.evaluation.rules.rules;
+        let is_viewed = |labels: &Labels| {
+            viewed.iter().any(|record| {
+                let rule = &rules[*record];
+                let written = |(name, value): &(String, String)| labels.value(name) == value;
+                labels.metric_name() == rule.name && rule.labels.iter().all(written)
+            })
+        };
+        samples.retain(|sample| !is_viewed(&sample.labels));
+        for record in viewed {
+            let now = self.recorded_now(record);
+            let selected = |sample: &&InstantSample| {
+                selector
+                    .matchers
+                    .iter()
+                    .all(|matcher| matcher.matches_labels(&sample.labels))
+            };
+            samples.extend(now.iter().filter(selected).cloned());
+        }
+        samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+        samples.dedup_by(|a, b| a.labels == b.labels);
+        samples
+    }
+
+    fn range(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> Vec<SeriesPoints> {
+        self.scan.range(selector, after, until)
+    }
+}

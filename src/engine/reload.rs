@@ -1,0 +1,218 @@
+//! A rule set takes the place of another: state of what stayed is kept.
+//!
+//! Groups are the same when file and name are; a rule's state goes to the rule of the same name
+//! and labels, in order of appearance, as Prometheus copies it (`rules/group.go`, `CopyState`).
+//! What is gone is not resolved: receivers let it expire, and its series are ended after two
+//! intervals.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::engine::compile::{CompiledRule, CompiledRules, RuleIndex, compile};
+use crate::engine::{Effect, Engine, GroupState, RuleState};
+use crate::eval::EvalOptions;
+use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};
+use crate::promql::SelectorUse;
+
+type RuleKey = (String, String, String, Vec<(String, String)>);
+
+fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
+    let group = &rules.groups[rule.group];
+    (
+        group.file.clone(),
+        group.name.clone(),
+        rule.name.clone(),
+        rule.labels.clone(),
+    )
+}
+
+fn selector_key(used: &SelectorUse) -> String {
+    let mut texts: Vec<String> = used.matchers.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts.join(",")
+}
+
+impl Engine {
+    /// Adopts a rule set, or refuses it whole.
+    pub(crate) fn adopt(
+        &mut self,
+        generation: Generation,
+        source: &RuleSource,
+        effects: &mut Vec<Effect>,
+    ) {
+        let rules = match compile(source) {
+            Ok(rules) => rules,
+            Err(errors) => {
+                let reasons = errors.iter().map(ToString::to_string).collect();
+                effects.push(Effect::RulesRefused {
+                    generation,
+                    reasons,
+                });
+                return;
+            }
+        };
+        self.generation = generation;
+        self.first_tick_told = false;
+        self.settings = source.settings.clone();
+        self.options = EvalOptions {
+            default_step: self.settings.evaluation_interval,
+            features: rules.features,
+            samples_max: self.settings.samples_max,
+            ..EvalOptions::default()
+        };
+        let old_rules = std::mem::replace(&mut self.rules, rules);
+        self.move_rule_states(&old_rules, effects);
+        self.move_group_states(&old_rules);
+        self.note_selectors();
+        self.recorded_keep = self.how_long_recorded_is_kept();
+        self.moved_late.clear();
+        self.route_series_anew();
+        // What waits beyond the frontier was noted under the old rules' numbers.
+        let all = self.readers.all();
+        self.waiting
+            .values_mut()
+            .for_each(|moved| moved.clone_from(&all));
+    }
+
+    fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {
+        let mut old_states: HashMap<RuleKey, VecDeque<(RuleIndex, RuleState)>> = HashMap::new();
+        for (at, state) in std::mem::take(&mut self.rule_states)
+            .into_iter()
+            .enumerate()
+        {
+            let key = rule_key(old, &old.rules[at]);
+            old_states.entry(key).or_default().push_back((at, state));
+        }
+        self.timers.clear();
+        for at in 0..self.rules.rules.len() {
+            let rule = &self.rules.rules[at];
+            let moved = old_states
+                .get_mut(&rule_key(&self.rules, rule))
+                .and_then(VecDeque::pop_front)
+                .filter(|(old_at, _)| {
+                    old.rules[*old_at].alerting().is_some() == rule.alerting().is_some()
+                });
+            let Some((old_at, mut state)) = moved else {
+                self.rule_states.push(RuleState::default());
+                continue;
+            };
+            let hold = |rule: &CompiledRule| rule.alerting().map_or(DurationMs::ZERO, |a| a.hold);
+            state.hold_raised |= hold(rule) > hold(&old.rules[old_at]);
+            for deadline in state.alerts.deadlines(hold(rule)) {
+                self.timers.insert((deadline, at));
+            }
+            self.rule_states.push(state);
+        }
+        let mut gone: Vec<(RuleIndex, RuleState)> = old_states.into_values().flatten().collect();
+        gone.sort_by_key(|(at, _)| *at);
+        for (at, mut state) in gone {
+            for alert in state.alerts.take_all() {
+                effects.push(Effect::Forget {
+                    labels: alert.labels,
+                });
+            }
+            let interval = old.groups[old.rules[at].group].interval;
+            let ends_at = self
+                .frontier
+                .map(|frontier| frontier + DurationMs(2 * interval.0));
+            if let Some(ends_at) = ends_at {
+                self.endings
+                    .extend(state.written.into_keys().map(|labels| (ends_at, labels)));
+            }
+        }
+    }
+
+    fn move_group_states(&mut self, old: &CompiledRules) {
+        let mut old_states: HashMap<(String, String), GroupState> = old
+            .groups
+            .iter()
+            .zip(std::mem::take(&mut self.group_states))
+            .map(|(group, state)| ((group.file.clone(), group.name.clone()), state))
+            .collect();
+        let groups = &self.rules.groups;
+        let moved = groups.iter().map(|group| {
+            old_states
+                .remove(&(group.file.clone(), group.name.clone()))
+                .unwrap_or_default()
+        });
+        self.group_states = moved.collect();
+        self.ticks.clear();
+        if let Some(frontier) = self.frontier {
+            (0..self.rules.groups.len()).for_each(|group| self.plan_tick(group, frontier));
+        }
+    }
+
+    fn note_selectors(&mut self) {
+        let now = self.frontier.unwrap_or(TimestampMs::MIN);
+        let old = std::mem::take(&mut self.kept_since);
+        let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
+        let keys: Vec<String> = used.map(selector_key).collect();
+        self.kept_since = keys
+            .into_iter()
+            .map(|key| (key.clone(), *old.get(&key).unwrap_or(&now)))
+            .collect();
+    }
+
+    /// Returns until when a rule lacks history that its windows look back on.
+    pub(crate) fn warming_until(&self, index: RuleIndex) -> Option<TimestampMs> {
+        self.warming_within(index, &mut Vec::new())
+    }
+
+    fn warming_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
+        if within.contains(&index) {
+            return None;
+        }
+        within.push(index);
+        let rule = &self.rules.rules[index];
+        let own = rule.selectors.iter().filter_map(|used| {
+            let since = self.kept_since.get(&selector_key(used))?;
+            Some(*since + used.reach())
+        });
+        let own = own.max();
+        let recorded = rule
+            .views
+            .iter()
+            .filter_map(|view| self.warming_within(*view, within));
+        let until = recorded.chain(own).max();
+        within.pop();
+        until.filter(|until| self.frontier.is_none_or(|frontier| frontier < *until))
+    }
+
+    /// Tells whether a rule lacks history that its windows look back on.
+    pub(crate) fn is_warming(&self, index: RuleIndex) -> bool {
+        self.warming_until(index).is_some()
+    }
+
+    /// Ends the series of removed rules that are due.
+    pub(crate) fn end_series(&mut self, at: TimestampMs, effects: &mut Vec<Effect>) {
+        while let Some((due, labels)) = self.endings.first().cloned().filter(|(due, _)| *due <= at)
+        {
+            self.endings.pop_first();
+            let still_written = self
+                .rule_states
+                .iter()
+                .any(|state| state.written.contains_key(&labels));
+            if !still_written {
+                self.end_recorded(labels, due, effects);
+            }
+        }
+    }
+
+    /// Returns how long recorded series are kept: as long as any rule looks back on them.
+    fn how_long_recorded_is_kept(&self) -> DurationMs {
+        let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
+        let recorded = used.filter(|used| {
+            let name = used.matchers.iter().find(|m| m.name == METRIC_NAME);
+            name.is_none_or(|name| {
+                self.rules
+                    .recorded
+                    .iter()
+                    .any(|recorded| name.matches(recorded))
+                    || name.value.starts_with("ALERTS")
+            })
+        });
+        let reach = recorded.map(|used| used.reach()).max().unwrap_or_default();
+        reach
+            .max(self.settings.retention)
+            .max(DurationMs::from_seconds(3600))
+    }
+}

@@ -1,0 +1,237 @@
+//! Samples on their way into history: handles, cohorts, and which rules they move.
+//!
+//! Cost: per sample of a known series one look-up by handle and one append; no allocation but
+//! the growth of history itself.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::engine::Engine;
+use crate::engine::cohort::TargetId;
+use crate::engine::compile::RuleIndex;
+use crate::history::Appended;
+use crate::model::{
+    Batch, DurationMs, Grid, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,
+};
+use crate::series::StoredSeries;
+
+/// History is cut when a series has grown by this many samples.
+const SAMPLES_PER_CUT: u32 = 64;
+/// No history is cut shorter than this, so that a person asking sees the last minutes.
+const HISTORY_MIN: DurationMs = DurationMs::from_seconds(15 * 60);
+
+/// What an engine knows of a series by its handle.
+#[derive(Clone, Debug)]
+pub struct SeriesState {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its place in the store.
+    pub place: usize,
+    /// Which rules it moves: a number in [`Readers`].
+    pub readers: u32,
+    /// How long its samples are kept, ms.
+    pub keep: DurationMs,
+    /// The target whose scrapes it comes with.
+    pub target: TargetId,
+    /// Its newest sample, unless that was a stale marker.
+    pub newest: Option<TimestampMs>,
+    /// `true` when a rule writes series of this name.
+    pub is_recorded: bool,
+    since_cut: u32,
+}
+
+/// The sets of rules that series move; series with equal sets share one number.
+#[derive(Clone, Debug, Default)]
+pub struct Readers {
+    sets: Vec<BTreeSet<RuleIndex>>,
+    numbers: HashMap<BTreeSet<RuleIndex>, u32>,
+}
+
+impl Readers {
+    /// Returns the number of a set.
+    pub fn number(&mut self, set: BTreeSet<RuleIndex>) -> u32 {
+        if let Some(number) = self.numbers.get(&set) {
+            return *number;
+        }
+        let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        self.sets.push(set.clone());
+        self.numbers.insert(set, number);
+        number
+    }
+
+    /// Returns the numbers of all sets.
+    pub fn all(&self) -> BTreeSet<u32> {
+        (0..u32::try_from(self.sets.len()).unwrap_or(u32::MAX)).collect()
+    }
+
+    /// Returns the rules of all these sets.
+    pub fn rules(&self, numbers: &BTreeSet<u32>) -> BTreeSet<RuleIndex> {
+        let sets = numbers
+            .iter()
+            .filter_map(|number| self.sets.get(*number as usize));
+        sets.flatten().copied().collect()
+    }
+}
+
+impl Engine {
+    /// Puts the frontier just before the first samples ever, so that a first batch from a
+    /// backlog is evaluated tick by tick.
+    pub(crate) fn start_frontier(&mut self, batch: &Batch, stamp: &Stamp) {
+        if self.frontier.is_some() {
+            return;
+        }
+        let floats = batch.floats.iter().map(|(_, at, _)| *at);
+        let times = floats.chain(batch.histograms.iter().map(|(_, at, _)| *at));
+        let Some(oldest) = times.min() else { return };
+        let first = stamp.clock.map_or(oldest, |clock| clock.min(oldest));
+        self.set_first_frontier(TimestampMs(first.0 - 1));
+    }
+
+    /// Takes a batch into history.
+    pub(crate) fn take_samples(&mut self, batch: &Batch) {
+        for definition in &batch.definitions {
+            let state = self.series_state(&definition.labels);
+            self.handles.insert(definition.handle, state);
+        }
+        for (handle, at, value) in &batch.floats {
+            let ends = is_stale_nan(*value);
+            self.take_sample(*handle, *at, SampleValue::Float(*value), ends);
+        }
+        for (handle, at, histogram) in &batch.histograms {
+            let value = SampleValue::Histogram(histogram.clone());
+            let ends = value.is_stale();
+            self.take_sample(*handle, *at, value, ends);
+        }
+    }
+
+    fn series_state(&mut self, labels: &Labels) -> SeriesState {
+        let (set, reach) = self.rules.readers(labels);
+        SeriesState {
+            place: self.store.find_or_insert(labels),
+            readers: self.readers.number(set),
+            keep: reach.max(self.settings.retention).max(HISTORY_MIN),
+            target: self.cohorts.target(labels),
+            newest: None,
+            // A unit test may give a recorded series itself, as its input.
+            is_recorded: self.rules.is_recorded(labels.metric_name())
+                && self.settings.grid == Grid::Hashed,
+            since_cut: 0,
+            labels: labels.clone(),
+        }
+    }
+
+    /// Finds readers and retention of all series anew, after a reload.
+    pub(crate) fn route_series_anew(&mut self) {
+        self.readers = Readers::default();
+        let mut known: Vec<SeriesHandle> = self.handles.keys().copied().collect();
+        known.sort_unstable();
+        for handle in known {
+            let Some(state) = self.handles.get(&handle) else {
+                continue;
+            };
+            let (labels, newest) = (state.labels.clone(), state.newest);
+            let state = SeriesState {
+                newest,
+                ..self.series_state(&labels)
+            };
+            self.handles.insert(handle, state);
+        }
+    }
+
+    fn take_sample(
+        &mut self,
+        handle: SeriesHandle,
+        at: TimestampMs,
+        value: SampleValue,
+        ends: bool,
+    ) {
+        let frontier = self.frontier;
+        let first_tick_told = self.first_tick_told;
+        let Some(state) = self.handles.get_mut(&handle) else {
+            self.stats.samples_refused += 1;
+            return;
+        };
+        if state.is_recorded && first_tick_told {
+            self.stats.samples_recorded_outside += 1;
+            return;
+        }
+        if self
+            .store
+            .get(state.place)
+            .is_none_or(|(labels, _)| *labels != state.labels)
+        {
+            // The series was forgotten in a long silence and comes back.
+            state.place = self.store.find_or_insert(&state.labels);
+        }
+        let Some(series) = self.store.get_mut(state.place) else {
+            return;
+        };
+        let newest = series
+            .history
+            .newest()
+            .map_or(TimestampMs::MIN, |newest| newest.at);
+        let window = self.settings.out_of_order_window;
+        match series.history.append(at, value, newest - window) {
+            Appended::InOrder => {
+                self.cohorts.arrived(state.target, state.newest, at, ends);
+                state.newest = (!ends).then_some(at);
+            }
+            Appended::Inserted => {}
+            Appended::Duplicate => {
+                self.stats.samples_duplicate += 1;
+                return;
+            }
+            Appended::Conflict | Appended::TooOld => {
+                self.stats.samples_refused += 1;
+                return;
+            }
+        }
+        self.stats.samples += 1;
+        state.since_cut += 1;
+        if state.since_cut >= SAMPLES_PER_CUT {
+            state.since_cut = 0;
+            if let Some(frontier) = frontier {
+                series.history.forget(frontier - state.keep);
+            }
+        }
+        let readers = state.readers;
+        if frontier.is_some_and(|frontier| at <= frontier) {
+            self.stats.samples_late += 1;
+            self.moved_late.insert(readers);
+        } else {
+            self.waiting.entry(at).or_default().insert(readers);
+        }
+    }
+
+    /// Drops series that have been silent for longer than anything looks back.
+    pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
+        let mut kept: HashMap<usize, DurationMs> = HashMap::new();
+        for state in self.handles.values() {
+            kept.insert(state.place, state.keep);
+        }
+        let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
+            let keep = kept.get(place).copied().unwrap_or(self.recorded_keep);
+            series
+                .history
+                .newest()
+                .is_none_or(|newest| newest.at + keep < frontier)
+        };
+        let silent: BTreeSet<usize> = self
+            .store
+            .iter()
+            .filter(is_silent)
+            .map(|(place, _, _)| place)
+            .collect();
+        for state in self
+            .handles
+            .values_mut()
+            .filter(|state| silent.contains(&state.place))
+        {
+            if let Some(newest) = state.newest.take() {
+                self.cohorts.removed(state.target, newest);
+            }
+        }
+        silent
+            .into_iter()
+            .for_each(|place| self.store.remove(place));
+    }
+}

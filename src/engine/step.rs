@@ -1,0 +1,355 @@
+//! One group's tick, one rule's arrival: evaluate, move the alerts, write what is recorded.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use crate::alert::{Alert, Phase, Policy, Transition};
+use crate::engine::compile::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
+use crate::engine::evaluate::{Evaluation, View};
+use crate::engine::{ALERTS, ALERTS_FOR_STATE, Effect, Engine, RuleHealth, Stopwatch};
+use crate::model::{
+    AlertMessage, AlertStatus, DurationMs, Labels, LabelsBuilder, METRIC_NAME, SampleValue,
+    TimestampMs, stale_nan,
+};
+
+/// What a rule writes at a tick.
+type Written = Vec<(Labels, SampleValue)>;
+
+impl Engine {
+    fn evaluation(&self) -> Evaluation<'_> {
+        Evaluation {
+            store: &self.store,
+            rules: &self.rules,
+            settings: &self.settings,
+            options: &self.options,
+            scanned: Cell::new(0),
+        }
+    }
+
+    /// Makes one tick of a group: its rules in order, each seeing what those before it wrote.
+    pub(crate) fn tick(
+        &mut self,
+        group: GroupIndex,
+        at: TimestampMs,
+        stopwatch: Stopwatch<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.first_tick_told {
+            self.first_tick_told = true;
+            effects.push(Effect::FirstTick {
+                generation: self.generation,
+                at,
+            });
+        }
+        let started = stopwatch();
+        let mut n_samples = 0;
+        for rule in self.rules.groups[group].rules.clone() {
+            let rule_started = stopwatch();
+            let outcome = self.tick_rule(rule, at, effects);
+            let state = &mut self.rule_states[rule];
+            state.evaluation_seconds = stopwatch() - rule_started;
+            self.timings.add_rule(state.evaluation_seconds);
+            state.last_evaluation = Some(at);
+            let group_state = &mut self.group_states[group];
+            group_state.evaluations += 1;
+            match outcome {
+                Ok(written) => {
+                    self.rule_states[rule].health = RuleHealth::Ok;
+                    n_samples += written.len();
+                    self.write(
+                        rule,
+                        at - self.rules.groups[group].query_offset,
+                        written,
+                        effects,
+                    );
+                }
+                Err(message) => {
+                    group_state.evaluation_failures += 1;
+                    self.rule_states[rule].health = RuleHealth::Err(message);
+                }
+            }
+        }
+        let state = &mut self.group_states[group];
+        state.iterations += 1;
+        state.last_evaluation = Some(at);
+        state.last_samples = n_samples;
+        state.evaluation_seconds = stopwatch() - started;
+        self.timings.add_group(state.evaluation_seconds);
+    }
+
+    fn tick_rule(
+        &mut self,
+        index: RuleIndex,
+        at: TimestampMs,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Written, String> {
+        let rule = &self.rules.rules[index];
+        match rule.alerting() {
+            None => self.record(index, at),
+            Some(_) => self.tick_alerts(index, at, effects),
+        }
+    }
+
+    fn record(&mut self, index: RuleIndex, at: TimestampMs) -> Result<Written, String> {
+        let rule = &self.rules.rules[index];
+        let group = &self.rules.groups[rule.group];
+        let evaluation = self.evaluation();
+        let recorded = evaluation.recorded(rule, at - group.query_offset);
+        let scanned = evaluation.scanned.get();
+        let limit = group.limit;
+        self.stats.samples_scanned += scanned;
+        let recorded = recorded?;
+        if limit > 0 && recorded.len() > limit {
+            let found = recorded.len();
+            return Err(format!("exceeded limit of {limit} with {found} series"));
+        }
+        Ok(recorded.into_iter().collect())
+    }
+
+    fn tick_alerts(
+        &mut self,
+        index: RuleIndex,
+        at: TimestampMs,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Written, String> {
+        let rule = &self.rules.rules[index];
+        let group = &self.rules.groups[rule.group];
+        let alert = rule.alerting().expect("called for alerting rules");
+        let (policy, query_at) = (self.policy(index), at - group.query_offset);
+        let evaluation = self.evaluation();
+        let found = evaluation.alerts(rule, alert, query_at, View::Appended);
+        let two_eyed = group.on_arrival && !rule.views.is_empty();
+        let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live));
+        let (scanned, limit) = (evaluation.scanned.get(), group.limit);
+        self.stats.samples_scanned += scanned;
+        let (found, live) = (found?, live.transpose()?);
+        if std::mem::take(&mut self.rule_states[index].hold_raised) {
+            for back in self.rule_states[index].alerts.hold_raised(at, policy.hold) {
+                effects.push(Effect::Forget {
+                    labels: back.labels,
+                });
+            }
+        }
+        let state = &mut self.rule_states[index];
+        match state.alerts.tick(at, &found, live.as_ref(), &policy) {
+            Ok(changes) => self.announce(index, at, changes, effects),
+            Err(active) => {
+                for dropped in state.alerts.take_all() {
+                    effects.push(Effect::Forget {
+                        labels: dropped.labels,
+                    });
+                }
+                return Err(format!("exceeded limit of {limit} with {active} alerts"));
+            }
+        }
+        self.plan_timers(index, at);
+        Ok(self.rule_states[index]
+            .alerts
+            .iter()
+            .flat_map(alert_samples)
+            .collect())
+    }
+
+    /// Evaluates a rule between ticks: it may raise, never lower.
+    pub(crate) fn arrive(
+        &mut self,
+        index: RuleIndex,
+        at: TimestampMs,
+        stopwatch: Stopwatch<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let rule = &self.rules.rules[index];
+        let Some(alert) = rule.alerting() else { return };
+        if !self.rules.groups[rule.group].on_arrival {
+            return;
+        }
+        let (started, group) = (stopwatch(), rule.group);
+        let policy = self.policy(index);
+        let evaluation = self.evaluation();
+        let found = evaluation.alerts(rule, alert, at, View::Live);
+        self.stats.samples_scanned += evaluation.scanned.get();
+        self.group_states[group].evaluations += 1;
+        match found {
+            Ok(found) => {
+                let changes = self.rule_states[index].alerts.arrive(at, &found, &policy);
+                self.announce(index, at, changes, effects);
+                self.plan_timers(index, at);
+            }
+            Err(message) => {
+                self.group_states[group].evaluation_failures += 1;
+                self.rule_states[index].health = RuleHealth::Err(message);
+            }
+        }
+        self.rule_states[index].evaluation_seconds = stopwatch() - started;
+        self.timings.add_rule(self.rule_states[index].evaluation_seconds);
+        self.rule_states[index].last_evaluation = Some(at);
+    }
+
+    fn policy(&self, index: RuleIndex) -> Policy {
+        let rule = &self.rules.rules[index];
+        let group = &self.rules.groups[rule.group];
+        let alert = rule.alerting();
+        Policy {
+            hold: alert.map_or(DurationMs::ZERO, |alert| alert.hold),
+            keep_firing: alert.map_or(DurationMs::ZERO, |alert| alert.keep_firing),
+            limit: group.limit,
+            may_fire: !(group.on_arrival && rule.missing_makes_true && self.is_warming(index)),
+        }
+    }
+
+    fn plan_timers(&mut self, index: RuleIndex, at: TimestampMs) {
+        let rule = &self.rules.rules[index];
+        let Some(CompiledAlert { hold, .. }) = rule.alerting() else {
+            return;
+        };
+        if !self.rules.groups[rule.group].on_arrival {
+            return;
+        }
+        for deadline in self.rule_states[index].alerts.deadlines(*hold) {
+            if deadline > at {
+                self.timers.insert((deadline, index));
+            }
+        }
+    }
+
+    fn announce(
+        &self,
+        index: RuleIndex,
+        at: TimestampMs,
+        changes: Vec<(Alert, Transition)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let rule = &self.rules.rules[index];
+        for (alert, transition) in changes {
+            let message = |alert: Alert, status, fired_at| {
+                Box::new(self.message(rule, at, alert, status, fired_at))
+            };
+            effects.push(match transition {
+                Transition::BecamePending => Effect::Pending {
+                    at,
+                    labels: alert.labels,
+                },
+                Transition::Dropped => Effect::Dropped {
+                    at,
+                    labels: alert.labels,
+                },
+                Transition::Fired | Transition::Refreshed => {
+                    let fired_at = alert.fired_at().unwrap_or(at);
+                    let refresh = transition == Transition::Refreshed;
+                    let message = message(alert, AlertStatus::Firing, fired_at);
+                    Effect::Alert {
+                        at,
+                        refresh,
+                        message,
+                    }
+                }
+                Transition::Resolved { fired_at } => {
+                    let status = AlertStatus::Resolved { resolved_at: at };
+                    Effect::Alert {
+                        at,
+                        refresh: false,
+                        message: message(alert, status, fired_at),
+                    }
+                }
+            });
+        }
+    }
+
+    fn message(
+        &self,
+        rule: &CompiledRule,
+        at: TimestampMs,
+        alert: Alert,
+        status: AlertStatus,
+        fired_at: TimestampMs,
+    ) -> AlertMessage {
+        let interval = self.rules.groups[rule.group].interval;
+        let wall = self.stamp.map_or(at, |stamp| stamp.wall);
+        AlertMessage {
+            labels: alert.labels,
+            annotations: alert.annotations,
+            status,
+            fired_at,
+            valid_for: DurationMs(4 * interval.max(self.settings.resend_delay).0),
+            expr: Arc::clone(&rule.expr_text),
+            caused_at_wall: wall,
+            backlog: wall - at > self.settings.idle_timeout,
+        }
+    }
+
+    /// Appends what a rule wrote, and ends the series it wrote last time and not now.
+    fn write(
+        &mut self,
+        index: RuleIndex,
+        at: TimestampMs,
+        written: Written,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut before = std::mem::take(&mut self.rule_states[index].written);
+        for (labels, value) in written {
+            let place = match before.remove(&labels) {
+                Some(place) if self.store.get(place).is_some_and(|(l, _)| *l == labels) => place,
+                _ => self.store.find_or_insert(&labels),
+            };
+            self.append_recorded(place, at, value.clone());
+            self.rule_states[index]
+                .written
+                .insert(labels.clone(), place);
+            effects.push(Effect::Recorded { labels, at, value });
+        }
+        for labels in before.into_keys() {
+            self.end_recorded(labels, at, effects);
+        }
+    }
+
+    /// Puts a stale marker behind a series that a rule wrote, unless another rule has just
+    /// written it.
+    pub(crate) fn end_recorded(
+        &mut self,
+        labels: Labels,
+        at: TimestampMs,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(place) = self.store.find(&labels) else {
+            return;
+        };
+        let marker = SampleValue::Float(stale_nan());
+        if self.append_recorded(place, at, marker.clone()) {
+            effects.push(Effect::Recorded {
+                labels,
+                at,
+                value: marker,
+            });
+        }
+    }
+
+    fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
+        let keep = self.recorded_keep;
+        let Some(series) = self.store.get_mut(place) else {
+            return false;
+        };
+        let appended = series.history.append(at, value, TimestampMs::MAX);
+        if series.history.len() % 64 == 0 {
+            series.history.forget(at - keep);
+        }
+        appended == crate::history::Appended::InOrder
+    }
+}
+
+fn alert_samples(alert: &Alert) -> [(Labels, SampleValue); 2] {
+    let state = match alert.phase {
+        Phase::Pending => "pending",
+        Phase::Firing { .. } => "firing",
+    };
+    let mut labels = LabelsBuilder::from(&alert.labels);
+    labels.set(METRIC_NAME, ALERTS_FOR_STATE);
+    let for_state = labels.build();
+    labels.set(METRIC_NAME, ALERTS);
+    labels.set("alertstate", state);
+    // Whole seconds, as Prometheus writes it.
+    let active_since = alert.active_at_tick().0.div_euclid(1000) as f64;
+    [
+        (labels.build(), SampleValue::Float(1.0)),
+        (for_state, SampleValue::Float(active_since)),
+    ]
+}

@@ -1,0 +1,306 @@
+//! What happens to a routed request under the node's lock: handles, judgement, stamp, append.
+
+use std::sync::Arc;
+
+use crate::ingest::collect::{Collected, Routed, SeriesRef, UnknownSeries};
+use crate::ingest::node::{NodeSettings, Written};
+use crate::ingest::recent::RecentBodies;
+use crate::ingest::rejection::{Reason, Rejections};
+use crate::ingest::route::Routing;
+use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
+use crate::ingest::sequencer::{Evidence, Sequencer};
+use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
+use crate::log::Log;
+use crate::model::{Batch, Entry, SeriesDefinition, SeriesHandle, TimestampMs};
+
+/// Why nothing was written; the sender should come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unwritten {
+    /// An engine is too far behind.
+    #[error("the engine is behind and its log is full; come again")]
+    Full,
+    /// An engine is gone.
+    #[error("the engine has stopped")]
+    Closed,
+}
+
+/// All that only one thread may change at a time.
+pub struct Writer {
+    /// The clock.
+    pub sequencer: Sequencer,
+    /// The series.
+    pub series: SeriesTable,
+    /// Answers to repeat.
+    pub recent: RecentBodies,
+    /// The newest timestamp accepted, read or not, ms: what the out-of-order window reaches
+    /// back from, the same for any number of shards.
+    newest: Option<TimestampMs>,
+}
+
+/// What one commit works with.
+pub struct Commit<'a> {
+    /// The shards' logs.
+    pub logs: &'a [Arc<dyn Log>],
+    /// Bounds and windows.
+    pub settings: &'a NodeSettings,
+    /// The routing that the request was routed by, which is the one in force.
+    pub routing: &'a Routing,
+    /// The wall clock, ms.
+    pub wall: TimestampMs,
+}
+
+impl Writer {
+    /// Returns a writer that has seen nothing.
+    pub fn new(n_shards: usize, settings: &NodeSettings) -> Self {
+        Writer {
+            sequencer: Sequencer::new(settings.idle_timeout, settings.backlog_timeout),
+            series: SeriesTable::new(n_shards),
+            recent: RecentBodies::default(),
+            newest: None,
+        }
+    }
+
+    /// Writes a request to all logs concerned, or to none. What is refused is added to
+    /// `collected.rejections`.
+    pub fn commit(
+        &mut self,
+        commit: &Commit<'_>,
+        collected: &mut Collected,
+    ) -> Result<Written, Unwritten> {
+        // Before anything is changed: a log without room for all of it means that nothing of it
+        // is written. A shard that reads only a part is asked for the whole; it is simpler and
+        // errs towards coming again.
+        let n_routed = collected.floats.len() + collected.histograms.len();
+        if !commit.logs.iter().all(|log| log.room(n_routed.max(1))) {
+            return Err(Unwritten::Full);
+        }
+        let mut batches = vec![Batch::default(); commit.logs.len()];
+        let places = self.resolve_unknown(commit, &collected.unknown, &mut batches);
+        let window = commit.settings.out_of_order_time_window;
+        let reaches = |newest| {
+            if window.0 > 0 {
+                Some(newest - window)
+            } else {
+                None
+            }
+        };
+        let mut judge = Judge {
+            series: &mut self.series,
+            commit,
+            places: &places,
+            window_is_open: window.0 > 0,
+            oldest_allowed: self.newest.and_then(reaches).unwrap_or(TimestampMs::MIN),
+            newest: collected.newest,
+            rejections: &mut collected.rejections,
+            evidence: collected.evidence,
+            n_valid: 0,
+        };
+        let mut written = Written {
+            exemplars: collected.exemplars,
+            ..Written::default()
+        };
+        let room = collected.floats.len() / commit.logs.len().max(1);
+        for routed in &collected.floats {
+            let value = ValueBits::Float(routed.value.to_bits());
+            judge.sample(routed, value, |shard, handle| {
+                let floats = &mut batches[shard].floats;
+                if floats.capacity() == 0 {
+                    floats.reserve(room);
+                }
+                floats.push((handle, routed.at, routed.value));
+            });
+        }
+        written.samples = std::mem::take(&mut judge.n_valid)
+            + collected.unread_floats
+            + collected.recorded_floats;
+        for routed in &collected.histograms {
+            let value = ValueBits::of_histogram(&routed.value);
+            judge.sample(routed, value, |shard, handle| {
+                let histogram = Arc::clone(&routed.value);
+                batches[shard]
+                    .histograms
+                    .push((handle, routed.at, histogram));
+            });
+        }
+        written.histograms =
+            judge.n_valid + collected.unread_histograms + collected.recorded_histograms;
+        let evidence = judge.evidence;
+        collected.newest = judge.newest;
+        self.newest = self.newest.max(collected.newest);
+        self.append(commit, batches, evidence, written)?;
+        Ok(written)
+    }
+
+    /// Gives series met for the first time their place and handles, and publishes their routes.
+    /// Returns the place of each that takes samples.
+    fn resolve_unknown(
+        &mut self,
+        commit: &Commit<'_>,
+        unknown: &[UnknownSeries],
+        batches: &mut [Batch],
+    ) -> Vec<Option<u32>> {
+        let mut places = Vec::with_capacity(unknown.len());
+        for series in unknown {
+            let (route, place) = self.resolve(commit, series, batches);
+            places.push(place);
+            let Some(route) = route else { continue };
+            let table = &commit.routing.table;
+            let is_series = matches!(route, Route::Series { .. });
+            if is_series || table.n_unread() < commit.settings.limits.series {
+                let target = series.target;
+                table.set(series.raw_hash, RouteEntry { route, target });
+            }
+        }
+        places
+    }
+
+    fn resolve(
+        &mut self,
+        commit: &Commit<'_>,
+        series: &UnknownSeries,
+        batches: &mut [Batch],
+    ) -> (Option<Route>, Option<u32>) {
+        if series.readers.is_empty() {
+            let route = if series.recorded {
+                Route::Recorded
+            } else {
+                Route::Unread
+            };
+            return (Some(route), None);
+        }
+        if series.n_routed == 0 && series.recorded {
+            return (Some(Route::Seedable), None);
+        }
+        if series.n_routed == 0 {
+            return (None, None);
+        }
+        let series_max = commit.settings.limits.series.min(SERIES_MAX);
+        let at = match self.series.find(series.identity) {
+            Some(at) => at,
+            None if self.series.n_series() >= series_max || !self.series.has_handles(1) => {
+                return (None, None);
+            }
+            None => self
+                .series
+                .insert(series.identity, series.target, commit.wall),
+        };
+        let generation = commit.routing.generation();
+        self.series
+            .set_readers(at, generation, &series.readers, |shard, handle| {
+                batches[usize::from(shard.0)]
+                    .definitions
+                    .push(SeriesDefinition {
+                        handle,
+                        labels: series.labels.clone(),
+                    });
+            });
+        let recorded = series.recorded;
+        let publish = self.series.get_mut(at).add_alias(series.raw_hash);
+        (publish.then_some(Route::Series { at, recorded }), Some(at))
+    }
+
+    /// Stamps the request and appends an entry to every log that it concerns.
+    fn append(
+        &mut self,
+        commit: &Commit<'_>,
+        batches: Vec<Batch>,
+        evidence: Evidence,
+        written: Written,
+    ) -> Result<(), Unwritten> {
+        let n_valid = written.samples + written.histograms;
+        // Handles that were given must be defined even where every sample was refused.
+        if n_valid == 0 && batches.iter().all(Batch::is_empty) {
+            return Ok(());
+        }
+        let before = self.sequencer.clock();
+        let stamp = self.sequencer.stamp(evidence, commit.wall);
+        let generation = commit.routing.generation();
+        for (log, batch) in commit.logs.iter().zip(batches) {
+            let entry = if !batch.is_empty() {
+                Entry::Samples {
+                    stamp,
+                    generation,
+                    batch,
+                }
+            } else if stamp.clock != before {
+                Entry::Clock { stamp }
+            } else {
+                continue;
+            };
+            log.append(entry).map_err(|_| Unwritten::Closed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Judges samples against the newest of their series.
+struct Judge<'a> {
+    series: &'a mut SeriesTable,
+    commit: &'a Commit<'a>,
+    places: &'a [Option<u32>],
+    window_is_open: bool,
+    /// The oldest timestamp that the out-of-order window takes, as it was before the request.
+    oldest_allowed: TimestampMs,
+    /// The newest valid timestamp of the request.
+    newest: Option<TimestampMs>,
+    rejections: &'a mut Rejections,
+    evidence: Evidence,
+    n_valid: u64,
+}
+
+impl Judge<'_> {
+    /// Judges one sample; `push` is called for each shard that takes it.
+    #[inline]
+    fn sample<T>(
+        &mut self,
+        routed: &Routed<T>,
+        value: ValueBits,
+        mut push: impl FnMut(usize, SeriesHandle),
+    ) {
+        let Some(place) = self.place(routed.series) else {
+            return self.refuse(routed, Reason::TooManySeries);
+        };
+        let at = routed.at;
+        let state = self.series.get_mut(place);
+        match state.judge(at, value) {
+            Verdict::Newer => state.set_newest(at, value),
+            Verdict::Duplicate => {
+                state.touch(self.commit.wall);
+                self.n_valid += 1;
+                return;
+            }
+            Verdict::Conflict => return self.refuse(routed, Reason::DuplicateTimestamp),
+            Verdict::Older if !self.window_is_open => {
+                return self.refuse(routed, Reason::OutOfOrder);
+            }
+            Verdict::Older if at < self.oldest_allowed => {
+                return self.refuse(routed, Reason::TooOld);
+            }
+            Verdict::Older => {}
+        }
+        state.touch(self.commit.wall);
+        for (shard, handle) in state.readers() {
+            push(usize::from(shard.0), handle);
+        }
+        self.n_valid += 1;
+        if at <= self.commit.wall {
+            self.evidence.offer(at, state.target);
+        }
+        self.newest = self.newest.max(Some(at));
+    }
+
+    #[inline]
+    fn place(&self, series: SeriesRef) -> Option<u32> {
+        match series.unknown() {
+            Some(unknown) => self.places[unknown],
+            None => Some(series.place()),
+        }
+    }
+
+    #[cold]
+    fn refuse<T>(&mut self, routed: &Routed<T>, reason: Reason) {
+        let at = routed.at.0;
+        self.rejections
+            .add_of_series(reason, 1, routed.ordinal, || format!(" at {at}"));
+    }
+}

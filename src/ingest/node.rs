@@ -1,0 +1,522 @@
+//! One node's front door: the only place where samples enter logs.
+//!
+//! Decoding and routing need no lock and are done by the caller's thread. Then one short lock
+//! makes the rest one step for the whole node: new series get their handles, samples are judged
+//! as Prometheus judges them, the request is stamped and appended to every log concerned, or to
+//! none. A rule set is adopted under the same lock, so a request is wholly before or after it; a
+//! request that was routed before is routed anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+use parking_lot::Mutex;
+
+use crate::ingest::collect::{Collected, Collector, Rules};
+use crate::ingest::commit::{Commit, Writer};
+use crate::ingest::decode::wire::DecodeError;
+use crate::ingest::decode::{DecodeBuffers, HashKey, name_series, snappy, v1, v2};
+use crate::ingest::limits::Limits;
+use crate::ingest::metadata::MetadataStore;
+use crate::ingest::metrics::IngestMetrics;
+use crate::ingest::route::{ReadSet, Routing, ShardId};
+use crate::log::{Log, LogError};
+use crate::model::{DurationMs, Entry, Generation, Stamp, TimestampMs};
+
+/// Which message a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `prometheus.WriteRequest`
+    V1,
+    /// `io.prometheus.write.v2.Request`
+    V2,
+}
+
+impl Protocol {
+    /// Returns the version as metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::V1 => "1.0",
+            Protocol::V2 => "2.0",
+        }
+    }
+}
+
+/// What a node is set to.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// The bounds.
+    pub limits: Limits,
+    /// After how long a silence the clock follows the wall clock, and how far behind it; also
+    /// the longest leap that needs no second evidence.
+    pub idle_timeout: DurationMs,
+    /// The same silence in a backlog or before the first sample.
+    pub backlog_timeout: DurationMs,
+    /// How far behind the node's newest sample one may be older than its series' newest.
+    pub out_of_order_time_window: DurationMs,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        NodeSettings {
+            limits: Limits::default(),
+            idle_timeout: DurationMs::from_seconds(60),
+            backlog_timeout: DurationMs::from_seconds(300),
+            out_of_order_time_window: DurationMs::ZERO,
+        }
+    }
+}
+
+/// What of a request was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Floats.
+    pub samples: u64,
+    /// Native histograms.
+    pub histograms: u64,
+    /// Exemplars; valid ones count, though none is kept.
+    pub exemplars: u64,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteAnswer {
+    /// 204, 400, 413 or 503.
+    pub status: StatusCode,
+    /// What was taken.
+    pub written: Written,
+    /// Why not all of it; empty with 204.
+    pub text: Arc<str>,
+    /// When to come again, in seconds.
+    pub retry_after_seconds: Option<u32>,
+    /// The newest valid timestamp of the request, ms.
+    pub newest: Option<TimestampMs>,
+}
+
+impl WriteAnswer {
+    fn refused(status: StatusCode, text: impl Into<Arc<str>>) -> Self {
+        WriteAnswer {
+            status,
+            written: Written::default(),
+            text: text.into(),
+            retry_after_seconds: None,
+            newest: None,
+        }
+    }
+
+    fn unavailable(text: &str) -> Self {
+        WriteAnswer {
+            retry_after_seconds: Some(RETRY_AFTER_SECONDS),
+            ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+}
+
+/// When a sender should come again after 503.
+const RETRY_AFTER_SECONDS: u32 = 5;
+/// Sets of buffers kept for the next requests.
+const BUFFERS_MAX: usize = 16;
+/// A set of buffers larger than this is freed instead of kept.
+const BUFFER_BYTES_MAX: usize = 16 << 20;
+/// Series silent for longer are forgotten by the writer; coming back, they get a new handle.
+const SERIES_SILENT: DurationMs = DurationMs::from_seconds(2 * 3600);
+/// Sweep of the route table: one part every so often, so that all 64 take ten minutes.
+const SWEEP_EVERY: DurationMs = DurationMs(10 * 60 * 1000 / 64);
+/// Sweeps that an entry survives without being looked up: an hour's.
+const SWEEPS_KEPT: u64 = 6;
+
+#[derive(Debug, Default)]
+struct Buffers {
+    body: Vec<u8>,
+    decode: DecodeBuffers,
+    collected: Collected,
+}
+
+/// What the lock guards beside the writer.
+struct Locked {
+    writer: Writer,
+    last_sweep: TimestampMs,
+    next_part: usize,
+}
+
+/// The node.
+pub struct Node {
+    logs: Vec<Arc<dyn Log>>,
+    settings: NodeSettings,
+    key: HashKey,
+    routing: ArcSwap<Routing>,
+    /// Grows whenever routes found before may no longer be used.
+    version: AtomicU64,
+    locked: Mutex<Locked>,
+    buffers: Mutex<Vec<Buffers>>,
+    metadata: MetadataStore,
+    metrics: IngestMetrics,
+    stopping: AtomicBool,
+}
+
+impl Node {
+    /// Returns a node over the shards' logs, `ShardId(0)` first. It reads nothing until
+    /// [`Node::adopt`]. `seed` keys its hashes and should be random where senders are not
+    /// trusted; nothing that enters a log depends on it.
+    pub fn new(logs: Vec<Arc<dyn Log>>, settings: NodeSettings, seed: u64) -> Arc<Node> {
+        let n_shards = u16::try_from(logs.len()).expect("fewer than 65,536 shards");
+        Arc::new(Node {
+            key: HashKey::new(seed),
+            routing: ArcSwap::from_pointee(Routing::new(ReadSet::default(), n_shards)),
+            version: AtomicU64::new(0),
+            locked: Mutex::new(Locked {
+                writer: Writer::new(logs.len(), &settings),
+                last_sweep: TimestampMs(0),
+                next_part: 0,
+            }),
+            buffers: Mutex::new(Vec::new()),
+            metadata: MetadataStore::new(settings.limits.metadata),
+            metrics: IngestMetrics::default(),
+            stopping: AtomicBool::new(false),
+            logs,
+            settings,
+        })
+    }
+
+    /// Takes in one request: `body` as received, under snappy. Never waits for an engine.
+    pub fn write(&self, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+        if self.stopping.load(Ordering::Acquire) {
+            return WriteAnswer::unavailable("the server is stopping\n");
+        }
+        let body_hash = self.key.hash(body) ^ (protocol as u128);
+        if let Some(answer) = self.locked.lock().writer.recent.get(body_hash) {
+            self.metrics.add_repeated();
+            return answer.clone();
+        }
+        let mut buffers = self.buffers.lock().pop().unwrap_or_default();
+        let answer = self.write_with(&mut buffers, body, body_hash, protocol, wall);
+        self.give_back(buffers);
+        answer
+    }
+
+    fn write_with(
+        &self,
+        buffers: &mut Buffers,
+        body: &[u8],
+        body_hash: u128,
+        protocol: Protocol,
+        wall: TimestampMs,
+    ) -> WriteAnswer {
+        let Buffers {
+            body: plain,
+            decode,
+            collected,
+        } = buffers;
+        let limit = self.settings.limits.request_decoded_bytes;
+        let plain = match snappy::decompress(body, limit, plain) {
+            Ok(plain) => plain,
+            Err(error) => return undecodable(&error),
+        };
+        loop {
+            let version = self.version.load(Ordering::Acquire);
+            let routing = self.routing.load_full();
+            let routed = self.collect(plain, protocol, wall, &routing, decode, collected);
+            if let Err(error) = routed {
+                return undecodable(&error);
+            }
+            let mut locked = self.locked.lock();
+            if self.version.load(Ordering::Acquire) != version {
+                continue;
+            }
+            if let Some(answer) = locked.writer.recent.get(body_hash) {
+                self.metrics.add_repeated();
+                return answer.clone();
+            }
+            let commit = Commit {
+                logs: &self.logs,
+                settings: &self.settings,
+                routing: &routing,
+                wall,
+            };
+            let written = match locked.writer.commit(&commit, collected) {
+                Ok(written) => written,
+                Err(full) => return WriteAnswer::unavailable(&format!("{full}\n")),
+            };
+            let mut answer = answer(written, collected);
+            locked.writer.recent.insert(body_hash, answer.clone());
+            drop(locked);
+            self.count(&written, collected);
+            if !collected.rejections.is_empty() {
+                // Looking the series up takes as long as decoding: not under the lock.
+                let unnamed = collected.rejections.unnamed();
+                name_series(plain, protocol, &unnamed, decode, |ordinal, labels| {
+                    collected.rejections.name(ordinal, &labels.shown());
+                });
+                answer.text = Arc::from(collected.rejections.to_string());
+                let mut locked = self.locked.lock();
+                locked.writer.recent.insert(body_hash, answer.clone());
+            }
+            return answer;
+        }
+    }
+
+    fn collect(
+        &self,
+        plain: &[u8],
+        protocol: Protocol,
+        wall: TimestampMs,
+        routing: &Routing,
+        decode: &mut DecodeBuffers,
+        collected: &mut Collected,
+    ) -> Result<(), DecodeError> {
+        for resolve_seedable in [false, true] {
+            collected.clear();
+            decode.begin(self.settings.limits.request_items);
+            let is_v2 = protocol == Protocol::V2;
+            let rules = Rules {
+                routing,
+                limits: &self.settings.limits,
+                key: &self.key,
+                metadata: &self.metadata,
+                wall,
+                samples_required: is_v2,
+                exemplars_in_order: is_v2,
+                resolve_seedable,
+            };
+            let mut collector = Collector::new(rules, collected);
+            match protocol {
+                Protocol::V1 => v1::decode(plain, &self.key, decode, &mut collector)?,
+                Protocol::V2 => v2::decode(plain, &self.key, decode, &mut collector)?,
+            }
+            if !collected.seed_missed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, written: &Written, collected: &Collected) {
+        self.metrics
+            .add_accepted(written.samples + written.histograms);
+        self.metrics
+            .add_unread(collected.unread_floats + collected.unread_histograms);
+        self.metrics
+            .add_recorded(collected.recorded_floats + collected.recorded_histograms);
+        for refused in collected.rejections.iter() {
+            self.metrics.add_rejected(refused.reason, refused.n_samples);
+        }
+    }
+
+    fn give_back(&self, buffers: Buffers) {
+        let heap_bytes =
+            buffers.body.capacity() + buffers.decode.heap_bytes() + buffers.collected.heap_bytes();
+        let mut kept = self.buffers.lock();
+        if kept.len() < BUFFERS_MAX && heap_bytes <= BUFFER_BYTES_MAX {
+            kept.push(buffers);
+        }
+    }
+
+    /// Puts a rule set into force: one entry, made by `make_entry`, goes to every shard's log,
+    /// and what is accepted from then on is routed by `read_set`.
+    pub fn adopt(
+        &self,
+        read_set: ReadSet,
+        make_entry: &mut dyn FnMut(ShardId, Stamp) -> Entry,
+        wall: TimestampMs,
+    ) -> Result<(), LogError> {
+        let n_shards = self.logs.len() as u16;
+        let routing = Arc::new(Routing::new(read_set, n_shards));
+        let mut locked = self.locked.lock();
+        let stamp = locked.writer.sequencer.stamp_only(wall);
+        for (shard, log) in (0..n_shards).zip(&self.logs) {
+            log.append(make_entry(ShardId(shard), stamp))?;
+        }
+        locked.writer.recent.clear();
+        self.routing.store(routing);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Does what time alone demands: moves the clock of a silent node on, forgets routes and
+    /// series that are silent. Call it about every 100 ms.
+    pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
+        let mut locked = self.locked.lock();
+        if let Some(stamp) = locked.writer.sequencer.idle(wall) {
+            for log in &self.logs {
+                log.append(Entry::Clock { stamp })?;
+            }
+        }
+        let routing = self.routing.load();
+        if wall - locked.last_sweep >= SWEEP_EVERY {
+            locked.last_sweep = wall;
+            routing.table.sweep(locked.next_part, SWEEPS_KEPT);
+            locked.next_part += 1;
+            let (read, unread) = (locked.writer.series.n_series(), routing.table.n_unread());
+            self.metrics.set_series(read, unread);
+        }
+        // A thousandth of the series each time: all of them in under two minutes.
+        let n_places = locked.writer.series.n_places() / 1000 + 1;
+        if let Some(aliases) = locked
+            .writer
+            .series
+            .forget_silent(n_places, SERIES_SILENT, wall)
+        {
+            for alias in aliases {
+                routing.table.remove(alias);
+            }
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// Returns the event-time clock `C`, ms.
+    pub fn clock(&self) -> Option<TimestampMs> {
+        self.locked.lock().writer.sequencer.clock()
+    }
+
+    /// Returns the generation by which samples are routed.
+    pub fn generation(&self) -> Generation {
+        self.routing.load().generation()
+    }
+
+    /// Refuses requests from now on with 503, so that senders keep them for the next process.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Returns what metrics mean.
+    pub fn metadata(&self) -> &MetadataStore {
+        &self.metadata
+    }
+
+    /// Returns the metrics.
+    pub fn metrics(&self) -> &IngestMetrics {
+        &self.metrics
+    }
+
+    /// Returns the bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+}
+
+fn undecodable(error: &DecodeError) -> WriteAnswer {
+    let status = match error {
+        DecodeError::TooLarge { .. } | DecodeError::TooManyItems { .. } => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    WriteAnswer::refused(status, format!("{error}\n"))
+}
+
+fn answer(written: Written, collected: &Collected) -> WriteAnswer {
+    let status = if collected.rejections.is_empty() {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    WriteAnswer {
+        status,
+        written,
+        text: match status {
+            StatusCode::NO_CONTENT => Arc::from(""),
+            _ => Arc::from(collected.rejections.to_string()),
+        },
+        retry_after_seconds: None,
+        newest: collected.newest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::RecordingLog;
+    use crate::model::{Labels, Matcher, SeriesHandle};
+    use crate::wire::v1 as messages;
+    use prost::Message;
+
+    const WALL: TimestampMs = TimestampMs(1_700_000_000_000);
+
+    fn node_reading(names: &[&str]) -> (Arc<Node>, Arc<RecordingLog>) {
+        let log = Arc::new(RecordingLog::default());
+        let node = Node::new(vec![log.clone()], NodeSettings::default(), 7);
+        let selector = |name: &&str| (ShardId(0), vec![Matcher::equal("__name__", *name)]);
+        let read_set = ReadSet {
+            generation: Generation(1),
+            selectors: names.iter().map(selector).collect(),
+            ..ReadSet::default()
+        };
+        node.adopt(read_set, &mut |_, stamp| Entry::Clock { stamp }, WALL)
+            .expect("the log is open");
+        log.take();
+        (node, log)
+    }
+
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+    type Samples<'a> = &'a [(i64, f64)];
+
+    fn body(series: &[(Pairs<'_>, Samples<'_>)]) -> Vec<u8> {
+        let label = |(name, value): &(&str, &str)| messages::Label {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let sample = |(timestamp, value): &(i64, f64)| messages::Sample {
+            value: *value,
+            timestamp: *timestamp,
+        };
+        let one = |(labels, samples): &(Pairs<'_>, Samples<'_>)| messages::TimeSeries {
+            labels: labels.iter().map(label).collect(),
+            samples: samples.iter().map(sample).collect(),
+            ..messages::TimeSeries::default()
+        };
+        let request = messages::WriteRequest {
+            timeseries: series.iter().map(one).collect(),
+            ..messages::WriteRequest::default()
+        };
+        snap::raw::Encoder::new()
+            .compress_vec(&request.encode_to_vec())
+            .expect("compresses")
+    }
+
+    #[test]
+    fn what_a_rule_reads_is_logged_and_the_rest_moves_the_clock() {
+        let (node, log) = node_reading(&["up"]);
+        let at = WALL.0 - 1_000;
+        let up: Pairs<'_> = &[("__name__", "up"), ("job", "a")];
+        let other: Pairs<'_> = &[("__name__", "other"), ("job", "a")];
+        let request = body(&[(up, &[(at, 1.0)]), (other, &[(at, 2.0)])]);
+        let answer = node.write(&request, Protocol::V1, WALL);
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert_eq!(answer.written.samples, 2);
+        let entries = log.take();
+        let [Entry::Samples { stamp, batch, .. }] = &entries[..] else {
+            panic!("one entry: {entries:?}");
+        };
+        assert_eq!(stamp.clock, Some(TimestampMs(at)));
+        let labels = Labels::from_pairs(up.iter().copied());
+        assert_eq!(batch.definitions[0].labels, labels);
+        assert_eq!(batch.floats, [(SeriesHandle(0), TimestampMs(at), 1.0)]);
+
+        let request = body(&[(other, &[(at + 500, 3.0)])]);
+        node.write(&request, Protocol::V1, WALL);
+        assert!(matches!(log.take()[..], [Entry::Clock { .. }]));
+
+        let request = body(&[(up, &[(at, 1.0), (at + 600, 3.0), (at, 2.0)])]);
+        let answer = node.write(&request, Protocol::V1, WALL);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer.written.samples, 2);
+        assert_eq!(
+            &*answer.text,
+            format!(
+                "out_of_order: 1 refused: out of order sample; \
+                 first: {{__name__=\"up\", job=\"a\"}} at {at}\n"
+            )
+        );
+        let entries = log.take();
+        let [Entry::Samples { batch, .. }] = &entries[..] else {
+            panic!("one entry: {entries:?}");
+        };
+        assert!(batch.definitions.is_empty());
+        assert_eq!(
+            batch.floats,
+            [(SeriesHandle(0), TimestampMs(at + 600), 3.0)]
+        );
+    }
+}

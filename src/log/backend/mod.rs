@@ -1,0 +1,4 @@
+//! The backends of the log; what each owes is written at [`crate::log`].
+
+pub mod memory;
+pub mod recording;

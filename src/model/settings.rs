@@ -1,0 +1,105 @@
+//! What an engine must know beside its rules; part of the log, so that replay decides alike.
+
+use crate::model::{DurationMs, Labels, TimestampMs};
+
+/// Whether a group is evaluated as samples arrive, or at its ticks alone as Prometheus does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvaluationMode {
+    /// Raised on arrival, lowered on the tick.
+    #[default]
+    Arrival,
+    /// Ticks only: Prometheus' own alerts, byte for byte.
+    Tick,
+}
+
+/// The mode of the groups that a pair of glob patterns names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModeOverride {
+    /// Glob over the file's path.
+    pub file: String,
+    /// Glob over the group's name.
+    pub group: String,
+    /// The mode of these groups.
+    pub mode: EvaluationMode,
+}
+
+/// Where ticks lie.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Grid {
+    /// Prometheus' own: `t mod interval` is a hash of group name and file, mod interval.
+    #[default]
+    Hashed,
+    /// The grid of rule unit tests: all groups at `start`, `start + interval`, ….
+    UnitTest {
+        /// The first tick, ms.
+        start: TimestampMs,
+        /// The distance of ticks, ms.
+        interval: DurationMs,
+        /// promtool's order: the groups of these names first, the others as files name them.
+        /// `None`: by dependence, as when serving.
+        group_order: Option<Vec<String>>,
+    },
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineSettings {
+    /// For groups without an interval, ms.
+    pub evaluation_interval: DurationMs,
+    /// For groups without a query offset, ms.
+    pub query_offset: DurationMs,
+    /// `$externalLabels`; not part of `ALERTS`.
+    pub external_labels: Labels,
+    /// `$externalURL`.
+    pub external_url: String,
+    /// The mode of groups that no override names.
+    pub mode: EvaluationMode,
+    /// The first that matches decides.
+    pub mode_overrides: Vec<ModeOverride>,
+    /// Where ticks lie.
+    pub grid: Grid,
+    /// Selectors kept although no rule reads them, as text.
+    pub watch: Vec<String>,
+    /// How long samples are kept at least, ms; 0 = as long as the rules look back.
+    pub retention: DurationMs,
+    /// How long the frontier waits for the rest of a scrape, ms of event time.
+    pub scrape_settle: DurationMs,
+    /// The same in a backlog, ms of event time.
+    pub backlog_settle: DurationMs,
+    /// How far behind the wall clock event time may be before it counts as a backlog, ms.
+    pub idle_timeout: DurationMs,
+    /// How far behind its series' newest sample a sample may be, ms.
+    pub out_of_order_window: DurationMs,
+    /// How often a firing alert is sent again, ms; decides how long one is valid.
+    pub resend_delay: DurationMs,
+    /// The most ticks a group makes when the clock leaps; the rest count as missed.
+    pub ticks_per_leap_max: usize,
+    /// The most samples one evaluation may hold.
+    pub samples_max: usize,
+    /// Names of Prometheus' feature flags that are on.
+    pub features: Vec<String>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        EngineSettings {
+            evaluation_interval: DurationMs::from_seconds(60),
+            query_offset: DurationMs::ZERO,
+            external_labels: Labels::empty(),
+            external_url: String::new(),
+            mode: EvaluationMode::default(),
+            mode_overrides: Vec::new(),
+            grid: Grid::default(),
+            watch: Vec::new(),
+            retention: DurationMs::ZERO,
+            scrape_settle: DurationMs::from_seconds(5),
+            backlog_settle: DurationMs::from_seconds(60),
+            idle_timeout: DurationMs::from_seconds(60),
+            out_of_order_window: DurationMs::ZERO,
+            resend_delay: DurationMs::from_seconds(60),
+            ticks_per_leap_max: 1000,
+            samples_max: 50_000_000,
+            features: Vec::new(),
+        }
+    }
+}

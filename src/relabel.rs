@@ -1,0 +1,686 @@
+//! Relabelling: a list of steps that rewrite a label set or drop it.
+//!
+//! The actions, defaults and refusals are Prometheus' (`model/relabel`). Regular expressions are
+//! fully anchored and `.` matches a newline.
+
+use md5::{Digest, Md5};
+use regex::{Captures, Regex};
+use serde::Serialize;
+
+use crate::model::labels::is_legacy_label_name;
+use crate::model::regex::compile_anchored;
+use crate::model::{Labels, LabelsBuilder};
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Writes `replacement`, filled from the match, to `target_label`.
+    #[default]
+    Replace,
+    /// Drops the set unless the source matches.
+    Keep,
+    /// Drops the set if the source matches.
+    Drop,
+    /// Drops the set unless the source equals the target label.
+    KeepEqual,
+    /// Drops the set if the source equals the target label.
+    DropEqual,
+    /// Writes a hash of the source modulo `modulus` to the target label.
+    HashMod,
+    /// Copies labels whose name matches to the name that `replacement` gives.
+    LabelMap,
+    /// Removes labels whose name matches.
+    LabelDrop,
+    /// Removes labels whose name does not match.
+    LabelKeep,
+    /// Writes the source in lower case to the target label.
+    Lowercase,
+    /// Writes the source in upper case to the target label.
+    Uppercase,
+}
+
+/// The words of `action:`.
+pub const ACTIONS: [(&str, Action); 11] = [
+    ("replace", Action::Replace),
+    ("keep", Action::Keep),
+    ("drop", Action::Drop),
+    ("keepequal", Action::KeepEqual),
+    ("dropequal", Action::DropEqual),
+    ("hashmod", Action::HashMod),
+    ("labelmap", Action::LabelMap),
+    ("labeldrop", Action::LabelDrop),
+    ("labelkeep", Action::LabelKeep),
+    ("lowercase", Action::Lowercase),
+    ("uppercase", Action::Uppercase),
+];
+
+impl Action {
+    /// Returns the word of the configuration.
+    pub fn name(self) -> &'static str {
+        let found = ACTIONS.iter().find(|(_, action)| *action == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    /// Writes to or compares with `target_label`, so needs one.
+    fn needs_target(self) -> bool {
+        use Action::{DropEqual, HashMod, KeepEqual, Lowercase, Replace, Uppercase};
+        matches!(
+            self,
+            Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual
+        )
+    }
+}
+
+/// Which label names are valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameValidation {
+    /// Any text that is not empty.
+    #[default]
+    Utf8,
+    /// `[a-zA-Z_][a-zA-Z0-9_]*`
+    Legacy,
+}
+
+impl NameValidation {
+    /// Tells whether `name` is a valid label name.
+    pub fn is_label_name(self, name: &str) -> bool {
+        match self {
+            NameValidation::Utf8 => !name.is_empty(),
+            NameValidation::Legacy => is_legacy_label_name(name),
+        }
+    }
+}
+
+/// A step as written, with Prometheus' defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RelabelFields {
+    /// The labels whose values are joined into the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_labels: Option<Vec<String>>,
+    /// What stands between the joined values.
+    pub separator: String,
+    /// What the source (or label name) is matched with.
+    pub regex: String,
+    /// What a hash is taken modulo of; 0 where none is given.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub modulus: u64,
+    /// The label to write; may name groups of the match for `replace`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target_label: String,
+    /// What to write; `$1` and `${name}` are groups of the match.
+    pub replacement: String,
+    /// What to do.
+    pub action: Action,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+const REGEX_DEFAULT: &str = "(.*)";
+const REPLACEMENT_DEFAULT: &str = "$1";
+const SEPARATOR_DEFAULT: &str = ";";
+
+impl Default for RelabelFields {
+    fn default() -> Self {
+        RelabelFields {
+            source_labels: None,
+            separator: SEPARATOR_DEFAULT.to_owned(),
+            regex: REGEX_DEFAULT.to_owned(),
+            modulus: 0,
+            target_label: String::new(),
+            replacement: REPLACEMENT_DEFAULT.to_owned(),
+            action: Action::Replace,
+        }
+    }
+}
+
+/// Why a step is refused; the texts are Prometheus'.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RelabelError {
+    /// The regular expression does not compile.
+    #[error("{0}")]
+    Regex(String),
+    /// `hashmod` without a modulus.
+    #[error("relabel configuration for hashmod requires non-zero modulus")]
+    NoModulus,
+    /// An action that writes a label, without one.
+    #[error("relabel configuration for {0} action requires 'target_label' value")]
+    NoTarget(&'static str),
+    /// A target that can be no label name.
+    #[error("{0:?} is invalid 'target_label' for {1} action")]
+    InvalidTarget(String, &'static str),
+    /// A replacement where none is used.
+    #[error("'replacement' can not be set for {0} action")]
+    UnusedReplacement(&'static str),
+    /// A replacement that can give no label name.
+    #[error("{0:?} is invalid 'replacement' for {1} action")]
+    InvalidReplacement(String, &'static str),
+    /// Fields that `keepequal` and `dropequal` do not use.
+    #[error("{0} action requires only 'source_labels' and `target_label`, and no other fields")]
+    OnlySourceAndTarget(&'static str),
+    /// Fields that `labeldrop` and `labelkeep` do not use.
+    #[error("{0} action requires only 'regex', and no other fields")]
+    OnlyRegex(&'static str),
+}
+
+/// A step, validated and compiled.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct RelabelConfig {
+    fields: RelabelFields,
+    #[serde(skip)]
+    regex: Regex,
+    #[serde(skip)]
+    names: NameValidation,
+}
+
+impl PartialEq for RelabelConfig {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.fields, self.names) == (&other.fields, other.names)
+    }
+}
+
+impl Eq for RelabelConfig {}
+
+impl RelabelConfig {
+    /// Validates and compiles a step.
+    pub fn new(fields: RelabelFields, names: NameValidation) -> Result<Self, RelabelError> {
+        validate(&fields, names)?;
+        let regex =
+            compile_anchored(&fields.regex).map_err(|e| RelabelError::Regex(e.to_string()))?;
+        Ok(RelabelConfig {
+            fields,
+            regex,
+            names,
+        })
+    }
+
+    /// Returns the step as written.
+    pub fn fields(&self) -> &RelabelFields {
+        &self.fields
+    }
+
+    fn source(&self, labels: &LabelsBuilder) -> String {
+        let names = self.fields.source_labels.as_deref().unwrap_or_default();
+        let values: Vec<&str> = names
+            .iter()
+            .map(|name| labels.get(name).unwrap_or(""))
+            .collect();
+        values.join(&self.fields.separator)
+    }
+
+    /// Applies the step to `labels`; `false` says that the set is dropped.
+    fn apply(&self, labels: &mut LabelsBuilder) -> bool {
+        let source = self.source(labels);
+        let target = self.fields.target_label.as_str();
+        let equals_target = |labels: &LabelsBuilder| labels.get(target).unwrap_or("") == source;
+        match self.fields.action {
+            Action::Keep => return self.regex.is_match(&source),
+            Action::Drop => return !self.regex.is_match(&source),
+            Action::KeepEqual => return equals_target(labels),
+            Action::DropEqual => return !equals_target(labels),
+            Action::Replace => self.replace(&source, labels),
+            Action::Lowercase => labels.set(target, &map_chars(&source, lower)),
+            Action::Uppercase => labels.set(target, &map_chars(&source, upper)),
+            Action::HashMod => {
+                let hash = hash_mod(&source, self.fields.modulus);
+                labels.set(target, &hash.to_string());
+            }
+            Action::LabelMap => self.map_labels(labels),
+            Action::LabelDrop => self.keep_labels(labels, |is_match| !is_match),
+            Action::LabelKeep => self.keep_labels(labels, |is_match| is_match),
+        }
+        true
+    }
+
+    fn replace(&self, source: &str, labels: &mut LabelsBuilder) {
+        let Some(groups) = self.regex.captures(source) else {
+            return;
+        };
+        let target = expand(&self.fields.target_label, &groups);
+        if self.names.is_label_name(&target) {
+            labels.set(&target, &expand(&self.fields.replacement, &groups));
+        }
+    }
+
+    fn map_labels(&self, labels: &mut LabelsBuilder) {
+        for (name, value) in labels.build().iter() {
+            if let Some(groups) = self.regex.captures(name) {
+                let target = expand(&self.fields.replacement, &groups);
+                if !target.is_empty() {
+                    labels.set(&target, value);
+                }
+            }
+        }
+    }
+
+    fn keep_labels(&self, labels: &mut LabelsBuilder, keep: impl Fn(bool) -> bool) {
+        for (name, _) in labels.build().iter() {
+            if !keep(self.regex.is_match(name)) {
+                labels.remove(name);
+            }
+        }
+    }
+}
+
+/// Applies steps in order; `None` says that the set is dropped.
+pub fn relabel(labels: &Labels, steps: &[RelabelConfig]) -> Option<Labels> {
+    if steps.is_empty() {
+        return Some(labels.clone());
+    }
+    let mut builder = LabelsBuilder::from(labels);
+    let kept = steps.iter().all(|step| step.apply(&mut builder));
+    kept.then(|| builder.build())
+}
+
+fn validate(fields: &RelabelFields, names: NameValidation) -> Result<(), RelabelError> {
+    use Action::{DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Replace};
+    let (action, name) = (fields.action, fields.action.name());
+    if action == HashMod && fields.modulus == 0 {
+        return Err(RelabelError::NoModulus);
+    }
+    if action.needs_target() && fields.target_label.is_empty() {
+        return Err(RelabelError::NoTarget(name));
+    }
+    let target_is_valid = match action {
+        Replace if fields.target_label.contains('$') => {
+            is_name_template(&fields.target_label, names)
+        }
+        _ => !action.needs_target() || names.is_label_name(&fields.target_label),
+    };
+    if !target_is_valid {
+        let target = fields.target_label.clone();
+        return Err(RelabelError::InvalidTarget(target, name));
+    }
+    let is_plain = fields.modulus == 0
+        && fields.separator == SEPARATOR_DEFAULT
+        && fields.replacement == REPLACEMENT_DEFAULT;
+    match action {
+        Action::Lowercase | Action::Uppercase | KeepEqual | DropEqual
+            if fields.replacement != REPLACEMENT_DEFAULT =>
+        {
+            Err(RelabelError::UnusedReplacement(name))
+        }
+        LabelMap if !is_name_template(&fields.replacement, names) => {
+            let replacement = fields.replacement.clone();
+            Err(RelabelError::InvalidReplacement(replacement, name))
+        }
+        KeepEqual | DropEqual if !is_plain || fields.regex != REGEX_DEFAULT => {
+            Err(RelabelError::OnlySourceAndTarget(name))
+        }
+        LabelDrop | LabelKeep
+            if !is_plain || fields.source_labels.is_some() || !fields.target_label.is_empty() =>
+        {
+            Err(RelabelError::OnlyRegex(name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells whether a text with `$1` in it can give a label name. In UTF-8 any text can; otherwise
+/// it must be `^(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+$`, as in Prometheus.
+fn is_name_template(text: &str, names: NameValidation) -> bool {
+    if names == NameValidation::Utf8 {
+        return !text.is_empty();
+    }
+    // Only the first character of that pattern cannot be a digit, and every `$` must begin a group.
+    let mut rest = text;
+    if rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    while let Some(first) = rest.chars().next() {
+        if first != '$' {
+            if !is_word(first) {
+                return false;
+            }
+            rest = &rest[1..];
+            continue;
+        }
+        match group_name(&rest[1..]) {
+            Some((_, tail)) => rest = tail,
+            None => return false,
+        }
+    }
+    true
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// Reads `name` or `{name}` behind a dollar; returns the name and what follows.
+fn group_name(text: &str) -> Option<(&str, &str)> {
+    let (inner, is_braced) = match text.strip_prefix('{') {
+        Some(inner) => (inner, true),
+        None => (text, false),
+    };
+    let end = inner.find(|c: char| !is_word(c)).unwrap_or(inner.len());
+    let (name, rest) = inner.split_at(end);
+    if name.is_empty() {
+        return None;
+    }
+    if is_braced {
+        return Some((name, rest.strip_prefix('}')?));
+    }
+    Some((name, rest))
+}
+
+/// Fills a template as Go's `Regexp.Expand`: `$$` is a dollar, an unknown group is empty, a
+/// dollar that begins no group stands for itself.
+fn expand(template: &str, groups: &Captures<'_>) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(tail) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = tail;
+        } else if let Some((name, tail)) = group_name(rest) {
+            let group = match name.parse::<usize>() {
+                Ok(number) => groups.get(number),
+                Err(_) => groups.name(name),
+            };
+            out.push_str(group.map_or("", |found| found.as_str()));
+            rest = tail;
+        } else {
+            out.push('$');
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Returns the last 8 bytes of the MD5 sum, big-endian, modulo `modulus`.
+fn hash_mod(text: &str, modulus: u64) -> u64 {
+    let sum: [u8; 16] = Md5::digest(text.as_bytes()).into();
+    let (_, last) = sum.split_at(8);
+    let number = last
+        .iter()
+        .fold(0u64, |acc, byte| (acc << 8) | u64::from(*byte));
+    number % modulus.max(1)
+}
+
+fn map_chars(text: &str, map: impl Fn(char) -> char) -> String {
+    text.chars().map(map).collect()
+}
+
+/// Go maps rune by rune; where Unicode's full mapping needs several characters, the character
+/// stays, except the dotted capital I, whose simple mapping is a plain i.
+fn lower(c: char) -> char {
+    let mut mapped = c.to_lowercase();
+    match (c, mapped.next(), mapped.next()) {
+        ('İ', ..) => 'i',
+        (_, Some(single), None) => single,
+        _ => c,
+    }
+}
+
+fn upper(c: char) -> char {
+    let mut mapped = c.to_uppercase();
+    match (mapped.next(), mapped.next()) {
+        (Some(single), None) => single,
+        _ => c,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(edit: impl FnOnce(&mut RelabelFields)) -> RelabelFields {
+        let mut fields = RelabelFields::default();
+        edit(&mut fields);
+        fields
+    }
+
+    fn sources(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn set(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied())
+    }
+
+    #[track_caller]
+    fn check(fields: RelabelFields, input: &[(&str, &str)], expected: Option<&[(&str, &str)]>) {
+        let step = RelabelConfig::new(fields, NameValidation::Utf8).expect("valid");
+        assert_eq!(relabel(&set(input), &[step]), expected.map(set));
+    }
+
+    #[test]
+    fn replace_fills_target_and_replacement_from_the_match() {
+        let fields = |regex: &str, target: &str, replacement: &str| {
+            step(|f| {
+                f.source_labels = sources(&["a", "b"]);
+                f.regex = regex.to_owned();
+                f.target_label = target.to_owned();
+                f.replacement = replacement.to_owned();
+            })
+        };
+        let input = [("a", "foo"), ("b", "bar")];
+        let check = |regex, target, replacement, name: &str, value: &str| {
+            let expected = set(&input).with(name, value);
+            let step = RelabelConfig::new(fields(regex, target, replacement), NameValidation::Utf8);
+            assert_eq!(
+                relabel(&set(&input), &[step.expect("valid")]),
+                Some(expected)
+            );
+        };
+        check("f(.*);(.*)r", "c", "ch${1}-ch$2", "c", "choo-chba");
+        check("(?P<x>f.*);.*", "${x}_", "$x$$", "foo_", "foo$");
+        check("no", "c", "x", "c", "");
+        check("f.*;.*", "a", "$9", "a", "");
+        check("f.*;.*", "c", "$1x${2", "c", "${2");
+        check("f.*;.*", "c", "$", "c", "$");
+        check("f.*;.*", "$1", "x", "c", "");
+    }
+
+    #[test]
+    fn a_default_step_copies_and_an_empty_source_clears() {
+        let copy = |from: &str| {
+            step(|f| {
+                f.source_labels = sources(&[from]);
+                f.target_label = "b".to_owned();
+            })
+        };
+        check(
+            copy("a"),
+            &[("a", "1\n2")],
+            Some(&[("a", "1\n2"), ("b", "1\n2")]),
+        );
+        check(copy("x"), &[("a", "1"), ("b", "2")], Some(&[("a", "1")]));
+    }
+
+    #[test]
+    fn keep_and_drop_decide_about_the_whole_set() {
+        let fields = |action, regex: &str| {
+            step(|f| {
+                f.source_labels = sources(&["a"]);
+                f.regex = regex.to_owned();
+                f.action = action;
+            })
+        };
+        let input: &[(&str, &str)] = &[("a", "foo")];
+        check(fields(Action::Keep, "fo.*"), input, Some(input));
+        check(fields(Action::Keep, "o+"), input, None);
+        check(fields(Action::Drop, "fo.*"), input, None);
+        check(fields(Action::Drop, "o+"), input, Some(input));
+        let equal = |action| {
+            step(|f| {
+                f.source_labels = sources(&["a"]);
+                f.target_label = "b".to_owned();
+                f.action = action;
+            })
+        };
+        let same: &[(&str, &str)] = &[("a", "1"), ("b", "1")];
+        check(equal(Action::KeepEqual), same, Some(same));
+        check(equal(Action::KeepEqual), input, None);
+        check(equal(Action::DropEqual), same, None);
+        check(equal(Action::DropEqual), input, Some(input));
+    }
+
+    #[test]
+    fn hashmod_agrees_with_prometheus() {
+        // The numbers come from another implementation of MD5.
+        let fields = |modulus| {
+            step(|f| {
+                f.source_labels = sources(&["c"]);
+                f.target_label = "d".to_owned();
+                f.modulus = modulus;
+                f.action = Action::HashMod;
+            })
+        };
+        check(
+            fields(1000),
+            &[("c", "10.0.0.1:80")],
+            Some(&[("c", "10.0.0.1:80"), ("d", "629")]),
+        );
+        check(
+            fields(1000),
+            &[("c", "two\nlines")],
+            Some(&[("c", "two\nlines"), ("d", "651")]),
+        );
+    }
+
+    #[test]
+    fn label_names_are_mapped_dropped_and_kept() {
+        let fields = |action, regex: &str, replacement: &str| {
+            step(|f| {
+                f.regex = regex.to_owned();
+                f.replacement = replacement.to_owned();
+                f.action = action;
+            })
+        };
+        let input: &[(&str, &str)] = &[("b1", "x"), ("b2", "y"), ("c", "z")];
+        let mapped: &[(&str, &str)] = &[
+            ("b1", "x"),
+            ("b2", "y"),
+            ("c", "z"),
+            ("m1", "x"),
+            ("m2", "y"),
+        ];
+        check(fields(Action::LabelMap, "b(.)", "m$1"), input, Some(mapped));
+        check(
+            fields(Action::LabelDrop, "b.", "$1"),
+            input,
+            Some(&[("c", "z")]),
+        );
+        check(
+            fields(Action::LabelKeep, "b.", "$1"),
+            input,
+            Some(&[("b1", "x"), ("b2", "y")]),
+        );
+    }
+
+    #[test]
+    fn case_is_changed_character_by_character() {
+        let fields = |action| {
+            step(|f| {
+                f.source_labels = sources(&["a"]);
+                f.target_label = "a".to_owned();
+                f.action = action;
+            })
+        };
+        check(
+            fields(Action::Lowercase),
+            &[("a", "ÄbİΣ")],
+            Some(&[("a", "äbiσ")]),
+        );
+        check(
+            fields(Action::Uppercase),
+            &[("a", "äßb")],
+            Some(&[("a", "ÄßB")]),
+        );
+    }
+
+    #[test]
+    fn what_prometheus_refuses_is_refused() {
+        let check = |edit: &dyn Fn(&mut RelabelFields), names, part: &str| {
+            let error = RelabelConfig::new(step(edit), names)
+                .expect_err(part)
+                .to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        use NameValidation::{Legacy, Utf8};
+        check(
+            &|f| f.action = Action::HashMod,
+            Utf8,
+            "requires non-zero modulus",
+        );
+        check(
+            &|_| {},
+            Utf8,
+            "replace action requires 'target_label' value",
+        );
+        check(
+            &|f| f.regex = "(".to_owned(),
+            Utf8,
+            "requires 'target_label'",
+        );
+        check(
+            &|f| (f.regex, f.target_label) = ("(".to_owned(), "a".to_owned()),
+            Utf8,
+            "error parsing regexp",
+        );
+        check(
+            &|f| f.target_label = "a-b".to_owned(),
+            Legacy,
+            "\"a-b\" is invalid 'target_label'",
+        );
+        check(
+            &|f| f.target_label = "0${3".to_owned(),
+            Legacy,
+            "invalid 'target_label'",
+        );
+        check(
+            &|f| {
+                (f.action, f.target_label) = (Action::Lowercase, "a".to_owned());
+                f.replacement = "x".to_owned();
+            },
+            Utf8,
+            "'replacement' can not be set for lowercase action",
+        );
+        check(
+            &|f| (f.action, f.replacement) = (Action::LabelMap, "a-b".to_owned()),
+            Legacy,
+            "\"a-b\" is invalid 'replacement' for labelmap action",
+        );
+        check(
+            &|f| {
+                (f.action, f.target_label) = (Action::KeepEqual, "a".to_owned());
+                f.separator = ",".to_owned();
+            },
+            Utf8,
+            "keepequal action requires only 'source_labels'",
+        );
+        check(
+            &|f| (f.action, f.source_labels) = (Action::LabelDrop, sources(&["a"])),
+            Utf8,
+            "labeldrop action requires only 'regex'",
+        );
+    }
+
+    #[test]
+    fn steps_run_in_order_until_one_drops_the_set() {
+        let add = step(|f| {
+            f.target_label = "b".to_owned();
+            f.replacement = "2".to_owned();
+        });
+        let drop = step(|f| {
+            f.source_labels = sources(&["b"]);
+            f.regex = "2".to_owned();
+            f.action = Action::Drop;
+        });
+        let steps: Vec<RelabelConfig> = [add, drop]
+            .into_iter()
+            .map(|fields| RelabelConfig::new(fields, NameValidation::Utf8).expect("valid"))
+            .collect();
+        let labels = set(&[("a", "1")]);
+        assert_eq!(relabel(&labels, &steps[..1]), Some(labels.with("b", "2")));
+        assert_eq!(relabel(&labels, &steps), None);
+    }
+}

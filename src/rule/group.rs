@@ -1,0 +1,498 @@
+//! One group of a rule file and its rules, checked as Prometheus checks them.
+//!
+//! Reading goes on behind an error, so that a group is refused with everything that is wrong
+//! with it. The order of the checks and their words are those of `rulefmt`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::model::labels::quote;
+use crate::model::{DurationMs, METRIC_NAME};
+use crate::promql::{self, Expr, ValueType};
+use crate::rule::file::{Reading, key_text};
+use crate::rule::hint::{self, Level};
+use crate::rule::yaml::{Node, NodeKind, Place};
+use crate::rule::{Rule, RuleGroup, RuleKind};
+use crate::template::Template;
+
+/// The fields of a mapping that its level knows, by name.
+type Fields<'a> = HashMap<&'a str, &'a Node>;
+
+/// Reads one group; `names` are the groups met before and where.
+pub(crate) fn read_group(
+    reading: &mut Reading<'_>,
+    node: &Node,
+    names: &mut HashMap<String, Place>,
+) -> Option<RuleGroup> {
+    let name = peek_text(node, "name").unwrap_or("");
+    let about = format!("group {}", quote(name));
+    let fields = known_fields(reading, node, Level::Group, &about)?;
+    read_text(reading, &fields, "name", &about);
+    if name.is_empty() {
+        let hint = "give the group a `name`, unique in this file".to_owned();
+        reading.refuse(node.place, "Groupname must not be empty", Some(hint));
+    }
+    if let Some(first) = names.get(name) {
+        let message = format!("groupname: \"{name}\" is repeated in the same file");
+        let hint = format!("line {} has a group of that name; rename one", first.line);
+        reading.refuse(node.place, message, Some(hint));
+    } else {
+        names.insert(name.to_owned(), node.place);
+    }
+    let labels = read_labels(reading, &fields, &about);
+    let interval = read_duration(reading, &fields, "interval", &about);
+    let query_offset = read_duration(reading, &fields, "query_offset", &about);
+    let limit = read_limit(reading, &fields, &about);
+    let mut rules = Vec::new();
+    for (idx, item) in read_rules(reading, &fields, &about).iter().enumerate() {
+        rules.extend(read_rule(
+            reading,
+            item,
+            &format!("{about}, rule {}", idx + 1),
+            &labels,
+        ));
+    }
+    Some(RuleGroup {
+        file: reading.path.to_owned(),
+        name: name.to_owned(),
+        interval: interval.filter(|interval| *interval != DurationMs::ZERO),
+        query_offset,
+        limit,
+        rules,
+    })
+}
+
+fn read_rules<'a>(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'a>,
+    about: &str,
+) -> Vec<&'a Rc<Node>> {
+    let Some(node) = fields.get("rules") else {
+        return Vec::new();
+    };
+    match &node.kind {
+        NodeKind::Null => Vec::new(),
+        // A null item is skipped and not counted, as Prometheus' decoder does.
+        NodeKind::Sequence(items) => items
+            .iter()
+            .filter(|item| !matches!(item.kind, NodeKind::Null))
+            .collect(),
+        _ => {
+            let message = format!(
+                "{about}: field 'rules' must be a list, found {}",
+                node.described()
+            );
+            let hint = "each rule is an item: `- record: …` or `- alert: …`".to_owned();
+            reading.refuse(node.place, message, Some(hint));
+            Vec::new()
+        }
+    }
+}
+
+/// Reads one rule; `None` where it has no expression to evaluate.
+fn read_rule(
+    reading: &mut Reading<'_>,
+    node: &Node,
+    about: &str,
+    group_labels: &BTreeMap<String, String>,
+) -> Option<Rule> {
+    let record = peek_text(node, "record").unwrap_or("");
+    let alert = peek_text(node, "alert").unwrap_or("");
+    let name = if alert.is_empty() { record } else { alert };
+    let about = &format!("{about}, {}", quote(name));
+    let fields = known_fields(reading, node, Level::Rule, about)?;
+    let is_text =
+        read_text(reading, &fields, "record", about) & read_text(reading, &fields, "alert", about);
+    let place_of = |field: &str| fields.get(field).map_or(node.place, |node| node.place);
+    if !record.is_empty() && !alert.is_empty() {
+        let other = place_of("alert");
+        let message = format!("{about}: only one of 'record' and 'alert' must be set");
+        let hint = format!(
+            "`alert` is at {}:{}; make it two rules",
+            other.line, other.column
+        );
+        reading.refuse(place_of("record"), message, Some(hint));
+    }
+    if name.is_empty() && is_text {
+        let message = format!("{about}: one of 'record' or 'alert' must be set");
+        let hint = "name the rule: `record:` a series name or `alert:` an alert name".to_owned();
+        reading.refuse(place_of("record"), message, Some(hint));
+    }
+    let expr = read_expr(reading, &fields, node.place, about);
+    let hold = read_duration(reading, &fields, "for", about).unwrap_or_default();
+    let keep_firing = read_duration(reading, &fields, "keep_firing_for", about).unwrap_or_default();
+    let labels = read_labels(reading, &fields, about);
+    let annotations = read_annotations(reading, &fields, about);
+    if !record.is_empty() {
+        let wrong = [
+            ("annotations", !annotations.is_empty()),
+            ("for", hold != DurationMs::ZERO),
+            ("keep_firing_for", keep_firing != DurationMs::ZERO),
+        ];
+        for (field, _) in wrong.iter().filter(|(_, wrong)| *wrong) {
+            let message = format!("{about}: invalid field '{field}' in recording rule");
+            let hint = format!("remove `{field}`, or make the rule an `alert`");
+            reading.refuse(place_of("record"), message, Some(hint));
+        }
+        check_record_name(reading, record, place_of("record"), about);
+    }
+    if !alert.is_empty() {
+        check_templates(reading, &fields, alert, about);
+    }
+    let mut merged = group_labels.clone();
+    merged.extend(labels);
+    let kind = if alert.is_empty() {
+        RuleKind::Recording
+    } else {
+        RuleKind::Alerting {
+            hold,
+            keep_firing,
+            annotations: annotations.into_iter().collect(),
+        }
+    };
+    Some(Rule {
+        name: name.to_owned(),
+        kind,
+        expr: expr?,
+        labels: merged.into_iter().collect(),
+        line: node.place.line,
+    })
+}
+
+fn check_record_name(reading: &mut Reading<'_>, record: &str, place: Place, about: &str) {
+    if record.contains(['{', '}']) {
+        let message = format!(
+            "{about}: braces present in the recording rule name; should it be in expr?: {record}"
+        );
+        let hint = "`record` is a metric name alone; labels to set go under `labels`".to_owned();
+        reading.refuse(place, message, Some(hint));
+    }
+}
+
+fn read_expr(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    rule: Place,
+    about: &str,
+) -> Option<Expr> {
+    let node = fields.get("expr");
+    if !read_text(reading, fields, "expr", about) {
+        return None;
+    }
+    let place = node.map_or(rule, |node| node.place);
+    let Some(NodeKind::Scalar { text, begins, .. }) = node
+        .map(|node| &node.kind)
+        .filter(|_| !node_text(fields, "expr").is_empty())
+    else {
+        let message = format!("{about}: field 'expr' must be set in rule");
+        let hint = "write the PromQL expression of the rule as `expr`".to_owned();
+        reading.refuse(place, message, Some(hint));
+        return None;
+    };
+    match promql::parse(text, reading.functions, reading.features) {
+        Ok(expr) => {
+            warn_of_type(reading, &expr, about);
+            Some(expr)
+        }
+        Err(e) => {
+            let at = reading.document.place_within(*begins, text, e.span.start);
+            let hint = hint::for_expression(text, &e, at, reading.functions);
+            let message = format!("{about}: could not parse expression: {e}");
+            reading.refuse(place, message, hint);
+            None
+        }
+    }
+}
+
+/// Warns of an expression that loads, in Prometheus too, but fails whenever it is evaluated.
+fn warn_of_type(reading: &mut Reading<'_>, expr: &Expr, about: &str) {
+    let returns = promql::type_of(expr, reading.functions);
+    if matches!(returns, ValueType::Matrix | ValueType::String) {
+        reading.warnings.push(format!(
+            "{about}: every evaluation will fail: rule result is not a vector or scalar but a {}",
+            returns.documented()
+        ));
+    }
+}
+
+/// Parses the templates of an alert's own labels and annotations; running them is another matter.
+fn check_templates(reading: &mut Reading<'_>, fields: &Fields<'_>, alert: &str, about: &str) {
+    let name = format!("__alert_{alert}");
+    for (field, one) in [("labels", "label"), ("annotations", "annotation")] {
+        let Some(NodeKind::Mapping(pairs)) = fields.get(field).map(|node| &node.kind) else {
+            continue;
+        };
+        for (key, value) in pairs {
+            let (Some(key), Some(text)) = (key_text(key), key_text(value)) else {
+                continue;
+            };
+            let about = format!("{about}: {one} {}", quote(key));
+            match Template::parse(&name, text) {
+                Ok(template) => warn_of_queries(reading, &template, &about),
+                Err(e) => {
+                    let hint = hint::for_template(&e.0);
+                    reading.refuse(value.place, format!("{about}: {e}"), hint);
+                }
+            }
+        }
+    }
+}
+
+/// Warns of constant queries in a template that load, in Prometheus too, but fail when it runs.
+fn warn_of_queries(reading: &mut Reading<'_>, template: &Template, about: &str) {
+    for query in template.constant_queries() {
+        if let Err(e) = promql::parse(&query, reading.functions, reading.features) {
+            let warning = format!("{about}: its query will fail: {e}");
+            reading.warnings.push(warning);
+        }
+    }
+}
+
+fn read_labels(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    about: &str,
+) -> BTreeMap<String, String> {
+    let pairs = read_texts(reading, fields, "labels", about);
+    for (name, (_, place)) in &pairs {
+        if name.is_empty() || name == METRIC_NAME {
+            let hint = if name.is_empty() {
+                "a label name must not be empty".to_owned()
+            } else {
+                "the metric name is what `record` or `alert` says".to_owned()
+            };
+            reading.refuse(
+                *place,
+                format!("{about}: invalid label name: {name}"),
+                Some(hint),
+            );
+        }
+    }
+    pairs
+        .into_iter()
+        .map(|(name, (value, _))| (name, value))
+        .collect()
+}
+
+fn read_annotations(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    about: &str,
+) -> BTreeMap<String, String> {
+    let pairs = read_texts(reading, fields, "annotations", about);
+    if let Some((_, place)) = pairs.get("") {
+        let hint = "an annotation name must not be empty".to_owned();
+        reading.refuse(
+            *place,
+            format!("{about}: invalid annotation name: "),
+            Some(hint),
+        );
+    }
+    pairs
+        .into_iter()
+        .map(|(name, (value, _))| (name, value))
+        .collect()
+}
+
+/// Reads a mapping of texts: each name's value and the place of the name.
+fn read_texts(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    field: &str,
+    about: &str,
+) -> BTreeMap<String, (String, Place)> {
+    let mut texts = BTreeMap::new();
+    let Some(node) = fields.get(field) else {
+        return texts;
+    };
+    let pairs = match &node.kind {
+        NodeKind::Null => return texts,
+        NodeKind::Mapping(pairs) => pairs,
+        _ => {
+            let message = format!(
+                "{about}: field '{field}' must be a mapping, found {}",
+                node.described()
+            );
+            let hint = format!("write `{field}:` with one `name: value` a line below it");
+            reading.refuse(node.place, message, Some(hint));
+            return texts;
+        }
+    };
+    for (key, value) in pairs {
+        match (&key.kind, &value.kind) {
+            // A null name is skipped and a null value is empty, as in Prometheus' decoder.
+            (NodeKind::Null, _) => {}
+            (NodeKind::Scalar { text, .. }, NodeKind::Null) => {
+                texts.insert(text.clone(), (String::new(), key.place));
+            }
+            (NodeKind::Scalar { text: name, .. }, NodeKind::Scalar { text, .. }) => {
+                texts.insert(name.clone(), (text.clone(), key.place));
+            }
+            (NodeKind::Scalar { text: name, .. }, _) => {
+                let message = format!(
+                    "{about}: {name} in '{field}' must be text, found {}",
+                    value.described()
+                );
+                reading.refuse(value.place, message, hint::for_no_text(value));
+            }
+            _ => {
+                let message = format!(
+                    "{about}: a name in '{field}' must be text, found {}",
+                    key.described()
+                );
+                reading.refuse(key.place, message, hint::for_no_text(key));
+            }
+        }
+    }
+    texts
+}
+
+fn read_duration(
+    reading: &mut Reading<'_>,
+    fields: &Fields<'_>,
+    field: &str,
+    about: &str,
+) -> Option<DurationMs> {
+    if !read_text(reading, fields, field, about) {
+        return None;
+    }
+    let node = fields.get(field)?;
+    let text = key_text(node)?;
+    match DurationMs::parse(text) {
+        Ok(duration) => Some(duration),
+        Err(e) => {
+            let message = format!("{about}: field '{field}': {e}");
+            reading.refuse(node.place, message, hint::for_duration(text));
+            None
+        }
+    }
+}
+
+fn read_limit(reading: &mut Reading<'_>, fields: &Fields<'_>, about: &str) -> usize {
+    let Some(node) = fields.get("limit") else {
+        return 0;
+    };
+    let number = match &node.kind {
+        NodeKind::Null => return 0,
+        NodeKind::Scalar {
+            text,
+            is_text: false,
+            ..
+        } => integer(text),
+        _ => None,
+    };
+    if number.is_none() {
+        let message = format!(
+            "{about}: field 'limit' must be an integer, found {}",
+            node.described()
+        );
+        let hint = "0, or no `limit`, is no limit".to_owned();
+        reading.refuse(node.place, message, Some(hint));
+    }
+    // Prometheus takes a negative limit for none.
+    number.map_or(0, |number| usize::try_from(number).unwrap_or(0))
+}
+
+/// Reads an integer as YAML 1.1 and Go write it: `10`, `1_000`, `0x10`, `0o17`, `017`, `1e3`.
+fn integer(text: &str) -> Option<i64> {
+    let plain = text.replace('_', "");
+    let (sign, digits) = match plain.as_bytes().first()? {
+        b'-' => (-1, &plain[1..]),
+        b'+' => (1, &plain[1..]),
+        _ => (1, plain.as_str()),
+    };
+    let based = |prefixes: [&str; 2], base| {
+        let digits = prefixes
+            .iter()
+            .find_map(|prefix| digits.strip_prefix(prefix))?;
+        i64::from_str_radix(digits, base).ok()
+    };
+    let number = based(["0x", "0X"], 16)
+        .or_else(|| based(["0o", "0O"], 8))
+        .or_else(|| based(["0b", "0B"], 2))
+        .or_else(|| {
+            digits
+                .strip_prefix("0")
+                .and_then(|digits| i64::from_str_radix(digits, 8).ok())
+        })
+        .or_else(|| digits.parse().ok());
+    // A float is cut to its integer, as Prometheus' decoder does.
+    let whole = || {
+        let float: f64 = plain.parse().ok()?;
+        let digits_only = plain.bytes().any(|b| b.is_ascii_digit());
+        (digits_only && float.abs() < i64::MAX as f64).then_some(float as i64)
+    };
+    number.map(|number| sign * number).or_else(whole)
+}
+
+/// Returns the known fields of a mapping; notes the others.
+fn known_fields<'a>(
+    reading: &mut Reading<'_>,
+    node: &'a Node,
+    level: Level,
+    about: &str,
+) -> Option<Fields<'a>> {
+    let NodeKind::Mapping(pairs) = &node.kind else {
+        let message = format!(
+            "{about}: {} must be a mapping, found {}",
+            level.described(),
+            node.described()
+        );
+        reading.refuse(node.place, message, None);
+        return None;
+    };
+    let mut fields = Fields::new();
+    for (key, value) in pairs {
+        match key_text(key) {
+            Some(name) if level.fields().contains(&name) => {
+                fields.insert(name, value);
+            }
+            Some(name) => {
+                let message = format!("{about}: field {name} not found in {}", level.described());
+                reading.refuse(key.place, message, hint::unknown_field(level, name));
+            }
+            None if matches!(key.kind, NodeKind::Null) => {}
+            None => {
+                let message = format!(
+                    "{about}: a field name must be text, found {}",
+                    key.described()
+                );
+                reading.refuse(key.place, message, hint::for_no_text(key));
+            }
+        }
+    }
+    Some(fields)
+}
+
+/// Notes a field that is neither text nor null; tells whether all is well.
+fn read_text(reading: &mut Reading<'_>, fields: &Fields<'_>, field: &str, about: &str) -> bool {
+    match fields.get(field) {
+        Some(node) if matches!(node.kind, NodeKind::Sequence(_) | NodeKind::Mapping(_)) => {
+            let message = format!(
+                "{about}: field '{field}' must be text, found {}",
+                node.described()
+            );
+            reading.refuse(node.place, message, hint::for_no_text(node));
+            false
+        }
+        _ => true,
+    }
+}
+
+/// Returns the text of a known field; empty where it is absent, null or none.
+fn node_text<'a>(fields: &Fields<'a>, field: &str) -> &'a str {
+    fields
+        .get(field)
+        .and_then(|node| key_text(node))
+        .unwrap_or("")
+}
+
+/// Returns the text of a field before the mapping has been checked, so that errors can name
+/// their group and rule.
+fn peek_text<'a>(node: &'a Node, field: &str) -> Option<&'a str> {
+    let NodeKind::Mapping(pairs) = &node.kind else {
+        return None;
+    };
+    let found = pairs.iter().find(|(key, _)| key_text(key) == Some(field));
+    found.and_then(|(_, value)| key_text(value))
+}

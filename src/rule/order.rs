@@ -1,0 +1,541 @@
+//! Who reads whom: the order of groups through the series that rules record.
+//!
+//! A rule that reads what another records is evaluated after it where both are due at one
+//! instant, whichever file they stand in, so that a chain of rules adds no lag. Reading
+//! `ALERTS` or `ALERTS_FOR_STATE` is reading alerting rules. What a rule may read is decided
+//! from what is written alone: a selector reads a rule unless a matcher contradicts the name or
+//! a label that is known beforehand. Too many edges cost time or a place in a shard; one too
+//! few would cost correctness.
+//!
+//! Cost: linear in rules and edges; a selector without a metric name looks at every rule.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::model::{ALERT_NAME, METRIC_NAME, MatchOp, Matcher};
+use crate::promql::ast::{ExprKind, VectorSelector};
+use crate::promql::{self, Expr, Features, SignatureTable};
+use crate::rule::{Rule, RuleGroup, RuleKind};
+use crate::template::Template;
+
+/// The series that tell which alerts are pending and firing.
+const ALERTS: &str = "ALERTS";
+/// The series that tell since when alerts are active.
+const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
+/// The label of `ALERTS` that tells the state; not known beforehand.
+const ALERT_STATE: &str = "alertstate";
+
+/// A rule by its place: the group's index in the slice and the rule's in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIdx {
+    /// Index of the group.
+    pub group: usize,
+    /// Index of the rule in the group.
+    pub rule: usize,
+}
+
+/// One rule may read what another makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reads {
+    /// Which rule reads.
+    pub reader: RuleIdx,
+    /// Which rule's series, or alerts, it reads.
+    pub producer: RuleIdx,
+}
+
+/// What rules make, by metric name.
+pub struct Producers<'a> {
+    groups: &'a [RuleGroup],
+    by_name: HashMap<&'a str, Vec<RuleIdx>>,
+}
+
+impl<'a> Producers<'a> {
+    /// Collects what the rules of all groups make.
+    pub fn of(groups: &'a [RuleGroup]) -> Self {
+        let mut by_name: HashMap<&'a str, Vec<RuleIdx>> = HashMap::new();
+        for (idx, rule) in all_rules(groups) {
+            let names: &[&'a str] = match &rule.kind {
+                RuleKind::Recording => &[&rule.name],
+                RuleKind::Alerting { .. } => &[ALERTS, ALERTS_FOR_STATE],
+            };
+            for name in names {
+                by_name.entry(name).or_default().push(idx);
+            }
+        }
+        Producers { groups, by_name }
+    }
+
+    /// Returns the rules whose series a selector may read, in order.
+    pub fn read_by(&self, selector: &VectorSelector) -> BTreeSet<RuleIdx> {
+        let matchers = &selector.matchers;
+        let exact = matchers
+            .iter()
+            .find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+        let mut read = BTreeSet::new();
+        let mut look = |name: &str, rules: &[RuleIdx]| {
+            let could = |idx: &&RuleIdx| {
+                let rule = &self.groups[idx.group].rules[idx.rule];
+                matchers.iter().all(|m| could_match(m, name, rule))
+            };
+            read.extend(rules.iter().filter(could));
+        };
+        match exact {
+            Some(matcher) => {
+                if let Some((name, rules)) = self.by_name.get_key_value(matcher.value.as_str()) {
+                    look(name, rules);
+                }
+            }
+            None => self
+                .by_name
+                .iter()
+                .for_each(|(name, rules)| look(name, rules)),
+        }
+        read
+    }
+}
+
+/// Tells whether a matcher could hold for the series `name` that a rule makes.
+fn could_match(matcher: &Matcher, name: &str, rule: &Rule) -> bool {
+    if matcher.name == METRIC_NAME {
+        return matcher.matches(name);
+    }
+    let is_alert = matches!(rule.kind, RuleKind::Alerting { .. });
+    if is_alert && matcher.name == ALERT_NAME {
+        return matcher.matches(&rule.name);
+    }
+    if is_alert && matcher.name == ALERT_STATE {
+        let states: &[&str] = if name == ALERTS {
+            &["pending", "firing"]
+        } else {
+            &[""]
+        };
+        return states.iter().any(|state| matcher.matches(state));
+    }
+    match rule.labels.iter().find(|(label, _)| *label == matcher.name) {
+        // Only alerts' labels are templates; a recording rule's are taken as they are.
+        Some((_, value)) => is_alert && value.contains("{{") || matcher.matches(value),
+        None => true,
+    }
+}
+
+/// How groups depend on each other through what their rules make.
+#[derive(Clone, Debug)]
+pub struct Dependence {
+    edges: Vec<Reads>,
+    /// The groups from first to last by file and name, which is how ties are broken.
+    by_name: Vec<usize>,
+}
+
+impl Dependence {
+    /// Finds which rules read which, in `expr` and in templates' constant `query` texts.
+    pub fn of(groups: &[RuleGroup], functions: &dyn SignatureTable, features: Features) -> Self {
+        let producers = Producers::of(groups);
+        let mut edges = BTreeSet::new();
+        for (reader, rule) in all_rules(groups) {
+            let queries = template_queries(rule, functions, features);
+            for expr in std::iter::once(&rule.expr).chain(&queries) {
+                for selector in selectors(expr) {
+                    let read = producers.read_by(selector);
+                    edges.extend(read.into_iter().map(|producer| Reads { reader, producer }));
+                }
+            }
+        }
+        let mut by_name: Vec<usize> = (0..groups.len()).collect();
+        by_name.sort_by_key(|idx| (&groups[*idx].file, &groups[*idx].name));
+        Dependence {
+            edges: edges.into_iter().collect(),
+            by_name,
+        }
+    }
+
+    /// Returns all edges between rules, those inside a group and of a rule to itself included.
+    pub fn edges(&self) -> &[Reads] {
+        &self.edges
+    }
+
+    /// Returns the groups in the order in which those due at one instant are evaluated: what is
+    /// read before its readers, else by file and name.
+    ///
+    /// Groups that read each other in a circle come in order of file and name, each as soon as
+    /// all it reads outside the rest of the circle has come; the circle as a whole stands behind
+    /// what it reads and before what reads it.
+    pub fn order(&self) -> Vec<usize> {
+        let reads = self.groups_read();
+        let circles = circles(&reads, &self.by_name);
+        let mut circle_of = vec![0; reads.len()];
+        for (circle, groups) in circles.iter().enumerate() {
+            groups.iter().for_each(|group| circle_of[*group] = circle);
+        }
+        // A circle is named by its first group, so circles sort as groups do.
+        let between: Vec<BTreeSet<usize>> = circles
+            .iter()
+            .enumerate()
+            .map(|(circle, groups)| {
+                let read = groups.iter().flat_map(|group| &reads[*group]);
+                read.map(|group| circle_of[*group])
+                    .filter(|read| *read != circle)
+                    .collect()
+            })
+            .collect();
+        let all: Vec<usize> = (0..circles.len()).collect();
+        let mut order = Vec::with_capacity(reads.len());
+        for circle in first_things_first(&all, &between) {
+            order.extend(first_things_first(&circles[circle], &reads));
+        }
+        order
+    }
+
+    /// Returns the groups that are linked by what they read, directly or over others: what must
+    /// be told of each other's samples. Each component, and they among themselves, by file and
+    /// name.
+    pub fn components(&self) -> Vec<Vec<usize>> {
+        let reads = self.groups_read();
+        let mut linked: Vec<BTreeSet<usize>> = reads.clone();
+        for (reader, producers) in reads.iter().enumerate() {
+            producers.iter().for_each(|producer| {
+                linked[*producer].insert(reader);
+            });
+        }
+        // Both directions present, every component is a circle.
+        circles(&linked, &self.by_name)
+    }
+
+    /// Returns, for each group, the other groups it reads.
+    fn groups_read(&self) -> Vec<BTreeSet<usize>> {
+        let mut reads = vec![BTreeSet::new(); self.by_name.len()];
+        for edge in &self.edges {
+            if edge.reader.group != edge.producer.group {
+                reads[edge.reader.group].insert(edge.producer.group);
+            }
+        }
+        reads
+    }
+}
+
+/// Sorts `nodes` so that what a node reads stands before it. Where only circles are left, the
+/// first of the nodes as given goes next. Reads of nodes not given do not count.
+fn first_things_first(nodes: &[usize], reads: &[BTreeSet<usize>]) -> Vec<usize> {
+    let rank: HashMap<usize, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| (*node, at))
+        .collect();
+    let mut n_awaited = vec![0; nodes.len()];
+    let mut readers = vec![Vec::new(); nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        for producer in reads[*node].iter().filter_map(|read| rank.get(read)) {
+            n_awaited[at] += 1;
+            readers[*producer].push(at);
+        }
+    }
+    let mut waiting: BTreeSet<usize> = (0..nodes.len()).collect();
+    let mut ready: BTreeSet<usize> = waiting
+        .iter()
+        .copied()
+        .filter(|at| n_awaited[*at] == 0)
+        .collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    while let Some(next) = ready.pop_first().or_else(|| waiting.first().copied()) {
+        waiting.remove(&next);
+        order.push(nodes[next]);
+        for reader in &readers[next] {
+            n_awaited[*reader] -= 1;
+            if n_awaited[*reader] == 0 && waiting.contains(reader) {
+                ready.insert(*reader);
+            }
+        }
+    }
+    order
+}
+
+/// Returns the strongly connected components (Tarjan's algorithm, without recursion), the nodes
+/// of each and the components by their first node in the order of `by_name`.
+fn circles(reads: &[BTreeSet<usize>], by_name: &[usize]) -> Vec<Vec<usize>> {
+    const UNSEEN: usize = usize::MAX;
+    let mut rank = vec![0; reads.len()];
+    by_name
+        .iter()
+        .enumerate()
+        .for_each(|(at, node)| rank[*node] = at);
+    let mut seen_at = vec![UNSEEN; reads.len()];
+    let mut lowest = vec![UNSEEN; reads.len()];
+    let mut is_open = vec![false; reads.len()];
+    let (mut open, mut n_seen, mut found) = (Vec::new(), 0, Vec::new());
+    for root in by_name {
+        if seen_at[*root] != UNSEEN {
+            continue;
+        }
+        let mut path = vec![(*root, reads[*root].iter())];
+        while let Some((node, rest)) = path.last_mut() {
+            let node = *node;
+            if seen_at[node] == UNSEEN {
+                (seen_at[node], lowest[node], is_open[node]) = (n_seen, n_seen, true);
+                n_seen += 1;
+                open.push(node);
+            }
+            if let Some(next) = rest.next() {
+                if seen_at[*next] == UNSEEN {
+                    path.push((*next, reads[*next].iter()));
+                } else if is_open[*next] {
+                    lowest[node] = lowest[node].min(seen_at[*next]);
+                }
+                continue;
+            }
+            path.pop();
+            if let Some((parent, _)) = path.last() {
+                lowest[*parent] = lowest[*parent].min(lowest[node]);
+            }
+            if lowest[node] == seen_at[node] {
+                let start = open.iter().rposition(|at| *at == node).unwrap_or(0);
+                let mut circle = open.split_off(start);
+                circle.iter().for_each(|at| is_open[*at] = false);
+                circle.sort_by_key(|at| rank[*at]);
+                found.push(circle);
+            }
+        }
+    }
+    found.sort_by_key(|circle| rank[circle[0]]);
+    found
+}
+
+fn all_rules(groups: &[RuleGroup]) -> impl Iterator<Item = (RuleIdx, &Rule)> {
+    groups.iter().enumerate().flat_map(|(group, written)| {
+        let rules = written.rules.iter().enumerate();
+        rules.map(move |(rule, written)| (RuleIdx { group, rule }, written))
+    })
+}
+
+fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
+    let mut found = Vec::new();
+    expr.walk(&mut |node| match &node.kind {
+        ExprKind::Vector(selector) => found.push(selector),
+        ExprKind::Matrix(matrix) => found.push(&matrix.selector),
+        _ => {}
+    });
+    found
+}
+
+/// Returns the expressions of the constant `query "…"` calls in an alert's templates; a text
+/// that is no expression fails when the template runs, so there is nothing it reads.
+fn template_queries(rule: &Rule, functions: &dyn SignatureTable, features: Features) -> Vec<Expr> {
+    let RuleKind::Alerting { annotations, .. } = &rule.kind else {
+        return Vec::new();
+    };
+    let texts = rule.labels.iter().chain(annotations).map(|(_, text)| text);
+    texts
+        .filter(|text| text.contains("query"))
+        .filter_map(|text| Template::parse(&rule.name, text).ok())
+        .flat_map(|template| template.constant_queries())
+        .filter_map(|query| promql::parse(&query, functions, features).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::functions::Functions;
+    use crate::rule::parse_file;
+
+    /// Reads `file/group: rule; rule` lines, a rule being `name = expr` or `!alert = expr`, with
+    /// labels in braces behind the name.
+    fn groups(lines: &[&str]) -> Vec<RuleGroup> {
+        let group = |line: &&str| {
+            let (place, rules) = line.split_once(": ").expect("a group");
+            let (file, name) = place.split_once('/').expect("file/group");
+            let mut yaml = format!("groups:\n- name: {name}\n  rules:\n");
+            for rule in rules.split("; ").filter(|rule| !rule.is_empty()) {
+                let (left, expr) = rule.split_once(" = ").expect("name = expr");
+                let (name, labels) = left.split_once('{').unwrap_or((left, "}"));
+                let (kind, name) = match name.strip_prefix('!') {
+                    Some(name) => ("alert", name),
+                    None => ("record", name),
+                };
+                yaml += &format!("  - {kind}: {name}\n    expr: {expr}\n    labels: {{{labels}\n");
+            }
+            let parsed = parse_file(file, &yaml, &Functions, Features::default());
+            parsed.unwrap_or_else(|e| panic!("{yaml}{e:?}")).groups
+        };
+        lines.iter().flat_map(group).collect()
+    }
+
+    fn dependence(groups: &[RuleGroup]) -> Dependence {
+        Dependence::of(groups, &Functions, Features::default())
+    }
+
+    fn named(groups: &[RuleGroup], order: &[usize]) -> String {
+        let names: Vec<String> = order
+            .iter()
+            .map(|idx| format!("{}/{}", groups[*idx].file, groups[*idx].name))
+            .collect();
+        names.join(" ")
+    }
+
+    fn check_order(lines: &[&str], expected: &str) {
+        let groups = groups(lines);
+        assert_eq!(
+            named(&groups, &dependence(&groups).order()),
+            expected,
+            "{lines:?}"
+        );
+    }
+
+    /// Checks whether an expression reads the one rule of a group.
+    fn check_reads(rule: &str, expr: &str, expected: bool) {
+        let groups = groups(&[&format!("f/made: {rule}"), &format!("f/reads: r_ = {expr}")]);
+        let edges = dependence(&groups).edges;
+        let reads = edges
+            .iter()
+            .any(|edge| edge.reader.group == 1 && edge.producer.group == 0);
+        assert_eq!(reads, expected, "{rule} read by {expr}");
+    }
+
+    #[test]
+    fn a_selector_reads_what_no_matcher_contradicts() {
+        check_reads("a = up", "a", true);
+        check_reads("a = up", "b", false);
+        check_reads("a = up", "rate(a[5m])", true);
+        check_reads("a = up", "max_over_time(sum(a)[1h:1m])", true);
+        check_reads("a = up", "\"{__name__=~'a|b'}\"", true);
+        check_reads("a = up", "\"{__name__!='a',x='y'}\"", false);
+        check_reads("a = up", "\"{job='x'}\"", true);
+        check_reads("a{x: y} = up", "a{x='y'}", true);
+        check_reads("a{x: y} = up", "a{x='z'}", false);
+        check_reads("a{x: y} = up", "a{x=''}", false);
+        check_reads("a{x: ''} = up", "a{x='y'}", false);
+        check_reads("a{x: '{{y}}'} = up", "a{x='z'}", false);
+        check_reads("a = up", "a{x='z'}", true);
+    }
+
+    #[test]
+    fn reading_alerts_is_reading_alerting_rules() {
+        check_reads("!A = up == 0", "ALERTS", true);
+        check_reads("!A = up == 0", "ALERTS_FOR_STATE{alertname='A'}", true);
+        check_reads("!A = up == 0", "ALERTS{alertname='B'}", false);
+        check_reads("!A = up == 0", "ALERTS{alertstate='firing'}", true);
+        check_reads("!A = up == 0", "ALERTS{alertstate='resolved'}", false);
+        check_reads(
+            "!A = up == 0",
+            "ALERTS_FOR_STATE{alertstate='firing'}",
+            false,
+        );
+        check_reads(
+            "!A{severity: page} = up == 0",
+            "ALERTS{severity='info'}",
+            false,
+        );
+        check_reads(
+            "!A{severity: '{{ $value }}'} = up == 0",
+            "ALERTS{severity='info'}",
+            true,
+        );
+        check_reads("!A = up == 0", "A", false);
+        check_reads("A = up == 0", "ALERTS", false);
+    }
+
+    #[test]
+    fn what_is_read_comes_first() {
+        check_order(&["f/b: b = x", "f/a: a = x"], "f/a f/b");
+        check_order(&["g/a: a = x", "f/b: b = x"], "f/b g/a");
+        check_order(&["f/a: a = b", "f/b: b = x"], "f/b f/a");
+        check_order(
+            &["f/a: a = b", "f/b: b = c", "f/c: c = x", "f/d: d = x"],
+            "f/c f/b f/a f/d",
+        );
+        check_order(&["f/a: a = a", "f/b: b = x"], "f/a f/b");
+    }
+
+    #[test]
+    fn circles_stand_between_what_they_read_and_their_readers() {
+        check_order(&["f/a: a = b", "f/b: b = a"], "f/a f/b");
+        check_order(&["f/a: a = c", "f/b: b = c", "f/c: c = b"], "f/b f/c f/a");
+        check_order(
+            &["f/b: b = c + z", "f/c: c = b", "f/z: z = x"],
+            "f/z f/b f/c",
+        );
+        check_order(&["f/a: a = b", "f/b: b = c", "f/c: c = a"], "f/a f/c f/b");
+    }
+
+    #[test]
+    fn components_are_what_is_linked() {
+        let groups = groups(&[
+            "f/a: a = b",
+            "f/b: b = x",
+            "f/c: c = x",
+            "f/d: d = b",
+            "f/e: e = c",
+            "f/g: !G = x > 1",
+        ]);
+        let components = dependence(&groups).components();
+        let named: Vec<String> = components.iter().map(|part| named(&groups, part)).collect();
+        assert_eq!(named, ["f/a f/b f/d", "f/c f/e", "f/g"]);
+    }
+
+    #[test]
+    fn a_templates_query_is_read() {
+        let yaml = "
+groups:
+- name: a
+  rules:
+  - alert: A
+    expr: up == 0
+    annotations: {s: '{{ query \"b\" | first | value }}'}
+- name: b
+  rules: [{record: b, expr: up}]
+";
+        let parsed = parse_file("f", yaml, &Functions, Features::default()).expect("valid");
+        assert_eq!(dependence(&parsed.groups).order(), [1, 0]);
+    }
+
+    proptest! {
+        /// The order of groups hangs on what they are, not on the order they came in, and what
+        /// is read stands before its reader unless they read each other in a circle.
+        #[test]
+        fn order_does_not_hang_on_the_order_of_input(
+            reads in proptest::collection::vec(proptest::collection::vec(0usize..9, 0..3), 9),
+            shuffled in Just((0..9usize).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let lines: Vec<String> = reads
+                .iter()
+                .enumerate()
+                .map(|(idx, reads)| {
+                    let sum: Vec<String> = reads.iter().map(|read| format!("r{read}")).collect();
+                    format!("f/g{idx}: r{idx} = x + {}", [sum.as_slice(), &["y".into()]].concat().join(" + "))
+                })
+                .collect();
+            let straight: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let mixed: Vec<&str> = shuffled.iter().map(|idx| lines[*idx].as_str()).collect();
+            let (straight, mixed) = (groups(&straight), groups(&mixed));
+            let order = dependence(&straight).order();
+            prop_assert_eq!(
+                named(&straight, &order),
+                named(&mixed, &dependence(&mixed).order())
+            );
+            let parts = |groups: &[RuleGroup]| -> Vec<String> {
+                let components = dependence(groups).components();
+                components.iter().map(|part| named(groups, part)).collect()
+            };
+            prop_assert_eq!(parts(&straight), parts(&mixed));
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(sorted, (0..9).collect::<Vec<_>>());
+            // Reaches: what is read over any number of steps.
+            let mut reaches = vec![[false; 9]; 9];
+            for _ in 0..9 {
+                for (reader, direct) in reads.iter().enumerate() {
+                    for producer in direct {
+                        let further = reaches[*producer];
+                        reaches[reader][*producer] = true;
+                        (0..9).for_each(|at| reaches[reader][at] |= further[at]);
+                    }
+                }
+            }
+            let place = |idx: usize| order.iter().position(|at| *at == idx);
+            for (reader, reached) in reaches.iter().enumerate() {
+                for producer in (0..9).filter(|at| reached[*at] && !reaches[*at][reader]) {
+                    prop_assert!(place(producer) < place(reader), "{} before {}", producer, reader);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Effects to the world: notifiers, write-back, the log of the process, and whoever watches.
+//!
+//! Runs on the shard's thread and never blocks: every receiver has its own bounded queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tracing::{error, info};
+
+use crate::engine::{Effect, Engine, Stats};
+use crate::model::{AlertStatus, TimestampMs};
+use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::telemetry::Telemetry;
+
+/// Sees every effect, with the wall clock (ms) of the request that caused it: the demo's display.
+pub type Observer = Box<dyn Fn(&Effect, TimestampMs) + Send + Sync>;
+
+/// Hands effects on.
+pub struct Dispatch {
+    notify: Arc<Notify>,
+    /// Outside samples of recorded names are taken while older than this, ms.
+    seed_before: Arc<AtomicI64>,
+    observer: Option<Observer>,
+    telemetry: Arc<Telemetry>,
+    stats: parking_lot::Mutex<EngineReport>,
+}
+
+/// What an engine said of itself after its newest entry.
+#[derive(Clone, Debug, Default)]
+pub struct EngineReport {
+    /// Counts since start.
+    pub stats: Stats,
+    /// Series in history.
+    pub n_series: usize,
+    /// How far the frontier is behind the clock, in seconds.
+    pub frontier_hold_seconds: f64,
+    /// `F`, ms.
+    pub frontier: Option<TimestampMs>,
+}
+
+impl Dispatch {
+    /// Returns a dispatcher.
+    pub fn new(
+        notify: Arc<Notify>,
+        seed_before: Arc<AtomicI64>,
+        observer: Option<Observer>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        let stats = parking_lot::Mutex::default();
+        Dispatch { notify, seed_before, observer, telemetry, stats }
+    }
+
+    /// Hands on what an entry caused, and empties the list.
+    pub fn effects(&self, engine: &mut Engine, effects: &mut Vec<Effect>) {
+        let timings = engine.take_timings();
+        timings.rules_seconds.iter().for_each(|s| self.telemetry.rules.rule_evaluated(*s));
+        timings.groups_seconds.iter().for_each(|s| self.telemetry.rules.group_evaluated(*s));
+        let (mut alerts, mut recorded) = (Vec::new(), Vec::new());
+        for effect in effects.drain(..) {
+            say(&effect);
+            if let Some(observer) = &self.observer {
+                observer(&effect, engine.wall());
+            }
+            match effect {
+                Effect::Alert { message, .. } => alerts.push(AlertEvent::State(*message)),
+                Effect::Forget { labels } => alerts.push(AlertEvent::Forget(labels)),
+                Effect::Recorded { labels, at, value } => {
+                    recorded.push(RecordedSample { labels, at, value });
+                }
+                Effect::FirstTick { at, .. } => self.seed_before.store(at.0, Ordering::Relaxed),
+                Effect::Pending { .. } | Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
+            }
+        }
+        if !alerts.is_empty() {
+            self.notify.deliver(alerts);
+        }
+        if !recorded.is_empty() {
+            self.notify.write_back(recorded);
+        }
+        let mut report = self.stats.lock();
+        report.stats.clone_from(engine.stats());
+        report.n_series = engine.series().len();
+        report.frontier_hold_seconds = engine.frontier_hold().seconds();
+        report.frontier = engine.frontier();
+    }
+
+    /// Returns what the engine said of itself last.
+    pub fn report(&self) -> EngineReport {
+        self.stats.lock().clone()
+    }
+}
+
+fn say(effect: &Effect) {
+    match effect {
+        Effect::Pending { labels, at } => info!(alert = %labels, at_ms = at.0, "alert pending"),
+        Effect::Alert { at, message, refresh: false } => match message.status {
+            AlertStatus::Firing => info!(alert = %message.labels, at_ms = at.0, "alert firing"),
+            AlertStatus::Resolved { .. } => {
+                info!(alert = %message.labels, at_ms = at.0, "alert resolved");
+            }
+        },
+        Effect::RulesRefused { reasons, .. } => {
+            error!(reasons = reasons.join("; "), "rules from the log do not compile");
+        }
+        _ => {}
+    }
+}

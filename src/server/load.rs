@@ -1,0 +1,170 @@
+//! Configuration and rules, read and checked whole before anything changes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tracing::{info, warn};
+
+use crate::api::QuerySettings;
+use crate::bundled;
+use crate::config::{self, Config, LogContent};
+use crate::engine::{CompiledRules, compile};
+use crate::ingest::{self, NodeSettings};
+use crate::model::{DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleSource};
+use crate::notify::NotifyConfig;
+use crate::server::Options;
+
+/// A configuration with its rules, compiled: ready to be adopted.
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The rules' text and the engine's settings.
+    pub source: Arc<RuleSource>,
+    /// The rules, compiled, to know what they read.
+    pub rules: CompiledRules,
+}
+
+/// Reads and checks everything; an error names the file, the place and the remedy, and nothing
+/// has changed.
+pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
+    let (config, files) = match &options.config_path {
+        Some(path) => {
+            let config = config::read(path, options.own_config_path.as_deref())?;
+            if !config.ignored.is_empty() {
+                info!(sections = config.ignored.join(", "), "sections without use here are ignored");
+            }
+            let paths = config.rule_paths()?;
+            if paths.is_empty() {
+                warn!(config = %path.display(), "no rule file is named or found; nothing is evaluated");
+            }
+            let files = paths.iter().map(|path| read_rule_file(path));
+            let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+            (config, files)
+        }
+        None => {
+            info!("no --config.file: serving the bundled rules (burnwatch rules export DIR)");
+            let own = options.own_config_path.as_deref();
+            let config = own.map_or(Ok(Config::default()), config::read_own)?;
+            let file = |(name, text): &(&str, &str)| (format!("rules/{name}"), (*text).to_owned());
+            (config, bundled::RULES.iter().map(file).collect())
+        }
+    };
+    let settings = engine_settings(&config, options, external_url);
+    let source = Arc::new(RuleSource { files, settings });
+    let rules = compile(&source).map_err(|errors| {
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|error| match &error.hint {
+                Some(hint) => format!("{error} (hint: {hint})"),
+                None => error.to_string(),
+            })
+            .collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })?;
+    info!(groups = rules.groups.len(), rules = rules.rules.len(), "rules are valid");
+    Ok(Loaded { config, source, rules })
+}
+
+fn read_rule_file(path: &Path) -> anyhow::Result<(String, String)> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read the rule file {}", path.display()))?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        bail!("the rule file {} is not UTF-8 text", path.display());
+    };
+    Ok((path.display().to_string(), text))
+}
+
+fn engine_settings(config: &Config, options: &Options, external_url: &str) -> EngineSettings {
+    let own = &config.burnwatch;
+    let mode = |mode: config::EvaluationMode| match mode {
+        config::EvaluationMode::Arrival => EvaluationMode::Arrival,
+        config::EvaluationMode::Tick => EvaluationMode::Tick,
+    };
+    let defaults = EngineSettings::default();
+    EngineSettings {
+        evaluation_interval: config.global.evaluation_interval,
+        query_offset: config.global.rule_query_offset,
+        external_labels: config.global.external_labels.clone(),
+        external_url: external_url.to_owned(),
+        mode: mode(own.evaluation.default),
+        mode_overrides: own
+            .evaluation
+            .groups
+            .iter()
+            .map(|group| ModeOverride {
+                file: group.file.clone(),
+                group: group.group.clone(),
+                mode: mode(group.mode),
+            })
+            .collect(),
+        watch: own.watch.clone(),
+        retention: own.retention,
+        scrape_settle: own.scrape_settle,
+        idle_timeout: own.idle_timeout,
+        out_of_order_window: own.out_of_order_time_window,
+        resend_delay: options.resend_delay,
+        ticks_per_leap_max: own.limits.missed_ticks,
+        samples_max: own.limits.query_samples,
+        features: options.features.clone(),
+        ..defaults
+    }
+}
+
+impl Loaded {
+    /// Returns what the node is set to.
+    pub fn node_settings(&self) -> NodeSettings {
+        let own = &self.config.burnwatch;
+        NodeSettings {
+            limits: receiving(&own.limits),
+            idle_timeout: own.idle_timeout,
+            backlog_timeout: own.backlog_timeout,
+            out_of_order_time_window: own.out_of_order_time_window,
+        }
+    }
+
+    /// Returns how queries of the API are bounded.
+    pub fn query_settings(&self) -> QuerySettings {
+        let limits = &self.config.burnwatch.limits;
+        QuerySettings {
+            default_step: self.config.global.evaluation_interval,
+            samples_max: limits.query_samples,
+            timeout: limits.query_timeout.to_std(),
+            features: self.rules.features,
+            ..QuerySettings::default()
+        }
+    }
+
+    /// Returns whom to notify.
+    pub fn notify_config(&self, options: &Options, external_url: &str) -> NotifyConfig {
+        NotifyConfig::new(&self.config, external_url, options.resend_delay)
+    }
+
+    /// Returns how long samples are kept, in words.
+    pub fn retention(&self) -> String {
+        match self.config.burnwatch.retention {
+            DurationMs::ZERO => "as long as rules look back".to_owned(),
+            retention => retention.to_string(),
+        }
+    }
+
+    /// Tells whether series that nothing reads are kept.
+    pub fn keeps_all(&self) -> bool {
+        self.config.burnwatch.log == LogContent::All
+    }
+}
+
+fn receiving(limits: &config::Limits) -> ingest::Limits {
+    ingest::Limits {
+        request_bytes: limits.request_bytes,
+        request_decoded_bytes: limits.request_decoded_bytes,
+        labels_per_series: limits.labels_per_series,
+        label_name_bytes: limits.label_name_bytes,
+        label_value_bytes: limits.label_value_bytes,
+        future: limits.future,
+        series: limits.series,
+        log_samples: limits.log_samples,
+        metadata: limits.metadata,
+        ..ingest::Limits::default()
+    }
+}

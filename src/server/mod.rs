@@ -1,0 +1,198 @@
+//! The wiring: starts everything, loads rules, stops in order.
+//!
+//! [`pipeline`] is the loop; read it first. Here is what surrounds it: configuration and rules
+//! in ([`load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
+
+pub mod backend;
+pub mod dispatch;
+pub mod load;
+pub mod metrics;
+pub mod pipeline;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::ingest::Node;
+use crate::log::{LogTail, MemoryLog};
+use crate::model::DurationMs;
+use crate::notify::Notify;
+use crate::server::backend::{Parts, ServerBackend};
+use crate::server::dispatch::{Dispatch, Observer};
+use crate::server::load::load;
+use crate::server::pipeline::Pipeline;
+use crate::telemetry::{BuildInfo, Telemetry};
+
+/// How often the sequencer looks whether the wall clock has to move event time.
+const BEAT: Duration = Duration::from_millis(100);
+/// How long notifications may take to leave at shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How to serve.
+pub struct Options {
+    /// Prometheus' own configuration file; without one the bundled rules are served.
+    pub config_path: Option<PathBuf>,
+    /// The file of our own settings, where they do not stand in the first.
+    pub own_config_path: Option<PathBuf>,
+    /// The data directory.
+    pub storage_path: PathBuf,
+    /// `host:port`; port 0 takes a free one.
+    pub listen: String,
+    /// The address under which people reach us; `None` derives it from the listener.
+    pub external_url: Option<String>,
+    /// Whether `POST /-/reload` and `/-/quit` work.
+    pub lifecycle: bool,
+    /// Names of `--enable-feature`.
+    pub features: Vec<String>,
+    /// How often a firing alert is sent again.
+    pub resend_delay: DurationMs,
+    /// `(flag, value)` for `/api/v1/status/flags`.
+    pub flags: Vec<(String, String)>,
+    /// Sees every effect: the demo's display.
+    pub observer: Option<Observer>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    backend: Arc<ServerBackend>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts everything; returns once requests are answered.
+    pub async fn start(mut options: Options) -> anyhow::Result<Server> {
+        let observer = options.observer.take();
+        std::fs::create_dir_all(&options.storage_path).with_context(|| {
+            format!("cannot make the data directory {}", options.storage_path.display())
+        })?;
+        let listener = TcpListener::bind(&options.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", options.listen))?;
+        let address = listener.local_addr().context("the listener has no address")?;
+        let external_url = options.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let loaded = load(&options, &external_url)?;
+        warn_if_open(&address);
+
+        let clock = Arc::clone(&options.clock);
+        let build = BuildInfo::of_package();
+        let queries = loaded.query_settings();
+        let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
+        let settings = loaded.node_settings();
+        let (log, tail) = MemoryLog::new(settings.limits.log_samples);
+        let node = Node::new(vec![log], settings, hash_seed());
+        telemetry.register(|registry| node.metrics().register(registry));
+        let config = loaded.notify_config(&options, &external_url);
+        let mut notify = None;
+        telemetry.register(|registry| {
+            notify = Some(Notify::start(config, Arc::clone(&clock), registry));
+        });
+        let notify = notify.context("the registry was asked above")??;
+        for summary in notify.summaries() {
+            telemetry.register_summary(&summary);
+        }
+        let seed_before = Arc::new(AtomicI64::new(i64::MAX));
+        let dispatch = Arc::new(Dispatch::new(
+            Arc::clone(&notify),
+            Arc::clone(&seed_before),
+            observer,
+            Arc::clone(&telemetry),
+        ));
+        let tails: Vec<Box<dyn LogTail>> = vec![Box::new(tail)];
+        let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
+
+        let (stop, stopped) = watch::channel(false);
+        let backend = ServerBackend::new(Parts {
+            options,
+            external_url,
+            pipeline: Arc::clone(&pipeline),
+            notify,
+            dispatch,
+            seed_before,
+            telemetry,
+            stop: stop.clone(),
+        });
+        let app = backend.router(queries, build);
+        backend.adopt(loaded)?;
+        let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        tasks.push(tokio::spawn(serve(listener, app, stopped)));
+        info!(%address, "burnwatch is receiving; POST remote write to /api/v1/write");
+        Ok(Server { address, stop, backend, tasks })
+    }
+
+    /// Returns the address that requests go to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns what answers questions; for commands that run a server in their own process.
+    pub fn backend(&self) -> &Arc<ServerBackend> {
+        &self.backend
+    }
+
+    /// Asks the server to stop.
+    pub fn stop(&self) {
+        let _ = self.stop.send(true);
+    }
+
+    /// Waits until somebody asks for a stop, then stops in order: no more requests, the logs
+    /// are applied to their end, notifications leave.
+    pub async fn run(self) {
+        let mut stopped = self.stop.subscribe();
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        self.backend.set_stopping();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.backend.shut_down(DRAIN).await;
+        info!("stopped");
+    }
+}
+
+async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
+    let until_stopped = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
+        warn!(%error, "the HTTP server ended");
+    }
+}
+
+async fn beat(pipeline: Arc<Pipeline>, mut stopped: watch::Receiver<bool>) {
+    let mut interval = tokio::time::interval(BEAT);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => pipeline.beat(),
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+fn warn_if_open(address: &SocketAddr) {
+    if !address.ip().is_loopback() {
+        warn!(
+            %address,
+            "anyone who reaches this address can write samples and read alerts; put a proxy with \
+             TLS and authentication in front, or listen on 127.0.0.1"
+        );
+    }
+}
+
+/// Series hashes are keyed, so that nobody can make label sets that collide.
+fn hash_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one("series")
+}

@@ -1,0 +1,133 @@
+//! THE LOOP: receive → route → log → series → windows → evaluate → alerts → notify.
+//!
+//! Read this file first. The first half of the way of a sample runs on the request's thread
+//! ([`Pipeline::receive`]), the second on the shard's own thread ([`run_shard`]); the log lies
+//! between them, and is the only thing they share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use crate::clock::Clock;
+use crate::engine::{Effect, Engine};
+use crate::ingest::{IngestState, Node, ReadSet, ShardId};
+use crate::log::{LogError, LogTail, weight};
+use crate::model::{Entry, Stamp};
+use crate::server::dispatch::Dispatch;
+
+/// A question to a shard's engine, answered between two entries of its log.
+pub type Question = Box<dyn FnOnce(&Engine) + Send>;
+
+/// The most questions that wait for one engine; more are told that the server is busy.
+pub const QUESTIONS_MAX: usize = 1024;
+
+/// The whole way of a sample.
+pub struct Pipeline {
+    node: Arc<Node>,
+    clock: Arc<dyn Clock>,
+    questions: Vec<Sender<Question>>,
+}
+
+impl Pipeline {
+    /// Starts one thread for each shard's log.
+    pub fn start(
+        node: Arc<Node>,
+        tails: Vec<Box<dyn LogTail>>,
+        clock: Arc<dyn Clock>,
+        dispatch: Arc<Dispatch>,
+    ) -> std::io::Result<Arc<Self>> {
+        let mut questions = Vec::new();
+        for (shard, tail) in tails.into_iter().enumerate() {
+            let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
+            let dispatch = Arc::clone(&dispatch);
+            let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
+            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
+            questions.push(ask);
+        }
+        Ok(Arc::new(Pipeline { node, clock, questions }))
+    }
+
+    /// Returns what the HTTP handler works with.
+    pub fn ingest_state(&self) -> IngestState {
+        IngestState { node: Arc::clone(&self.node), clock: Arc::clone(&self.clock) }
+    }
+
+    /// Puts a rule set into force.
+    pub fn adopt(
+        &self,
+        read_set: ReadSet,
+        make_entry: &mut dyn FnMut(ShardId, Stamp) -> Entry,
+    ) -> Result<(), LogError> {
+        self.node.adopt(read_set, make_entry, self.clock.now())
+    }
+
+    /// Does what time alone demands; to be called about every 100 ms.
+    pub fn beat(&self) {
+        if let Err(error) = self.node.beat(self.clock.now()) {
+            tracing::error!(%error, "event time does not go on");
+        }
+    }
+
+    /// Returns the node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Asks every shard; the answers come as each shard reaches the question.
+    pub fn ask_all<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Engine) -> T + Clone + Send + 'static,
+    ) -> Vec<tokio::sync::oneshot::Receiver<T>> {
+        let ask = |shard: &Sender<Question>| {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let question = question.clone();
+            // A full queue drops the question, and the asker sees a closed channel.
+            let _ = shard.try_send(Box::new(move |engine| drop(answer.send(question(engine)))));
+            answered
+        };
+        self.questions.iter().map(ask).collect()
+    }
+}
+
+/// The second half, on the shard's own thread: each entry of the log goes through the engine,
+/// whose rooms are **series** and **windows** (samples into history), **evaluate** and
+/// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
+fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+    let mut shard = Shard { engine: Engine::new(), effects: Vec::new(), origin: Instant::now() };
+    loop {
+        select! {
+            recv(tail.entries()) -> entry => {
+                // The log is closed: everything accepted has been applied.
+                let Ok((_, entry)) = entry else { return };
+                shard.step(&entry, tail, dispatch);
+            }
+            recv(questions) -> question => {
+                // Whoever asks sees what was accepted before the question.
+                for (_, entry) in tail.entries().try_iter().take(tail.entries().len()) {
+                    shard.step(&entry, tail, dispatch);
+                }
+                if let Ok(question) = question {
+                    question(&shard.engine);
+                }
+            }
+        }
+    }
+}
+
+struct Shard {
+    engine: Engine,
+    effects: Vec<Effect>,
+    origin: Instant,
+}
+
+impl Shard {
+    fn step(&mut self, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+        let origin = self.origin;
+        let stopwatch = move || origin.elapsed().as_secs_f64();
+        self.engine.take(entry, &mut self.effects);
+        self.engine.evaluate(&stopwatch, &mut self.effects);
+        dispatch.effects(&mut self.engine, &mut self.effects);
+        tail.done(weight(entry));
+    }
+}

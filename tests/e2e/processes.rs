@@ -1,0 +1,280 @@
+//! Starting, asking and stopping the programs of a test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a test waits for what must happen; reached only when something is broken.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Finds a program on PATH or under target/tools, where `tests/tools.sh` puts it.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates = std::env::split_paths(&path).chain([target]);
+    candidates
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Returns a port that is free now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Serves an application on a free port until the process ends.
+pub fn serve(app: Router) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener
+        .set_nonblocking(true)
+        .expect("a socket can be non-blocking");
+    let port = listener.local_addr().expect("it is bound").port();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.expect("a runtime").block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            axum::serve(listener, app).await.expect("serves");
+        });
+    });
+    port
+}
+
+/// Asks until there is an answer.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            eprintln!("{:>6} ms  {what}", started.elapsed().as_millis());
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "still waiting for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Returns the JSON at a URL, or nothing when there is none.
+pub fn http_get(url: &str) -> Option<Value> {
+    serde_json::from_str(&http_text(url)?).ok()
+}
+
+fn http_text(url: &str) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    runtime.block_on(async {
+        let client = burnwatch::notify::http_client::plain().ok()?;
+        client.get(url).send().await.ok()?.text().await.ok()
+    })
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Prometheus, burnwatch and Alertmanager, wired together; all end with it.
+pub struct Stack {
+    directory: TempDir,
+    ports: Ports,
+    _prometheus: Option<Running>,
+    _burnwatch: Option<Running>,
+    alertmanager: Option<Running>,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    prometheus: u16,
+    burnwatch: u16,
+    alertmanager: u16,
+}
+
+impl Stack {
+    /// Starts all three and waits until they are ready.
+    pub fn start(
+        prometheus: &Path,
+        alertmanager: &Path,
+        rules: &str,
+        exporter_port: u16,
+        alertmanager_hook: u16,
+        own_hook: u16,
+    ) -> Stack {
+        let directory = TempDir::new().expect("a temporary directory");
+        let ports = Ports {
+            prometheus: free_port(),
+            burnwatch: free_port(),
+            alertmanager: free_port(),
+        };
+        let write = |name: &str, text: String| {
+            std::fs::write(directory.path().join(name), text).expect("a file can be written");
+        };
+        write("rules.yml", rules.to_owned());
+        write("scraping.yml", scraping_config(exporter_port, ports));
+        write("prometheus.yml", alerting_config(exporter_port, ports));
+        write("burnwatch.yml", own_config(own_hook));
+        let mut stack = Stack {
+            directory,
+            ports,
+            _prometheus: None,
+            _burnwatch: None,
+            alertmanager: None,
+        };
+        stack.start_alertmanager(alertmanager, alertmanager_hook);
+        let path = |name: &str| stack.directory.path().join(name).display().to_string();
+        let burnwatch = Path::new(env!("CARGO_BIN_EXE_burnwatch"));
+        let burnwatch = stack.spawn(
+            burnwatch,
+            &[
+                "serve".to_owned(),
+                format!("--config.file={}", path("prometheus.yml")),
+                format!("--burnwatch.config.file={}", path("burnwatch.yml")),
+                format!("--storage.path={}", path("data")),
+                format!("--web.listen-address=127.0.0.1:{}", ports.burnwatch),
+                "--rules.alert.resend-delay=2s".to_owned(),
+            ],
+        );
+        let prometheus = stack.spawn(
+            prometheus,
+            &[
+                format!("--config.file={}", path("scraping.yml")),
+                format!("--storage.tsdb.path={}", path("tsdb")),
+                format!("--web.listen-address=127.0.0.1:{}", ports.prometheus),
+            ],
+        );
+        stack._burnwatch = Some(burnwatch);
+        stack._prometheus = Some(prometheus);
+        for url in [
+            stack.burnwatch_url("/-/ready"),
+            format!("http://127.0.0.1:{}/-/ready", ports.prometheus),
+        ] {
+            wait_for(&url, || {
+                http_text(&url).filter(|text| text.to_lowercase().contains("ready"))
+            });
+        }
+        stack
+    }
+
+    /// Starts the Alertmanager.
+    pub fn start_alertmanager(&mut self, program: &Path, hook: u16) {
+        let directory = self.directory.path();
+        let config = directory.join("alertmanager.yml");
+        std::fs::write(&config, alertmanager_config(hook)).expect("a file can be written");
+        let running = self.spawn(
+            program,
+            &[
+                format!("--config.file={}", config.display()),
+                format!("--storage.path={}", directory.join("am").display()),
+                format!("--web.listen-address=127.0.0.1:{}", self.ports.alertmanager),
+                "--cluster.listen-address=".to_owned(),
+            ],
+        );
+        self.alertmanager = Some(running);
+        let url = self.alertmanager_url("/-/ready");
+        wait_for(&url, || http_text(&url).filter(|text| text.contains("OK")));
+    }
+
+    /// Kills the Alertmanager.
+    pub fn stop_alertmanager(&mut self) {
+        self.alertmanager = None;
+    }
+
+    fn spawn(&self, program: &Path, args: &[String]) -> Running {
+        let name = program
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("program");
+        let log = std::fs::File::create(self.directory.path().join(format!("{name}.log")));
+        let log = log.expect("a log can be written");
+        let child = Command::new(program)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            .current_dir(self.directory.path())
+            .spawn();
+        Running(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())))
+    }
+
+    /// Returns a URL of burnwatch.
+    pub fn burnwatch_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports.burnwatch)
+    }
+
+    /// Returns a URL of Alertmanager.
+    pub fn alertmanager_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports.alertmanager)
+    }
+
+    /// Returns the sum of one of burnwatch's own metrics over its labels.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let text = http_text(&self.burnwatch_url("/metrics"))?;
+        let of_name = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        let values = text
+            .lines()
+            .filter(of_name)
+            .filter_map(|line| line.split(' ').next_back());
+        Some(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+    }
+}
+
+/// Small requests over several connections, so that every scrape is split. Prometheus itself
+/// has neither rules nor an Alertmanager: whatever is told, burnwatch tells.
+fn scraping_config(exporter: u16, ports: Ports) -> String {
+    format!(
+        "
+global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}
+remote_write:
+- url: http://127.0.0.1:{burnwatch}/api/v1/write
+  queue_config: {{max_samples_per_send: 7, min_shards: 3, max_shards: 3, batch_send_deadline: 100ms}}
+  write_relabel_configs:
+  - {{source_labels: [__name__], regex: 'ALERTS.*', action: drop}}
+scrape_configs:
+- job_name: e2e
+  static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]
+",
+        burnwatch = ports.burnwatch,
+    )
+}
+
+/// The same file as a user would have it, with rules and an Alertmanager.
+fn alerting_config(exporter: u16, ports: Ports) -> String {
+    format!(
+        "{}
+rule_files: [rules.yml]
+alerting:
+  alertmanagers:
+  - static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]
+",
+        scraping_config(exporter, ports),
+        alertmanager = ports.alertmanager,
+    )
+}
+
+fn own_config(hook: u16) -> String {
+    format!("webhooks:\n- url: http://127.0.0.1:{hook}/hook\n")
+}
+
+fn alertmanager_config(hook: u16) -> String {
+    format!(
+        "
+route: {{receiver: hook, group_by: [alertname], group_wait: 100ms, group_interval: 1s}}
+receivers:
+- name: hook
+  webhook_configs: [{{url: 'http://127.0.0.1:{hook}/hook', send_resolved: true}}]
+"
+    )
+}
