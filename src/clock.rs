@@ -4,7 +4,7 @@
 //! argument.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::{DurationMs, TimestampMs};
 
@@ -51,6 +51,27 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> TimestampMs {
         TimestampMs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Measures how long something took; only metrics, statistics and timeouts may depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts measuring.
+    pub fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    /// Returns the time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Returns the seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.elapsed().as_secs_f64()
     }
 }
 

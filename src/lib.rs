@@ -4,6 +4,7 @@
 
 // Ground.
 pub mod clock;
+pub mod config;
 pub mod model;
 pub mod relabel;
 pub mod telemetry;
@@ -26,6 +27,10 @@ pub mod template;
 
 // Out.
 pub mod api;
-pub mod config;
-//pub mod notify;
+pub mod notify;
 pub mod ui;
+
+// Shell.
+pub mod bundled;
+pub mod cli;
+pub mod server;

@@ -12,6 +12,8 @@ use crate::api::params::{Params, parse_duration};
 use crate::api::response::{ApiError, ErrorKind};
 use crate::api::selections::{QueryTimes, selections_of};
 use crate::api::state::ApiState;
+use crate::api::worker::on_worker;
+use crate::clock::Stopwatch;
 use crate::eval::{
     EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
 };
@@ -20,7 +22,6 @@ use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
 use crate::promql::ast::VectorSelector;
 use crate::promql::{self, Expr};
 use crate::series::Snapshot;
-use crate::telemetry::Stopwatch;
 
 /// What both kinds of queries are asked with.
 pub struct Query {
@@ -97,16 +98,17 @@ pub async fn execute<T: Send + 'static>(
     query: Query,
     finish: impl FnOnce(Evaluated) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let deadline = tokio::time::Instant::now() + query.timeout;
+    let time = TimeBudget {
+        limit: query.timeout,
+        spent: Stopwatch::start(),
+    };
     let metrics = &state.settings.telemetry.queries;
     let _running = metrics.begin();
 
     let stopwatch = Stopwatch::start();
     let slot = Arc::clone(&state.query_slots).acquire_owned();
-    let slot = match tokio::time::timeout_at(deadline, slot).await {
-        Ok(slot) => slot.expect("the semaphore is never closed"),
-        Err(_) => return Err(timed_out("query queue")),
-    };
+    let slot = time.spend("query queue", slot).await?;
+    let slot = slot.expect("the semaphore is never closed");
     let queue = stopwatch.seconds();
     metrics.waited(queue);
 
@@ -114,10 +116,7 @@ pub async fn execute<T: Send + 'static>(
     let selections = selections_of(&query.expr, query.times);
     let samples_max = state.settings.query.samples_max;
     let copy = state.backend.snapshot(selections, samples_max);
-    let snapshot = match tokio::time::timeout_at(deadline, copy).await {
-        Ok(snapshot) => snapshot?,
-        Err(_) => return Err(timed_out("query preparation")),
-    };
+    let snapshot = time.spend("query preparation", copy).await??;
     let preparation = stopwatch.seconds();
     metrics.prepared(preparation);
 
@@ -125,7 +124,7 @@ pub async fn execute<T: Send + 'static>(
     let starved = Arc::clone(&starve.0);
     let options = options_of(state, &query);
     let metrics = metrics.clone();
-    let task = tokio::task::spawn_blocking(move || {
+    let task = on_worker(move || {
         // The slot goes along: an evaluation that is starved but not yet over still counts.
         let _slot = slot;
         let stopwatch = Stopwatch::start();
@@ -142,15 +141,23 @@ pub async fn execute<T: Send + 'static>(
             },
         }))
     });
-    match tokio::time::timeout_at(deadline, task).await {
-        Err(_) => Err(timed_out("expression evaluation")),
-        Ok(Err(panic)) => Err(ApiError::new(ErrorKind::Internal, panic.to_string())),
-        Ok(Ok(answer)) => answer,
-    }
+    time.spend("expression evaluation", task).await??
 }
 
-fn timed_out(place: &str) -> ApiError {
-    ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}"))
+/// How long a query may take, over all its parts.
+struct TimeBudget {
+    limit: Duration,
+    spent: Stopwatch,
+}
+
+impl TimeBudget {
+    /// Waits for `work` until the time is up; `place` is where the query then was.
+    async fn spend<T>(&self, place: &str, work: impl Future<Output = T>) -> Result<T, ApiError> {
+        let left = self.limit.saturating_sub(self.spent.elapsed());
+        tokio::time::timeout(left, work)
+            .await
+            .map_err(|_| ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}")))
+    }
 }
 
 fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
@@ -239,5 +246,38 @@ fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {
         warnings: outcome.warnings,
         infos: outcome.infos,
         n_samples: outcome.n_samples,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::SeriesHistory;
+    use crate::model::{Labels, SampleValue};
+    use crate::promql::ast::ExprKind;
+
+    #[test]
+    fn a_starved_source_finds_nothing() {
+        let mut history = SeriesHistory::default();
+        let at = TimestampMs(1_000);
+        history.append(at, SampleValue::Float(1.0), TimestampMs::MIN);
+        let mut snapshot = Snapshot::default();
+        snapshot.insert(Labels::from_pairs([("__name__", "up")]), history);
+        let starved = AtomicBool::new(false);
+        let source = Starvable {
+            source: &Scan::new(&snapshot),
+            starved: &starved,
+        };
+        let expr = promql::parse("up", &Functions, promql::Features::default()).unwrap();
+        let ExprKind::Vector(selector) = expr.kind else {
+            panic!("{expr:?} is no selector");
+        };
+        let found = || {
+            let instant = source.instant(&selector, TimestampMs(0), at).len();
+            (instant, source.range(&selector, TimestampMs(0), at).len())
+        };
+        assert_eq!(found(), (1, 1));
+        starved.store(true, Ordering::Relaxed);
+        assert_eq!(found(), (0, 0));
     }
 }

@@ -8,13 +8,16 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::api::Backend;
 use crate::api::rule_metrics::write_rule_metrics;
 use crate::api::state::ApiState;
-use crate::telemetry::{Stopwatch, exposition};
+use crate::clock::Stopwatch;
+use crate::telemetry::exposition::{self, write_family, write_sample};
 
 /// Answers `/metrics`, in OpenMetrics where the client takes it, else in Prometheus' own format.
 pub async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
     let mut text = state.backend.metrics_text();
+    write_server_metrics(&mut text, &*state.backend);
     // Without an answer from the engines, which are then stopping, the rest still counts.
     if let Ok(groups) = state.backend.groups().await {
         write_rule_metrics(&mut text, &groups);
@@ -28,6 +31,24 @@ pub async fn metrics(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> 
     };
     let content_type = HeaderValue::from_static(content_type);
     (StatusCode::OK, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// Writes what stock alerts ask of a Prometheus: whether it is ready and ingests.
+fn write_server_metrics(text: &mut String, backend: &dyn Backend) {
+    let receive = backend.receive_view();
+    let name = "prometheus_ready";
+    let help = "Whether startup was fully completed and the server is ready.";
+    write_family(text, name, "gauge", help);
+    write_sample(text, name, &[], f64::from(u8::from(backend.is_ready())));
+    let name = "prometheus_tsdb_head_series";
+    write_family(text, name, "gauge", "Number of series that rules read.");
+    write_sample(text, name, &[], receive.series_read as f64);
+    let name = "prometheus_tsdb_head_samples_appended";
+    write_family(text, name, "counter", "Number of samples accepted.");
+    // Histograms are counted among the floats: the alerts sum over the type.
+    let labels = [("type", "float")];
+    let name = "prometheus_tsdb_head_samples_appended_total";
+    write_sample(text, name, &labels, receive.samples_total as f64);
 }
 
 /// Counts and times a request under the pattern of its route.

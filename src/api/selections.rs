@@ -125,12 +125,11 @@ impl Collector {
         (from - offset, until - offset)
     }
 
+    /// A duration that the evaluation will refuse (a division by zero) may come out as anything.
     fn span(&self, duration: &DurationExpr) -> DurationMs {
         match duration {
             DurationExpr::Literal(span) => *span,
-            DurationExpr::Computed(node) => {
-                DurationMs((self.seconds_of(node) * 1000.0).round() as i64)
-            }
+            DurationExpr::Computed(node) => DurationMs((self.seconds_of(node) * 1000.0) as i64),
         }
     }
 

@@ -35,6 +35,27 @@ pub struct ApiSettings {
     pub clock: Arc<dyn Clock>,
 }
 
+impl ApiSettings {
+    /// Builds the settings of a server that is reached at `external_url`; its path is, as in
+    /// Prometheus, the route prefix as well unless that is set apart. A text that is no URL has
+    /// no path.
+    pub fn new(external_url: &str, telemetry: Arc<Telemetry>, clock: Arc<dyn Clock>) -> Self {
+        let path = url::Url::parse(external_url)
+            .map(|url| url.path().trim_end_matches('/').to_owned())
+            .unwrap_or_default();
+        ApiSettings {
+            lifecycle: false,
+            route_prefix: path.clone(),
+            external_path: path,
+            cors_origin: None,
+            query: QuerySettings::default(),
+            build: BuildInfo::of_package(),
+            telemetry,
+            clock,
+        }
+    }
+}
+
 /// How queries are bounded.
 #[derive(Clone, Debug)]
 pub struct QuerySettings {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
+use tracing::level_filters::LevelFilter;
 
 use crate::clock::SystemClock;
 use crate::model::DurationMs;
 use crate::server::{Options, Server};
-use crate::telemetry::{self, LogFormat, LogLevel};
+use crate::telemetry::logging::{self, parse_level};
 
 /// How to serve. Flags are Prometheus' where the thing is the same.
 #[derive(Debug, Args)]
@@ -44,11 +45,11 @@ pub struct ServeArgs {
     #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     resend_delay: DurationMs,
     /// What to log.
-    #[arg(long = "log.level", value_enum, default_value_t)]
-    log_level: LogLevel,
+    #[arg(long = "log.level", value_name = "debug|info|warn|error", default_value = "info", value_parser = parse_level)]
+    log_level: LevelFilter,
     /// How to log.
-    #[arg(long = "log.format", value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[arg(long = "log.format", value_name = "logfmt|json", default_value = "logfmt")]
+    log_format: String,
 }
 
 /// The feature flags that change anything here.
@@ -72,8 +73,8 @@ impl ServeArgs {
             ("burnwatch.config.file", path(&self.own_config_file)),
             ("config.file", path(&self.config_file)),
             ("enable-feature", self.features.join(",")),
-            ("log.format", self.log_format.to_string()),
-            ("log.level", self.log_level.to_string()),
+            ("log.format", self.log_format.clone()),
+            ("log.level", self.log_level.to_string().to_lowercase()),
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
             ("storage.path", self.storage_path.display().to_string()),
             ("web.enable-lifecycle", self.lifecycle.to_string()),
@@ -86,7 +87,7 @@ impl ServeArgs {
 
 /// Runs the command.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    telemetry::start_logging(args.log_level, args.log_format);
+    logging::init(args.log_level, args.log_format.parse()?)?;
     for feature in args.features.iter().filter(|name| !FEATURES.contains(&name.as_str())) {
         tracing::warn!(feature, "unknown feature flag, ignored as Prometheus ignores it");
     }

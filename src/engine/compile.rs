@@ -13,7 +13,7 @@ use crate::model::{
     DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::selectors::{SelectorUse, selectors};
+use crate::promql::{SelectorUse, selectors};
 use crate::promql::{Expr, Features, parse};
 use crate::rule::order::Dependence;
 use crate::rule::warming::missing_could_make_true;
@@ -379,7 +379,7 @@ impl CompiledRules {
                     .iter()
                     .all(|matcher| matcher.matches_labels(labels))
                 {
-                    reach = reach.max(used.reach);
+                    reach = reach.max(used.reach());
                     moved.insert(at);
                 }
             }

@@ -78,3 +78,31 @@ pub struct Stats {
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
 }
+
+/// How long evaluations took by the stopwatch, since last asked; never part of a decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Seconds of each rule evaluation, at ticks and on arrival.
+    pub rules_seconds: Vec<f64>,
+    /// Seconds of each tick of a group.
+    pub groups_seconds: Vec<f64>,
+}
+
+impl Timings {
+    /// Beyond this many nothing is added until somebody asks.
+    pub const KEPT_MAX: usize = 100_000;
+
+    /// Notes one evaluation of a rule.
+    pub fn add_rule(&mut self, seconds: f64) {
+        if self.rules_seconds.len() < Timings::KEPT_MAX {
+            self.rules_seconds.push(seconds);
+        }
+    }
+
+    /// Notes one tick of a group.
+    pub fn add_group(&mut self, seconds: f64) {
+        if self.groups_seconds.len() < Timings::KEPT_MAX {
+            self.groups_seconds.push(seconds);
+        }
+    }
+}

@@ -14,14 +14,16 @@ pub mod cohort;
 pub mod compile;
 mod effect;
 mod evaluate;
+mod expectation;
 pub mod grid;
 mod reload;
 mod samples;
 pub mod status;
 mod step;
+pub mod unit_test;
 
 pub use compile::{ALERTS, ALERTS_FOR_STATE, CompiledRules, compile, features};
-pub use effect::{Effect, Stats};
+pub use effect::{Effect, Stats, Timings};
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -99,6 +101,7 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    timings: Timings,
 }
 
 impl Engine {
@@ -126,11 +129,18 @@ impl Engine {
             first_tick_told: false,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            timings: Timings::default(),
         }
     }
 
     /// Applies one entry of the log and appends what is to be done to `effects`.
     pub fn apply(&mut self, entry: &Entry, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        self.take(entry, effects);
+        self.evaluate(stopwatch, effects);
+    }
+
+    /// The first half of [`Engine::apply`], **series** and **windows**: takes an entry in.
+    pub fn take(&mut self, entry: &Entry, effects: &mut Vec<Effect>) {
         match entry {
             Entry::Samples { stamp, batch, .. } => {
                 self.start_frontier(batch, stamp);
@@ -138,15 +148,15 @@ impl Engine {
                 self.take_samples(batch);
             }
             Entry::Clock { stamp } => self.stamp = Some(*stamp),
-            Entry::Rules {
-                stamp,
-                generation,
-                rules,
-            } => {
+            Entry::Rules { stamp, generation, rules } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
             }
         }
+    }
+
+    /// The second half, **evaluate** and **alerts**: moves the frontier as far as it may go.
+    pub fn evaluate(&mut self, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
         self.advance(stopwatch, effects);
     }
 
@@ -173,6 +183,11 @@ impl Engine {
     /// Returns counts since the engine was made.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Returns how long evaluations took since last asked.
+    pub fn take_timings(&mut self) -> Timings {
+        std::mem::take(&mut self.timings)
     }
 
     /// Returns the series.

@@ -11,7 +11,7 @@ use crate::engine::compile::{CompiledRule, CompiledRules, RuleIndex, compile};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};
-use crate::promql::selectors::SelectorUse;
+use crate::promql::SelectorUse;
 
 type RuleKey = (String, String, String, Vec<(String, String)>);
 
@@ -165,7 +165,7 @@ impl Engine {
         let rule = &self.rules.rules[index];
         let own = rule.selectors.iter().filter_map(|used| {
             let since = self.kept_since.get(&selector_key(used))?;
-            Some(*since + used.reach)
+            Some(*since + used.reach())
         });
         let own = own.max();
         let recorded = rule
@@ -210,7 +210,7 @@ impl Engine {
                     || name.value.starts_with("ALERTS")
             })
         });
-        let reach = recorded.map(|used| used.reach).max().unwrap_or_default();
+        let reach = recorded.map(|used| used.reach()).max().unwrap_or_default();
         reach
             .max(self.settings.retention)
             .max(DurationMs::from_seconds(3600))

@@ -48,6 +48,7 @@ impl Engine {
             let outcome = self.tick_rule(rule, at, effects);
             let state = &mut self.rule_states[rule];
             state.evaluation_seconds = stopwatch() - rule_started;
+            self.timings.add_rule(state.evaluation_seconds);
             state.last_evaluation = Some(at);
             let group_state = &mut self.group_states[group];
             group_state.evaluations += 1;
@@ -73,6 +74,7 @@ impl Engine {
         state.last_evaluation = Some(at);
         state.last_samples = n_samples;
         state.evaluation_seconds = stopwatch() - started;
+        self.timings.add_group(state.evaluation_seconds);
     }
 
     fn tick_rule(
@@ -179,6 +181,7 @@ impl Engine {
             }
         }
         self.rule_states[index].evaluation_seconds = stopwatch() - started;
+        self.timings.add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
     }
 

@@ -2,35 +2,38 @@
 //!
 //! Days since 1970 are turned into dates by the algorithm of Howard Hinnant
 //! (<https://howardhinnant.github.io/date_algorithms.html>, `civil_from_days`), which is exact
-//! for every `i64` of seconds; calendar libraries stop at the year 9999.
+//! for any year; calendar libraries stop at the year 9999.
 
 use crate::functions::call::map_floats;
 use crate::functions::{Call, Element, Function, FunctionError, Output};
 use crate::model::{Labels, SampleValue};
 use crate::promql::{Signature, ValueType};
 
-const DAY_SECONDS: i64 = 86_400;
+const DAY_SECONDS: u64 = 86_400;
+
+/// Seconds from Go's absolute zero, 1 March of the year -292277022400, to 1970.
+const ZERO_TO_1970_SECONDS: i64 = 9_223_372_028_741_760_000;
 
 /// One part of a date.
 pub(super) struct DatePart {
     name: &'static str,
     about: &'static str,
     example: &'static str,
-    part: fn(i64) -> i64,
+    part: fn(&Date) -> i64,
 }
 
 pub(super) static MINUTE: DatePart = DatePart {
     name: "minute",
     about: "Returns the minute of the hour, 0 to 59, of each time in Unix seconds.",
     example: "minute()",
-    part: |seconds| seconds.rem_euclid(3_600) / 60,
+    part: |date| date.second_of_day % 3_600 / 60,
 };
 
 pub(super) static HOUR: DatePart = DatePart {
     name: "hour",
     about: "Returns the hour of the day, 0 to 23, of each time in Unix seconds.",
     example: "hour() >= 9 and hour() < 17",
-    part: |seconds| seconds.rem_euclid(DAY_SECONDS) / 3_600,
+    part: |date| date.second_of_day / 3_600,
 };
 
 pub(super) static DAY_OF_WEEK: DatePart = DatePart {
@@ -38,38 +41,33 @@ pub(super) static DAY_OF_WEEK: DatePart = DatePart {
     about: "Returns the day of the week, 0 for Sunday, of each time in Unix seconds.",
     example: "day_of_week() > 0",
     // 1970-01-01 was a Thursday.
-    part: |seconds| (seconds.div_euclid(DAY_SECONDS) + 4).rem_euclid(7),
+    part: |date| (date.days + 4).rem_euclid(7),
 };
 
 pub(super) static DAY_OF_MONTH: DatePart = DatePart {
     name: "day_of_month",
     about: "Returns the day of the month, 1 to 31, of each time in Unix seconds.",
     example: "day_of_month()",
-    part: |seconds| Date::of(seconds).day,
+    part: |date| date.day,
 };
 
 pub(super) static DAY_OF_YEAR: DatePart = DatePart {
     name: "day_of_year",
     about: "Returns the day of the year, 1 to 366, of each time in Unix seconds.",
     example: "day_of_year()",
-    part: |seconds| {
-        let days = seconds.div_euclid(DAY_SECONDS);
-        days - days_to(Date::of(seconds).year, 1) + 1
-    },
+    part: |date| date.days - days_to(date.year, 1) + 1,
 };
 
 pub(super) static DAYS_IN_MONTH: DatePart = DatePart {
     name: "days_in_month",
     about: "Returns how many days the month has of each time in Unix seconds.",
     example: "days_in_month()",
-    part: |seconds| {
-        let Date { year, month, .. } = Date::of(seconds);
-        let (next_year, next_month) = if month == 12 {
-            (year + 1, 1)
-        } else {
-            (year, month + 1)
+    part: |date| {
+        let (year, month) = match date.month {
+            12 => (date.year + 1, 1),
+            month => (date.year, month + 1),
         };
-        days_to(next_year, next_month) - days_to(year, month)
+        days_to(year, month) - days_to(date.year, date.month)
     },
 };
 
@@ -77,14 +75,14 @@ pub(super) static MONTH: DatePart = DatePart {
     name: "month",
     about: "Returns the month, 1 to 12, of each time in Unix seconds.",
     example: "month()",
-    part: |seconds| Date::of(seconds).month,
+    part: |date| date.month,
 };
 
 pub(super) static YEAR: DatePart = DatePart {
     name: "year",
     about: "Returns the year of each time in Unix seconds.",
     example: "year()",
-    part: |seconds| Date::of(seconds).year,
+    part: |date| date.year,
 };
 
 impl Function for DatePart {
@@ -112,12 +110,14 @@ impl Function for DatePart {
             let seconds = call.at.0 / 1000;
             return Ok(Output::Vector(vec![Element {
                 labels: Labels::empty(),
-                value: SampleValue::Float((self.part)(seconds) as f64),
+                value: SampleValue::Float((self.part)(&Date::of(seconds)) as f64),
                 at: call.at,
                 drop_name: false,
             }]));
         }
-        Ok(map_floats(call, |value| (self.part)(go_int(value)) as f64))
+        Ok(map_floats(call, |value| {
+            (self.part)(&Date::of(go_int(value))) as f64
+        }))
     }
 }
 
@@ -132,6 +132,9 @@ fn go_int(value: f64) -> i64 {
 
 /// A date of the proleptic Gregorian calendar.
 struct Date {
+    /// Days since 1970-01-01.
+    days: i64,
+    second_of_day: i64,
     year: i64,
     month: i64,
     day: i64,
@@ -139,8 +142,14 @@ struct Date {
 
 impl Date {
     fn of(seconds: i64) -> Date {
+        // Go counts from its absolute zero without a sign, so that times before it (NaN and the
+        // infinities among them) come round to the far future.
+        let absolute = seconds.wrapping_add(ZERO_TO_1970_SECONDS) as u64;
+        let second_of_day = (absolute % DAY_SECONDS) as i64;
+        let day = |seconds: u64| (seconds / DAY_SECONDS) as i64;
+        let days = day(absolute) - day(ZERO_TO_1970_SECONDS as u64);
         // Years are counted from March, so that the leap day is the last.
-        let shifted = seconds.div_euclid(DAY_SECONDS) + 719_468;
+        let shifted = days + 719_468;
         let era = shifted.div_euclid(146_097);
         let day_of_era = shifted.rem_euclid(146_097);
         let year_of_era =
@@ -154,7 +163,13 @@ impl Date {
             month_from_march - 9
         };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Date { year, month, day }
+        Date {
+            days,
+            second_of_day,
+            year,
+            month,
+            day,
+        }
     }
 }
 
@@ -187,7 +202,7 @@ mod tests {
         ];
         let check = |seconds: i64, expected: [i64; 8]| {
             assert_eq!(
-                parts.map(|part| (part.part)(seconds)),
+                parts.map(|part| (part.part)(&Date::of(seconds))),
                 expected,
                 "{seconds}"
             );

@@ -41,7 +41,8 @@ impl Function for HistogramFraction {
                 let (fraction, has_nan) = native_fraction(bounds, histogram);
                 if has_nan {
                     let metric = labels.metric_name().to_owned();
-                    call.remark(2, Remark::FractionNans { metric });
+                    // At the first argument, as in Prometheus 3.12.
+                    call.remark(0, Remark::FractionNans { metric });
                 }
                 fraction
             },

@@ -8,7 +8,7 @@
 use crate::functions::annotation::{ForcedBuckets, Remark};
 use crate::functions::call::Call;
 use crate::functions::classic_histogram::{Bucket, map_histograms, name_for_remarks, prepare};
-use crate::functions::math::log2;
+use crate::functions::math::{exp2, log2};
 use crate::functions::{Function, FunctionError, Output};
 use crate::model::histogram::Bucket as NativeBucket;
 use crate::model::{FloatHistogram, Labels, is_stale_nan};
@@ -42,7 +42,7 @@ impl Function for HistogramQuantile {
         map_histograms(
             call,
             1,
-            |call, labels, histogram| native_quantile(call, 1, (q, labels, histogram)),
+            |call, labels, histogram| native_quantile(call, (q, labels, histogram)),
             |call, labels, buckets| classic_quantile(call, 1, (q, labels, buckets)),
         )
     }
@@ -158,10 +158,10 @@ fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
     difference / sum.min(f64::MAX) < tolerance
 }
 
-/// Returns the quantile of a native histogram; the vector is the argument at `index`.
+/// Returns the quantile of a native histogram. Remarks point at the first argument, as in
+/// Prometheus 3.12.
 pub(super) fn native_quantile(
     call: &mut Call<'_>,
-    index: usize,
     (q, labels, histogram): (f64, &Labels, &FloatHistogram),
 ) -> f64 {
     if q < 0.0 {
@@ -210,7 +210,7 @@ pub(super) fn native_quantile(
     }
     if count < rank {
         if has_nan {
-            call.remark(index, Remark::QuantileNanResult { metric });
+            call.remark(0, Remark::QuantileNanResult { metric });
             return f64::NAN;
         }
         return bucket.upper;
@@ -221,9 +221,14 @@ pub(super) fn native_quantile(
         rank = count - rank;
     }
     if has_nan {
-        let all = buckets.fold(count, |sum, bucket| sum + bucket.count);
+        let mut all = count;
+        for candidate in buckets {
+            // Prometheus goes on with the last bucket from here; so do we.
+            bucket = candidate;
+            all += bucket.count;
+        }
         if all < histogram.count {
-            call.remark(index, Remark::QuantileNanSkew { metric });
+            call.remark(0, Remark::QuantileNanSkew { metric });
         }
     }
     inside(
@@ -269,9 +274,9 @@ fn inside(bucket: &NativeBucket, fraction: f64, is_custom: bool) -> f64 {
     }
     let (log_lower, log_upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
     if bucket.lower > 0.0 {
-        return (log_lower + (log_upper - log_lower) * fraction).exp2();
+        return exp2(log_lower + (log_upper - log_lower) * fraction);
     }
-    -(log_upper + (log_lower - log_upper) * (1.0 - fraction)).exp2()
+    -exp2(log_upper + (log_lower - log_upper) * (1.0 - fraction))
 }
 
 #[cfg(test)]

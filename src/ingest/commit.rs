@@ -7,7 +7,7 @@ use crate::ingest::node::{NodeSettings, Written};
 use crate::ingest::recent::RecentBodies;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::Routing;
-use crate::ingest::route_table::{Entry as RouteEntry, Route, SERIES_MAX};
+use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
 use crate::ingest::sequencer::{Evidence, Sequencer};
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
 use crate::log::Log;
@@ -177,7 +177,7 @@ impl Writer {
         let series_max = commit.settings.limits.series.min(SERIES_MAX);
         let at = match self.series.find(series.identity) {
             Some(at) => at,
-            None if self.series.len() >= series_max || !self.series.has_handles(1) => {
+            None if self.series.n_series() >= series_max || !self.series.has_handles(1) => {
                 return (None, None);
             }
             None => self

@@ -88,3 +88,32 @@ impl MetadataStore {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_metadata_is_kept_within_bounds() {
+        let store = MetadataStore::new(2);
+        store.set("a", 1, b"first", b"");
+        store.set("a", 2, b"second", b"seconds");
+        store.set("b", 99, b"\xff", b"");
+        store.set("c", 1, b"one too many", b"");
+        store.set("", 1, b"nameless", b"");
+        store.set("nothing", 0, b"", b"");
+        let expected = |kind, help: &str, unit: &str| Metadata {
+            kind,
+            help: help.to_owned(),
+            unit: unit.to_owned(),
+        };
+        assert_eq!(
+            store.all(),
+            [
+                ("a".to_owned(), expected("gauge", "second", "seconds")),
+                ("b".to_owned(), expected("unknown", "\u{fffd}", "")),
+            ]
+        );
+        assert_eq!(store.get("c"), None);
+    }
+}

@@ -48,6 +48,15 @@ pub struct IngestMetrics {
 impl IngestMetrics {
     /// Registers all metrics.
     pub fn register(&self, registry: &mut Registry) {
+        // Every reason from the start, so that the first refusal shows as an increase.
+        for reason in Reason::ALL {
+            self.add_rejected(reason, 0);
+        }
+        for reason in ["unread", "recorded"] {
+            self.dropped
+                .get_or_create(&ReasonLabel { reason })
+                .inc_by(0);
+        }
         registry.register(
             "burnwatch_samples_accepted",
             "Valid samples received, read by a rule or not",
@@ -166,5 +175,38 @@ impl IngestMetrics {
     /// Returns the number of valid samples so far.
     pub fn accepted(&self) -> u64 {
         self.accepted.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_show_from_the_start_and_senders_are_bounded() {
+        let (metrics, mut registry) = (IngestMetrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        metrics.add_rejected(Reason::DuplicateLabel, 3);
+        metrics.add_request("1.0", 204);
+        for n in 0..100 {
+            metrics.set_clock_lag(&format!("10.0.0.{n}"), 1.5);
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+        for line in [
+            "burnwatch_samples_dropped_at_door_total{reason=\"recorded\"} 0",
+            "burnwatch_samples_rejected_total{reason=\"out_of_order\"} 0",
+            "burnwatch_samples_rejected_total{reason=\"duplicate_label\"} 3",
+            "prometheus_api_remote_write_invalid_labels_samples_total 3",
+            "burnwatch_remote_write_requests_total{protocol=\"1.0\",code=\"204\"} 1",
+            "burnwatch_clock_lag_seconds{sender=\"other\"} 1.5",
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} in:\n{text}"
+            );
+        }
+        let senders = text.matches("burnwatch_clock_lag_seconds{").count();
+        assert_eq!(senders, SENDERS_MAX + 1);
     }
 }

@@ -149,7 +149,7 @@ pub struct Node {
     /// Grows whenever routes found before may no longer be used.
     version: AtomicU64,
     locked: Mutex<Locked>,
-    buffers: Mutex<Vec<Box<Buffers>>>,
+    buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
     stopping: AtomicBool,
@@ -303,9 +303,11 @@ impl Node {
         }
     }
 
-    fn give_back(&self, buffers: Box<Buffers>) {
+    fn give_back(&self, buffers: Buffers) {
+        let heap_bytes =
+            buffers.body.capacity() + buffers.decode.heap_bytes() + buffers.collected.heap_bytes();
         let mut kept = self.buffers.lock();
-        if kept.len() < BUFFERS_MAX && buffers.body.capacity() <= BUFFER_BYTES_MAX {
+        if kept.len() < BUFFERS_MAX && heap_bytes <= BUFFER_BYTES_MAX {
             kept.push(buffers);
         }
     }
@@ -345,7 +347,7 @@ impl Node {
             locked.last_sweep = wall;
             routing.table.sweep(locked.next_part, SWEEPS_KEPT);
             locked.next_part += 1;
-            let (read, unread) = (locked.writer.series.len(), routing.table.n_unread());
+            let (read, unread) = (locked.writer.series.n_series(), routing.table.n_unread());
             self.metrics.set_series(read, unread);
         }
         // A thousandth of the series each time: all of them in under two minutes.

@@ -124,7 +124,7 @@ const EXAMPLE_BYTES_MAX: usize = 512;
 pub struct Refused {
     /// Why.
     pub reason: Reason,
-    /// Samples, histograms or exemplars refused; of a series without any, 0.
+    /// Samples, histograms or exemplars refused; a series without samples counts for one.
     pub n_samples: u64,
     /// The first series it came up with.
     example: Example,

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::ingest::node::{Node, Protocol, WriteAnswer, Written};
 
 /// A body from this size on is decoded away from the threads that serve connections.
-const BLOCKING_BYTES_MIN: usize = 1 << 20;
+const BLOCKING_BYTES_MIN: usize = 256 << 10;
 
 const SAMPLES_WRITTEN: &str = "x-prometheus-remote-write-samples-written";
 const HISTOGRAMS_WRITTEN: &str = "x-prometheus-remote-write-histograms-written";

@@ -197,9 +197,11 @@ mod tests {
         Sequencer::new(IDLE, BACKLOG)
     }
 
+    type Step<'a> = (i64, &'a [(i64, u32)], Option<i64>);
+
     /// What `C` is, in seconds, after each step: at a wall clock in seconds, samples as
     /// (seconds, target), or no samples, which is a beat.
-    fn check(steps: &[(i64, &[(i64, u32)], Option<i64>)]) {
+    fn check(steps: &[Step<'_>]) {
         let mut sequencer = sequencer();
         for (wall, samples, expected) in steps {
             let wall = TimestampMs(wall * 1000);

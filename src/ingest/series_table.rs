@@ -171,7 +171,7 @@ impl SeriesTable {
     }
 
     /// Returns the number of series.
-    pub fn len(&self) -> usize {
+    pub fn n_series(&self) -> usize {
         self.n_places as usize - self.free.len()
     }
 

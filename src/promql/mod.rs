@@ -5,11 +5,14 @@
 
 pub mod ast;
 mod check;
+#[cfg(test)]
+mod generated;
 mod lex;
 mod parse;
 mod print;
-pub mod selectors;
+mod selectors;
 pub mod signature;
+mod suggest;
 #[cfg(test)]
 mod test_functions;
 #[cfg(test)]
@@ -18,8 +21,10 @@ mod token;
 
 pub use ast::Expr;
 pub use check::type_of;
-pub use parse::NESTING_MAX;
+pub use parse::{HEIGHT_MAX, NESTING_MAX};
+pub use selectors::{LOOKBACK_DELTA, SelectorUse, selectors};
 pub use signature::{Features, Signature, SignatureTable, ValueType};
+pub use suggest::suggest;
 
 use ast::Span;
 

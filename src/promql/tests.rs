@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use crate::promql::ast::ExprKind;
+use crate::promql::generated;
 use crate::promql::test_functions::PrometheusFunctions;
 use crate::promql::{Expr, Features, ParseError, ValueType, parse, type_of};
+use crate::promql::{HEIGHT_MAX, NESTING_MAX};
 
 fn parsed(text: &str) -> Result<Expr, ParseError> {
     parse(text, &PrometheusFunctions, Features::ALL)
@@ -170,4 +176,125 @@ fn queries_that_prometheus_answered_parse_and_have_its_types() {
         assert_eq!(plain.is_err(), recorded.experimental, "{query}: {plain:?}");
         check_round_trip(expr);
     }
+}
+
+proptest! {
+    #[test]
+    fn generated_trees_print_and_parse_back(expr in generated::vector()) {
+        check_round_trip(expr);
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in ".{0,60}") {
+        let _ = parsed(&text);
+    }
+
+    #[test]
+    fn shuffled_tokens_never_panic(tokens in vec(select(TOKENS), 0..30)) {
+        for separator in ["", " "] {
+            if let Ok(expr) = parsed(&tokens.join(separator)) {
+                check_round_trip(expr);
+            }
+        }
+    }
+}
+
+const TOKENS: &[&str] = &[
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "=",
+    "=~",
+    "!~",
+    "!=",
+    "==",
+    "<",
+    "</",
+    ">/",
+    "@",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "^",
+    "atan2",
+    "and",
+    "or",
+    "unless",
+    "sum",
+    "topk",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "fill",
+    "bool",
+    "offset",
+    "anchored",
+    "smoothed",
+    "start",
+    "step",
+    "range",
+    "min",
+    "5m",
+    "1h30m",
+    "1",
+    "0x1F",
+    "1e3",
+    "NaN",
+    "x",
+    "a:b",
+    "rate",
+    "time",
+    "\"s\"",
+    "'s'",
+    "`s`",
+    "\"\\n\"",
+    "#c\n",
+    "é",
+    "x[5m]",
+    "rate(x[5m])",
+    "sum(x)",
+    "x{a=\"b\"}",
+];
+
+#[test]
+fn deep_nesting_is_an_error() {
+    let n = 100_000;
+    let deep = [
+        "(".repeat(n),
+        format!("{}x{}", "(".repeat(n), ")".repeat(n)),
+        "-".repeat(n) + "x",
+        "abs(".repeat(n),
+        "sum(".repeat(n),
+        format!("x{}", " + x".repeat(n)),
+        format!("x{}", " ^ x".repeat(n)),
+        format!("x{}", "[1m:]".repeat(n)),
+        format!("x[{}", "(".repeat(n)),
+        format!("x[1{}]", " + 1".repeat(n)),
+        format!("x[{}1]", "-".repeat(n)),
+        format!("x offset {}", "min(".repeat(n)),
+        format!("{{a=~\"{}\"}}", "(".repeat(n)),
+    ];
+    for text in deep {
+        let error = parsed(&text).expect_err(&text[..20]);
+        let message = &error.message;
+        assert!(
+            message.contains("nest") || message.contains("chains"),
+            "{}: {error:.200}",
+            &text[..20]
+        );
+    }
+    let chain = format!("x{}", " or x".repeat(HEIGHT_MAX - 1));
+    check_round_trip(parsed(&chain).expect("allowed"));
+    let calls = NESTING_MAX - 1;
+    let calls = format!("{}x{}", "abs(".repeat(calls), ")".repeat(calls));
+    check_round_trip(parsed(&calls).expect("allowed"));
 }

@@ -4,34 +4,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use crate::api::{self, AlertmanagerView, BackendError, MetricMetadata};
+use crate::api::{
+    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
+    RuntimeView,
+};
 use crate::engine::{Engine, GroupStatus};
-use crate::ingest::{Node, ReadSet, ShardId};
+use crate::ingest::{self, ReadSet, ShardId};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
+use crate::server::Options;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, load};
+use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
-use crate::server::{Options, routes, seed_again};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{BuildInfo, Telemetry};
+use crate::ui;
+
+/// What a backend is made of.
+pub(crate) struct Parts {
+    pub options: Options,
+    pub external_url: String,
+    pub pipeline: Arc<Pipeline>,
+    pub notify: Arc<Notify>,
+    pub dispatch: Arc<Dispatch>,
+    /// Outside samples of recorded names are taken while older than this, ms.
+    pub seed_before: Arc<AtomicI64>,
+    pub telemetry: Arc<Telemetry>,
+    pub stop: watch::Sender<bool>,
+}
 
 /// The running server, as the API sees it.
 pub struct ServerBackend {
-    options: Options,
-    external_url: String,
-    pipeline: Arc<Pipeline>,
-    notify: Arc<Notify>,
-    dispatch: Arc<Dispatch>,
-    seed_before: Arc<AtomicI64>,
-    telemetry: Telemetry,
-    stop: watch::Sender<bool>,
-    config_yaml: parking_lot::RwLock<String>,
+    parts: Parts,
+    started_at: TimestampMs,
+    loaded: parking_lot::RwLock<LastLoad>,
     generation: AtomicU64,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
@@ -39,29 +52,23 @@ pub struct ServerBackend {
     reloading: parking_lot::Mutex<()>,
 }
 
+/// How the last load of the configuration went.
+#[derive(Default)]
+struct LastLoad {
+    config_yaml: String,
+    retention: String,
+    succeeded: bool,
+    at: Option<TimestampMs>,
+}
+
 impl ServerBackend {
     /// Returns a backend that is not ready before rules are adopted.
-    #[allow(clippy::too_many_arguments, reason = "the wiring, called once")]
-    pub(crate) fn new(
-        options: Options,
-        external_url: String,
-        pipeline: Arc<Pipeline>,
-        notify: Arc<Notify>,
-        dispatch: Arc<Dispatch>,
-        seed_before: Arc<AtomicI64>,
-        telemetry: Telemetry,
-        stop: watch::Sender<bool>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let started_at = parts.options.clock.now();
         Arc::new(ServerBackend {
-            options,
-            external_url,
-            pipeline,
-            notify,
-            dispatch,
-            seed_before,
-            telemetry,
-            stop,
-            config_yaml: parking_lot::RwLock::default(),
+            started_at,
+            parts,
+            loaded: parking_lot::RwLock::default(),
             generation: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -70,76 +77,82 @@ impl ServerBackend {
     }
 
     /// Makes a checked configuration the running one.
-    pub(crate) fn adopt(&self, loaded: Loaded) {
+    pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
-        seed_again(&self.seed_before);
+        // Outside samples of recorded names are taken again until the new rules' first tick.
+        self.parts.seed_before.store(i64::MAX, Ordering::Relaxed);
         let shard = ShardId(0);
         let read_set = ReadSet {
             generation,
             selectors: loaded.rules.read_selectors().into_iter().map(|m| (shard, m)).collect(),
-            recorded: loaded.recorded(),
+            recorded: loaded.rules.recorded.clone(),
             keep_all: loaded.keeps_all(),
-            seed_before: Arc::clone(&self.seed_before),
+            seed_before: Arc::clone(&self.parts.seed_before),
         };
         let source = Arc::clone(&loaded.source);
-        self.pipeline.adopt(read_set, &mut |_, stamp| Entry::Rules {
+        self.parts.pipeline.adopt(read_set, &mut |_, stamp| Entry::Rules {
             stamp,
             generation,
             rules: Arc::clone(&source),
-        });
-        *self.config_yaml.write() = loaded.config.to_yaml_redacted();
+        })?;
+        *self.loaded.write() = LastLoad {
+            config_yaml: loaded.config.to_yaml_redacted(),
+            retention: loaded.retention(),
+            succeeded: true,
+            at: Some(self.parts.options.clock.now()),
+        };
+        self.parts.telemetry.config.loaded(true, self.parts.options.clock.now());
         self.is_ready.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Reads the configuration and the rules anew: all or nothing.
     pub fn reload_now(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock();
-        let outcome = load(&self.options, &self.external_url).and_then(|loaded| {
-            self.notify.reconfigure(loaded.notify_config(&self.options))?;
-            self.adopt(loaded);
-            Ok(())
+        let Parts { options, external_url, notify, telemetry, .. } = &self.parts;
+        let outcome = load(options, external_url).and_then(|loaded| {
+            notify.reconfigure(loaded.notify_config(options, external_url))?;
+            self.adopt(loaded)
         });
-        self.telemetry.reloaded(outcome.is_ok(), self.options.clock.now());
         match outcome {
             Ok(()) => {
                 info!("configuration and rules are loaded anew");
                 Ok(())
             }
             Err(cause) => {
-                error!(cause = format!("{cause:#}"), "reload refused; the old configuration runs on");
-                Err(format!("{cause:#}"))
+                telemetry.config.loaded(false, options.clock.now());
+                self.loaded.write().succeeded = false;
+                let cause = format!("{cause:#}");
+                error!(cause, "reload refused; the old configuration runs on");
+                Err(cause)
             }
         }
     }
 
-    pub(crate) fn router(self: &Arc<Self>) -> axum::Router {
-        let settings = api::ApiSettings {
-            lifecycle: self.options.lifecycle,
-            external_url: self.external_url.clone(),
-            clock: Arc::clone(&self.options.clock),
-            ..api::ApiSettings::default()
+    pub(crate) fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
+        let Parts { options, external_url, pipeline, telemetry, .. } = &self.parts;
+        let clock = Arc::clone(&options.clock);
+        let settings = ApiSettings {
+            lifecycle: options.lifecycle,
+            query,
+            build,
+            ..ApiSettings::new(external_url, Arc::clone(telemetry), clock)
         };
-        routes(self, settings)
-    }
-
-    /// Returns what takes remote writes.
-    pub(crate) fn receiver(&self) -> Arc<Pipeline> {
-        Arc::clone(&self.pipeline)
-    }
-
-    /// Returns the node.
-    pub fn node(&self) -> &Arc<Node> {
-        self.pipeline.node()
+        let receive = ingest::router(pipeline.ingest_state());
+        let shared = Arc::clone(self) as Arc<dyn api::Backend>;
+        api::router(shared, settings, ui::routes().merge(receive.with_state(())))
     }
 
     pub(crate) fn set_stopping(&self) {
         self.is_stopping.store(true, Ordering::Release);
+        self.parts.pipeline.node().stop();
     }
 
-    /// Applies the logs to their end and lets notifications leave.
+    /// Lets notifications leave.
     pub(crate) async fn shut_down(&self, drain: Duration) {
-        self.pipeline.close();
-        self.notify.drain(drain).await;
+        // What was accepted is applied first: an answer comes behind all entries before it.
+        let _ = self.ask_all(|_| ()).await;
+        self.parts.notify.drain(drain).await;
     }
 
     async fn ask_all<T: Send + 'static>(
@@ -147,7 +160,7 @@ impl ServerBackend {
         question: impl Fn(&Engine) -> T + Clone + Send + 'static,
     ) -> Result<Vec<T>, BackendError> {
         let mut answers = Vec::new();
-        for answer in self.pipeline.ask_all(question) {
+        for answer in self.parts.pipeline.ask_all(question) {
             answers.push(answer.await.map_err(|_| BackendError::Stopping)?);
         }
         Ok(answers)
@@ -208,19 +221,35 @@ impl api::Backend for ServerBackend {
     }
 
     fn metadata(&self, metric: Option<&str>) -> Vec<MetricMetadata> {
-        self.pipeline.metadata(metric)
+        let known = self.parts.pipeline.node().metadata();
+        let of = |(metric, metadata): (String, ingest::Metadata)| MetricMetadata {
+            metric,
+            kind: metadata.kind.to_owned(),
+            help: metadata.help,
+            unit: metadata.unit,
+        };
+        match metric {
+            Some(name) => {
+                known.get(name).map(|found| of((name.to_owned(), found))).into_iter().collect()
+            }
+            None => known.all().into_iter().map(of).collect(),
+        }
     }
 
     fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        self.notify.alertmanagers()
+        let view = |found: crate::notify::AlertmanagerView| AlertmanagerView {
+            url: found.url,
+            dropped: found.dropped,
+        };
+        self.parts.notify.alertmanagers().into_iter().map(view).collect()
     }
 
     fn config_yaml(&self) -> String {
-        self.config_yaml.read().clone()
+        self.loaded.read().config_yaml.clone()
     }
 
     fn flags(&self) -> Vec<(String, String)> {
-        self.options.flags.clone()
+        self.parts.options.flags.clone()
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
@@ -228,7 +257,7 @@ impl api::Backend for ServerBackend {
     }
 
     fn quit(&self) {
-        let _ = self.stop.send(true);
+        let _ = self.parts.stop.send(true);
     }
 
     fn is_ready(&self) -> bool {
@@ -240,10 +269,36 @@ impl api::Backend for ServerBackend {
     }
 
     fn event_time(&self) -> Option<TimestampMs> {
-        self.pipeline.node().clock()
+        self.parts.pipeline.node().clock()
     }
 
     fn metrics_text(&self) -> String {
-        self.telemetry.text(&self.dispatch.report())
+        let mut text = self.parts.telemetry.encode();
+        write_engine_metrics(&mut text, &self.parts.dispatch.report());
+        text
+    }
+
+    fn receive_view(&self) -> ReceiveView {
+        let report = self.parts.dispatch.report();
+        let metrics = self.parts.pipeline.node().metrics();
+        let seconds = (self.parts.options.clock.now() - self.started_at).seconds().max(1.0);
+        ReceiveView {
+            samples_per_second: metrics.accepted() as f64 / seconds,
+            samples_total: metrics.accepted(),
+            series_read: report.n_series,
+            frontier: report.frontier,
+            ..ReceiveView::default()
+        }
+    }
+
+    fn runtime_view(&self) -> RuntimeView {
+        let loaded = self.loaded.read();
+        RuntimeView {
+            started_at: self.started_at,
+            reload_succeeded: loaded.succeeded,
+            config_loaded_at: loaded.at,
+            retention: loaded.retention.clone(),
+            ..RuntimeView::default()
+        }
     }
 }

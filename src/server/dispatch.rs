@@ -10,6 +10,7 @@ use tracing::{error, info};
 use crate::engine::{Effect, Engine, Stats};
 use crate::model::{AlertStatus, TimestampMs};
 use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::telemetry::Telemetry;
 
 /// Sees every effect, with the wall clock (ms) of the request that caused it: the demo's display.
 pub type Observer = Box<dyn Fn(&Effect, TimestampMs) + Send + Sync>;
@@ -20,6 +21,7 @@ pub struct Dispatch {
     /// Outside samples of recorded names are taken while older than this, ms.
     seed_before: Arc<AtomicI64>,
     observer: Option<Observer>,
+    telemetry: Arc<Telemetry>,
     stats: parking_lot::Mutex<EngineReport>,
 }
 
@@ -32,6 +34,8 @@ pub struct EngineReport {
     pub n_series: usize,
     /// How far the frontier is behind the clock, in seconds.
     pub frontier_hold_seconds: f64,
+    /// `F`, ms.
+    pub frontier: Option<TimestampMs>,
 }
 
 impl Dispatch {
@@ -40,12 +44,17 @@ impl Dispatch {
         notify: Arc<Notify>,
         seed_before: Arc<AtomicI64>,
         observer: Option<Observer>,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
-        Dispatch { notify, seed_before, observer, stats: parking_lot::Mutex::default() }
+        let stats = parking_lot::Mutex::default();
+        Dispatch { notify, seed_before, observer, telemetry, stats }
     }
 
     /// Hands on what an entry caused, and empties the list.
-    pub fn effects(&self, engine: &Engine, effects: &mut Vec<Effect>) {
+    pub fn effects(&self, engine: &mut Engine, effects: &mut Vec<Effect>) {
+        let timings = engine.take_timings();
+        timings.rules_seconds.iter().for_each(|s| self.telemetry.rules.rule_evaluated(*s));
+        timings.groups_seconds.iter().for_each(|s| self.telemetry.rules.group_evaluated(*s));
         let (mut alerts, mut recorded) = (Vec::new(), Vec::new());
         for effect in effects.drain(..) {
             say(&effect);
@@ -72,6 +81,7 @@ impl Dispatch {
         report.stats.clone_from(engine.stats());
         report.n_series = engine.series().len();
         report.frontier_hold_seconds = engine.frontier_hold().seconds();
+        report.frontier = engine.frontier();
     }
 
     /// Returns what the engine said of itself last.

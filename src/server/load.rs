@@ -1,17 +1,18 @@
 //! Configuration and rules, read and checked whole before anything changes.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use tracing::{info, warn};
 
+use crate::api::QuerySettings;
 use crate::bundled;
-use crate::config::{self, Config};
+use crate::config::{self, Config, LogContent};
 use crate::engine::{CompiledRules, compile};
-use crate::ingest;
-use crate::model::{EngineSettings, EvaluationMode, Labels, ModeOverride, RuleSource};
+use crate::ingest::{self, NodeSettings};
+use crate::model::{DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleSource};
+use crate::notify::NotifyConfig;
 use crate::server::Options;
 
 /// A configuration with its rules, compiled: ready to be adopted.
@@ -84,7 +85,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
     EngineSettings {
         evaluation_interval: config.global.evaluation_interval,
         query_offset: config.global.rule_query_offset,
-        external_labels: Labels::from_pairs(config.global.external_labels.iter().cloned()),
+        external_labels: config.global.external_labels.clone(),
         external_url: external_url.to_owned(),
         mode: mode(own.evaluation.default),
         mode_overrides: own
@@ -111,24 +112,59 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
 }
 
 impl Loaded {
-    /// Returns the bounds of receiving.
-    pub fn ingest_limits(&self) -> ingest::Limits {
-        let limits = &self.config.burnwatch.limits;
-        ingest::Limits {
-            request_bytes: limits.request_bytes,
-            request_decoded_bytes: limits.request_decoded_bytes,
-            labels_per_series: limits.labels_per_series,
-            label_name_bytes: limits.label_name_bytes,
-            label_value_bytes: limits.label_value_bytes,
-            future: limits.future,
-            series: limits.series,
-            log_samples: limits.log_samples,
-            metadata: limits.metadata,
+    /// Returns what the node is set to.
+    pub fn node_settings(&self) -> NodeSettings {
+        let own = &self.config.burnwatch;
+        NodeSettings {
+            limits: receiving(&own.limits),
+            idle_timeout: own.idle_timeout,
+            backlog_timeout: own.backlog_timeout,
+            out_of_order_time_window: own.out_of_order_time_window,
         }
     }
 
-    /// Returns the names that rules record.
-    pub fn recorded(&self) -> HashSet<String> {
-        self.rules.recorded.clone()
+    /// Returns how queries of the API are bounded.
+    pub fn query_settings(&self) -> QuerySettings {
+        let limits = &self.config.burnwatch.limits;
+        QuerySettings {
+            default_step: self.config.global.evaluation_interval,
+            samples_max: limits.query_samples,
+            timeout: limits.query_timeout.to_std(),
+            features: self.rules.features,
+            ..QuerySettings::default()
+        }
+    }
+
+    /// Returns whom to notify.
+    pub fn notify_config(&self, options: &Options, external_url: &str) -> NotifyConfig {
+        NotifyConfig::new(&self.config, external_url, options.resend_delay)
+    }
+
+    /// Returns how long samples are kept, in words.
+    pub fn retention(&self) -> String {
+        match self.config.burnwatch.retention {
+            DurationMs::ZERO => "as long as rules look back".to_owned(),
+            retention => retention.to_string(),
+        }
+    }
+
+    /// Tells whether series that nothing reads are kept.
+    pub fn keeps_all(&self) -> bool {
+        self.config.burnwatch.log == LogContent::All
+    }
+}
+
+fn receiving(limits: &config::Limits) -> ingest::Limits {
+    ingest::Limits {
+        request_bytes: limits.request_bytes,
+        request_decoded_bytes: limits.request_decoded_bytes,
+        labels_per_series: limits.labels_per_series,
+        label_name_bytes: limits.label_name_bytes,
+        label_value_bytes: limits.label_value_bytes,
+        future: limits.future,
+        series: limits.series,
+        log_samples: limits.log_samples,
+        metadata: limits.metadata,
+        ..ingest::Limits::default()
     }
 }

@@ -6,12 +6,13 @@
 pub mod backend;
 pub mod dispatch;
 pub mod load;
+pub mod metrics;
 pub mod pipeline;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,17 +20,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::api;
 use crate::clock::Clock;
-use crate::ingest::{self, Node};
-use crate::log::{Log, LogTail, MemoryLog};
+use crate::ingest::Node;
+use crate::log::{LogTail, MemoryLog};
 use crate::model::DurationMs;
 use crate::notify::Notify;
-use crate::server::backend::ServerBackend;
+use crate::server::backend::{Parts, ServerBackend};
 use crate::server::dispatch::{Dispatch, Observer};
-use crate::server::load::{Loaded, load};
+use crate::server::load::load;
 use crate::server::pipeline::Pipeline;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{BuildInfo, Telemetry};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
 const BEAT: Duration = Duration::from_millis(100);
@@ -85,33 +85,47 @@ impl Server {
         let loaded = load(&options, &external_url)?;
         warn_if_open(&address);
 
-        let mut telemetry = Telemetry::new();
-        let limits = loaded.ingest_limits();
-        let (log, tail) = MemoryLog::new(limits.log_samples);
-        let logs: Vec<Arc<dyn Log>> = vec![log];
-        let tails: Vec<Box<dyn LogTail>> = vec![Box::new(tail)];
-        let node = Node::new(logs, loaded.node_settings(limits), hash_seed());
-        node.register_metrics(telemetry.registry_mut());
         let clock = Arc::clone(&options.clock);
-        let notify = Notify::start(loaded.notify_config(&options), Arc::clone(&clock), telemetry.registry_mut())?;
+        let build = BuildInfo::of_package();
+        let queries = loaded.query_settings();
+        let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
+        let settings = loaded.node_settings();
+        let (log, tail) = MemoryLog::new(settings.limits.log_samples);
+        let node = Node::new(vec![log], settings, hash_seed());
+        telemetry.register(|registry| node.metrics().register(registry));
+        let config = loaded.notify_config(&options, &external_url);
+        let mut notify = None;
+        telemetry.register(|registry| {
+            notify = Some(Notify::start(config, Arc::clone(&clock), registry));
+        });
+        let notify = notify.context("the registry was asked above")??;
+        for summary in notify.summaries() {
+            telemetry.register_summary(&summary);
+        }
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
-        let dispatch = Arc::new(Dispatch::new(Arc::clone(&notify), Arc::clone(&seed_before), observer));
+        let dispatch = Arc::new(Dispatch::new(
+            Arc::clone(&notify),
+            Arc::clone(&seed_before),
+            observer,
+            Arc::clone(&telemetry),
+        ));
+        let tails: Vec<Box<dyn LogTail>> = vec![Box::new(tail)];
         let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
-        let backend = ServerBackend::new(
+        let backend = ServerBackend::new(Parts {
             options,
             external_url,
-            Arc::clone(&pipeline),
+            pipeline: Arc::clone(&pipeline),
             notify,
             dispatch,
             seed_before,
             telemetry,
-            stop.clone(),
-        );
-        backend.adopt(loaded);
+            stop: stop.clone(),
+        });
+        let app = backend.router(queries, build);
+        backend.adopt(loaded)?;
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
-        let app = backend.router();
         tasks.push(tokio::spawn(serve(listener, app, stopped)));
         info!(%address, "burnwatch is receiving; POST remote write to /api/v1/write");
         Ok(Server { address, stop, backend, tasks })
@@ -182,17 +196,3 @@ fn hash_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one("series")
 }
-
-/// Lets outside samples of recorded names in again until the new rules' first tick.
-pub(crate) fn seed_again(seed_before: &AtomicI64) {
-    seed_before.store(i64::MAX, Ordering::Relaxed);
-}
-
-/// The parts of the router that are not the API.
-pub(crate) fn routes(backend: &Arc<ServerBackend>, settings: api::ApiSettings) -> axum::Router {
-    let shared: Arc<dyn api::Backend> = Arc::clone(backend) as Arc<dyn api::Backend>;
-    api::router(shared, settings).merge(ingest::router(backend.receiver()))
-}
-
-/// What was loaded, re-exported for commands.
-pub type LoadedRules = Loaded;

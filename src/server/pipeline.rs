@@ -5,16 +5,15 @@
 //! between them, and is the only thing they share.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::clock::Clock;
 use crate::engine::{Effect, Engine};
-use crate::ingest::{Node, Protocol, WriteOutcome};
-use crate::log::LogTail;
+use crate::ingest::{IngestState, Node, ReadSet, ShardId};
+use crate::log::{LogError, LogTail, weight};
+use crate::model::{Entry, Stamp};
 use crate::server::dispatch::Dispatch;
 
 /// A question to a shard's engine, answered between two entries of its log.
@@ -28,33 +27,46 @@ pub struct Pipeline {
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     questions: Vec<Sender<Question>>,
-    threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pipeline {
     /// Starts one thread for each shard's log.
     pub fn start(
         node: Arc<Node>,
-        tails: Vec<LogTail>,
+        tails: Vec<Box<dyn LogTail>>,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
-        let (mut questions, mut threads) = (Vec::new(), Vec::new());
+        let mut questions = Vec::new();
         for (shard, tail) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            threads.push(thread.spawn(move || run_shard(&tail, &asked, &dispatch))?);
+            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
             questions.push(ask);
         }
-        let threads = parking_lot::Mutex::new(threads);
-        Ok(Arc::new(Pipeline { node, clock, questions, threads }))
+        Ok(Arc::new(Pipeline { node, clock, questions }))
     }
 
-    /// The first half: **receive** (decode the body), **route** (which shards read it), **log**
-    /// (append to all of them, or to none).
-    pub fn receive(&self, body: &Bytes, protocol: Protocol) -> WriteOutcome {
-        self.node.write(body, protocol, self.clock.now())
+    /// Returns what the HTTP handler works with.
+    pub fn ingest_state(&self) -> IngestState {
+        IngestState { node: Arc::clone(&self.node), clock: Arc::clone(&self.clock) }
+    }
+
+    /// Puts a rule set into force.
+    pub fn adopt(
+        &self,
+        read_set: ReadSet,
+        make_entry: &mut dyn FnMut(ShardId, Stamp) -> Entry,
+    ) -> Result<(), LogError> {
+        self.node.adopt(read_set, make_entry, self.clock.now())
+    }
+
+    /// Does what time alone demands; to be called about every 100 ms.
+    pub fn beat(&self) {
+        if let Err(error) = self.node.beat(self.clock.now()) {
+            tracing::error!(%error, "event time does not go on");
+        }
     }
 
     /// Returns the node.
@@ -76,37 +88,46 @@ impl Pipeline {
         };
         self.questions.iter().map(ask).collect()
     }
-
-    /// Waits until every shard has applied its log and stopped. The logs must be closed first.
-    pub fn join(&self) {
-        for thread in self.threads.lock().drain(..) {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
-fn run_shard(tail: &LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
-    let mut engine = Engine::new();
-    let mut effects: Vec<Effect> = Vec::new();
-    let origin = Instant::now();
-    let stopwatch = move || origin.elapsed().as_secs_f64();
+fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+    let mut shard = Shard { engine: Engine::new(), effects: Vec::new(), origin: Instant::now() };
     loop {
         select! {
-            recv(tail.receiver()) -> entry => {
+            recv(tail.entries()) -> entry => {
                 // The log is closed: everything accepted has been applied.
                 let Ok((_, entry)) = entry else { return };
-                engine.apply(&entry, &stopwatch, &mut effects);
-                tail.done(entry.n_samples());
-                dispatch.effects(&engine, &mut effects);
+                shard.step(&entry, tail, dispatch);
             }
             recv(questions) -> question => {
+                // Whoever asks sees what was accepted before the question.
+                for (_, entry) in tail.entries().try_iter().take(tail.entries().len()) {
+                    shard.step(&entry, tail, dispatch);
+                }
                 if let Ok(question) = question {
-                    question(&engine);
+                    question(&shard.engine);
                 }
             }
         }
+    }
+}
+
+struct Shard {
+    engine: Engine,
+    effects: Vec<Effect>,
+    origin: Instant,
+}
+
+impl Shard {
+    fn step(&mut self, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+        let origin = self.origin;
+        let stopwatch = move || origin.elapsed().as_secs_f64();
+        self.engine.take(entry, &mut self.effects);
+        self.engine.evaluate(&stopwatch, &mut self.effects);
+        dispatch.effects(&mut self.engine, &mut self.effects);
+        tail.done(weight(entry));
     }
 }

@@ -4,16 +4,15 @@
 //! may not: anything that decides by a metric. Modules register theirs with
 //! [`Telemetry::register`]; `/metrics` is written by the API.
 
+pub mod config;
 pub mod exposition;
 pub mod http;
 pub mod logging;
 pub mod process;
 pub mod queries;
 pub mod rules;
-pub mod stopwatch;
 pub mod summary;
 
-pub use stopwatch::Stopwatch;
 pub use summary::Summary;
 
 use parking_lot::RwLock;
@@ -24,6 +23,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::model::TimestampMs;
+use crate::telemetry::config::ConfigMetrics;
 use crate::telemetry::http::HttpMetrics;
 use crate::telemetry::queries::QueryMetrics;
 use crate::telemetry::rules::RuleMetrics;
@@ -76,6 +76,8 @@ struct BuildLabels {
 pub struct Telemetry {
     registry: RwLock<Registry>,
     summaries: RwLock<Vec<Summary>>,
+    /// Loads of the configuration.
+    pub config: ConfigMetrics,
     /// Requests by handler and code.
     pub http: HttpMetrics,
     /// Queries of the API.
@@ -91,6 +93,7 @@ impl Telemetry {
     pub fn new(build: &BuildInfo, started_at: TimestampMs, query_concurrency_max: usize) -> Self {
         let mut registry = Registry::default();
         register_build(&mut registry, build);
+        let config = ConfigMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let queries = QueryMetrics::register(&mut registry, query_concurrency_max);
         let rules = RuleMetrics::register(&mut registry);
@@ -98,6 +101,7 @@ impl Telemetry {
         Telemetry {
             summaries: RwLock::new(summaries.collect()),
             registry: RwLock::new(registry),
+            config,
             http,
             queries,
             rules,

@@ -18,6 +18,7 @@ use crate::model::{DurationMs, Labels, Point, SampleValue, TimestampMs, Value};
 use crate::promql;
 use crate::ui::html::{Text, grouped};
 use crate::ui::layout;
+use crate::ui::overview::write_alerts_of;
 
 /// How many elements are shown; of more, the page says how many.
 const SHOWN_MAX: usize = 1_000;
@@ -76,7 +77,12 @@ async fn result(state: &ApiState, params: &Params, text: &str) -> Result<String,
         timeout: settings.timeout,
         stats: String::new(),
     };
-    execute(state, query, |evaluated| table_of(&evaluated)).await
+    let canonical = query.expr.to_string();
+    let mut body = execute(state, query, |evaluated| table_of(&evaluated)).await?;
+    // Whoever follows a link from a page wants to know of the alert as well.
+    let groups = state.backend.groups().await?;
+    write_alerts_of(&mut body, state, &groups, &canonical);
+    Ok(body)
 }
 
 fn append(body: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -48,13 +48,7 @@ pub async fn page(State(state): State<Arc<ApiState>>) -> Response {
 }
 
 fn write_overview(body: &mut String, state: &ApiState, groups: &[GroupStatus]) {
-    let page = Page {
-        groups,
-        receive: state.backend.receive_view(),
-        clock: state.backend.event_time(),
-        now: state.settings.clock.now(),
-        root: &state.settings.external_path,
-    };
+    let page = Page::new(state, groups);
     page.write_tiles(body);
     page.write_alerts(body);
     page.write_rules(body);
@@ -83,11 +77,26 @@ struct Page<'a> {
     clock: Option<TimestampMs>,
     now: TimestampMs,
     root: &'a str,
+    /// Only rules with this expression are shown.
+    only_query: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
-    fn rules(&self) -> impl Iterator<Item = &'a RuleStatus> {
-        self.groups.iter().flat_map(|group| &group.rules)
+    fn new(state: &'a ApiState, groups: &'a [GroupStatus]) -> Self {
+        Page {
+            groups,
+            receive: state.backend.receive_view(),
+            clock: state.backend.event_time(),
+            now: state.settings.clock.now(),
+            root: &state.settings.external_path,
+            only_query: None,
+        }
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &'a RuleStatus> + use<'a> {
+        let only_query = self.only_query;
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.filter(move |rule| only_query.is_none_or(|query| rule.query == query))
     }
 
     /// Returns rules with their alerts, firing ones first, then the newest.
@@ -131,18 +140,14 @@ impl<'a> Page<'a> {
             ("Pending", count(pending), class("warn", pending > 0)),
             ("Rules failing", count(failing), class("bad", failing > 0)),
             ("Rules warming", count(warming), class("warn", warming > 0)),
-            ("Samples a second", samples_per_second, ""),
-            ("Series read by rules", count(self.receive.series_read), ""),
+            ("Samples/s", samples_per_second, ""),
+            ("Series read", count(self.receive.series_read), ""),
             (
-                "Clock behind wall",
+                "Clock lag",
                 lag_text(clock_lag),
                 class("warn", clock_lag.is_some_and(|lag| lag > 120.0)),
             ),
-            (
-                "Rules behind wall",
-                lag_text(lag(self.receive.frontier)),
-                "",
-            ),
+            ("Evaluation lag", lag_text(lag(self.receive.frontier)), ""),
         ];
         body.push_str("<div class=\"tiles\">");
         for (name, value, class) in tiles {
@@ -167,7 +172,7 @@ impl<'a> Page<'a> {
             return write_note(body, "Nothing is pending or firing.");
         }
         body.push_str(
-            "<div class=\"card\"><table><tr><th>State</th><th>Alert</th><th class=\"n\">Since</th>\
+            "<div class=\"card\"><table><tr><th class=\"s\">State</th><th>Alert</th><th class=\"n\">Since</th>\
              <th class=\"n\">Value</th></tr>",
         );
         for (rule, alert) in alerts.iter().take(SHOWN_MAX) {
@@ -183,7 +188,7 @@ impl<'a> Page<'a> {
         append(
             body,
             format_args!(
-                "<tr><td><span class=\"tag {state}\">{state}</span></td><td>\
+                "<tr><td class=\"s\"><span class=\"tag {state}\">{state}</span></td><td>\
                  <a href=\"{root}/graph?g0.expr={expr}&amp;g0.tab=1\">{name}</a> {labels}",
                 root = Text(self.root),
                 expr = query_text(&rule.query),
@@ -216,7 +221,8 @@ impl<'a> Page<'a> {
         append(
             body,
             format_args!(
-                "<h2 id=\"rules\">Rules <small>{n_rules} in {n_groups} groups</small></h2>"
+                "<h2 id=\"rules\">Rules <small>{n_rules} in {}</small></h2>",
+                counted(n_groups, "group")
             ),
         );
         if self.groups.is_empty() {
@@ -246,11 +252,11 @@ impl<'a> Page<'a> {
             body,
             format_args!(
                 "<details class=\"card\"{open}><summary>{name} <small>{file} · every {interval} · \
-                 {last} · {n_rules} rules</small></summary><table>",
+                 {last} · {n_rules}</small></summary><table>",
                 name = Text(&group.name),
                 file = Text(&group.file),
                 interval = group.interval,
-                n_rules = group.rules.len(),
+                n_rules = counted(group.rules.len(), "rule"),
             ),
         );
         for rule in &group.rules {
@@ -268,7 +274,7 @@ impl<'a> Page<'a> {
         let state = rule.alerting.as_ref().map(|alerting| alerting.state.name());
         append(
             body,
-            format_args!("<tr><td><span class=\"tag {health}\">{health}</span> "),
+            format_args!("<tr><td class=\"s\"><span class=\"tag {health}\">{health}</span> "),
         );
         if let Some(state) = state {
             append(
@@ -356,6 +362,20 @@ impl<'a> Page<'a> {
     }
 }
 
+/// Writes the alerts of the rules with this canonical expression, with their heading.
+pub fn write_alerts_of<'a>(
+    body: &mut String,
+    state: &'a ApiState,
+    groups: &'a [GroupStatus],
+    query: &'a str,
+) {
+    let mut page = Page::new(state, groups);
+    page.only_query = Some(query);
+    if page.rules().next().is_some() {
+        page.write_alerts(body);
+    }
+}
+
 /// Tells whether a rule fails or is not at rest; its group is then shown unfolded.
 fn deserves_a_look(rule: &RuleStatus) -> bool {
     let alerting = rule.alerting.as_ref();
@@ -370,6 +390,11 @@ fn labels_html(labels: &Labels) -> String {
         "<span class=\"labels\">{}</span>",
         spans.collect::<String>()
     )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(count as u64))
 }
 
 fn milliseconds(seconds: f64) -> String {

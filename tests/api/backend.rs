@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use burnwatch::api::{
-    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, QuerySettings,
-    ReceiveView, RuntimeView, SenderView, router,
+    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, ReceiveView, RuntimeView,
+    SenderView, router,
 };
 use burnwatch::clock::ManualClock;
 use burnwatch::engine::status::AlertingStatus;
@@ -344,16 +344,10 @@ pub fn fake() -> Fake {
 
 /// Returns settings with the lifecycle API on.
 pub fn settings(fake: &Fake) -> ApiSettings {
-    ApiSettings {
-        lifecycle: true,
-        route_prefix: String::new(),
-        external_path: String::new(),
-        cors_origin: None,
-        query: QuerySettings::default(),
-        build: BuildInfo::of_package(),
-        telemetry: Arc::clone(&fake.telemetry),
-        clock: Arc::new(ManualClock::at(NOW)),
-    }
+    let clock = Arc::new(ManualClock::at(NOW));
+    let mut settings = ApiSettings::new("http://bw", Arc::clone(&fake.telemetry), clock);
+    settings.lifecycle = true;
+    settings
 }
 
 /// Returns a router over a backend.

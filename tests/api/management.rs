@@ -1,7 +1,9 @@
 //! `/-/…`, readiness, `/metrics`, CORS, the route prefix, what is not there.
 
+use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{Request, StatusCode};
+use axum::routing::post;
 use burnwatch::api::router;
 use burnwatch::ui;
 use std::sync::Arc;
@@ -166,6 +168,28 @@ async fn everything_moves_under_the_prefix() {
 }
 
 #[tokio::test]
+async fn what_is_served_besides_is_counted_too() {
+    let fake = fake();
+    let settings = settings(&fake);
+    let write = post(|| async { StatusCode::NO_CONTENT });
+    let more = Router::new().route("/api/v1/write", write);
+    let router = router(Arc::new(fake), settings, more);
+    assert_eq!(
+        send(&router, "POST /api/v1/write").await.status.as_u16(),
+        204
+    );
+    assert_eq!(
+        send(&router, "GET /api/v1/rules").await.status.as_u16(),
+        200
+    );
+    let metrics = send(&router, "GET /metrics").await.body;
+    assert!(
+        metrics.contains("{handler=\"/api/v1/write\",code=\"204\"} 1\n"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
 async fn metrics_are_negotiated() {
     let router = serve(fake());
     send(&router, "GET /api/v1/label/job/values").await;
@@ -184,6 +208,8 @@ async fn metrics_are_negotiated() {
         "prometheus_rule_group_rules{rule_group=\"a.yml;first\"} 2\n",
         "prometheus_rule_evaluations_total{rule_group=\"b.yml;second\"} 20\n",
         "prometheus_rule_group_last_rule_duration_sum_seconds{rule_group=\"a.yml;first\"} 0.001\n",
+        "prometheus_ready 1\n",
+        "prometheus_tsdb_head_samples_appended_total{type=\"float\"} 5000000\n",
         "process_start_time_seconds 1795230000.5\n",
     ] {
         assert!(

@@ -9,8 +9,8 @@ async fn the_overview_tells_what_matters() {
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     for part in [
         "<span>Firing</span><strong>1</strong>",
-        "<span>Samples a second</span><strong>1\u{202f}234</strong>",
-        "<span>Clock behind wall</span><strong>2.0s</strong>",
+        "<span>Samples/s</span><strong>1\u{202f}234</strong>",
+        "<span>Clock lag</span><strong>2.0s</strong>",
         "b:1 &lt;is&gt; down",
         "<time title=\"2026-11-21T02:58:00Z\">2m 0s</time>",
         "/graph?g0.expr=up+%3D%3D+0&amp;g0.tab=1",
@@ -26,6 +26,27 @@ async fn the_overview_tells_what_matters() {
         );
     }
     assert!(!answer.body.contains("<script") && !answer.body.contains("<is>"));
+}
+
+#[tokio::test]
+async fn an_alert_s_link_shows_its_value_and_its_alerts() {
+    let request =
+        "GET /graph?g0.expr=up+%3D%3D%20%200&g0.tab=1&g0.moment_input=2026-11-21+02:59:31";
+    let answer = send(&serve(fake()), request).await;
+    for part in [
+        "vector at 2026-11-21T02:59:31Z",
+        "<code>up{instance=&quot;a:1&quot;, job=&quot;api&quot;}</code></td><td class=\"n\">0</td>",
+        "Alerts <small>2</small>",
+        "b:1 &lt;is&gt; down",
+    ] {
+        assert!(
+            answer.body.contains(part),
+            "{part} is not in\n{}",
+            answer.body
+        );
+    }
+    let other = send(&serve(fake()), "GET /graph?g0.expr=up").await;
+    assert!(other.body.contains("+Inf") && !other.body.contains("Alerts <small>"));
 }
 
 #[tokio::test]

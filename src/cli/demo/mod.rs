@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use tracing::level_filters::LevelFilter;
 
 use crate::cli::demo::display::Display;
 use crate::cli::demo::push::Pusher;
@@ -23,7 +24,7 @@ use crate::cli::demo::scenario::{STEP_SECONDS, Scenario, Variant};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{DurationMs, TimestampMs};
 use crate::server::{Options, Server};
-use crate::telemetry::{self, LogFormat, LogLevel};
+use crate::telemetry::logging::{self, LogFormat};
 
 /// How to show the stories.
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ const SCRAPE_OFFSET_SECONDS: i64 = 2;
 
 /// Runs the command. Fails when an alert of the truth is missing or one too many fired.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    telemetry::start_logging(LogLevel::Error, LogFormat::Logfmt);
+    logging::init(LevelFilter::ERROR, LogFormat::Logfmt)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let as_told = runtime.block_on(async {
         tokio::select! {

@@ -110,7 +110,7 @@ fn show_quoted(bytes: &[u8]) -> String {
 }
 
 /// Reads a `Label` of 1.0.
-fn label(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
+pub fn label(bytes: &[u8]) -> Result<(&[u8], &[u8]), DecodeError> {
     let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {

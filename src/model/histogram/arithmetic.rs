@@ -94,8 +94,8 @@ impl FloatHistogram {
         a.count = op(a.count, b.count);
         a.sum = op(a.sum, b.sum);
         for side in [Side::Positive, Side::Negative] {
-            // Nothing can be added inside the zero bucket: `align` emptied it on both sides.
-            let counts = merge(a.sparse(side), &b.sparse(side), 0.0, |a, b| *a = op(*a, b));
+            let addends = b.sparse_outside(side, a.zero_threshold);
+            let counts = merge(a.sparse(side), &addends, 0.0, |a, b| *a = op(*a, b));
             a.set_sparse(side, &counts);
         }
         *self = a;
@@ -196,6 +196,19 @@ impl FloatHistogram {
             });
             self.set_sparse(side, &counts);
         }
+    }
+}
+
+impl FloatHistogram {
+    /// Returns one side's counts without the buckets that lie in a zero bucket this wide, where
+    /// a sound histogram has none: Prometheus does not add them.
+    pub(super) fn sparse_outside(&self, side: Side, threshold: f64) -> Sparse<f64> {
+        let mut counts = self.sparse(side);
+        let n_inside = counts.partition_point(|(index, _)| {
+            crate::model::histogram::bounds::exponential_bound(*index, self.schema) <= threshold
+        });
+        counts.drain(..n_inside);
+        counts
     }
 }
 

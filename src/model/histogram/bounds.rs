@@ -1,6 +1,10 @@
 //! Where the buckets of a schema lie.
 
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
+use crate::model::histogram::fractions::FRACTIONS;
+
+/// The finest schema there is.
+const SCHEMA_MAX: i32 = 8;
 
 /// Returns the upper bound of the bucket at `index`: of its absolute value in an exponential
 /// schema, of `custom_values` otherwise.
@@ -19,15 +23,16 @@ pub(super) fn upper_bound(index: i32, schema: i32, custom_values: &[f64]) -> f64
 pub(super) fn exponential_bound(index: i32, schema: i32) -> f64 {
     let index = i64::from(index);
     if schema < 0 {
-        let exponent = index.saturating_mul(1 << -schema);
+        let exponent = index.saturating_mul(1 << schema.unsigned_abs().min(62));
         return if exponent == 1024 {
             f64::MAX
         } else {
             scale(1.0, exponent)
         };
     }
-    let steps = 1i64 << schema;
-    let fraction = (index.rem_euclid(steps) as f64 / steps as f64 - 1.0).exp2();
+    let steps = 1i64 << schema.min(SCHEMA_MAX);
+    let stride = FRACTIONS.len() as i64 / steps;
+    let fraction = FRACTIONS[(index.rem_euclid(steps) * stride) as usize];
     let exponent = index.div_euclid(steps) + 1;
     if fraction == 0.5 && exponent == 1025 {
         return f64::MAX;

@@ -51,6 +51,11 @@ impl Kahan {
         self.sum + self.compensation
     }
 
+    /// Returns the value, or, of a sum of one, that one with the sign of its zero.
+    fn value_of(&self, n: usize) -> f64 {
+        if n == 1 { self.sum } else { self.value() }
+    }
+
     fn each(&mut self, change: impl Fn(f64) -> f64) {
         self.sum = change(self.sum);
         self.compensation = change(self.compensation);
@@ -67,6 +72,7 @@ pub struct HistogramSum {
     sum: Kahan,
     positive: Sparse<Kahan>,
     negative: Sparse<Kahan>,
+    n: usize,
     resets: (bool, bool),
     bounds_reconciled: bool,
 }
@@ -87,6 +93,7 @@ impl HistogramSum {
             positive: kahan(Side::Positive),
             negative: kahan(Side::Negative),
             shape: first.clone(),
+            n: 1,
             resets: (false, false),
             bounds_reconciled: false,
         };
@@ -114,6 +121,7 @@ impl HistogramSum {
             return Err(IncompatibleSchema);
         }
         self.shape.merge_hint(other.counter_reset_hint);
+        self.n += 1;
         self.count.add(other.count);
         self.sum.add(other.sum);
         if other.uses_custom_buckets() {
@@ -153,7 +161,8 @@ impl HistogramSum {
             (Side::Negative, &mut self.negative),
         ] {
             let own = std::mem::take(counts);
-            *counts = merge(own, &other.sparse(side), Kahan::default(), Kahan::add);
+            let addends = other.sparse_outside(side, self.shape.zero_threshold);
+            *counts = merge(own, &addends, Kahan::default(), Kahan::add);
         }
     }
 
@@ -237,15 +246,15 @@ impl HistogramSum {
     /// Returns the sum.
     pub fn finish(&self) -> FloatHistogram {
         let mut out = self.shape.clone();
-        out.zero_count = self.zero_count.value();
-        out.count = self.count.value();
-        out.sum = self.sum.value();
+        out.zero_count = self.zero_count.value_of(self.n);
+        out.count = self.count.value_of(self.n);
+        out.sum = self.sum.value_of(self.n);
         for (side, counts) in [
             (Side::Positive, &self.positive),
             (Side::Negative, &self.negative),
         ] {
-            let sums: Sparse<f64> = counts.iter().map(|(at, sum)| (*at, sum.value())).collect();
-            out.set_sparse(side, &sums);
+            let sums = counts.iter().map(|(at, sum)| (*at, sum.value_of(self.n)));
+            out.set_sparse(side, &sums.collect::<Sparse<f64>>());
         }
         out
     }

@@ -6,6 +6,7 @@
 mod arithmetic;
 mod bounds;
 mod buckets;
+mod fractions;
 mod mean;
 mod reset;
 mod trim;

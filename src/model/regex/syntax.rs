@@ -6,6 +6,7 @@ use std::fmt;
 use regex_syntax::hir::{Capture, Dot, Hir, Look, Repetition};
 
 use crate::model::regex::class::{CharRanges, named_class, perl_class, unicode_class};
+use crate::model::regex::escape::character_escape;
 
 /// How many groups may lie inside each other. Go allows 1000; later stages recurse over the tree,
 /// so the bound is lower here.
@@ -71,12 +72,26 @@ struct Parser<'a> {
     names: BTreeSet<&'a str>,
 }
 
-/// Reads a pattern; the tree matches whole texts only.
+/// Reads a pattern; the tree matches whole texts only, and `.` any character.
 pub fn parse(pattern: &str) -> Result<Hir> {
+    let tree = parse_tree(pattern, true)?;
+    Ok(Hir::concat(vec![
+        Hir::look(Look::Start),
+        tree,
+        Hir::look(Look::End),
+    ]))
+}
+
+/// Reads a pattern; the tree matches anywhere in a text, and `.` any character but a newline.
+pub fn parse_unanchored(pattern: &str) -> Result<Hir> {
+    parse_tree(pattern, false)
+}
+
+fn parse_tree(pattern: &str, dot_newline: bool) -> Result<Hir> {
     let flags = Flags {
         fold_case: false,
         multi_line: false,
-        dot_newline: true,
+        dot_newline,
         swap_greed: false,
     };
     let mut parser = Parser {
@@ -88,15 +103,10 @@ pub fn parse(pattern: &str) -> Result<Hir> {
         names: BTreeSet::new(),
     };
     parser.parse_all()?;
-    let tree = match parser.groups.pop() {
-        Some(group) if parser.groups.is_empty() => group.close().tree,
-        _ => return refuse("missing closing )", pattern),
-    };
-    Ok(Hir::concat(vec![
-        Hir::look(Look::Start),
-        tree,
-        Hir::look(Look::End),
-    ]))
+    match parser.groups.pop() {
+        Some(group) if parser.groups.is_empty() => Ok(group.close().tree),
+        _ => refuse("missing closing )", pattern),
+    }
 }
 
 impl Group {
@@ -476,61 +486,4 @@ fn count(digits: &str) -> Option<usize> {
         return None;
     }
     Some(digits.parse().unwrap_or(usize::MAX))
-}
-
-/// Reads an escape that stands for one character, at the backslash, and returns what follows it.
-fn character_escape(text: &str) -> Result<(u32, &str)> {
-    let mut chars = text[1..].chars();
-    let Some(c) = chars.next() else {
-        return refuse("trailing backslash at end of expression", "");
-    };
-    let octal = |text: &str| text.chars().next().and_then(|c| c.to_digit(8));
-    let code = match c {
-        'a' => Some(7),
-        'f' => Some(12),
-        'n' => Some(10),
-        'r' => Some(13),
-        't' => Some(9),
-        'v' => Some(11),
-        'x' => hex_escape(&mut chars),
-        // A lone digit would be a reference to a group, which RE2 has not.
-        '1'..='7' if octal(chars.as_str()).is_none() => None,
-        '0'..='7' => {
-            let mut code = c as u32 - '0' as u32;
-            for _ in 0..2 {
-                if let Some(digit) = octal(chars.as_str()) {
-                    code = code * 8 + digit;
-                    chars.next();
-                }
-            }
-            Some(code)
-        }
-        c if c.is_ascii() && !c.is_ascii_alphanumeric() => Some(c as u32),
-        _ => None,
-    };
-    let rest = chars.as_str();
-    match code {
-        Some(code) => Ok((code, rest)),
-        None => refuse("invalid escape sequence", &text[..text.len() - rest.len()]),
-    }
-}
-
-/// Reads `41` or `{1F600}`.
-fn hex_escape(chars: &mut std::str::Chars<'_>) -> Option<u32> {
-    let first = chars.next()?;
-    if first != '{' {
-        let second = chars.next();
-        return Some(first.to_digit(16)? * 16 + second?.to_digit(16)?);
-    }
-    let (mut code, mut n_digits) = (0, 0);
-    loop {
-        match chars.next()? {
-            '}' => return (n_digits > 0).then_some(code),
-            c => code = code * 16 + c.to_digit(16)?,
-        }
-        if code > char::MAX as u32 {
-            return None;
-        }
-        n_digits += 1;
-    }
 }

@@ -18,7 +18,11 @@ impl Parser<'_> {
     pub(super) fn aggregate_or_metric(&mut self, op: AggregateOp) -> Result<Parsed> {
         let name = self.take()?;
         let next = self.peek()?;
-        if follows_expression(next.kind) {
+        let begins_aggregation = matches!(
+            next.kind,
+            TokenKind::LeftParen | TokenKind::Keyword(Keyword::By | Keyword::Without)
+        );
+        if !begins_aggregation {
             return self.vector_selector(Some(name));
         }
         self.aggregations += 1;
@@ -123,21 +127,6 @@ impl Parser<'_> {
         }
         Ok(label)
     }
-}
-
-/// Tells whether a token may stand behind a whole expression or begin a selector's braces.
-fn follows_expression(kind: TokenKind) -> bool {
-    matches!(
-        kind,
-        TokenKind::Eof
-            | TokenKind::Comma
-            | TokenKind::RightParen
-            | TokenKind::LeftBrace
-            | TokenKind::LeftBracket
-            | TokenKind::At
-            | TokenKind::Operator(_)
-            | TokenKind::Keyword(Keyword::Offset | Keyword::Anchored | Keyword::Smoothed)
-    )
 }
 
 /// Tells whether a token may be a grouping label; almost every keyword may.

@@ -6,7 +6,7 @@
 use crate::model::DurationMs;
 use crate::promql::ast::{BinaryOp, DurationExpr, DurationNode, Number, Span, UnaryOp};
 use crate::promql::parse::{
-    NESTING_MAX, POWER_PRECEDENCE, Parser, Result, UNARY_PRECEDENCE, precedence, signed,
+    HEIGHT_MAX, POWER_PRECEDENCE, Parser, Result, UNARY_PRECEDENCE, precedence, signed,
 };
 use crate::promql::token::{Preprocessor, Token, TokenKind};
 
@@ -46,9 +46,12 @@ impl Duration {
     }
 }
 
-/// Rounds to nanoseconds and drops what is below a millisecond, in that order, as Prometheus does.
+/// Drops what is below a millisecond, as Prometheus does.
+///
+/// Microseconds come first because a float holds them exactly up to 285 years; Prometheus takes
+/// nanoseconds and so loses a millisecond of some long durations, as of `70358415s769ms`.
 fn whole_milliseconds(seconds: f64) -> DurationMs {
-    DurationMs((seconds * 1e9).round() as i64 / 1_000_000)
+    DurationMs((seconds * 1e6).round() as i64 / 1000)
 }
 
 impl Parser<'_> {
@@ -86,11 +89,7 @@ impl Parser<'_> {
     }
 
     fn duration(&mut self, place: Place, precedence_min: u8) -> Result<Duration> {
-        self.nesting += 1;
-        if self.nesting > NESTING_MAX {
-            let span = self.peek()?.span;
-            return Err(self.too_deep(span));
-        }
+        self.enter()?;
         let start = self.peek()?.span.start;
         let lhs = match self.take_sign()? {
             None => self.duration_primary(place)?,
@@ -156,8 +155,8 @@ impl Parser<'_> {
     }
 
     fn duration_node(&self, node: DurationNode, span: Span, height: usize) -> Result<Duration> {
-        if height > NESTING_MAX {
-            return Err(self.too_deep(span));
+        if height > HEIGHT_MAX {
+            return Err(self.too_high(span));
         }
         Ok(Duration { node, span, height })
     }

@@ -19,10 +19,13 @@ use crate::promql::signature::{Features, SignatureTable};
 use crate::promql::token::{Token, TokenKind};
 use crate::promql::{ast::BinaryOp, line_and_column};
 
-/// How many expressions may lie inside each other, written as parentheses or as a chain such as
-/// `a + b + ...`. The tree is walked by recursion, so a deeper one is refused as an error
-/// instead of overflowing the stack.
-pub const NESTING_MAX: usize = 400;
+/// How many parentheses, calls, signs and the like may lie inside each other. The parser recurses
+/// over them, so a deeper text is refused as an error instead of overflowing the stack.
+pub const NESTING_MAX: usize = 128;
+
+/// How many levels a tree may have; besides nesting, each operator of a chain `a + b + ...` adds
+/// one. Everything that walks trees recurses over them, so a higher one is refused.
+pub const HEIGHT_MAX: usize = 512;
 
 type Result<T> = std::result::Result<T, ParseError>;
 
@@ -180,15 +183,28 @@ impl<'a> Parser<'a> {
     }
 
     fn too_deep(&self, span: Span) -> ParseError {
-        self.error(
-            span,
-            format!("expression is nested more than {NESTING_MAX} levels deep, split it up"),
-        )
+        let message = format!("expression is nested more than {NESTING_MAX} levels deep");
+        self.error(span, message)
+    }
+
+    fn too_high(&self, span: Span) -> ParseError {
+        let message = format!("expression chains more than {HEIGHT_MAX} operators, split it up");
+        self.error(span, message)
+    }
+
+    /// Enters a level of nesting; whoever succeeds leaves it again.
+    fn enter(&mut self) -> Result<()> {
+        self.nesting += 1;
+        if self.nesting > NESTING_MAX {
+            let span = self.peek()?.span;
+            return Err(self.too_deep(span));
+        }
+        Ok(())
     }
 
     fn node(&self, kind: ExprKind, span: Span, height: usize) -> Result<Parsed> {
-        if height > NESTING_MAX {
-            return Err(self.too_deep(span));
+        if height > HEIGHT_MAX {
+            return Err(self.too_high(span));
         }
         Ok(Parsed {
             expr: Expr { kind, span },
@@ -198,11 +214,7 @@ impl<'a> Parser<'a> {
 
     /// Parses operators that bind at least as tight as `precedence_min`.
     fn expression(&mut self, precedence_min: u8) -> Result<Parsed> {
-        self.nesting += 1;
-        if self.nesting > NESTING_MAX {
-            let span = self.peek()?.span;
-            return Err(self.too_deep(span));
-        }
+        self.enter()?;
         let mut lhs = self.prefixed()?;
         while let TokenKind::Operator(op) = self.peek()?.kind {
             let binding = precedence(op);

@@ -8,6 +8,7 @@ use crate::eval::interpret::aggregate::{Groups, group_labels};
 use crate::functions::annotation::format_g;
 use crate::functions::call::plain;
 use crate::functions::{Element, Remark};
+use crate::model::Labels;
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 
 impl Interpreter<'_> {
@@ -82,7 +83,7 @@ impl Interpreter<'_> {
             self.annotations.add(remark, place.unwrap_or_default());
         }
         let is_kept = |element: &Element| {
-            let offset = element.labels.hash64() as f64 / u64::MAX as f64;
+            let offset = stored_hash(&element.labels) as f64 / u64::MAX as f64;
             if capped_to >= 0.0 {
                 offset < capped_to
             } else {
@@ -100,6 +101,23 @@ impl Interpreter<'_> {
             .flat_map(|(_, group)| group)
             .collect())
     }
+}
+
+/// Hashes labels as Prometheus keeps them in memory: each text behind its length in one byte,
+/// or from 255 on in a byte of 255 and three more, the lowest first.
+fn stored_hash(labels: &Labels) -> u64 {
+    let mut hasher = xxhash_rust::xxh64::Xxh64::new(0);
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        match u8::try_from(text.len()) {
+            Ok(length) if length < u8::MAX => hasher.update(&[length]),
+            _ => {
+                let length = (text.len() as u32).to_le_bytes();
+                hasher.update(&[u8::MAX, length[0], length[1], length[2]]);
+            }
+        }
+        hasher.update(text.as_bytes());
+    }
+    hasher.digest()
 }
 
 fn value(element: &Element) -> f64 {

@@ -1,0 +1,456 @@
+//! When a group of alerts is sent to a webhook: a pure state machine, the wall clock being an
+//! argument.
+//!
+//! A group is due when an alert in it begins to fire or is resolved: at once, or, before its
+//! first notification, after `group_wait`. It is sent whole, its firing alerts and those that
+//! were resolved since the last time, and again after `repeat_interval` while one fires.
+//! An alert that was resolved before anybody was told of it is not spoken of.
+//!
+//! Cost: O(log n) per event, O(group) per notification.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
+use crate::notify::queue::Book;
+use crate::notify::schedule::BACKLOG_HOLD;
+
+/// How groups are made and when they are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// The labels whose values make a group; `None` stands for all.
+    pub group_by: Option<Vec<String>>,
+    /// How long a group's first notification waits for more alerts.
+    pub group_wait: DurationMs,
+    /// How often a firing group is sent again; 0 = never.
+    pub repeat_interval: DurationMs,
+    /// Whether alerts that ended are sent.
+    pub send_resolved: bool,
+    /// The most alerts that wait; when more would, the oldest are not told of.
+    pub waiting_max: usize,
+}
+
+/// One alert of a notification.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its newest state.
+    pub message: Arc<AlertMessage>,
+    /// Its labels outside.
+    pub labels: Labels,
+    /// `true` when nobody was told of this state before.
+    pub is_new: bool,
+    version: u64,
+}
+
+/// A group taken for sending: its firing alerts and the newly resolved, sorted by labels.
+#[derive(Clone, Debug)]
+pub struct GroupBatch {
+    /// The labels that make the group.
+    pub group_labels: Labels,
+    /// Its alerts; never empty.
+    pub alerts: Vec<Told>,
+}
+
+/// All groups of one webhook.
+#[derive(Debug)]
+pub struct Groups {
+    settings: GroupSettings,
+    groups: BTreeMap<Labels, Group>,
+    /// Where an alert is, by its labels inside.
+    places: HashMap<Labels, Labels>,
+    due: BTreeSet<(TimestampMs, Labels)>,
+    /// Alerts nobody was told of yet, oldest first: (group, alert).
+    untold: BTreeMap<u64, (Labels, Labels)>,
+    next_version: u64,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    members: BTreeMap<Labels, Member>,
+    due: Option<TimestampMs>,
+    was_sent: bool,
+    is_in_flight: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    message: Arc<AlertMessage>,
+    labels: Labels,
+    /// `true` when the receiver was told, or may have been, that it fires.
+    told_firing: bool,
+    /// `false` when the newest state is news.
+    is_told: bool,
+    version: u64,
+}
+
+impl Groups {
+    /// Returns no groups.
+    pub fn new(settings: GroupSettings) -> Self {
+        Groups {
+            settings,
+            groups: BTreeMap::new(),
+            places: HashMap::new(),
+            due: BTreeSet::new(),
+            untold: BTreeMap::new(),
+            next_version: 0,
+        }
+    }
+
+    /// Takes an alert's newest state; `labels` are those it has outside. Returns how many older
+    /// alerts the bound pushed out.
+    pub fn state(&mut self, message: Arc<AlertMessage>, labels: Labels, now: TimestampMs) -> usize {
+        let inside = message.labels.clone();
+        let key = self.group_labels(&labels);
+        let is_firing = message.status == AlertStatus::Firing;
+        // Relabelling may have changed since; the alert moves to where it belongs now.
+        if self.places.get(&inside).is_some_and(|place| *place != key) {
+            self.forget(&inside);
+        }
+        let group = self.groups.entry(key.clone()).or_default();
+        let (told_firing, is_known) = match group.members.get_mut(&inside) {
+            Some(member) => {
+                let is_same = match (member.message.status, message.status) {
+                    (AlertStatus::Firing, AlertStatus::Firing) => {
+                        member.message.fired_at == message.fired_at
+                    }
+                    (old, new) => old == new,
+                };
+                if is_same {
+                    member.message = message;
+                    return 0;
+                }
+                (member.told_firing, true)
+            }
+            None => (false, false),
+        };
+        let is_news = is_firing || (self.settings.send_resolved && (told_firing || !is_known));
+        if !is_news {
+            self.forget(&inside);
+            self.drop_if_empty(&key);
+            return 0;
+        }
+        let hold = match (message.backlog, group.was_sent) {
+            (true, _) => BACKLOG_HOLD,
+            (false, true) => DurationMs::ZERO,
+            (false, false) => self.settings.group_wait,
+        };
+        let version = self.next_version;
+        self.next_version += 1;
+        let member = Member {
+            message,
+            labels,
+            told_firing,
+            is_told: false,
+            version,
+        };
+        if let Some(old) = group.members.insert(inside.clone(), member) {
+            self.untold.remove(&old.version);
+        }
+        self.untold.insert(version, (key.clone(), inside.clone()));
+        self.places.insert(inside, key.clone());
+        self.set_due(&key, now + hold);
+        self.push_out(now)
+    }
+
+    /// Drops an alert silently.
+    pub fn forget(&mut self, inside: &Labels) {
+        let Some(key) = self.places.remove(inside) else {
+            return;
+        };
+        if let Some(group) = self.groups.get_mut(&key)
+            && let Some(member) = group.members.remove(inside)
+        {
+            self.untold.remove(&member.version);
+        }
+        self.drop_if_empty(&key);
+    }
+
+    fn group_labels(&self, labels: &Labels) -> Labels {
+        match &self.settings.group_by {
+            None => labels.clone(),
+            Some(names) => labels.filter(|name| names.iter().any(|by| by == name)),
+        }
+    }
+
+    /// Makes a group due at `at`, unless it is due earlier.
+    fn set_due(&mut self, key: &Labels, at: TimestampMs) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let at = group.due.map_or(at, |due| due.min(at));
+        if let Some(due) = group.due.replace(at) {
+            self.due.remove(&(due, key.clone()));
+        }
+        if !group.is_in_flight {
+            self.due.insert((at, key.clone()));
+        }
+    }
+
+    fn drop_if_empty(&mut self, key: &Labels) {
+        let is_empty = |group: &&mut Group| group.members.is_empty() && !group.is_in_flight;
+        if let Some(group) = self.groups.get_mut(key).filter(is_empty) {
+            if let Some(due) = group.due {
+                self.due.remove(&(due, key.clone()));
+            }
+            self.groups.remove(key);
+        }
+    }
+
+    /// Gives up telling of the oldest until the bound holds.
+    fn push_out(&mut self, now: TimestampMs) -> usize {
+        let mut n_pushed_out = 0;
+        while self.untold.len() > self.settings.waiting_max.max(1)
+            && let Some((_, (key, inside))) = self.untold.pop_first()
+        {
+            n_pushed_out += 1;
+            let group = self.groups.get_mut(&key);
+            let member = group.and_then(|group| group.members.get_mut(&inside));
+            let fires = member.is_some_and(|member| {
+                member.is_told = true;
+                member.message.status == AlertStatus::Firing
+            });
+            // Whoever was not told that it fires is not told of its end either.
+            if !fires {
+                self.forget(&inside);
+            }
+            self.cancel_without_news(&key, now);
+        }
+        n_pushed_out
+    }
+
+    /// Puts a group off to its repetition when there is nothing new in it any more.
+    fn cancel_without_news(&mut self, key: &Labels, now: TimestampMs) {
+        let repeat = self.settings.repeat_interval;
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if group.is_in_flight || group.members.values().any(|member| !member.is_told) {
+            return;
+        }
+        if let Some(due) = group.due.take() {
+            self.due.remove(&(due, key.clone()));
+        }
+        if repeat.0 > 0 {
+            group.due = Some(now + repeat);
+            self.due.insert((now + repeat, key.clone()));
+        }
+    }
+}
+
+impl Book for Groups {
+    type Batch = GroupBatch;
+
+    fn take(&mut self, now: TimestampMs, _is_draining: bool) -> Option<GroupBatch> {
+        while let Some((at, key)) = self.due.first().cloned()
+            && at <= now
+        {
+            self.due.pop_first();
+            let Some(group) = self.groups.get_mut(&key) else {
+                continue;
+            };
+            group.due = None;
+            let told = |member: &Member| Told {
+                message: Arc::clone(&member.message),
+                labels: member.labels.clone(),
+                is_new: !member.is_told,
+                version: member.version,
+            };
+            let mut alerts: Vec<Told> = group.members.values().map(told).collect();
+            if alerts.is_empty() {
+                continue;
+            }
+            alerts.sort_by(|a, b| a.labels.cmp(&b.labels));
+            group.is_in_flight = true;
+            for member in group.members.values_mut() {
+                member.told_firing |= member.message.status == AlertStatus::Firing;
+            }
+            return Some(GroupBatch {
+                group_labels: key,
+                alerts,
+            });
+        }
+        None
+    }
+
+    fn sent(&mut self, batch: GroupBatch, sent_at: TimestampMs, now: TimestampMs) {
+        let key = batch.group_labels;
+        let Some(group) = self.groups.get_mut(&key) else {
+            return;
+        };
+        (group.is_in_flight, group.was_sent) = (false, true);
+        for alert in &batch.alerts {
+            let inside = &alert.message.labels;
+            let is_current = |member: &&mut Member| member.version == alert.version;
+            let Some(member) = group.members.get_mut(inside).filter(is_current) else {
+                continue;
+            };
+            member.is_told = true;
+            self.untold.remove(&alert.version);
+            if member.message.status != AlertStatus::Firing {
+                group.members.remove(inside);
+                self.places.remove(inside);
+            }
+        }
+        let has_news = group.members.values().any(|member| !member.is_told);
+        let fires = !group.members.is_empty();
+        let repeat = self.settings.repeat_interval;
+        let next = match (has_news, fires && repeat.0 > 0) {
+            (true, _) => Some(group.due.unwrap_or(now)),
+            (false, true) => Some(sent_at + repeat),
+            (false, false) => None,
+        };
+        group.due = next;
+        match next {
+            Some(at) => {
+                self.due.insert((at, key));
+            }
+            None => self.drop_if_empty(&key),
+        }
+    }
+
+    fn failed(&mut self, batch: GroupBatch, now: TimestampMs) {
+        let key = batch.group_labels;
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.is_in_flight = false;
+            group.due = Some(now);
+            self.due.insert((now, key.clone()));
+            self.drop_if_empty(&key);
+        }
+    }
+
+    fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
+        self.due.first().map(|(at, _)| (*at).max(now))
+    }
+
+    fn n_waiting(&self) -> usize {
+        self.untold.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a script, a step a line: `fire a g`, `resolve a g` (alert and its group), `text`,
+    /// `late-…` for a backlog's state, `forget a g`, `at 10` (seconds), `send ok`, `send fail`.
+    /// Returns what every send carried.
+    #[track_caller]
+    fn check(settings: impl FnOnce(&mut GroupSettings), script: &str, expected: &str) {
+        let mut chosen = GroupSettings {
+            group_by: Some(vec!["group".to_owned()]),
+            group_wait: DurationMs::ZERO,
+            repeat_interval: DurationMs::ZERO,
+            send_resolved: true,
+            waiting_max: 100,
+        };
+        settings(&mut chosen);
+        let mut groups = Groups::new(chosen);
+        let (mut now, mut out) = (TimestampMs(0), Vec::new());
+        for line in script.split(", ") {
+            let words: Vec<&str> = line.split(' ').collect();
+            let group = words.get(2).copied().unwrap_or("g");
+            let labels = Labels::from_pairs([("alertname", words[1]), ("group", group)]);
+            let mut state = |status| {
+                let message = AlertMessage {
+                    labels: labels.clone(),
+                    annotations: Arc::from([]),
+                    status,
+                    fired_at: TimestampMs(0),
+                    valid_for: DurationMs::from_seconds(240),
+                    expr: Arc::from("x"),
+                    caused_at_wall: now,
+                    backlog: words[0].starts_with("late-"),
+                };
+                let n = groups.state(Arc::new(message), labels.clone(), now);
+                out.extend((n > 0).then(|| format!("out:{n}")));
+            };
+            match words[0].trim_start_matches("late-") {
+                "at" => now = TimestampMs(words[1].parse::<i64>().expect("seconds") * 1000),
+                "fire" => state(AlertStatus::Firing),
+                "resolve" => state(AlertStatus::Resolved { resolved_at: now }),
+                "forget" => groups.forget(&labels),
+                "send" => {
+                    let batch = groups.take(now, false);
+                    let print = |alert: &Told| {
+                        let sign = match alert.message.status {
+                            AlertStatus::Firing => '+',
+                            AlertStatus::Resolved { .. } => '-',
+                        };
+                        format!("{}{sign}", alert.labels.value("alertname"))
+                    };
+                    let alerts = batch
+                        .iter()
+                        .flat_map(|batch| batch.alerts.iter().map(print));
+                    out.push(alerts.collect::<Vec<_>>().join(" "));
+                    match (batch, words[1]) {
+                        (Some(batch), "ok") => groups.sent(batch, now, now),
+                        (Some(batch), _) => groups.failed(batch, now),
+                        (None, _) => {}
+                    }
+                }
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(out.join(" | "), expected, "{script}");
+    }
+
+    #[test]
+    fn a_group_is_sent_whole_when_there_is_news() {
+        check(
+            |_| {},
+            "fire a, fire b, send ok, send ok, fire a, send ok, resolve a, send ok, send ok, \
+             fire c, send ok",
+            "a+ b+ |  |  | a- b+ |  | b+ c+",
+        );
+        check(
+            |_| {},
+            "fire a g, fire b h, send ok, send ok, send ok",
+            "a+ | b+ | ",
+        );
+        check(|_| {}, "fire a, send fail, send ok, send ok", "a+ | a+ | ");
+        check(
+            |s| s.group_by = None,
+            "fire a, fire b, send ok, send ok",
+            "a+ | b+",
+        );
+    }
+
+    #[test]
+    fn the_first_notification_waits_and_firing_groups_repeat() {
+        check(
+            |s| s.group_wait = DurationMs::from_seconds(5),
+            "fire a, send ok, at 3, fire b, at 5, send ok, fire c, send ok",
+            " | a+ b+ | a+ b+ c+",
+        );
+        check(
+            |s| s.repeat_interval = DurationMs::from_seconds(60),
+            "fire a, send ok, at 59, send ok, at 60, send ok, resolve a, send ok, at 200, send ok",
+            "a+ |  | a+ | a- | ",
+        );
+    }
+
+    #[test]
+    fn nobody_hears_of_the_end_of_what_nobody_heard_of() {
+        check(|_| {}, "fire a, resolve a, send ok", "");
+        check(|_| {}, "late-fire a, late-resolve a, at 5, send ok", "");
+        check(|_| {}, "late-fire a, send ok, at 1, send ok", " | a+");
+        check(|_| {}, "fire a, send fail, resolve a, send ok", "a+ | a-");
+        check(|_| {}, "fire a, send ok, forget a, at 9, send ok", "a+ | ");
+        check(
+            |s| s.send_resolved = false,
+            "fire a, send ok, resolve a, send ok",
+            "a+ | ",
+        );
+        // An earlier process told of the firing.
+        check(|_| {}, "resolve a, send ok", "a-");
+    }
+
+    #[test]
+    fn the_oldest_are_not_told_of_when_too_many_wait() {
+        check(
+            |s| s.waiting_max = 1,
+            "fire a g, fire b h, send ok, send ok",
+            "out:1 | b+ | ",
+        );
+    }
+}

@@ -1,0 +1,368 @@
+//! HTTP towards receivers: the client fields of the configuration on top of reqwest.
+//!
+//! Secrets and certificates in files are read at every use, so that they can be changed while
+//! we run; a client is built anew only when a certificate's text has changed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use parking_lot::Mutex;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, NoProxy, Proxy, redirect, tls};
+use url::Url;
+
+use crate::config::{Auth, HttpClientConfig, SecretSource, TlsVersion};
+
+/// How long a connection may take to stand up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many redirects are followed, as in Go.
+const REDIRECTS_MAX: usize = 10;
+/// How much of an error's body is kept for the log, in bytes.
+const ERROR_BYTES_MAX: usize = 512;
+/// How large a discovery page may be, in bytes.
+const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// A file with a secret or certificate cannot be read or used.
+    #[error("{0}")]
+    Config(String),
+    /// No connection, no answer in time, or a broken answer.
+    #[error("{0}")]
+    Transport(String),
+    /// The answer is larger than allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// An answer's status, and what is worth saying about it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After`, where it is given in seconds.
+    pub retry_after: Option<Duration>,
+    /// The answer's headers.
+    pub headers: HeaderMap,
+    /// The beginning of the body of an answer that is no 2xx.
+    pub text: String,
+}
+
+/// A client for one receiver.
+#[derive(Debug)]
+pub struct HttpClient {
+    config: HttpClientConfig,
+    built: Mutex<Option<(TlsTexts, Client)>>,
+}
+
+/// The PEM texts that a client was built from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct TlsTexts {
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+}
+
+/// Installs the TLS provider of the process; more than once does no harm.
+fn install_tls_provider() {
+    // An error says that one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Returns a client without any of the configuration's fields, for talking to ourselves.
+pub fn plain() -> Result<Client, reqwest::Error> {
+    install_tls_provider();
+    Client::builder().no_proxy().build()
+}
+
+impl HttpClient {
+    /// Returns a client; files are read when it is used.
+    pub fn new(config: HttpClientConfig) -> Self {
+        install_tls_provider();
+        HttpClient {
+            config,
+            built: Mutex::new(None),
+        }
+    }
+
+    /// Posts a body; any answer, also an error's, is an answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, HttpError> {
+        let mut map = self.headers()?;
+        for (name, value) in headers {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        let request = client.post(url).headers(map).timeout(timeout).body(body);
+        let mut response = request.send().await.map_err(transport)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let mut text = Vec::new();
+        if response.status().is_success() {
+            // Reading to the end lets the connection be used again.
+            while let Ok(Some(_)) = response.chunk().await {}
+        } else {
+            while text.len() < ERROR_BYTES_MAX
+                && let Ok(Some(chunk)) = response.chunk().await
+            {
+                text.extend_from_slice(&chunk);
+            }
+            text.truncate(ERROR_BYTES_MAX);
+        }
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        Ok(Answer {
+            status,
+            retry_after,
+            headers,
+            text: String::from_utf8_lossy(&text).trim().to_owned(),
+        })
+    }
+
+    /// Fetches a page as text; only a 200 counts.
+    pub async fn get_text(&self, url: &Url, timeout: Duration) -> Result<String, HttpError> {
+        let (client, url, host) = self.client_for(url)?;
+        let mut map = self.headers()?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        insert(&mut map, "accept", "application/json")?;
+        let request = client.get(url).headers(map).timeout(timeout);
+        let mut response = request.send().await.map_err(transport)?;
+        if response.status() != http::StatusCode::OK {
+            let status = response.status();
+            return Err(HttpError::Transport(format!("server returned {status}")));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > PAGE_BYTES_MAX {
+                return Err(HttpError::TooLarge(PAGE_BYTES_MAX));
+            }
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Returns the headers that the configuration asks for.
+    fn headers(&self) -> Result<HeaderMap, HttpError> {
+        let mut map = HeaderMap::new();
+        for (name, values) in &self.config.http_headers {
+            let secrets = values
+                .secrets
+                .iter()
+                .map(|secret| secret.reveal().to_owned());
+            let inline = values.values.iter().cloned().chain(secrets).map(Ok);
+            let files = values.files.iter().map(|path| read_trimmed(path));
+            for value in inline.chain(files) {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(invalid_header)?;
+                let value = HeaderValue::from_str(&value?).map_err(invalid_header)?;
+                map.append(name, value);
+            }
+        }
+        let authorization = match &self.config.auth {
+            None => return Ok(map),
+            Some(Auth::BasicAuth { username, password }) => {
+                let pair = format!("{}:{}", text_of(username)?, text_of(password)?);
+                format!(
+                    "Basic {}",
+                    base64::engine::general_purpose::STANDARD.encode(pair)
+                )
+            }
+            Some(Auth::Authorization { kind, credentials }) => {
+                format!("{kind} {}", text_of(credentials)?)
+            }
+        };
+        let mut value = HeaderValue::from_str(&authorization).map_err(invalid_header)?;
+        value.set_sensitive(true);
+        map.insert(AUTHORIZATION, value);
+        Ok(map)
+    }
+
+    /// Returns the client, the URL to ask and the `Host` to send where the two differ: with a
+    /// `server_name`, TLS must speak to that name at the URL's address.
+    fn client_for(&self, url: &Url) -> Result<(Client, Url, Option<String>), HttpError> {
+        let client = self.client(url)?;
+        let server_name = &self.config.tls_config.server_name;
+        if server_name.is_empty() || url.scheme() != "https" {
+            return Ok((client, url.clone(), None));
+        }
+        let mut named = url.clone();
+        named
+            .set_host(Some(server_name))
+            .map_err(|e| HttpError::Config(format!("server_name {server_name:?}: {e}")))?;
+        let host = url.host_str().unwrap_or_default();
+        let host = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        Ok((client, named, Some(host)))
+    }
+
+    fn client(&self, url: &Url) -> Result<Client, HttpError> {
+        let tls = &self.config.tls_config;
+        let texts = TlsTexts {
+            ca: tls.ca.as_ref().map(pem_of).transpose()?,
+            cert: tls.cert.as_ref().map(pem_of).transpose()?,
+            key: tls.key.as_ref().map(pem_of).transpose()?,
+        };
+        let mut built = self.built.lock();
+        if let Some((built_from, client)) = &*built
+            && *built_from == texts
+        {
+            return Ok(client.clone());
+        }
+        let client = build(&self.config, &texts, url)?;
+        *built = Some((texts, client.clone()));
+        Ok(client)
+    }
+}
+
+fn build(config: &HttpClientConfig, texts: &TlsTexts, url: &Url) -> Result<Client, HttpError> {
+    let unusable = |what: &str| {
+        let what = what.to_owned();
+        move |e: reqwest::Error| HttpError::Config(format!("{what}: {}", causes(&e)))
+    };
+    let policy = match config.follow_redirects {
+        true => redirect::Policy::limited(REDIRECTS_MAX),
+        false => redirect::Policy::none(),
+    };
+    let mut builder = Client::builder()
+        .user_agent(concat!("burnwatch/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(policy);
+    if !config.enable_http2 {
+        builder = builder.http1_only();
+    }
+    builder = proxy(builder, config).map_err(unusable("proxy_url"))?;
+    let tls_config = &config.tls_config;
+    if let Some(ca) = &texts.ca {
+        let certificates = Certificate::from_pem_bundle(ca.as_bytes()).map_err(unusable("ca"))?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let Some((cert, key)) = texts.cert.as_ref().zip(texts.key.as_ref()) {
+        let pem = format!("{cert}\n{key}\n");
+        let identity = Identity::from_pem(pem.as_bytes()).map_err(unusable("cert and key"))?;
+        builder = builder.identity(identity);
+    }
+    builder = builder.tls_danger_accept_invalid_certs(tls_config.insecure_skip_verify);
+    if let Some(version) = tls_config.min_version {
+        builder = builder.tls_version_min(tls_version(version));
+    }
+    if let Some(version) = tls_config.max_version {
+        builder = builder.tls_version_max(tls_version(version));
+    }
+    if !tls_config.server_name.is_empty() && url.scheme() == "https" {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        builder = builder.dns_resolver(Arc::new(Elsewhere(host)));
+    }
+    builder.build().map_err(unusable("HTTP client"))
+}
+
+fn proxy(
+    builder: ClientBuilder,
+    config: &HttpClientConfig,
+) -> Result<ClientBuilder, reqwest::Error> {
+    if config.proxy_from_environment {
+        return Ok(builder);
+    }
+    let builder = builder.no_proxy();
+    Ok(match &config.proxy_url {
+        Some(url) => {
+            let exceptions = NoProxy::from_string(&config.no_proxy);
+            builder.proxy(Proxy::all(url.clone())?.no_proxy(exceptions))
+        }
+        None => builder,
+    })
+}
+
+fn tls_version(version: TlsVersion) -> tls::Version {
+    match version {
+        TlsVersion::Tls12 => tls::Version::TLS_1_2,
+        TlsVersion::Tls13 => tls::Version::TLS_1_3,
+    }
+}
+
+/// Resolves every name to the addresses of one host.
+struct Elsewhere(String);
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let host = host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn insert(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), HttpError> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(invalid_header)?;
+    let value = HeaderValue::from_str(value).map_err(invalid_header)?;
+    map.insert(name, value);
+    Ok(())
+}
+
+fn invalid_header(e: impl std::fmt::Display) -> HttpError {
+    HttpError::Config(format!("a header cannot be sent: {e}"))
+}
+
+fn transport(e: reqwest::Error) -> HttpError {
+    HttpError::Transport(causes(&e))
+}
+
+/// Prints an error with its causes; reqwest's own text keeps the reason to itself.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn text_of(source: &Option<SecretSource>) -> Result<String, HttpError> {
+    match source {
+        None => Ok(String::new()),
+        Some(SecretSource::Inline(secret)) => Ok(secret.reveal().to_owned()),
+        Some(SecretSource::File(path)) => read_trimmed(path),
+    }
+}
+
+fn pem_of(source: &SecretSource) -> Result<String, HttpError> {
+    match source {
+        SecretSource::Inline(secret) => Ok(secret.reveal().to_owned()),
+        SecretSource::File(path) => read_trimmed(path),
+    }
+}
+
+fn read_trimmed(path: &Path) -> Result<String, HttpError> {
+    std::fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .map_err(|e| HttpError::Config(format!("{} cannot be read: {e}", path.display())))
+}

@@ -1,0 +1,193 @@
+//! Effects to the world: alerts to Alertmanagers and webhooks, recorded samples by remote write.
+//!
+//! Engines say what is true, for how long, and never wait ([`Notify::deliver`]). When something
+//! is sent is decided here, by the wall clock, in pure state machines ([`schedule`],
+//! [`grouping`]); every receiver has a queue and a task of its own ([`queue`]).
+//!
+//! What may not live here: anything that decides whether an alert fires.
+
+pub mod backoff;
+pub mod board;
+pub mod discovery;
+pub mod event;
+pub mod grouping;
+pub mod http_client;
+pub mod metrics;
+pub mod notifier;
+pub mod outgoing_labels;
+pub mod queue;
+pub mod remote_body;
+pub mod sample_queue;
+pub mod schedule;
+pub mod wire_time;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::config::{Alerting, Config, RemoteWriteConfig, WebhookConfig};
+use crate::model::{DurationMs, Labels};
+use crate::notify::board::{AlertUpdate, Board};
+use crate::notify::metrics::NotifyMetrics;
+use crate::notify::notifier::{ALL, Notifier, World};
+use crate::telemetry::Summary;
+
+pub use event::{AlertEvent, RecordedSample};
+
+/// An Alertmanager's push URL and whether relabelling dropped it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertmanagerView {
+    /// The full push URL.
+    pub url: String,
+    /// `true` when removed by `relabel_configs`.
+    pub dropped: bool,
+}
+
+/// What to notify of and whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotifyConfig {
+    /// The Alertmanagers.
+    pub alerting: Alerting,
+    /// Labels that alerts get where they lack them.
+    pub external_labels: Labels,
+    /// The address under which people reach us.
+    pub external_url: String,
+    /// The webhooks.
+    pub webhooks: Vec<WebhookConfig>,
+    /// The receivers of recorded samples.
+    pub write_back: Vec<RemoteWriteConfig>,
+    /// How often a firing alert is sent again.
+    pub resend_delay: DurationMs,
+    /// The most alerts that wait for one receiver.
+    pub queue_capacity: usize,
+    /// The most alerts of one request to an Alertmanager.
+    pub batch_size: usize,
+}
+
+impl NotifyConfig {
+    /// The most alerts of one request to an Alertmanager unless set otherwise, as in Prometheus.
+    pub const BATCH_SIZE: usize = 256;
+
+    /// Takes what concerns notifying out of a configuration.
+    pub fn new(config: &Config, external_url: &str, resend_delay: DurationMs) -> Self {
+        NotifyConfig {
+            alerting: config.alerting.clone(),
+            external_labels: config.global.external_labels.clone(),
+            external_url: external_url.to_owned(),
+            webhooks: config.burnwatch.webhooks.clone(),
+            write_back: config.burnwatch.write_back.clone(),
+            resend_delay,
+            queue_capacity: config.burnwatch.limits.notification_queue,
+            batch_size: Self::BATCH_SIZE,
+        }
+    }
+}
+
+/// Everybody who is told of something.
+pub struct Notify {
+    notifiers: Mutex<Vec<Box<dyn Notifier>>>,
+    world: World,
+}
+
+/// Why notifying cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// Called outside a tokio runtime, in which the receivers' tasks run.
+    #[error("notifying needs a tokio runtime to run its tasks in")]
+    NoRuntime,
+}
+
+impl Notify {
+    /// Starts a task for every receiver in the current tokio runtime, and registers the metrics.
+    pub fn start(
+        config: NotifyConfig,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+    ) -> Result<Arc<Self>, NotifyError> {
+        let world = World {
+            clock,
+            metrics: NotifyMetrics::register(registry),
+            runtime: Handle::try_current().map_err(|_| NotifyError::NoRuntime)?,
+            board: Arc::new(Board::default()),
+        };
+        let notify = Notify {
+            notifiers: Mutex::new(ALL.iter().map(|build| build()).collect()),
+            world,
+        };
+        notify.apply(&config);
+        Ok(Arc::new(notify))
+    }
+
+    /// Changes whom is told what; what waits for a receiver that stays is kept. An error is not
+    /// possible today: everything that can be wrong is found when the configuration is read.
+    pub fn reconfigure(&self, config: NotifyConfig) -> Result<(), NotifyError> {
+        self.apply(&config);
+        Ok(())
+    }
+
+    fn apply(&self, config: &NotifyConfig) {
+        let capacity = i64::try_from(config.queue_capacity).unwrap_or(i64::MAX);
+        self.world.metrics.queue_capacity.set(capacity);
+        for notifier in &mut *self.notifiers.lock() {
+            notifier.reconfigure(config, &self.world);
+        }
+    }
+
+    /// Hands over what the engines say of alerts. Never waits; sending begins at once.
+    pub fn deliver(&self, events: Vec<AlertEvent>) {
+        let updates: Vec<AlertUpdate> = events.into_iter().map(AlertUpdate::from).collect();
+        let mut notifiers = self.notifiers.lock();
+        for update in &updates {
+            self.world.board.note(update);
+        }
+        for notifier in &mut *notifiers {
+            notifier.alerts(&updates);
+        }
+    }
+
+    /// Hands over samples that rules wrote. Never waits.
+    pub fn write_back(&self, samples: Vec<RecordedSample>) {
+        for notifier in &mut *self.notifiers.lock() {
+            notifier.samples(&samples);
+        }
+    }
+
+    /// Returns the Alertmanagers, those that relabelling dropped among them.
+    pub fn alertmanagers(&self) -> Vec<AlertmanagerView> {
+        let notifiers = self.notifiers.lock();
+        let found = notifiers
+            .iter()
+            .flat_map(|notifier| notifier.alertmanagers());
+        found.collect()
+    }
+
+    /// Returns the summaries among the metrics, for whoever writes the exposition.
+    pub fn summaries(&self) -> Vec<Summary> {
+        self.world.metrics.summaries()
+    }
+
+    /// Sends what waits, for at most `timeout`, and ends all tasks.
+    pub async fn drain(&self, timeout: Duration) {
+        let tasks: Vec<_> = {
+            let mut notifiers = self.notifiers.lock();
+            notifiers
+                .iter_mut()
+                .flat_map(|notifier| notifier.drain())
+                .collect()
+        };
+        let aborts: Vec<_> = tasks.iter().map(|task| task.abort_handle()).collect();
+        let all = futures::future::join_all(tasks);
+        if tokio::time::timeout(timeout, all).await.is_err() {
+            warn!(
+                ?timeout,
+                "not all notifications left in time, the rest is dropped"
+            );
+            aborts.iter().for_each(|task| task.abort());
+        }
+    }
+}

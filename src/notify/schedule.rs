@@ -1,0 +1,493 @@
+//! When an alert is sent to one Alertmanager: a pure state machine, the wall clock being an
+//! argument.
+//!
+//! The schedule is the queue: it holds the newest state per alert, so a newer state replaces
+//! what waits, and a failed send is due again by itself. A firing alert is due at once, then
+//! again when more than the resend delay has passed since it was sent (strictly, as in
+//! Prometheus); a resolved one at once and at each resend delay for 15 minutes. States found
+//! in a backlog wait a second for newer ones; an alert that fired and was resolved before
+//! anything was sent is not spoken of at all.
+//!
+//! Cost: O(log n) per event and per alert sent.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
+
+/// How long a resolved alert is sent again, as in Prometheus.
+pub const RESOLVED_RETENTION: DurationMs = DurationMs::from_seconds(15 * 60);
+/// How long a state found in a backlog waits for a newer one.
+pub const BACKLOG_HOLD: DurationMs = DurationMs::from_seconds(1);
+/// How long a state found in a backlog waits at most, newer ones coming or not.
+pub const BACKLOG_HOLD_MAX: DurationMs = DurationMs::from_seconds(5);
+
+/// An alert taken for sending, stamped with the time of sending.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The state that is sent.
+    pub message: Arc<AlertMessage>,
+    /// When it began to fire (event time).
+    pub starts_at: TimestampMs,
+    /// Until when it is valid, or when it was resolved; never later than now for the latter.
+    pub ends_at: TimestampMs,
+    /// `true` when this state has not been sent before.
+    pub is_new: bool,
+    order: u64,
+    version: u64,
+}
+
+/// The newest states and when each is due.
+#[derive(Debug)]
+pub struct Schedule {
+    resend_delay: DurationMs,
+    waiting_max: usize,
+    entries: HashMap<Labels, Entry>,
+    /// Due now, in the order in which they fell due.
+    waiting: BTreeMap<u64, Labels>,
+    /// Due later.
+    later: BTreeSet<(TimestampMs, u64, Labels)>,
+    next_order: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: Arc<AlertMessage>,
+    due: Due,
+    /// When this firing or this resolution was last sent.
+    last_sent: Option<TimestampMs>,
+    /// A send was begun, so the receiver may know of the alert.
+    was_attempted: bool,
+    /// When we first heard of the resolution.
+    resolved_seen: Option<TimestampMs>,
+    /// `false` when this state is told once only.
+    is_repeated: bool,
+    /// Since when a backlog's state waits for newer ones.
+    held_since: Option<TimestampMs>,
+    /// Grows when the alert fires anew or is resolved; a send speaks of one version.
+    version: u64,
+}
+
+/// Where an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Due {
+    Now {
+        order: u64,
+    },
+    Later {
+        at: TimestampMs,
+        order: u64,
+    },
+    /// A send is under way.
+    InFlight,
+}
+
+impl Schedule {
+    /// Returns an empty schedule; at most `waiting_max` alerts wait to be sent.
+    pub fn new(resend_delay: DurationMs, waiting_max: usize) -> Self {
+        Schedule {
+            resend_delay,
+            waiting_max: waiting_max.max(1),
+            entries: HashMap::new(),
+            waiting: BTreeMap::new(),
+            later: BTreeSet::new(),
+            next_order: 0,
+        }
+    }
+
+    /// Changes the resend delay and the bound from here on.
+    pub fn configure(&mut self, resend_delay: DurationMs, waiting_max: usize) {
+        self.resend_delay = resend_delay;
+        self.waiting_max = waiting_max.max(1);
+    }
+
+    /// Returns the number of alerts that wait to be sent.
+    pub fn n_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes an alert's newest state; returns how many older alerts the bound pushed out.
+    pub fn state(&mut self, message: Arc<AlertMessage>, now: TimestampMs) -> usize {
+        let labels = message.labels.clone();
+        let resolved = matches!(message.status, AlertStatus::Resolved { .. });
+        let Some(mut entry) = self.entries.remove(&labels) else {
+            let entry = Entry {
+                due: Due::InFlight,
+                last_sent: None,
+                was_attempted: false,
+                resolved_seen: resolved.then_some(now),
+                is_repeated: true,
+                held_since: None,
+                version: 0,
+                message,
+            };
+            self.schedule_change(labels, entry, now);
+            return self.push_out(now);
+        };
+        let was_resolved = entry.resolved_seen.is_some();
+        if resolved && !was_resolved && !entry.was_attempted {
+            // Nobody heard that it fired.
+            self.unlist(&labels, entry.due);
+            return 0;
+        }
+        let is_same = match (entry.message.status, message.status) {
+            (AlertStatus::Firing, AlertStatus::Firing) => {
+                entry.message.fired_at == message.fired_at
+            }
+            (old, new) => old == new,
+        };
+        entry.message = message;
+        if is_same {
+            // The texts changed; they go with the next send, as in Prometheus.
+            self.entries.insert(labels, entry);
+            return 0;
+        }
+        self.unlist(&labels, entry.due);
+        entry.version += 1;
+        entry.last_sent = None;
+        entry.resolved_seen = resolved.then_some(now);
+        entry.is_repeated = true;
+        self.schedule_change(labels, entry, now);
+        self.push_out(now)
+    }
+
+    /// Lists an entry whose state just changed.
+    fn schedule_change(&mut self, labels: Labels, mut entry: Entry, now: TimestampMs) {
+        let mut at = now;
+        if entry.message.backlog {
+            let since = *entry.held_since.get_or_insert(now);
+            at = (now + BACKLOG_HOLD).min(since + BACKLOG_HOLD_MAX).max(now);
+        }
+        self.list(labels, entry, at, now);
+    }
+
+    /// Notes that an alert is pending again: a resolution is not repeated from here on, as in
+    /// Prometheus; one that was not sent yet still is.
+    pub fn pending(&mut self, labels: &Labels) {
+        let Some(entry) = self.entries.get_mut(labels) else {
+            return;
+        };
+        if entry.resolved_seen.is_none() {
+            return;
+        }
+        entry.is_repeated = false;
+        if matches!(entry.due, Due::Later { .. }) && entry.last_sent.is_some() {
+            self.forget(labels);
+        }
+    }
+
+    /// Drops an alert; nothing is sent of it any more.
+    pub fn forget(&mut self, labels: &Labels) {
+        if let Some(entry) = self.entries.remove(labels) {
+            self.unlist(labels, entry.due);
+        }
+    }
+
+    /// Takes up to `max` alerts that are due, oldest first, stamped for sending now. Each must
+    /// be given back by [`Schedule::sent`] or [`Schedule::failed`].
+    pub fn take(&mut self, now: TimestampMs, max: usize) -> Vec<Outgoing> {
+        self.promote(now);
+        let mut taken = Vec::new();
+        while taken.len() < max
+            && let Some((order, labels)) = self.waiting.pop_first()
+        {
+            let entry = self.entries.get_mut(&labels);
+            let entry = entry.expect("what waits has an entry");
+            entry.due = Due::InFlight;
+            entry.was_attempted = true;
+            entry.held_since = None;
+            let (starts_at, ends_at) = stamp(&entry.message, now);
+            taken.push(Outgoing {
+                message: Arc::clone(&entry.message),
+                starts_at,
+                ends_at,
+                is_new: entry.last_sent.is_none(),
+                order,
+                version: entry.version,
+            });
+        }
+        taken
+    }
+
+    /// Notes that alerts taken at `sent_at` were accepted, or refused for good.
+    pub fn sent(&mut self, taken: &[Outgoing], sent_at: TimestampMs, now: TimestampMs) {
+        for outgoing in taken {
+            self.give_back(outgoing, |schedule, labels, mut entry| {
+                entry.last_sent = Some(sent_at);
+                schedule.reschedule(labels, entry, sent_at, now);
+            });
+        }
+    }
+
+    /// Notes that alerts could not be sent; they are due again, in their old order, unless a
+    /// newer state has taken their place.
+    pub fn failed(&mut self, taken: &[Outgoing]) {
+        for outgoing in taken {
+            self.give_back(outgoing, |schedule, labels, mut entry| {
+                let order = outgoing.order;
+                entry.due = Due::Now { order };
+                schedule.waiting.insert(order, labels.clone());
+                schedule.entries.insert(labels, entry);
+            });
+        }
+    }
+
+    fn give_back(&mut self, outgoing: &Outgoing, then: impl FnOnce(&mut Self, Labels, Entry)) {
+        let labels = outgoing.message.labels.clone();
+        // Forgotten, or replaced by a newer state, which is listed already.
+        let is_current =
+            |entry: &Entry| entry.version == outgoing.version && entry.due == Due::InFlight;
+        if !self.entries.get(&labels).is_some_and(is_current) {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(&labels) {
+            then(self, labels, entry);
+        }
+    }
+
+    /// Lists an entry for its next send, or drops one that was resolved long ago.
+    fn reschedule(
+        &mut self,
+        labels: Labels,
+        entry: Entry,
+        last_sent: TimestampMs,
+        now: TimestampMs,
+    ) {
+        // One more ms: the delay must have been exceeded.
+        let next = last_sent + self.resend_delay + DurationMs(1);
+        if let Some(seen) = entry.resolved_seen
+            && (next > seen + RESOLVED_RETENTION || !entry.is_repeated)
+        {
+            return;
+        }
+        self.list(labels, entry, next, now);
+    }
+
+    /// Returns when something falls due; `None` when nothing will by itself.
+    pub fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
+        if !self.waiting.is_empty() {
+            return Some(now);
+        }
+        self.later.first().map(|(at, ..)| *at)
+    }
+
+    fn list(&mut self, labels: Labels, mut entry: Entry, at: TimestampMs, now: TimestampMs) {
+        let order = self.next_order;
+        self.next_order += 1;
+        if at <= now {
+            entry.due = Due::Now { order };
+            self.waiting.insert(order, labels.clone());
+        } else {
+            entry.due = Due::Later { at, order };
+            self.later.insert((at, order, labels.clone()));
+        }
+        self.entries.insert(labels, entry);
+    }
+
+    fn unlist(&mut self, labels: &Labels, due: Due) {
+        match due {
+            Due::Now { order } => drop(self.waiting.remove(&order)),
+            Due::Later { at, order } => {
+                self.later.remove(&(at, order, labels.clone()));
+            }
+            Due::InFlight => {}
+        }
+    }
+
+    fn promote(&mut self, now: TimestampMs) {
+        while let Some((at, ..)) = self.later.first()
+            && *at <= now
+            && let Some((_, order, labels)) = self.later.pop_first()
+        {
+            if let Some(entry) = self.entries.get_mut(&labels) {
+                entry.due = Due::Now { order };
+                self.waiting.insert(order, labels);
+            }
+        }
+    }
+
+    /// Pushes the oldest waiting alerts out until the bound holds; they count as sent, so the
+    /// resend rule brings them back.
+    fn push_out(&mut self, now: TimestampMs) -> usize {
+        let mut n_pushed_out = 0;
+        while self.waiting.len() > self.waiting_max
+            && let Some((_, labels)) = self.waiting.pop_first()
+            && let Some(mut entry) = self.entries.remove(&labels)
+        {
+            n_pushed_out += 1;
+            // Silence about it must not be taken for silence about its firing.
+            entry.was_attempted = true;
+            self.reschedule(labels, entry, now, now);
+        }
+        n_pushed_out
+    }
+}
+
+/// Returns when the alert began and until when it is valid, as of now.
+pub fn stamp(message: &AlertMessage, now: TimestampMs) -> (TimestampMs, TimestampMs) {
+    let ends_at = match message.status {
+        AlertStatus::Firing => now + message.valid_for,
+        // A receiver takes an end in its future for "still firing".
+        AlertStatus::Resolved { resolved_at } => resolved_at.min(now),
+    };
+    (message.fired_at.min(ends_at), ends_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a script, a step a line: `fire a 0`, `resolve a 5`, `late-…` for a backlog's state,
+    /// `text a` for new annotations, `forget a`, `pending a`, `send ok` or `send fail`, `at 10` to move the
+    /// clock (seconds). Returns what every send carried: `a+0` for firing since 0, `a-5` for
+    /// resolved at 5.
+    fn run(script: &str, waiting_max: usize) -> String {
+        let mut schedule = Schedule::new(DurationMs::from_seconds(60), waiting_max);
+        let (mut now, mut out) = (TimestampMs(0), Vec::new());
+        for line in script
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+        {
+            let words: Vec<&str> = line.split(' ').collect();
+            let seconds = |at: usize| {
+                let text = words.get(at).copied().unwrap_or("0");
+                TimestampMs((text.parse::<f64>().expect("seconds") * 1000.0) as i64)
+            };
+            let labels = Labels::from_pairs([("alertname", words[1])]);
+            let message = |status, fired_at| {
+                Arc::new(AlertMessage {
+                    labels: labels.clone(),
+                    annotations: Arc::from([]),
+                    status,
+                    fired_at,
+                    valid_for: DurationMs::from_seconds(240),
+                    expr: Arc::from("x"),
+                    caused_at_wall: now,
+                    backlog: words[0].starts_with("late-"),
+                })
+            };
+            let fired_at = schedule
+                .entries
+                .get(&labels)
+                .map_or(TimestampMs(0), |entry| entry.message.fired_at);
+            match words[0].trim_start_matches("late-") {
+                "at" => now = seconds(1),
+                "forget" => schedule.forget(&labels),
+                "pending" => schedule.pending(&labels),
+                "fire" => {
+                    let n = schedule.state(message(AlertStatus::Firing, seconds(2)), now);
+                    out.extend((n > 0).then(|| format!("out:{n}")));
+                }
+                "text" => drop(schedule.state(message(AlertStatus::Firing, fired_at), now)),
+                "resolve" => {
+                    let status = AlertStatus::Resolved {
+                        resolved_at: seconds(2),
+                    };
+                    schedule.state(message(status, fired_at), now);
+                }
+                "begin" | "send" => {
+                    let taken = schedule.take(now, 256);
+                    let names: Vec<String> = taken.iter().map(print).collect();
+                    out.push(names.join(" "));
+                    match words[1] {
+                        "ok" => schedule.sent(&taken, now, now),
+                        "fail" => schedule.failed(&taken),
+                        "resolve" => {
+                            let status = AlertStatus::Resolved { resolved_at: now };
+                            let mut message = (*taken[0].message).clone();
+                            message.status = status;
+                            schedule.state(Arc::new(message), now);
+                            schedule.sent(&taken, now, now);
+                        }
+                        other => panic!("{other}"),
+                    }
+                }
+                other => panic!("{other}"),
+            }
+        }
+        out.join(" | ")
+    }
+
+    fn print(outgoing: &Outgoing) -> String {
+        let name = outgoing.message.labels.value("alertname");
+        match outgoing.message.status {
+            AlertStatus::Firing => format!("{name}+{}", outgoing.starts_at.seconds()),
+            AlertStatus::Resolved { .. } => format!("{name}-{}", outgoing.ends_at.seconds()),
+        }
+    }
+
+    #[test]
+    fn alerts_are_sent_when_prometheus_sends_them() {
+        let check =
+            |script: &str, expected: &str| assert_eq!(run(script, 10), expected, "{script}");
+        // At once, then when more than the delay has passed.
+        check(
+            "fire a 0\nsend ok\nat 60\nsend ok\nat 60.001\nsend ok",
+            "a+0 |  | a+0",
+        );
+        // New texts wait for the resend.
+        check("fire a 0\nsend ok\nat 5\ntext a\nsend ok", "a+0 | ");
+        // Resolved: at once, at each delay, until 15 minutes have passed.
+        check(
+            "fire a 0\nsend ok\nat 10\nresolve a 10\nsend ok\nat 71\nsend ok\nat 900\nsend ok\n\
+             at 961\nsend ok\nat 2000\nsend ok",
+            "a+0 | a-10 | a-10 | a-10 |  | ",
+        );
+        // Fires again after its resolution.
+        check(
+            "fire a 0\nsend ok\nat 10\nresolve a 10\nsend ok\nat 12\nfire a 12\nsend ok",
+            "a+0 | a-10 | a+12",
+        );
+        // A failed send is due again; a newer state takes its place.
+        check(
+            "fire a 0\nsend fail\nat 1\nsend fail\nat 2\nresolve a 2\nsend ok",
+            "a+0 | a+0 | a-2",
+        );
+        // A state that changed under way is sent again.
+        check("fire a 0\nat 3\nbegin resolve\nsend ok", "a+0 | a-3");
+        check("fire a 0\nforget a\nsend ok", "");
+        // A resolution is not repeated once the alert is pending again, but it is told.
+        check(
+            "fire a 0\nsend ok\nresolve a 5\nsend ok\npending a\nat 100\nsend ok",
+            "a+0 | a-0 | ",
+        );
+        check(
+            "fire a 0\nsend ok\nresolve a 0\npending a\nsend fail\nsend ok\nat 100\nsend ok",
+            "a+0 | a-0 | a-0 | ",
+        );
+        check("fire a 0\nsend ok\nforget a\nat 100\nsend ok", "a+0 | ");
+        // A resolution whose firing an earlier process sent.
+        check("resolve a 0\nsend ok", "a-0");
+    }
+
+    #[test]
+    fn a_backlog_is_coalesced_to_the_newest_state() {
+        let check =
+            |script: &str, expected: &str| assert_eq!(run(script, 10), expected, "{script}");
+        check("at 10\nlate-fire a 0\nsend ok\nat 11\nsend ok", " | a+0");
+        check("at 10\nlate-fire a 0\nlate-resolve a 5\nat 12\nsend ok", "");
+        check(
+            "at 10\nlate-fire a 0\nlate-resolve a 5\nlate-fire a 7\nat 11\nsend ok",
+            "a+7",
+        );
+        // What is held does not hold up what is not.
+        check("at 10\nlate-fire a 0\nfire b 10\nsend ok", "b+10");
+    }
+
+    #[test]
+    fn the_oldest_go_when_too_many_wait_and_come_back_by_the_resend_rule() {
+        assert_eq!(
+            run("fire a 0\nfire b 0\nfire c 0\nsend ok\nat 61\nsend ok", 2),
+            "out:1 | b+0 c+0 | a+0 b+0 c+0"
+        );
+    }
+
+    #[test]
+    fn a_resolution_never_ends_in_the_future() {
+        assert_eq!(
+            run("fire a 0\nsend ok\nat 10\nresolve a 12\nsend ok", 2),
+            "a+0 | a-10"
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Data in, data out: what is recorded of Prometheus, and scripts that say what is expected.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+
+mod answer;
+mod notation;
+mod promql;
+mod promqltest;
+mod script;

@@ -1,0 +1,309 @@
+//! Our decoder against `prost`: what one encodes the other reads, and on damaged bodies ours
+//! never panics and never takes what `prost` refuses.
+
+use burnwatch::ingest::Limits;
+use burnwatch::ingest::decode::histogram::RawHistogram;
+use burnwatch::ingest::decode::labels::RawLabels;
+use burnwatch::ingest::decode::wire::DecodeError;
+use burnwatch::ingest::decode::{DecodeBuffers, HashKey, Visitor, v1, v2};
+use burnwatch::ingest::rejection::Reason;
+use burnwatch::model::{FloatHistogram, TimestampMs};
+use burnwatch::wire;
+use proptest::prelude::*;
+use prost::Message;
+
+use crate::support::Symbols;
+
+/// A series as decoded: labels as they print, floats by bits, histograms.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Decoded {
+    labels: String,
+    floats: Vec<(i64, u64)>,
+    histograms: Vec<(i64, Result<FloatHistogram, String>)>,
+    exemplars: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Recorder {
+    series: Vec<Decoded>,
+    hashes: Vec<u128>,
+    metadata: Vec<String>,
+}
+
+impl Recorder {
+    fn last(&mut self) -> &mut Decoded {
+        self.series.last_mut().expect("a series began")
+    }
+}
+
+impl Visitor for Recorder {
+    type Found = ();
+
+    fn find(&mut self, _hash: u128) {}
+
+    fn series(
+        &mut self,
+        hash: u128,
+        _found: (),
+        labels: &RawLabels<'_>,
+    ) -> Result<bool, DecodeError> {
+        let labels = match labels.read(&Limits::default())? {
+            Ok(labels) => labels.to_string(),
+            Err(invalid) => format!("{:?}", invalid.reason),
+        };
+        self.hashes.push(hash);
+        self.series.push(Decoded {
+            labels,
+            ..Decoded::default()
+        });
+        Ok(true)
+    }
+
+    fn unreadable_series(&mut self, reason: Reason, _labels: &RawLabels<'_>) {
+        self.hashes.push(0);
+        self.series.push(Decoded {
+            labels: format!("{reason:?}"),
+            ..Decoded::default()
+        });
+    }
+
+    fn float(&mut self, at: TimestampMs, value: f64) {
+        self.last().floats.push((at.0, value.to_bits()));
+    }
+
+    fn histogram(&mut self, at: TimestampMs, histogram: &mut RawHistogram) {
+        let built = histogram.check().map(|()| histogram.build());
+        self.last().histograms.push((at.0, built));
+    }
+
+    fn exemplar(&mut self, at: TimestampMs, _verdict: Result<(), Reason>) {
+        self.last().exemplars.push(at.0);
+    }
+
+    fn series_end(&mut self) {}
+
+    fn metadata(&mut self, metric: Option<&[u8]>, kind: u64, help: &[u8], unit: &[u8]) {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let metric = metric.map_or_else(|| "-".to_owned(), text);
+        let (help, unit) = (text(help), text(unit));
+        self.metadata.push(format!("{metric} {kind} {help} {unit}"));
+    }
+}
+
+fn decode_v1(body: &[u8]) -> Result<Recorder, DecodeError> {
+    let (mut recorder, mut buffers) = (Recorder::default(), DecodeBuffers::default());
+    buffers.begin(1_000_000);
+    v1::decode(body, &HashKey::new(3), &mut buffers, &mut recorder)?;
+    Ok(recorder)
+}
+
+fn decode_v2(body: &[u8]) -> Result<Recorder, DecodeError> {
+    let (mut recorder, mut buffers) = (Recorder::default(), DecodeBuffers::default());
+    buffers.begin(1_000_000);
+    v2::decode(body, &HashKey::new(3), &mut buffers, &mut recorder)?;
+    Ok(recorder)
+}
+
+type Pair = (String, String);
+type Given = (Vec<Pair>, Vec<(i64, f64)>, Vec<i64>);
+
+fn texts() -> impl Strategy<Value = Pair> {
+    ("[a-c]{1,2}|é{1,2}", "[a-z]{0,3}|\\PC{0,40}")
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    let labels = prop::collection::vec(texts(), 0..6);
+    let named = (labels, any::<bool>()).prop_map(|(mut labels, named)| {
+        if named {
+            labels.insert(0, ("__name__".to_owned(), "m".to_owned()));
+        }
+        labels
+    });
+    let float = prop_oneof![any::<f64>(), Just(0.0), Just(-0.0), Just(f64::NAN)];
+    let at = prop_oneof![
+        any::<i64>(),
+        Just(0),
+        1_700_000_000_000i64..1_700_000_100_000
+    ];
+    let samples = prop::collection::vec((at, float), 0..4);
+    (named, samples, prop::collection::vec(any::<i64>(), 0..3))
+}
+
+/// What a series ought to decode to, by the rules on labels alone.
+fn expected((labels, samples, exemplars): &Given) -> Decoded {
+    let mut sorted = labels.clone();
+    sorted.sort();
+    let named = |(name, value): &Pair| name == "__name__" && !value.is_empty();
+    let labels = if sorted.windows(2).any(|two| two[0].0 == two[1].0) {
+        "DuplicateLabel".to_owned()
+    } else if !sorted.iter().any(named) {
+        "MissingName".to_owned()
+    } else {
+        let pairs = sorted.iter().map(|(name, value)| (name, value));
+        burnwatch::model::Labels::from_pairs(pairs).to_string()
+    };
+    Decoded {
+        labels,
+        // `prost` leaves zeros out, and takes -0 for one.
+        floats: samples
+            .iter()
+            .map(|(at, value)| (*at, if *value == 0.0 { 0 } else { value.to_bits() }))
+            .collect(),
+        histograms: match exemplars.len() {
+            2 => vec![(crate::histograms::AT, Ok(crate::histograms::expected()))],
+            _ => Vec::new(),
+        },
+        exemplars: exemplars.clone(),
+    }
+}
+
+fn body_v1(given: &[Given]) -> Vec<u8> {
+    let one = |(labels, samples, exemplars): &Given| {
+        let pairs: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let mut series = crate::support::series(&pairs, samples);
+        let exemplar = |at: &i64| wire::v1::Exemplar {
+            labels: vec![crate::support::label("trace_id", "t")],
+            value: 1.0,
+            timestamp: *at,
+        };
+        series.exemplars = exemplars.iter().map(exemplar).collect();
+        if exemplars.len() == 2 {
+            series.histograms = vec![crate::histograms::integers()];
+        }
+        series
+    };
+    crate::support::plain_v1(given.iter().map(one).collect())
+}
+
+fn body_v2(given: &[Given]) -> Vec<u8> {
+    let mut symbols = Symbols::new();
+    let one = |(labels, samples, exemplars): &Given| {
+        let pairs: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
+        let mut series = symbols.series(&pairs, samples);
+        let exemplar = |at: &i64| wire::v2::Exemplar {
+            labels_refs: Vec::new(),
+            value: 1.0,
+            timestamp: *at,
+        };
+        series.exemplars = exemplars.iter().map(exemplar).collect();
+        if exemplars.len() == 2 {
+            let bytes = crate::histograms::integers().encode_to_vec();
+            let same = wire::v2::Histogram::decode(&*bytes).expect("the same fields");
+            series.histograms = vec![same];
+        }
+        series
+    };
+    let series = given.iter().map(one).collect();
+    symbols.plain(series)
+}
+
+proptest! {
+    #[test]
+    fn what_prost_encodes_is_read_alike_in_both_protocols(
+        given in prop::collection::vec(given(), 0..6)
+    ) {
+        let wanted: Vec<_> = given.iter().map(expected).collect();
+        for decoded in [decode_v1(&body_v1(&given)), decode_v2(&body_v2(&given))] {
+            let decoded = decoded.expect("well-formed");
+            prop_assert_eq!(&decoded.series, &wanted);
+            // Equal labels in equal order have equal hashes, others have others.
+            for (a, hash) in given.iter().zip(&decoded.hashes) {
+                for (b, other) in given.iter().zip(&decoded.hashes) {
+                    prop_assert_eq!(a.0 == b.0, hash == other);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_bodies_are_refused_where_prost_refuses_them(
+        given in prop::collection::vec(given(), 1..4),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for v2 in [false, true] {
+            let mut body = if v2 { body_v2(&given) } else { body_v1(&given) };
+            for (at, byte) in &damage {
+                let at = at.index(body.len());
+                body[at] = *byte;
+            }
+            body.truncate(cut.index(body.len() + 1));
+            let (ours, theirs) = if v2 {
+                (decode_v2(&body).is_ok(), wire::v2::Request::decode(&*body).err())
+            } else {
+                (decode_v1(&body).is_ok(), wire::v1::WriteRequest::decode(&*body).err())
+            };
+            // A text that is not UTF-8 we refuse series by series.
+            let theirs = theirs.filter(|error| !error.to_string().contains("UTF-8"));
+            if let (true, Some(error)) = (ours, theirs) {
+                prop_assert!(false, "taken by us, refused by prost: {error} in {body:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn metadata_is_read_in_both_protocols() {
+    let request = wire::v1::WriteRequest {
+        metadata: vec![wire::v1::MetricMetadata {
+            r#type: 2,
+            metric_family_name: "up".to_owned(),
+            help: "Help.".to_owned(),
+            unit: "s".to_owned(),
+        }],
+        ..wire::v1::WriteRequest::default()
+    };
+    let decoded = decode_v1(&request.encode_to_vec()).expect("fine");
+    assert_eq!(decoded.metadata, ["up 2 Help. s"]);
+
+    let mut symbols = Symbols::new();
+    let mut series = symbols.series(&[("__name__", "up")], &[(1, 1.0)]);
+    series.metadata = Some(wire::v2::Metadata {
+        r#type: 1,
+        help_ref: symbols.add("Help."),
+        unit_ref: 99,
+    });
+    let decoded = decode_v2(&symbols.plain(vec![series])).expect("fine");
+    assert_eq!(decoded.metadata, ["- 1 Help. "]);
+}
+
+#[test]
+fn labels_behind_samples_and_unpacked_references_are_read_too() {
+    let one = crate::support::series(&[("__name__", "m"), ("a", "1")], &[(5, 1.0)]);
+    let usual = one.encode_to_vec();
+    // A 1.0 series with its sample between its labels.
+    let label = |at: usize| one.labels[at].encode_to_vec();
+    let mut odd = Vec::new();
+    for (tag, bytes) in [
+        (0x0a, label(0)),
+        (0x12, one.samples[0].encode_to_vec()),
+        (0x0a, label(1)),
+    ] {
+        odd.push(tag);
+        odd.push(bytes.len() as u8);
+        odd.extend(bytes);
+    }
+    let body = |series: &[u8]| [&[0x0a, series.len() as u8], series].concat();
+    let (usual, odd) = (decode_v1(&body(&usual)), decode_v1(&body(&odd)));
+    let (usual, odd) = (usual.expect("fine"), odd.expect("fine"));
+    assert_eq!(usual.series, odd.series);
+    assert_eq!(usual.hashes, odd.hashes);
+
+    // A 2.0 series before its symbols, references one by one, the sample first.
+    let series = [0x12, 2, 0x10, 5, 0x08, 1, 0x08, 2];
+    let mut body = vec![0x2a, series.len() as u8];
+    body.extend(series);
+    for symbol in ["", "__name__", "m"] {
+        body.extend([0x22, symbol.len() as u8]);
+        body.extend(symbol.as_bytes());
+    }
+    let decoded = decode_v2(&body).expect("fine");
+    assert_eq!(decoded.series[0].labels, "m");
+    assert_eq!(decoded.series[0].floats, [(5, 0)]);
+}

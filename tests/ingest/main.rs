@@ -1,0 +1,7 @@
+//! Receiving remote write, from outside: over HTTP, against `prost`, under many threads.
+
+mod decoding;
+mod histograms;
+mod http;
+mod routing;
+mod support;
