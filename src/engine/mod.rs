@@ -78,6 +78,8 @@ pub struct Engine {
 
     store: SeriesStore,
     handles: HashMap<SeriesHandle, SeriesState>,
+    /// The handle of the series at each place in the store; recorded series have none.
+    by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
     cohorts: Cohorts,
 
@@ -116,6 +118,7 @@ impl Engine {
             group_states: Vec::new(),
             store: SeriesStore::default(),
             handles: HashMap::new(),
+            by_place: HashMap::new(),
             readers: Readers::default(),
             cohorts: Cohorts::default(),
             stamp: None,

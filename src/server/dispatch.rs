@@ -68,7 +68,8 @@ impl Dispatch {
                     recorded.push(RecordedSample { labels, at, value });
                 }
                 Effect::FirstTick { at, .. } => self.seed_before.store(at.0, Ordering::Relaxed),
-                Effect::Pending { .. } | Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
+                Effect::Pending { labels, .. } => alerts.push(AlertEvent::Pending(labels)),
+                Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
             }
         }
         if !alerts.is_empty() {
