@@ -13,8 +13,8 @@ use crate::model::{
     DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::{SelectorUse, selectors};
 use crate::promql::{Expr, Features, parse};
+use crate::promql::{SelectorUse, selectors};
 use crate::rule::order::Dependence;
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};

@@ -151,7 +151,11 @@ impl Engine {
                 self.take_samples(batch);
             }
             Entry::Clock { stamp } => self.stamp = Some(*stamp),
-            Entry::Rules { stamp, generation, rules } => {
+            Entry::Rules {
+                stamp,
+                generation,
+                rules,
+            } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
             }

@@ -112,7 +112,10 @@ impl Engine {
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
         if let Some(old) = self.by_place.insert(state.place, handle) {
-            let old = self.handles.remove(&old).filter(|old| old.labels == *labels);
+            let old = self
+                .handles
+                .remove(&old)
+                .filter(|old| old.labels == *labels);
             state.newest = old.and_then(|old| old.newest);
         }
         self.handles.insert(handle, state);
@@ -128,7 +131,13 @@ impl Engine {
             newest: None,
             // A unit test may give a recorded series itself, as its input.
             is_recorded: self.rules.is_recorded(labels.metric_name())
-                && !matches!(self.settings.grid, Grid::UnitTest { group_order: Some(_), .. }),
+                && !matches!(
+                    self.settings.grid,
+                    Grid::UnitTest {
+                        group_order: Some(_),
+                        ..
+                    }
+                ),
             since_cut: 0,
             heard_at_wall: self.wall(),
             labels: labels.clone(),

@@ -43,7 +43,11 @@ fn a_sender_whose_clock_is_ahead_is_followed_at_the_pace_of_ours() {
     world.idle(114.9);
     assert_eq!(clock(&world), 100.0);
     world.idle(115.0);
-    assert_eq!(clock(&world), 115.0, "its time has come, though nothing else came");
+    assert_eq!(
+        clock(&world),
+        115.0,
+        "its time has come, though nothing else came"
+    );
 }
 
 #[test]

@@ -165,7 +165,9 @@ pub fn read_number(text: &str) -> Option<f64> {
         return Some(f64::NAN);
     }
     if let Some(hex) = unsigned.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok().map(|value| sign * value as f64);
+        return i64::from_str_radix(hex, 16)
+            .ok()
+            .map(|value| sign * value as f64);
     }
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
