@@ -4,7 +4,7 @@
 //! Compiling is pure: the same [`RuleSource`] gives the same [`CompiledRules`], so a replayed
 //! log compiles what was live.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::grid::TickGrid;
@@ -401,15 +401,12 @@ impl CompiledRules {
 
     /// Returns what is read: of every rule, every template's constant query, and `watch`.
     pub fn read_selectors(&self) -> Vec<Vec<Matcher>> {
-        let mut all: Vec<Vec<Matcher>> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut all: BTreeMap<String, Vec<Matcher>> = BTreeMap::new();
         let used = self.rules.iter().flat_map(|rule| &rule.selectors);
         for matchers in used.map(|used| &used.matchers).chain(&self.watch) {
-            if seen.insert(matchers.clone()) {
-                all.push(matchers.clone());
-            }
+            all.insert(format!("{matchers:?}"), matchers.clone());
         }
-        all
+        all.into_values().collect()
     }
 
     /// Tells whether series of this name are written by rules.

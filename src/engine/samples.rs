@@ -259,8 +259,14 @@ impl Engine {
                 self.cohorts.removed(state.target, newest);
             }
         }
-        silent
-            .into_iter()
-            .for_each(|place| self.store.remove(place));
+        for place in silent {
+            self.store.remove(place);
+            self.by_place.remove(&place);
+        }
+        let (wall, by_place) = (self.wall(), &self.by_place);
+        self.handles.retain(|handle, state| {
+            by_place.get(&state.place) == Some(handle)
+                || wall - state.heard_at_wall < HANDLE_FORGOTTEN
+        });
     }
 }

@@ -193,7 +193,7 @@ proptest! {
         sorted.sort_unstable();
         prop_assert_eq!(sorted, (0..9).collect::<Vec<_>>());
         // Reaches: what is read over any number of steps.
-        let mut reaches = vec![[false; 9]; 9];
+        let mut reaches = [[false; 9]; 9];
         for _ in 0..9 {
             for (reader, direct) in reads.iter().enumerate() {
                 for producer in direct {
