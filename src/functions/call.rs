@@ -203,6 +203,12 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
     }
 }
 
+/// Tells whether a text can be the name of a label: any UTF-8 but the empty text. U+FFFD stands
+/// for bytes that are not UTF-8.
+pub fn is_label_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// Returns the labels with `name` set to `value`, which may have become too long to hold.
 pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, FunctionError> {
     let max = Labels::TEXT_BYTES_MAX;
