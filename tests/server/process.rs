@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -81,35 +81,32 @@ impl Setup {
         self
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_burnwatch"));
-        command
+    fn spawn(self) -> Server {
+        let log_path = self.directory.path().join("stderr.log");
+        let log = std::fs::File::create(&log_path).expect("a log can be written");
+        let child = Command::new(env!("CARGO_BIN_EXE_burnwatch"))
             .arg("serve")
             .args(&self.flags)
             .current_dir(self.directory.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Starts the server and waits until it answers requests.
-    pub fn start(self) -> Server {
-        let log_path = self.directory.path().join("stderr.log");
-        let log = std::fs::File::create(&log_path).expect("a log can be written");
-        let child = self
-            .command()
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))
             .spawn();
-        let mut server = Server {
+        Server {
             child: child.expect("the binary starts"),
             address: ([0, 0, 0, 0], 0).into(),
             log_path,
             directory: self.directory,
-        };
+        }
+    }
+
+    /// Starts the server and waits until it answers requests.
+    pub fn start(self) -> Server {
+        let mut server = self.spawn();
         server.address = wait_for("the server to start", || {
             let log = server.log();
             if let Some(status) = server.child.try_wait().expect("a child can be asked") {
-                panic!("the server ended with {status}:\n{log}");
+                panic!("the server ended with {status}");
             }
             let line = log
                 .lines()
@@ -126,9 +123,10 @@ impl Setup {
 
     /// Starts a server that must refuse to start, and returns what it said on standard error.
     pub fn refused(self) -> String {
-        let output: Output = self.command().output().expect("the binary starts");
-        let text = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(1), "{text}");
+        let mut server = self.spawn();
+        let status = server.wait_for_end();
+        let text = server.log();
+        assert_eq!(status.code(), Some(1), "{text}");
         text
     }
 }
