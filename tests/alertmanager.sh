@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Plays a cascade to a real Alertmanager with deploy/alertmanager.yml, its receivers replaced by a local
 # webhook that writes down what it gets:
-#   1. the service goes down and eight alerts that follow from it come with it: one notification;
-#   2. the same eight of another service in planned maintenance: none;
+#   1. the service goes down and the alerts that follow from it come with it: one notification;
+#   2. the same ones of another service in planned maintenance: none;
 #   3. within a planned-maintenance interval: critical yes, medium and high no;
 #   4. a follower alone: it does notify (so 1 to 3 are not silent for another reason).
-# Takes half a minute, most of it the waits of the routes. Exit status 0 also when it is skipped.
+# Takes a quarter of a minute, most of it the waits of the routes. Exit status 0 also when it is skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

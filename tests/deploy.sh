@@ -108,6 +108,12 @@ else
   skip "python3 with yaml: deploy/burnwatch.yml"
 fi
 
+if [ -n "${BURNWATCH_SHARED:-}" ] && command -v python3 >/dev/null && [ -n "$tools" ]; then
+  check "tests/incidents.py: quiet in the controls, right in the incidents" tests/incidents.py
+else
+  skip "BURNWATCH_SHARED, python3 or prometheus: tests/incidents.py"
+fi
+
 # The image cannot be built without a registry; what its build runs is listed for the eye.
 echo "note  RUN lines of deploy/Dockerfile:"
 sed -n 's/^RUN /        /p' deploy/Dockerfile

@@ -306,9 +306,15 @@ mod tests {
             Labels:{a=\"b\", alertname=\"High\"}\n              Annotations:{v=\"7\"}\n            \
             ]\n    expr: \"y\", time: 1m,\n        exp: {__name__=\"y\", a=\"b\"} 1.5E+01\n        \
             got: {__name__=\"y\", a=\"b\"} 1.4E+01\n";
-        assert_eq!(err.split_once("none.yml\n").map(|(_, rest)| rest), Some(expected));
+        assert_eq!(
+            err.split_once("none.yml\n").map(|(_, rest)| rest),
+            Some(expected)
+        );
         let (_, _, err) = test(&wrong, &["--diff"]);
-        assert!(err.contains("diff: \n            -   Annotations:{v=\"8\"}"), "{err}");
+        assert!(
+            err.contains("diff: \n            -   Annotations:{v=\"8\"}"),
+            "{err}"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod cohort;
 pub mod compile;
 mod effect;
 mod evaluate;
+mod expectation;
 pub mod grid;
 mod reload;
 mod samples;

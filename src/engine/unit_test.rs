@@ -6,19 +6,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::engine::expectation::{
+    Shown, ShownSample, difference, list_of, samples_of, shown_element, shown_expected, texts,
+};
 use crate::engine::{AlertState, Effect, Engine, RuleHealth, features};
 use crate::eval::{EvalOptions, Scan, evaluate};
 use crate::functions::Functions;
-use crate::model::float::format_exponent;
-use crate::model::labels::{is_legacy_label_name, quote};
+use crate::model::labels::quote;
 use crate::model::{
-    ALERT_NAME, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, FloatHistogram,
-    Generation, Grid, Labels, RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp,
-    TimestampMs, Value, VectorElement,
+    ALERT_NAME, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid, Labels,
+    RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
+    VectorElement,
 };
 use crate::promql::parse;
-use crate::rule::series_notation::print_histogram;
-use crate::rule::test_file::{AlertTest, ExpectedSample, ExprTest, TestCase, TestFile, Texts};
+use crate::rule::test_file::{AlertTest, ExprTest, TestCase, TestFile};
 use crate::template::duration_text;
 
 /// How to run a test.
@@ -324,114 +325,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// An alert as it is compared and shown.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Shown {
-    labels: Texts,
-    annotations: Texts,
-}
-
-/// A sample as it is compared and shown.
-struct ShownSample {
-    labels: Texts,
-    value: f64,
-    histogram: Option<String>,
-}
-
-impl ShownSample {
-    /// Compares as promtool does, so that NaN equals nothing.
-    fn equals(&self, other: &ShownSample, fuzzy: bool) -> bool {
-        let (x, y) = (self.value, other.value);
-        let close = fuzzy && (x.next_down() == y || x.next_up() == y);
-        self.labels == other.labels && self.histogram == other.histogram && (x == y || close)
-    }
-}
-
-fn shown_expected(sample: &ExpectedSample) -> ShownSample {
-    ShownSample {
-        labels: texts(&sample.labels),
-        value: match sample.histogram {
-            Some(_) => 0.0,
-            None => sample.value,
-        },
-        histogram: sample.histogram.as_ref().map(print_histogram),
-    }
-}
-
-fn shown_element(element: &VectorElement) -> ShownSample {
-    let histogram = match &element.value {
-        SampleValue::Histogram(histogram) => Some(FloatHistogram::clone(histogram)),
-        SampleValue::Float(_) => None,
-    };
-    ShownSample {
-        labels: texts(&element.labels),
-        value: element.value.as_float().unwrap_or(0.0),
-        histogram: histogram.as_ref().map(print_histogram),
-    }
-}
-
-fn texts(labels: &Labels) -> Texts {
-    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    labels.iter().map(owned).collect()
-}
-
-/// Prints as Prometheus prints labels: `{a="b", c="d"}`, the metric name among them.
-fn braced(texts: &Texts) -> String {
-    let pair = |(name, value): &(String, String)| {
-        if is_legacy_label_name(name) {
-            format!("{name}={}", quote(value))
-        } else {
-            format!("{}={}", quote(name), quote(value))
-        }
-    };
-    let pairs: Vec<String> = texts.iter().map(pair).collect();
-    format!("{{{}}}", pairs.join(", "))
-}
-
-fn list_of(alerts: &[Shown]) -> String {
-    if alerts.is_empty() {
-        return "[]".to_owned();
-    }
-    let item = |(idx, alert): (usize, &Shown)| {
-        let (labels, annotations) = (braced(&alert.labels), braced(&alert.annotations));
-        format!("{idx}:\n  Labels:{labels}\n  Annotations:{annotations}")
-    };
-    let items: Vec<String> = alerts.iter().enumerate().map(item).collect();
-    format!("[\n{}\n]", items.join(",\n"))
-}
-
-fn samples_of(samples: &[ShownSample]) -> String {
-    if samples.is_empty() {
-        return "nil".to_owned();
-    }
-    let sample = |sample: &ShownSample| {
-        let value = match &sample.histogram {
-            Some(histogram) => histogram.clone(),
-            None if sample.value.is_finite() => format_exponent(sample.value).to_uppercase(),
-            None => format_exponent(sample.value),
-        };
-        format!("{} {value}", braced(&sample.labels))
-    };
-    let samples: Vec<String> = samples.iter().map(sample).collect();
-    samples.join(", ")
-}
-
-/// The lines that only one of the two has: `-` expected, `+` got.
-fn difference(expected: &str, got: &str) -> String {
-    let mut lines = String::new();
-    let only_in = |these: &str, others: &str, sign: char, lines: &mut String| {
-        for line in these
-            .lines()
-            .filter(|line| !others.lines().any(|o| o == *line))
-        {
-            lines.push_str(&format!("\n{sign} {line}"));
-        }
-    };
-    only_in(expected, got, '-', &mut lines);
-    only_in(got, expected, '+', &mut lines);
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::{Path, PathBuf};
@@ -481,7 +374,7 @@ mod tests {
     #[test]
     fn recorded_rule_tests_pass() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/ruletests");
-        all_pass(&format!("{folder}/*.test.yml"), 26);
+        all_pass(&format!("{folder}/*.test.yml"), 29);
     }
 
     #[test]

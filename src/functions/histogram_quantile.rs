@@ -8,7 +8,7 @@
 use crate::functions::annotation::{ForcedBuckets, Remark};
 use crate::functions::call::Call;
 use crate::functions::classic_histogram::{Bucket, map_histograms, name_for_remarks, prepare};
-use crate::functions::math::log2;
+use crate::functions::math::{exp2, log2};
 use crate::functions::{Function, FunctionError, Output};
 use crate::model::histogram::Bucket as NativeBucket;
 use crate::model::{FloatHistogram, Labels, is_stale_nan};
@@ -274,9 +274,9 @@ fn inside(bucket: &NativeBucket, fraction: f64, is_custom: bool) -> f64 {
     }
     let (log_lower, log_upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
     if bucket.lower > 0.0 {
-        return (log_lower + (log_upper - log_lower) * fraction).exp2();
+        return exp2(log_lower + (log_upper - log_lower) * fraction);
     }
-    -(log_upper + (log_lower - log_upper) * (1.0 - fraction)).exp2()
+    -exp2(log_upper + (log_lower - log_upper) * (1.0 - fraction))
 }
 
 #[cfg(test)]

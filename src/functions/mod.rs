@@ -43,6 +43,7 @@ pub use call::{
 };
 
 pub use extended_rate::{cut_to_window, interpolated};
+pub use math::{ln, pow};
 
 use crate::promql::{Signature, SignatureTable};
 

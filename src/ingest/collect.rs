@@ -11,7 +11,7 @@ use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
-use crate::ingest::route_table::{Entry, Route, RouteView, TARGET_MASK};
+use crate::ingest::route_table::{Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
 use crate::model::{FloatHistogram, Labels, TimestampMs};
 
@@ -102,6 +102,13 @@ pub struct Collected {
 }
 
 impl Collected {
+    /// Returns the heap bytes held, used or not.
+    pub fn heap_bytes(&self) -> usize {
+        self.floats.capacity() * size_of::<Routed<f64>>()
+            + self.histograms.capacity() * size_of::<Routed<Arc<FloatHistogram>>>()
+            + self.unknown.capacity() * size_of::<UnknownSeries>()
+    }
+
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
         self.floats.clear();
@@ -188,7 +195,7 @@ impl<'a> Collector<'a> {
         self.newest_exemplar = TimestampMs::MIN;
     }
 
-    fn known(&mut self, entry: Entry) -> Option<Fate> {
+    fn known(&mut self, entry: RouteEntry) -> Option<Fate> {
         Some(match entry.route {
             Route::Unread => Fate::Unread,
             Route::Recorded => Fate::Recorded,
@@ -308,9 +315,21 @@ enum Admitted {
 }
 
 impl Visitor for Collector<'_> {
+    type Found = Option<RouteEntry>;
+
     #[inline]
-    fn series(&mut self, hash: u128, labels: &RawLabels<'_>) -> Result<bool, DecodeError> {
-        if let Some(entry) = self.view.get(hash)
+    fn find(&mut self, hash: u128) -> Option<RouteEntry> {
+        self.view.get(hash)
+    }
+
+    #[inline]
+    fn series(
+        &mut self,
+        hash: u128,
+        found: Option<RouteEntry>,
+        labels: &RawLabels<'_>,
+    ) -> Result<bool, DecodeError> {
+        if let Some(entry) = found
             && let Some(fate) = self.known(entry)
         {
             self.begin(fate, entry.target);

@@ -7,7 +7,7 @@ use crate::ingest::node::{NodeSettings, Written};
 use crate::ingest::recent::RecentBodies;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::Routing;
-use crate::ingest::route_table::{Entry as RouteEntry, Route, SERIES_MAX};
+use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
 use crate::ingest::sequencer::{Evidence, Sequencer};
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
 use crate::log::Log;

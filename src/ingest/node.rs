@@ -304,8 +304,10 @@ impl Node {
     }
 
     fn give_back(&self, buffers: Buffers) {
+        let heap_bytes =
+            buffers.body.capacity() + buffers.decode.heap_bytes() + buffers.collected.heap_bytes();
         let mut kept = self.buffers.lock();
-        if kept.len() < BUFFERS_MAX && buffers.body.capacity() <= BUFFER_BYTES_MAX {
+        if kept.len() < BUFFERS_MAX && heap_bytes <= BUFFER_BYTES_MAX {
             kept.push(buffers);
         }
     }

@@ -43,7 +43,7 @@ pub enum Route {
 
 /// An entry: where the samples go, and whose they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct RouteEntry {
     /// Where they go.
     pub route: Route,
     /// Their target; 24 bits are kept.
@@ -64,7 +64,7 @@ const RECORDED_BIT: u32 = 1 << 31;
 /// The most places of series; beyond, they would be mistaken for kinds.
 pub const SERIES_MAX: usize = (RECORDED_BIT - 8) as usize;
 
-fn pack(entry: Entry, age: u8) -> u64 {
+fn pack(entry: RouteEntry, age: u8) -> u64 {
     let place = match entry.route {
         Route::Unread => UNREAD,
         Route::Recorded => RECORDED,
@@ -78,7 +78,7 @@ fn pack_place(place: u32, target: u32, age: u8) -> u64 {
     (u64::from(place) << 32) | (u64::from(target & TARGET_MASK) << 8) | (u64::from(age) + 1)
 }
 
-fn unpack(value: u64) -> Option<Entry> {
+fn unpack(value: u64) -> Option<RouteEntry> {
     let place = (value >> 32) as u32;
     let route = match place {
         UNREAD => Route::Unread,
@@ -91,13 +91,13 @@ fn unpack(value: u64) -> Option<Entry> {
         },
     };
     let target = Target((value >> 8) as u32 & TARGET_MASK);
-    Some(Entry { route, target })
+    Some(RouteEntry { route, target })
 }
 
 fn is_series(value: u64) -> bool {
     matches!(
         unpack(value),
-        Some(Entry {
+        Some(RouteEntry {
             route: Route::Series { .. },
             ..
         })
@@ -232,14 +232,14 @@ impl RouteTable {
     }
 
     /// Looks one hash up, for the writer.
-    pub fn get(&self, hash: u128) -> Option<Entry> {
+    pub fn get(&self, hash: u128) -> Option<RouteEntry> {
         let part = self.parts[part_of(hash)].load();
         let (_, value) = part.find(hash);
         if value == 0 { None } else { unpack(value) }
     }
 
     /// Sets an entry. One thread at a time.
-    pub fn set(&self, hash: u128, entry: Entry) {
+    pub fn set(&self, hash: u128, entry: RouteEntry) {
         let at = part_of(hash);
         if self.parts[at].load().is_crowded() {
             let part = self.parts[at].load_full();
@@ -319,7 +319,7 @@ fn part_of(hash: u128) -> usize {
 impl RouteView {
     /// Looks a hash up and notes that it was seen.
     #[inline]
-    pub fn get(&self, hash: u128) -> Option<Entry> {
+    pub fn get(&self, hash: u128) -> Option<RouteEntry> {
         let (slot, value) = self.parts[part_of(hash)].find(hash);
         if value == 0 {
             return None;
@@ -339,8 +339,8 @@ impl RouteView {
 mod tests {
     use super::*;
 
-    fn entry(route: Route) -> Entry {
-        Entry {
+    fn entry(route: Route) -> RouteEntry {
+        RouteEntry {
             route,
             target: Target(7),
         }

@@ -86,7 +86,7 @@ pub fn format_api(value: f64) -> String {
         return format_plain(value);
     }
     let magnitude = value.abs();
-    if magnitude < 1e-6 || magnitude >= 1e21 {
+    if !(1e-6..1e21).contains(&magnitude) {
         format_exponent(value)
     } else {
         format_plain(value)

@@ -13,6 +13,8 @@ use crate::notify::AlertEvent;
 pub enum AlertUpdate {
     /// Its newest state.
     State(Arc<AlertMessage>),
+    /// It is pending; see [`AlertEvent::Pending`].
+    Pending(Labels),
     /// It is not ours to speak of any more.
     Forget(Labels),
 }
@@ -21,6 +23,7 @@ impl From<AlertEvent> for AlertUpdate {
     fn from(event: AlertEvent) -> Self {
         match event {
             AlertEvent::State(message) => AlertUpdate::State(Arc::new(message)),
+            AlertEvent::Pending(labels) => AlertUpdate::Pending(labels),
             AlertEvent::Forget(labels) => AlertUpdate::Forget(labels),
         }
     }
@@ -39,7 +42,9 @@ impl Board {
                 firing.insert(message.labels.clone(), Arc::clone(message));
             }
             AlertUpdate::State(message) => drop(firing.remove(&message.labels)),
-            AlertUpdate::Forget(labels) => drop(firing.remove(labels)),
+            AlertUpdate::Forget(labels) | AlertUpdate::Pending(labels) => {
+                firing.remove(labels);
+            }
         }
     }
 

@@ -336,3 +336,73 @@ fn found_in_record(data: &RData, name: &str, port: u16) -> Option<Found> {
     labels.set("__address__", &address);
     Some(Found(labels.build()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relabel::{Action, NameValidation, RelabelConfig, RelabelFields};
+
+    fn group(targets: &[&str], labels: &[(&str, &str)]) -> TargetGroup {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        TargetGroup {
+            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+            labels: labels.iter().map(owned).collect(),
+        }
+    }
+
+    #[test]
+    fn targets_become_push_urls() {
+        let drop_spare = RelabelFields {
+            source_labels: Some(vec!["role".to_owned()]),
+            regex: "spare".to_owned(),
+            action: Action::Drop,
+            ..RelabelFields::default()
+        };
+        let step = RelabelConfig::new(drop_spare, NameValidation::Utf8).expect("valid");
+        let config = AlertmanagerConfig {
+            path_prefix: "am/".to_owned(),
+            relabel_configs: vec![step],
+            ..AlertmanagerConfig::default()
+        };
+        let all = [
+            found(
+                &group(&["a:9093", "b", "a:9093"], &[("__scheme__", "https")]),
+                &[],
+            ),
+            found(&group(&["c:80"], &[("role", "spare")]), &[]),
+            found(&group(&["http://d"], &[]), &[]),
+            found(&group(&["e:1"], &[("__alerts_path__", "/x")]), &[]),
+        ];
+        let resolved = resolve(&all.concat(), &config);
+        let expected = [
+            "https://a:9093/am/api/v2/alerts",
+            "https://b/am/api/v2/alerts",
+            "http://e:1/x",
+        ];
+        assert_eq!(resolved.active, expected);
+        assert_eq!(resolved.dropped, ["http://c:80/am/api/v2/alerts"]);
+        assert_eq!(resolved.refused, ["\"http://d\" is not a valid hostname"]);
+    }
+
+    #[test]
+    fn dns_records_become_targets() {
+        use hickory_resolver::proto::rr::rdata::{A, CNAME, SRV};
+        let name = |text: &str| Name::from_ascii(text).expect("a name");
+        let check = |data: RData, expected: Option<&str>| {
+            let found = found_in_record(&data, "am.example", 9093);
+            let labels = found.map(|Found(labels)| labels.to_string());
+            assert_eq!(labels.as_deref(), expected);
+        };
+        check(
+            RData::SRV(SRV::new(1, 1, 9094, name("am-0.example."))),
+            Some(
+                r#"{__address__="am-0.example:9094", __meta_dns_name="am.example", __meta_dns_srv_record_port="9094", __meta_dns_srv_record_target="am-0.example."}"#,
+            ),
+        );
+        check(
+            RData::A(A::new(10, 0, 0, 1)),
+            Some(r#"{__address__="10.0.0.1:9093", __meta_dns_name="am.example"}"#),
+        );
+        check(RData::CNAME(CNAME(name("x."))), None);
+    }
+}

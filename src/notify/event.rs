@@ -7,6 +7,8 @@ use crate::model::{AlertMessage, Labels, SampleValue, TimestampMs};
 pub enum AlertEvent {
     /// Its newest state.
     State(AlertMessage),
+    /// It is pending (again): if it was resolved before, that is told once and not repeated.
+    Pending(Labels),
     /// It is not ours to speak of any more: nothing is sent, receivers let it expire.
     Forget(Labels),
 }

@@ -149,7 +149,7 @@ impl Groups {
         self.untold.insert(version, (key.clone(), inside.clone()));
         self.places.insert(inside, key.clone());
         self.set_due(&key, now + hold);
-        self.push_out()
+        self.push_out(now)
     }
 
     /// Drops an alert silently.
@@ -197,22 +197,43 @@ impl Groups {
     }
 
     /// Gives up telling of the oldest until the bound holds.
-    fn push_out(&mut self) -> usize {
+    fn push_out(&mut self, now: TimestampMs) -> usize {
         let mut n_pushed_out = 0;
         while self.untold.len() > self.settings.waiting_max.max(1)
             && let Some((_, (key, inside))) = self.untold.pop_first()
         {
             n_pushed_out += 1;
             let group = self.groups.get_mut(&key);
-            if let Some(member) = group.and_then(|group| group.members.get_mut(&inside)) {
+            let member = group.and_then(|group| group.members.get_mut(&inside));
+            let fires = member.is_some_and(|member| {
                 member.is_told = true;
-                // Whoever was not told that it fires is not told of its end either.
-                if member.message.status != AlertStatus::Firing {
-                    self.forget(&inside);
-                }
+                member.message.status == AlertStatus::Firing
+            });
+            // Whoever was not told that it fires is not told of its end either.
+            if !fires {
+                self.forget(&inside);
             }
+            self.cancel_without_news(&key, now);
         }
         n_pushed_out
+    }
+
+    /// Puts a group off to its repetition when there is nothing new in it any more.
+    fn cancel_without_news(&mut self, key: &Labels, now: TimestampMs) {
+        let repeat = self.settings.repeat_interval;
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if group.is_in_flight || group.members.values().any(|member| !member.is_told) {
+            return;
+        }
+        if let Some(due) = group.due.take() {
+            self.due.remove(&(due, key.clone()));
+        }
+        if repeat.0 > 0 {
+            group.due = Some(now + repeat);
+            self.due.insert((now + repeat, key.clone()));
+        }
     }
 }
 
@@ -303,5 +324,133 @@ impl Book for Groups {
 
     fn n_waiting(&self) -> usize {
         self.untold.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a script, a step a line: `fire a g`, `resolve a g` (alert and its group), `text`,
+    /// `late-…` for a backlog's state, `forget a g`, `at 10` (seconds), `send ok`, `send fail`.
+    /// Returns what every send carried.
+    #[track_caller]
+    fn check(settings: impl FnOnce(&mut GroupSettings), script: &str, expected: &str) {
+        let mut chosen = GroupSettings {
+            group_by: Some(vec!["group".to_owned()]),
+            group_wait: DurationMs::ZERO,
+            repeat_interval: DurationMs::ZERO,
+            send_resolved: true,
+            waiting_max: 100,
+        };
+        settings(&mut chosen);
+        let mut groups = Groups::new(chosen);
+        let (mut now, mut out) = (TimestampMs(0), Vec::new());
+        for line in script.split(", ") {
+            let words: Vec<&str> = line.split(' ').collect();
+            let group = words.get(2).copied().unwrap_or("g");
+            let labels = Labels::from_pairs([("alertname", words[1]), ("group", group)]);
+            let mut state = |status| {
+                let message = AlertMessage {
+                    labels: labels.clone(),
+                    annotations: Arc::from([]),
+                    status,
+                    fired_at: TimestampMs(0),
+                    valid_for: DurationMs::from_seconds(240),
+                    expr: Arc::from("x"),
+                    caused_at_wall: now,
+                    backlog: words[0].starts_with("late-"),
+                };
+                let n = groups.state(Arc::new(message), labels.clone(), now);
+                out.extend((n > 0).then(|| format!("out:{n}")));
+            };
+            match words[0].trim_start_matches("late-") {
+                "at" => now = TimestampMs(words[1].parse::<i64>().expect("seconds") * 1000),
+                "fire" => state(AlertStatus::Firing),
+                "resolve" => state(AlertStatus::Resolved { resolved_at: now }),
+                "forget" => groups.forget(&labels),
+                "send" => {
+                    let batch = groups.take(now, false);
+                    let print = |alert: &Told| {
+                        let sign = match alert.message.status {
+                            AlertStatus::Firing => '+',
+                            AlertStatus::Resolved { .. } => '-',
+                        };
+                        format!("{}{sign}", alert.labels.value("alertname"))
+                    };
+                    let alerts = batch
+                        .iter()
+                        .flat_map(|batch| batch.alerts.iter().map(print));
+                    out.push(alerts.collect::<Vec<_>>().join(" "));
+                    match (batch, words[1]) {
+                        (Some(batch), "ok") => groups.sent(batch, now, now),
+                        (Some(batch), _) => groups.failed(batch, now),
+                        (None, _) => {}
+                    }
+                }
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(out.join(" | "), expected, "{script}");
+    }
+
+    #[test]
+    fn a_group_is_sent_whole_when_there_is_news() {
+        check(
+            |_| {},
+            "fire a, fire b, send ok, send ok, fire a, send ok, resolve a, send ok, send ok, \
+             fire c, send ok",
+            "a+ b+ |  |  | a- b+ |  | b+ c+",
+        );
+        check(
+            |_| {},
+            "fire a g, fire b h, send ok, send ok, send ok",
+            "a+ | b+ | ",
+        );
+        check(|_| {}, "fire a, send fail, send ok, send ok", "a+ | a+ | ");
+        check(
+            |s| s.group_by = None,
+            "fire a, fire b, send ok, send ok",
+            "a+ | b+",
+        );
+    }
+
+    #[test]
+    fn the_first_notification_waits_and_firing_groups_repeat() {
+        check(
+            |s| s.group_wait = DurationMs::from_seconds(5),
+            "fire a, send ok, at 3, fire b, at 5, send ok, fire c, send ok",
+            " | a+ b+ | a+ b+ c+",
+        );
+        check(
+            |s| s.repeat_interval = DurationMs::from_seconds(60),
+            "fire a, send ok, at 59, send ok, at 60, send ok, resolve a, send ok, at 200, send ok",
+            "a+ |  | a+ | a- | ",
+        );
+    }
+
+    #[test]
+    fn nobody_hears_of_the_end_of_what_nobody_heard_of() {
+        check(|_| {}, "fire a, resolve a, send ok", "");
+        check(|_| {}, "late-fire a, late-resolve a, at 5, send ok", "");
+        check(|_| {}, "late-fire a, send ok, at 1, send ok", " | a+");
+        check(|_| {}, "fire a, send fail, resolve a, send ok", "a+ | a-");
+        check(|_| {}, "fire a, send ok, forget a, at 9, send ok", "a+ | ");
+        check(
+            |s| s.send_resolved = false,
+            "fire a, send ok, resolve a, send ok",
+            "a+ | ",
+        );
+        // An earlier process told of the firing.
+        check(|_| {}, "resolve a, send ok", "a-");
+    }
+
+    #[test]
+    fn the_oldest_are_not_told_of_when_too_many_wait() {
+        check(
+            |s| s.waiting_max = 1,
+            "fire a g, fire b h, send ok, send ok",
+            "out:1 | b+ | ",
+        );
     }
 }

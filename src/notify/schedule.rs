@@ -60,6 +60,8 @@ struct Entry {
     was_attempted: bool,
     /// When we first heard of the resolution.
     resolved_seen: Option<TimestampMs>,
+    /// `false` when this state is told once only.
+    is_repeated: bool,
     /// Since when a backlog's state waits for newer ones.
     held_since: Option<TimestampMs>,
     /// Grows when the alert fires anew or is resolved; a send speaks of one version.
@@ -114,6 +116,7 @@ impl Schedule {
                 last_sent: None,
                 was_attempted: false,
                 resolved_seen: resolved.then_some(now),
+                is_repeated: true,
                 held_since: None,
                 version: 0,
                 message,
@@ -143,6 +146,7 @@ impl Schedule {
         entry.version += 1;
         entry.last_sent = None;
         entry.resolved_seen = resolved.then_some(now);
+        entry.is_repeated = true;
         self.schedule_change(labels, entry, now);
         self.push_out(now)
     }
@@ -155,6 +159,21 @@ impl Schedule {
             at = (now + BACKLOG_HOLD).min(since + BACKLOG_HOLD_MAX).max(now);
         }
         self.list(labels, entry, at, now);
+    }
+
+    /// Notes that an alert is pending again: a resolution is not repeated from here on, as in
+    /// Prometheus; one that was not sent yet still is.
+    pub fn pending(&mut self, labels: &Labels) {
+        let Some(entry) = self.entries.get_mut(labels) else {
+            return;
+        };
+        if entry.resolved_seen.is_none() {
+            return;
+        }
+        entry.is_repeated = false;
+        if matches!(entry.due, Due::Later { .. }) && entry.last_sent.is_some() {
+            self.forget(labels);
+        }
     }
 
     /// Drops an alert; nothing is sent of it any more.
@@ -237,7 +256,7 @@ impl Schedule {
         // One more ms: the delay must have been exceeded.
         let next = last_sent + self.resend_delay + DurationMs(1);
         if let Some(seen) = entry.resolved_seen
-            && next > seen + RESOLVED_RETENTION
+            && (next > seen + RESOLVED_RETENTION || !entry.is_repeated)
         {
             return;
         }
@@ -319,7 +338,7 @@ mod tests {
     use super::*;
 
     /// Runs a script, a step a line: `fire a 0`, `resolve a 5`, `late-…` for a backlog's state,
-    /// `text a` for new annotations, `forget a`, `send ok` or `send fail`, `at 10` to move the
+    /// `text a` for new annotations, `forget a`, `pending a`, `send ok` or `send fail`, `at 10` to move the
     /// clock (seconds). Returns what every send carried: `a+0` for firing since 0, `a-5` for
     /// resolved at 5.
     fn run(script: &str, waiting_max: usize) -> String {
@@ -355,6 +374,7 @@ mod tests {
             match words[0].trim_start_matches("late-") {
                 "at" => now = seconds(1),
                 "forget" => schedule.forget(&labels),
+                "pending" => schedule.pending(&labels),
                 "fire" => {
                     let n = schedule.state(message(AlertStatus::Firing, seconds(2)), now);
                     out.extend((n > 0).then(|| format!("out:{n}")));
@@ -427,6 +447,15 @@ mod tests {
         // A state that changed under way is sent again.
         check("fire a 0\nat 3\nbegin resolve\nsend ok", "a+0 | a-3");
         check("fire a 0\nforget a\nsend ok", "");
+        // A resolution is not repeated once the alert is pending again, but it is told.
+        check(
+            "fire a 0\nsend ok\nresolve a 5\nsend ok\npending a\nat 100\nsend ok",
+            "a+0 | a-0 | ",
+        );
+        check(
+            "fire a 0\nsend ok\nresolve a 0\npending a\nsend fail\nsend ok\nat 100\nsend ok",
+            "a+0 | a-0 | a-0 | ",
+        );
         check("fire a 0\nsend ok\nforget a\nat 100\nsend ok", "a+0 | ");
         // A resolution whose firing an earlier process sent.
         check("resolve a 0\nsend ok", "a-0");

@@ -17,10 +17,11 @@ pub fn rfc3339(at: TimestampMs) -> String {
 }
 
 fn instant(at: TimestampMs) -> jiff::Timestamp {
+    /// The beginning of year 1, Go's zero time.
     const FIRST: i64 = -62_135_596_800_000;
-    const LAST: i64 = 253_402_207_200_999;
-    let ms = at.0.clamp(FIRST, LAST);
-    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    let instant = jiff::Timestamp::from_millisecond(at.0.max(FIRST));
+    // It fails only beyond the last instant.
+    instant.unwrap_or(jiff::Timestamp::MAX)
 }
 
 #[cfg(test)]

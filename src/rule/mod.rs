@@ -6,9 +6,11 @@
 mod file;
 mod group;
 mod hint;
+pub mod histogram_notation;
 pub mod lint;
 pub mod order;
 pub mod series_notation;
+mod test_fields;
 pub mod test_file;
 pub mod warming;
 mod yaml;

@@ -169,7 +169,7 @@ pub fn parse_float(text: &str) -> Result<f64, String> {
         _ => {}
     }
     if let Some(hex) = lower.strip_prefix("0x") {
-        return match parse_hex_float(hex) {
+        return match parse_hex_float(&hex.replace('_', "")) {
             Some(value) if text.starts_with('-') => Ok(-value),
             Some(value) => Ok(value),
             None => error("invalid syntax"),
@@ -239,6 +239,7 @@ mod tests {
         check("'a'", Some(97), Some(97.0));
         check(r"'\n'", Some(10), Some(10.0));
         check("0x1p-2", None, Some(0.25));
+        check("+0x_1.e_0p+0_2", None, Some(7.5));
         check("18446744073709551615", None, None);
         for text in [
             "1e",

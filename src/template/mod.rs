@@ -10,6 +10,8 @@ mod lex;
 mod literal;
 mod parse;
 mod print;
+mod queries;
+mod token;
 mod value;
 
 pub use functions::time::duration_text;
@@ -104,7 +106,7 @@ impl Template {
 
     /// Returns the texts of all `query` calls with a constant argument: the series they read.
     pub fn constant_queries(&self) -> Vec<String> {
-        parse::constant_queries(&self.trees).into_iter().collect()
+        queries::constant_queries(&self.trees).into_iter().collect()
     }
 }
 

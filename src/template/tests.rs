@@ -355,6 +355,29 @@ fn failures_say_what_go_says() {
 }
 
 #[test]
+fn patterns_are_those_of_go() {
+    check(
+        "{{ match `^web\\d+[.]` $labels.instance }} {{ match `a.b` \"a\\nb\" }}",
+        "true false",
+    );
+    let at = "executing \"t\" at <match `(` `a`>: ";
+    check_error(
+        "{{ match `(` `a` }}",
+        3,
+        &format!("{at}error calling match: error parsing regexp: missing closing ): `(`"),
+    );
+    let at = "executing \"t\" at <reReplaceAll `(` `` `a`>: ";
+    check_error(
+        "{{ reReplaceAll `(` `` `a` }}",
+        3,
+        &format!(
+            "{at}error calling reReplaceAll: \
+        regexp: Compile(`(`): error parsing regexp: missing closing ): `(`"
+        ),
+    );
+}
+
+#[test]
 fn what_does_not_parse_says_what_go_says() {
     check_parse_error("{{ $nope }}", "t:1: undefined variable \"$nope\"");
     check_parse_error("{{ foo }}", "t:1: function \"foo\" not defined");

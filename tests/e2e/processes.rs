@@ -52,6 +52,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask() {
+            eprintln!("{:>6} ms  {what}", started.elapsed().as_millis());
             return answer;
         }
         assert!(started.elapsed() < PATIENCE, "still waiting for {what}");
@@ -120,7 +121,8 @@ impl Stack {
             std::fs::write(directory.path().join(name), text).expect("a file can be written");
         };
         write("rules.yml", rules.to_owned());
-        write("prometheus.yml", prometheus_config(exporter_port, ports));
+        write("scraping.yml", scraping_config(exporter_port, ports));
+        write("prometheus.yml", alerting_config(exporter_port, ports));
         write("burnwatch.yml", own_config(own_hook));
         let mut stack = Stack {
             directory,
@@ -146,7 +148,7 @@ impl Stack {
         let prometheus = stack.spawn(
             prometheus,
             &[
-                format!("--config.file={}", path("prometheus.yml")),
+                format!("--config.file={}", path("scraping.yml")),
                 format!("--storage.tsdb.path={}", path("tsdb")),
                 format!("--web.listen-address=127.0.0.1:{}", ports.prometheus),
             ],
@@ -229,15 +231,12 @@ impl Stack {
     }
 }
 
-/// Small requests over several connections, so that every scrape is split.
-fn prometheus_config(exporter: u16, ports: Ports) -> String {
+/// Small requests over several connections, so that every scrape is split. Prometheus itself
+/// has neither rules nor an Alertmanager: whatever is told, burnwatch tells.
+fn scraping_config(exporter: u16, ports: Ports) -> String {
     format!(
         "
 global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}
-rule_files: [rules.yml]
-alerting:
-  alertmanagers:
-  - static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]
 remote_write:
 - url: http://127.0.0.1:{burnwatch}/api/v1/write
   queue_config: {{max_samples_per_send: 7, min_shards: 3, max_shards: 3, batch_send_deadline: 100ms}}
@@ -247,8 +246,21 @@ scrape_configs:
 - job_name: e2e
   static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]
 ",
-        alertmanager = ports.alertmanager,
         burnwatch = ports.burnwatch,
+    )
+}
+
+/// The same file as a user would have it, with rules and an Alertmanager.
+fn alerting_config(exporter: u16, ports: Ports) -> String {
+    format!(
+        "{}
+rule_files: [rules.yml]
+alerting:
+  alertmanagers:
+  - static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]
+",
+        scraping_config(exporter, ports),
+        alertmanager = ports.alertmanager,
     )
 }
 

@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
 mod answer;
+mod notation;
 mod promql;
+mod promqltest;
+mod script;

@@ -37,7 +37,16 @@ impl Recorder {
 }
 
 impl Visitor for Recorder {
-    fn series(&mut self, hash: u128, labels: &RawLabels<'_>) -> Result<bool, DecodeError> {
+    type Found = ();
+
+    fn find(&mut self, _hash: u128) {}
+
+    fn series(
+        &mut self,
+        hash: u128,
+        _found: (),
+        labels: &RawLabels<'_>,
+    ) -> Result<bool, DecodeError> {
         let labels = match labels.read(&Limits::default())? {
             Ok(labels) => labels.to_string(),
             Err(invalid) => format!("{:?}", invalid.reason),

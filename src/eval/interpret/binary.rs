@@ -5,7 +5,7 @@ use crate::eval::interpret::operation::{changes_metric, combine, combine_scalars
 use crate::eval::interpret::{Interpreter, unexpected};
 use crate::functions::{Argument, Element};
 use crate::model::{SampleValue, TimestampMs};
-use crate::promql::ast::{Binary, Span};
+use crate::promql::ast::{Binary, BinaryOp, Span};
 
 impl Interpreter<'_> {
     /// Evaluates both sides and the operator between them.
@@ -15,8 +15,14 @@ impl Interpreter<'_> {
         span: Span,
         at: TimestampMs,
     ) -> Result<Argument, EvalError> {
-        let lhs = self.eval(&binary.lhs, at)?;
-        let rhs = self.eval(&binary.rhs, at)?;
+        let surroundings = match binary.op {
+            BinaryOp::TrimUpper | BinaryOp::TrimLower => self.surroundings.needing_buckets(),
+            _ => self.surroundings,
+        };
+        let (lhs, rhs) = self.within(surroundings, |interpreter| {
+            let lhs = interpreter.eval(&binary.lhs, at)?;
+            Ok((lhs, interpreter.eval(&binary.rhs, at)?))
+        })?;
         let elements = match (lhs, rhs) {
             (Argument::Scalar(lhs), Argument::Scalar(rhs)) => {
                 return Ok(Argument::Scalar(combine_scalars(binary.op, lhs, rhs)));

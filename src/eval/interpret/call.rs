@@ -25,10 +25,11 @@ impl Interpreter<'_> {
             return Err(EvalError::Execution(text));
         };
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
-        let mut args = Vec::with_capacity(exprs.len());
-        for expr in &exprs {
-            args.push(self.eval_argument(expr, at)?);
-        }
+        let surroundings = self.surroundings.inside_call(&call.function);
+        let args = self.within(surroundings, |interpreter| {
+            let args = exprs.iter().map(|expr| interpreter.eval_argument(expr, at));
+            args.collect::<Result<Vec<_>, _>>()
+        })?;
         let mut annotations = std::mem::take(&mut self.annotations);
         let output = function.call(&mut Call {
             args,

@@ -12,6 +12,7 @@ mod matching;
 mod operation;
 mod selector;
 mod set;
+mod statistics;
 mod steps;
 mod subquery;
 
@@ -19,6 +20,7 @@ pub(super) use steps::evaluate_steps;
 
 use std::collections::HashSet;
 
+use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Argument, Element, Level, QueryTimes, RangeSeries};
@@ -39,6 +41,8 @@ struct Interpreter<'a> {
     annotations: Annotations,
     /// Whether the instant now evaluated is one of several.
     is_range: bool,
+    /// What is around the node now evaluated.
+    surroundings: Surroundings,
     /// Samples held by the values that are alive.
     n_held: usize,
     /// Samples read from the source.
@@ -85,6 +89,7 @@ impl<'a> Interpreter<'a> {
             query,
             annotations: Annotations::default(),
             is_range: false,
+            surroundings: Surroundings::default(),
             n_held: 0,
             n_read: 0,
         }
@@ -215,6 +220,18 @@ impl<'a> Interpreter<'a> {
             Some(At::End) => self.query.end,
         };
         base - offset
+    }
+
+    /// Evaluates something in other surroundings.
+    fn within<T>(
+        &mut self,
+        surroundings: Surroundings,
+        evaluate: impl FnOnce(&mut Self) -> Result<T, EvalError>,
+    ) -> Result<T, EvalError> {
+        let outer = std::mem::replace(&mut self.surroundings, surroundings);
+        let result = evaluate(self);
+        self.surroundings = outer;
+        result
     }
 
     /// Counts samples against the limit.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::functions::{HistogramOperation, Remark};
+use crate::functions::{HistogramOperation, Remark, pow};
 use crate::model::histogram::Merged;
 use crate::model::{CounterResetHint, FloatHistogram, SampleValue};
 use crate::promql::ast::BinaryOp;
@@ -163,21 +163,10 @@ fn arithmetic(op: BinaryOp, lhs: f64, rhs: f64) -> Option<f64> {
         BinaryOp::Mul => lhs * rhs,
         BinaryOp::Div => lhs / rhs,
         BinaryOp::Mod => lhs % rhs,
-        BinaryOp::Pow => power(lhs, rhs),
+        BinaryOp::Pow => pow(lhs, rhs),
         BinaryOp::Atan2 => lhs.atan2(rhs),
         _ => return None,
     })
-}
-
-/// Go's `math.Pow`: squares and square roots are exact, and so are powers of two.
-fn power(base: f64, exponent: f64) -> f64 {
-    if exponent == 0.5 {
-        return base.sqrt();
-    }
-    if exponent == -0.5 {
-        return 1.0 / base.sqrt();
-    }
-    base.powf(exponent)
 }
 
 /// Tells whether the result is no longer a sample of the metric.

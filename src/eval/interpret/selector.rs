@@ -30,7 +30,9 @@ impl Interpreter<'_> {
             at: sample.at,
             drop_name: false,
         });
-        Ok(elements.collect())
+        let mut elements: Vec<Element> = elements.collect();
+        self.reduce_elements(selector, &mut elements, (after, samples_at));
+        Ok(elements)
     }
 
     /// Returns each series' value between the samples around `samples_at`.
@@ -111,7 +113,8 @@ impl Interpreter<'_> {
         let series = found
             .into_iter()
             .map(|found| split(found.labels, found.points));
-        let series: Vec<RangeSeries> = series.collect();
+        let mut series: Vec<RangeSeries> = series.collect();
+        self.reduce_window(selector, &mut series, (after, until));
         let n_samples = series.iter().map(n_samples_in).sum();
         self.n_read += n_samples;
         self.hold(n_samples)?;

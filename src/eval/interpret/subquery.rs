@@ -15,6 +15,15 @@ impl Interpreter<'_> {
         subquery: &Subquery,
         at: TimestampMs,
     ) -> Result<RangeVector, EvalError> {
+        let inside = self.surroundings.needing_buckets();
+        self.within(inside, |interpreter| interpreter.eval_points(subquery, at))
+    }
+
+    fn eval_points(
+        &mut self,
+        subquery: &Subquery,
+        at: TimestampMs,
+    ) -> Result<RangeVector, EvalError> {
         let range = self.positive(&subquery.range)?;
         let step = match &subquery.step {
             Some(step) => self.positive(step)?,

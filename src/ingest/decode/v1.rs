@@ -1,12 +1,24 @@
 //! Walks a remote write 1.0 body, `prometheus.WriteRequest`.
 
+use smallvec::SmallVec;
+
 use crate::ingest::decode::labels::{RawLabels, label};
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
-use crate::ingest::decode::{DecodeBuffers, HashKey, Visitor, sample};
+use crate::ingest::decode::{AHEAD, DecodeBuffers, HashKey, Visitor, sample};
 use crate::model::TimestampMs;
 
 /// The tag of `TimeSeries.labels`.
 const LABEL_TAG: u8 = 0x0a;
+
+/// A series whose labels are hashed and whose samples are still to be read.
+struct Begun<'a, F> {
+    hash: u128,
+    found: Option<F>,
+    labels: &'a [u8],
+    rest: Reader<'a>,
+}
+
+type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
 
 /// Tells `visitor` what `body`, decompressed, holds.
 pub fn decode<V: Visitor>(
@@ -15,45 +27,94 @@ pub fn decode<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
+    let mut ahead: Ahead<'_, V::Found> = SmallVec::new();
     let mut reader = Reader::new(body);
     while !reader.is_empty() {
         let (field, wire_type) = reader.tag()?;
         match field {
             1 => {
                 expect("WriteRequest", field, wire_type, WireType::Bytes)?;
-                series(reader.bytes()?, key, buffers, visitor)?;
+                buffers.spend(1)?;
+                let bytes = reader.bytes()?;
+                let begun = begin(bytes, key)?;
+                if has_labels(begun.rest)? {
+                    // No known sender puts labels between or behind samples, but protobuf
+                    // lets it.
+                    finish(&mut ahead, buffers, visitor)?;
+                    scattered(bytes, begun.rest, key, buffers, visitor)?;
+                    continue;
+                }
+                ahead.push(begun);
+                if ahead.len() == AHEAD {
+                    finish(&mut ahead, buffers, visitor)?;
+                }
             }
             3 => {
                 expect("WriteRequest", field, wire_type, WireType::Bytes)?;
+                buffers.spend(1)?;
                 metadata(reader.bytes()?, visitor)?;
             }
             _ => reader.skip(wire_type)?,
         }
     }
+    finish(&mut ahead, buffers, visitor)
+}
+
+/// Finds the end of a series' labels and hashes them.
+#[inline]
+fn begin<'a, F>(bytes: &'a [u8], key: &HashKey) -> Result<Begun<'a, F>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    while reader.skip_tag(LABEL_TAG) {
+        reader.bytes()?;
+    }
+    let labels = &bytes[..bytes.len() - reader.rest().len()];
+    Ok(Begun {
+        hash: key.hash(labels),
+        found: None,
+        labels,
+        rest: reader,
+    })
+}
+
+/// Looks up the series begun, then reads their samples.
+fn finish<V: Visitor>(
+    ahead: &mut Ahead<'_, V::Found>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    for begun in ahead.iter_mut() {
+        begun.found = Some(visitor.find(begun.hash));
+    }
+    for begun in ahead.drain(..) {
+        let Some(found) = begun.found else { continue };
+        visitor.series(begun.hash, found, &RawLabels::V1(begun.labels))?;
+        samples(begun.rest, buffers, visitor)?;
+    }
     Ok(())
 }
 
-fn series<V: Visitor>(
+/// Reads a series whose labels do not lie together.
+fn scattered<V: Visitor>(
     bytes: &[u8],
+    rest: Reader<'_>,
     key: &HashKey,
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    buffers.spend(1)?;
-    let mut reader = Reader::new(bytes);
-    while reader.rest().first() == Some(&LABEL_TAG) {
-        reader.tag()?;
-        reader.bytes()?;
-    }
-    let labels = &bytes[..bytes.len() - reader.rest().len()];
-    if has_labels(reader)? {
-        // No known sender puts labels between or behind samples, but protobuf lets it.
-        gather_labels(bytes, &mut buffers.scattered_labels)?;
-        let labels = RawLabels::V1(&buffers.scattered_labels);
-        visitor.series(key.hash(&buffers.scattered_labels), &labels)?;
-    } else {
-        visitor.series(key.hash(labels), &RawLabels::V1(labels))?;
-    }
+    gather_labels(bytes, &mut buffers.scattered_labels)?;
+    let labels = &buffers.scattered_labels;
+    let hash = key.hash(labels);
+    let found = visitor.find(hash);
+    visitor.series(hash, found, &RawLabels::V1(labels))?;
+    samples(rest, buffers, visitor)
+}
+
+/// Reads everything of a series but its labels.
+fn samples<V: Visitor>(
+    mut reader: Reader<'_>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
     while !reader.is_empty() {
         let (field, wire_type) = reader.tag()?;
         if !(1..=4).contains(&field) {

@@ -3,9 +3,13 @@
 //! Every symbol is hashed once a request; a series' hash is that of its symbols' hashes in
 //! order, so a series of twelve labels costs one hash over 384 bytes, however long its texts.
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
-use crate::ingest::decode::{DecodeBuffers, HashKey, Visitor, sample};
+use crate::ingest::decode::{AHEAD, DecodeBuffers, HashKey, Visitor, sample};
 use crate::ingest::rejection::Reason;
 use crate::model::TimestampMs;
 
@@ -36,6 +40,18 @@ impl<'a> Symbols<'a> {
     }
 }
 
+/// A series whose labels are hashed and whose samples are still to be read.
+struct Begun<'a, F> {
+    /// `None` where a reference is bad.
+    hash: Option<u128>,
+    found: Option<F>,
+    /// Where its references lie in the buffer of references.
+    refs: Range<usize>,
+    rest: &'a [u8],
+}
+
+type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
+
 /// Tells `visitor` what `body`, decompressed, holds.
 pub fn decode<V: Visitor>(
     body: &[u8],
@@ -43,35 +59,77 @@ pub fn decode<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    // Nothing forbids series before symbols, so the symbols are read first.
+    // Taken out for the time being, so that labels can refer to them while the rest is used.
     let mut table = std::mem::take(&mut buffers.symbols);
-    read_symbols(body, key, buffers, &mut table)?;
-    let symbols = Symbols {
-        body,
-        table: &table,
-    };
-    let mut reader = Reader::new(body);
-    let mut outcome = Ok(());
-    while outcome.is_ok() && !reader.is_empty() {
-        outcome = next_field(&mut reader, symbols, key, buffers, visitor);
-    }
-    buffers.symbols = table;
+    let mut refs = std::mem::take(&mut buffers.refs);
+    // Nothing forbids series before symbols, so the symbols are read first.
+    let outcome = read_symbols(body, key, buffers, &mut table).and_then(|()| {
+        let table = &table[..];
+        let symbols = Symbols { body, table };
+        read_series(symbols, key, buffers, &mut refs, visitor)
+    });
+    (buffers.symbols, buffers.refs) = (table, refs);
     outcome
 }
 
-fn next_field<V: Visitor>(
-    reader: &mut Reader<'_>,
+fn read_series<V: Visitor>(
     symbols: Symbols<'_>,
     key: &HashKey,
     buffers: &mut DecodeBuffers,
+    refs: &mut Vec<u32>,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    let (field, wire_type) = reader.tag()?;
-    if field != 5 {
-        return reader.skip(wire_type);
+    let mut ahead: Ahead<'_, V::Found> = SmallVec::new();
+    refs.clear();
+    let mut reader = Reader::new(symbols.body);
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field != 5 {
+            reader.skip(wire_type)?;
+            continue;
+        }
+        expect("Request", field, wire_type, WireType::Bytes)?;
+        buffers.spend(1)?;
+        let from = refs.len();
+        let rest = label_refs(reader.bytes()?, refs)?;
+        ahead.push(Begun {
+            hash: hash_of(&refs[from..], symbols, key, &mut buffers.ref_hashes),
+            found: None,
+            refs: from..refs.len(),
+            rest,
+        });
+        if ahead.len() == AHEAD {
+            finish(&mut ahead, symbols, refs, buffers, visitor)?;
+            refs.clear();
+        }
     }
-    expect("Request", field, wire_type, WireType::Bytes)?;
-    series(reader.bytes()?, symbols, key, buffers, visitor)
+    finish(&mut ahead, symbols, refs, buffers, visitor)
+}
+
+/// Looks up the series begun, then reads their samples.
+fn finish<V: Visitor>(
+    ahead: &mut Ahead<'_, V::Found>,
+    symbols: Symbols<'_>,
+    refs: &[u32],
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    for begun in ahead.iter_mut() {
+        begun.found = begun.hash.map(|hash| visitor.find(hash));
+    }
+    for begun in ahead.drain(..) {
+        let refs = &refs[begun.refs];
+        let labels = RawLabels::V2 { refs, symbols };
+        let is_new = match (begun.hash, begun.found) {
+            (Some(hash), Some(found)) => visitor.series(hash, found, &labels)?,
+            _ => {
+                visitor.unreadable_series(Reason::BadSymbolRef, &labels);
+                false
+            }
+        };
+        samples(begun.rest, is_new, symbols, buffers, visitor)?;
+    }
+    Ok(())
 }
 
 fn read_symbols(
@@ -103,37 +161,15 @@ fn read_symbols(
     Ok(())
 }
 
-fn series<V: Visitor>(
+/// Reads everything of a series but its labels; metadata only of a new one.
+fn samples<V: Visitor>(
     bytes: &[u8],
+    is_new: bool,
     symbols: Symbols<'_>,
-    key: &HashKey,
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    buffers.spend(1)?;
-    let mut refs = std::mem::take(&mut buffers.refs);
-    refs.clear();
-    let samples_from = match label_refs(bytes, &mut refs) {
-        Ok(rest) => rest,
-        Err(error) => {
-            buffers.refs = refs;
-            return Err(error);
-        }
-    };
-    let labels = RawLabels::V2 {
-        refs: &refs,
-        symbols,
-    };
-    let is_new = match hash_of(&refs, symbols, key, &mut buffers.ref_hashes) {
-        Some(hash) => visitor.series(hash, &labels),
-        None => {
-            visitor.unreadable_series(Reason::BadSymbolRef, &labels);
-            Ok(false)
-        }
-    };
-    buffers.refs = refs;
-    let is_new = is_new?;
-    let mut reader = Reader::new(samples_from);
+    let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
         let (field, wire_type) = reader.tag()?;
         if !(2..=5).contains(&field) {
@@ -168,13 +204,14 @@ fn series<V: Visitor>(
 /// Reads the label references, packed or not, wherever they lie. Returns the series' bytes from
 /// the first other field on.
 fn label_refs<'a>(bytes: &'a [u8], refs: &mut Vec<u32>) -> Result<&'a [u8], DecodeError> {
+    let refs_max = refs.len() + REFS_MAX;
     let mut reader = Reader::new(bytes);
     let mut rest = None;
     while !reader.is_empty() {
         let before = reader.rest();
         let (field, wire_type) = reader.tag()?;
         match (field, wire_type) {
-            (1, _) => read_refs(&mut reader, wire_type, refs)?,
+            (1, _) => read_refs(&mut reader, wire_type, refs, refs_max)?,
             _ => {
                 rest.get_or_insert(before);
                 reader.skip(wire_type)?;
@@ -188,9 +225,10 @@ fn read_refs(
     reader: &mut Reader<'_>,
     wire_type: WireType,
     refs: &mut Vec<u32>,
+    refs_max: usize,
 ) -> Result<(), DecodeError> {
     let mut add = |symbol: u64| {
-        if refs.len() < REFS_MAX {
+        if refs.len() < refs_max {
             refs.push(u32::try_from(symbol).unwrap_or(u32::MAX));
         }
     };
@@ -216,10 +254,17 @@ fn hash_of(
     if !refs.len().is_multiple_of(2) {
         return None;
     }
-    gathered.clear();
-    for symbol in refs {
+    let n_bytes = refs.len() * size_of::<u128>();
+    if gathered.len() < n_bytes {
+        gathered.resize(n_bytes, 0);
+    }
+    let gathered = &mut gathered[..n_bytes];
+    for (symbol, hash) in refs
+        .iter()
+        .zip(gathered.chunks_exact_mut(size_of::<u128>()))
+    {
         let symbol = symbols.table.get(*symbol as usize)?;
-        gathered.extend_from_slice(&symbol.hash.to_le_bytes());
+        hash.copy_from_slice(&symbol.hash.to_le_bytes());
     }
     Some(key.hash(gathered))
 }

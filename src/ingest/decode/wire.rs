@@ -99,6 +99,11 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(u64::from(first))
             }
+            // Lengths of series and most references take two bytes.
+            [first, second, ref rest @ ..] if second < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(first & 0x7f) | (u64::from(second) << 7))
+            }
             _ => self.long_varint(),
         }
     }
@@ -141,6 +146,18 @@ impl<'a> Reader<'a> {
             _ => return Err(DecodeError::InvalidTag(tag)),
         };
         Ok((field, wire_type))
+    }
+
+    /// Skips a tag of one byte, if it is the next.
+    #[inline]
+    pub fn skip_tag(&mut self, tag: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == tag => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Reads a length and as many bytes.

@@ -12,6 +12,8 @@ mod class;
 mod escape;
 mod syntax;
 
+use regex_syntax::hir::Hir;
+
 use crate::model::MatcherError;
 
 /// How many bytes a compiled automaton may take; a pattern that needs more is refused, as Go
@@ -77,7 +79,19 @@ impl LabelRegex {
 
 /// Compiles a pattern, fully anchored, for those who need what its groups matched.
 pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, MatcherError> {
-    let tree = syntax::parse(pattern).map_err(|e| MatcherError::Regex(e.to_string()))?;
+    build(pattern, syntax::parse(pattern))
+}
+
+/// Compiles a pattern as Go's `regexp.Compile` does: it matches anywhere, `.` no newline.
+pub fn compile_unanchored(pattern: &str) -> Result<regex::Regex, MatcherError> {
+    build(pattern, syntax::parse_unanchored(pattern))
+}
+
+fn build(
+    pattern: &str,
+    tree: Result<Hir, syntax::SyntaxError>,
+) -> Result<regex::Regex, MatcherError> {
+    let tree = tree.map_err(|e| MatcherError::Regex(e.to_string()))?;
     // The tree may lie deeper than the pattern, which has a bound of its own.
     const TREE_NESTING_MAX: u32 = 4 * syntax::NESTING_MAX as u32;
     regex::RegexBuilder::new(&tree.to_string())

@@ -72,12 +72,26 @@ struct Parser<'a> {
     names: BTreeSet<&'a str>,
 }
 
-/// Reads a pattern; the tree matches whole texts only.
+/// Reads a pattern; the tree matches whole texts only, and `.` any character.
 pub fn parse(pattern: &str) -> Result<Hir> {
+    let tree = parse_tree(pattern, true)?;
+    Ok(Hir::concat(vec![
+        Hir::look(Look::Start),
+        tree,
+        Hir::look(Look::End),
+    ]))
+}
+
+/// Reads a pattern; the tree matches anywhere in a text, and `.` any character but a newline.
+pub fn parse_unanchored(pattern: &str) -> Result<Hir> {
+    parse_tree(pattern, false)
+}
+
+fn parse_tree(pattern: &str, dot_newline: bool) -> Result<Hir> {
     let flags = Flags {
         fold_case: false,
         multi_line: false,
-        dot_newline: true,
+        dot_newline,
         swap_greed: false,
     };
     let mut parser = Parser {
@@ -89,15 +103,10 @@ pub fn parse(pattern: &str) -> Result<Hir> {
         names: BTreeSet::new(),
     };
     parser.parse_all()?;
-    let tree = match parser.groups.pop() {
-        Some(group) if parser.groups.is_empty() => group.close().tree,
-        _ => return refuse("missing closing )", pattern),
-    };
-    Ok(Hir::concat(vec![
-        Hir::look(Look::Start),
-        tree,
-        Hir::look(Look::End),
-    ]))
+    match parser.groups.pop() {
+        Some(group) if parser.groups.is_empty() => Ok(group.close().tree),
+        _ => refuse("missing closing )", pattern),
+    }
 }
 
 impl Group {

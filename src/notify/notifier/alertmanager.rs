@@ -129,9 +129,10 @@ fn discover(set: &Arc<Mutex<AlertmanagerSet>>) {
         return;
     }
     let weak = Arc::downgrade(set);
-    let sync = move |groups: Vec<Found>| match weak.upgrade() {
-        Some(set) => set.lock().sync(&groups),
-        None => {}
+    let sync = move |groups: Vec<Found>| {
+        if let Some(set) = weak.upgrade() {
+            set.lock().sync(&groups);
+        }
     };
     locked.discovery = Some(locked.world.runtime.spawn(discovery::run(sources, sync)));
 }
@@ -259,6 +260,7 @@ impl AlertBook {
                 AlertUpdate::State(message) => {
                     n_dropped += self.schedule.state(Arc::clone(message), now);
                 }
+                AlertUpdate::Pending(labels) => self.schedule.pending(labels),
                 AlertUpdate::Forget(labels) => self.schedule.forget(labels),
             }
         }

@@ -144,6 +144,8 @@ fn update(
 ) -> usize {
     let message = match update {
         AlertUpdate::State(message) => message,
+        // Resolutions are told once anyway.
+        AlertUpdate::Pending(_) => return 0,
         AlertUpdate::Forget(labels) => {
             groups.forget(labels);
             return 0;

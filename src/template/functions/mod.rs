@@ -2,7 +2,7 @@
 
 mod builtin;
 mod compare;
-pub mod histogram;
+mod histogram;
 mod humanize;
 mod query;
 mod text;
@@ -70,7 +70,7 @@ impl Param {
     }
 
     /// Returns an integer constant as a value of the type.
-    pub fn from_int(self, value: i64) -> GoValue {
+    pub fn int_value(self, value: i64) -> GoValue {
         match self {
             Param::Duration => GoValue::Duration(Duration {
                 nanoseconds: value,

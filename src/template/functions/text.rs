@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 
 use crate::model::labels::quote;
+use crate::model::regex::compile_unanchored;
 use crate::template::TEXT_BYTES_MAX;
 use crate::template::functions::builtin::escape_query;
 use crate::template::functions::{Called, Function, Param, function, text_of};
@@ -37,7 +38,7 @@ pub(super) const FUNCTIONS: [Function; 13] = [
         Ok(GoValue::string(strip_domain(text_of(&a, 0))))
     }),
     function("match", &[Param::String, Param::String], |_, a| {
-        let regex = compile(text_of(&a, 0))?;
+        let regex = compile_unanchored(text_of(&a, 0)).map_err(|e| e.to_string())?;
         Ok(GoValue::Bool(regex.is_match(text_of(&a, 1))))
     }),
     function("reReplaceAll", &[Param::String; 3], |_, a| {
@@ -129,13 +130,9 @@ fn strip_domain(text: &str) -> String {
     }
 }
 
-fn compile(pattern: &str) -> Result<regex::Regex, String> {
-    regex::Regex::new(pattern).map_err(|e| format!("error parsing regexp: {e}"))
-}
-
 /// `$1` and `${name}` in the replacement stand for groups, as in Go.
 fn replace_all(pattern: &str, replacement: &str, text: &str) -> Called {
-    let regex = compile(pattern).map_err(|message| {
+    let regex = compile_unanchored(pattern).map_err(|message| {
         let pattern = if pattern.contains(['`', '\n']) {
             quote(pattern)
         } else {

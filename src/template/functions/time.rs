@@ -121,7 +121,7 @@ pub(super) const TIME_METHODS: [Method; 24] = [
             i64::try_from(difference.clamp(limits.0, limits.1)).unwrap_or(0),
         ))
     }),
-    method("AddDate", &[Param::Int; 3], |t, a| add_date(t, a)),
+    method("AddDate", &[Param::Int; 3], add_date),
     method("Truncate", &[Param::Duration], |t, a| {
         Ok(time(instant(t) - beyond_step(t, span(&a[0]))))
     }),
@@ -324,18 +324,14 @@ pub fn duration_text(nanoseconds: i64) -> String {
     }
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let total = nanoseconds.unsigned_abs();
-    let (unit, name) = match total {
-        ..1_000 => (1, "ns"),
-        ..1_000_000 => (1_000, "µs"),
-        ..1_000_000_000 => (1_000_000, "ms"),
-        _ => (1_000_000_000, "s"),
-    };
-    let n_decimals = match unit {
-        1 => 0,
-        1_000 => 3,
-        1_000_000 => 6,
-        _ => 9,
-    };
+    // The largest unit that fits, and how many decimals it leaves.
+    let units = [
+        (1_000_000_000, "s", 9),
+        (1_000_000, "ms", 6),
+        (1_000, "µs", 3),
+    ];
+    let fits = |(size, _, _): &&(u64, &'static str, usize)| total >= *size;
+    let (unit, name, n_decimals) = units.iter().find(fits).copied().unwrap_or((1, "ns", 0));
     let (whole, rest) = (total / unit, total % unit);
     let mut decimals = String::new();
     if rest > 0 {
