@@ -35,6 +35,9 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
                 info!(sections = config.ignored.join(", "), "sections without use here are ignored");
             }
             let paths = config.rule_paths()?;
+            for pattern in config.rule_files_without_match()? {
+                warn!(pattern = %pattern.display(), "no rule file is found here");
+            }
             if paths.is_empty() {
                 warn!(config = %path.display(), "no rule file is named or found; nothing is evaluated");
             }
