@@ -37,7 +37,7 @@ fn a_mistake_in_the_configuration_is_named_with_its_place_and_remedy() {
     );
     check_config(
         "alerting:\n  alertmanagers: [\n",
-        "prometheus.yml:3:1: yaml: unclosed bracket '['",
+        "prometheus.yml:2:18: yaml: unclosed bracket '['",
     );
 }
 
@@ -60,7 +60,8 @@ fn a_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
     );
     check_rules(
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    severity: page\n",
-        "rules.yml:6:5: field severity not found in type rulefmt.Rule",
+        "rules.yml:6:5: group \"g\", rule 1, \"A\": field severity not found in rule \
+         (hint: labels stand under `labels`)",
     );
 }
 
@@ -75,7 +76,7 @@ fn every_mistake_is_named_at_once() {
         .file("b.rules.yml", RULES)
         .file(
             "c.rules.yml",
-            "groups: [{name: g, rules: [{alert: A, expr: 'sum(up'}, {record: 'a b', expr: up}]}]\n",
+            "groups: [{name: g, rules: [{alert: A, expr: 'sum(up'}, {record: 'a{b}', expr: up}]}]\n",
         )
         .flag("--config.file=prometheus.yml")
         .refused();
