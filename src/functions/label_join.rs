@@ -1,5 +1,6 @@
 //! `label_join`: a label from several others.
 
+use crate::functions::call::set_label;
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
 use crate::promql::{Signature, ValueType};
@@ -46,7 +47,7 @@ impl Function for LabelJoin {
         let mut elements = call.take_vector(0);
         for element in &mut elements {
             let values: Vec<&str> = sources.iter().map(|s| element.labels.value(s)).collect();
-            element.labels = element.labels.with(&target, &values.join(&separator));
+            element.labels = set_label(&element.labels, &target, &values.join(&separator))?;
             if target == METRIC_NAME {
                 element.drop_name = false;
             }

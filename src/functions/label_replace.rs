@@ -1,8 +1,9 @@
 //! `label_replace`: a label from a part of another.
 
+use crate::functions::call::set_label;
 use crate::functions::{Call, Function, FunctionError, Output};
+use crate::model::METRIC_NAME;
 use crate::model::regex::compile_anchored;
-use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
 /// `label_replace(v, dst, replacement, src, regex)`
@@ -53,20 +54,15 @@ impl Function for LabelReplace {
                 continue;
             };
             let new = expand(&replacement, &captures);
-            element.labels = set(&element.labels, &target, &new);
+            if element.labels.value(&target) != new {
+                element.labels = set_label(&element.labels, &target, &new)?;
+            }
             if target == METRIC_NAME {
                 element.drop_name = false;
             }
         }
         Ok(Output::Vector(elements))
     }
-}
-
-fn set(labels: &Labels, name: &str, value: &str) -> Labels {
-    if labels.value(name) == value {
-        return labels.clone();
-    }
-    labels.with(name, value)
 }
 
 /// Expands `$1`, `$name`, `${1}` and `$$` as Go does. A name is as long as it can be, and a

@@ -14,13 +14,13 @@ mod clock;
 mod deriv;
 mod double_exponential_smoothing;
 mod extended_rate;
+mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
 mod histogram_quantiles;
 mod histogram_statistics;
 mod info;
 mod instant_rate;
-pub mod kahan;
 mod label_join;
 mod label_replace;
 mod math;
@@ -43,7 +43,6 @@ pub use call::{
 };
 
 pub use extended_rate::{cut_to_window, interpolated};
-pub use math::{ln, pow};
 
 use crate::promql::{Signature, SignatureTable};
 

@@ -54,7 +54,7 @@ impl Level {
 }
 
 /// Fields of other files and dialects, and what to do about each.
-const ELSEWHERE: [(Level, &[&str], &str); 16] = [
+const ELSEWHERE: [(Level, &[&str], &str); 18] = [
     (
         Level::File,
         &["inhibition_rules", "inhibit_rules"],
@@ -74,14 +74,23 @@ const ELSEWHERE: [(Level, &[&str], &str); 16] = [
     (
         Level::File,
         &[
-            "global",
-            "rule_files",
             "alerting",
             "scrape_configs",
             "remote_write",
             "remote_read",
+            "storage",
         ],
         "this belongs to prometheus.yml; a rule file is what its `rule_files` names",
+    ),
+    (
+        Level::File,
+        &["global"],
+        "this belongs to prometheus.yml or alertmanager.yml",
+    ),
+    (
+        Level::File,
+        &["rule_files"],
+        "this belongs to prometheus.yml or to a unit test; check the files it names",
     ),
     (
         Level::File,
@@ -184,6 +193,13 @@ pub(crate) fn unknown_field(level: Level, name: &str) -> Option<String> {
     let known = level.fields();
     let close = suggest(&lower, known.iter().copied());
     close.map(|close| format!("did you mean `{close}`?"))
+}
+
+/// Returns what to do about a text that is not YAML.
+pub(crate) fn for_yaml() -> String {
+    "look at the indentation and quotes of this line and those above it: the fields of an item \
+     stand in one column, behind its `- `"
+        .to_owned()
 }
 
 /// Returns what to do about a list or mapping where text is wanted.

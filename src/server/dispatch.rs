@@ -47,14 +47,26 @@ impl Dispatch {
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let stats = parking_lot::Mutex::default();
-        Dispatch { notify, seed_before, observer, telemetry, stats }
+        Dispatch {
+            notify,
+            seed_before,
+            observer,
+            telemetry,
+            stats,
+        }
     }
 
     /// Hands on what an entry caused, and empties the list.
     pub fn effects(&self, engine: &mut Engine, effects: &mut Vec<Effect>) {
         let timings = engine.take_timings();
-        timings.rules_seconds.iter().for_each(|s| self.telemetry.rules.rule_evaluated(*s));
-        timings.groups_seconds.iter().for_each(|s| self.telemetry.rules.group_evaluated(*s));
+        timings
+            .rules_seconds
+            .iter()
+            .for_each(|s| self.telemetry.rules.rule_evaluated(*s));
+        timings
+            .groups_seconds
+            .iter()
+            .for_each(|s| self.telemetry.rules.group_evaluated(*s));
         let (mut alerts, mut recorded) = (Vec::new(), Vec::new());
         for effect in effects.drain(..) {
             say(&effect);
@@ -68,7 +80,8 @@ impl Dispatch {
                     recorded.push(RecordedSample { labels, at, value });
                 }
                 Effect::FirstTick { at, .. } => self.seed_before.store(at.0, Ordering::Relaxed),
-                Effect::Pending { .. } | Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
+                Effect::Pending { labels, .. } => alerts.push(AlertEvent::Pending(labels)),
+                Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
             }
         }
         if !alerts.is_empty() {
@@ -93,14 +106,21 @@ impl Dispatch {
 fn say(effect: &Effect) {
     match effect {
         Effect::Pending { labels, at } => info!(alert = %labels, at_ms = at.0, "alert pending"),
-        Effect::Alert { at, message, refresh: false } => match message.status {
+        Effect::Alert {
+            at,
+            message,
+            refresh: false,
+        } => match message.status {
             AlertStatus::Firing => info!(alert = %message.labels, at_ms = at.0, "alert firing"),
             AlertStatus::Resolved { .. } => {
                 info!(alert = %message.labels, at_ms = at.0, "alert resolved");
             }
         },
         Effect::RulesRefused { reasons, .. } => {
-            error!(reasons = reasons.join("; "), "rules from the log do not compile");
+            error!(
+                reasons = reasons.join("; "),
+                "rules from the log do not compile"
+            );
         }
         _ => {}
     }

@@ -32,7 +32,10 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
         Some(path) => {
             let config = config::read(path, options.own_config_path.as_deref())?;
             if !config.ignored.is_empty() {
-                info!(sections = config.ignored.join(", "), "sections without use here are ignored");
+                info!(
+                    sections = config.ignored.join(", "),
+                    "sections without use here are ignored"
+                );
             }
             let paths = config.rule_paths()?;
             for pattern in config.rule_files_without_match()? {
@@ -65,8 +68,16 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
             .collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
-    info!(groups = rules.groups.len(), rules = rules.rules.len(), "rules are valid");
-    Ok(Loaded { config, source, rules })
+    info!(
+        groups = rules.groups.len(),
+        rules = rules.rules.len(),
+        "rules are valid"
+    );
+    Ok(Loaded {
+        config,
+        source,
+        rules,
+    })
 }
 
 fn read_rule_file(path: &Path) -> anyhow::Result<(String, String)> {

@@ -58,7 +58,12 @@ impl Interpreter<'_> {
                 ),
                 _ => return Err(unexpected("scalar or instant vector")),
             }
-            point_at = point_at + step;
+            let next = point_at + step;
+            if next == point_at {
+                // The end of time itself.
+                break;
+            }
+            point_at = next;
         }
         self.is_range = was_range;
         Ok(RangeVector {

@@ -3,6 +3,7 @@
 use crate::eval::EvalError;
 use crate::eval::interpret::aggregate::{Groups, group_labels};
 use crate::functions::Element;
+use crate::functions::call::set_label;
 use crate::model::float::format_plain;
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ast::Aggregate;
@@ -27,7 +28,7 @@ pub(super) fn count_values(
             SampleValue::Float(value) => format_plain(*value),
             SampleValue::Histogram(histogram) => histogram.to_string(),
         };
-        let labels = element.labels.with(label, &text);
+        let labels = set_label(&element.labels, label, &text)?;
         *groups.find_or_insert(group_labels(&by_value, &labels), || 0) += 1;
     }
     let counted = groups.groups.into_iter().map(|(labels, count)| Element {
