@@ -275,6 +275,9 @@ fn remedy_for_expression(
         let close = suggest(name, functions.names().into_iter().chain(operators));
         return close.map(|close| format!("did you mean `{close}`?"));
     }
+    if error.message.starts_with("function ") && error.message.ends_with(" is not enabled") {
+        return Some("turn on the feature promql-experimental-functions".to_owned());
+    }
     if error.message.contains("experimental duration expression") {
         return Some("turn on the feature promql-duration-expr, or write one literal".to_owned());
     }

@@ -1,6 +1,6 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use axum::Router;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
@@ -21,7 +21,7 @@ use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
-use crate::server::load::{Loaded, load};
+use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
 use crate::telemetry::{BuildInfo, Telemetry};
@@ -45,6 +45,8 @@ pub struct ServerBackend {
     parts: Parts,
     started_at: TimestampMs,
     loaded: parking_lot::RwLock<LastLoad>,
+    /// What the first load set for good.
+    start_settings: OnceLock<StartSettings>,
     generation: AtomicU64,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
@@ -69,6 +71,7 @@ impl ServerBackend {
             started_at,
             parts,
             loaded: parking_lot::RwLock::default(),
+            start_settings: OnceLock::new(),
             generation: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -78,6 +81,11 @@ impl ServerBackend {
 
     /// Makes a checked configuration the running one.
     pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
+        let wanted = loaded.start_settings();
+        let changed = self.start_settings.get_or_init(|| wanted.clone()).changed_in(&wanted);
+        if !changed.is_empty() {
+            warn!(settings = changed.join(", "), "these change only with a restart");
+        }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         // Outside samples of recorded names are taken again until the new rules' first tick.
         self.parts.seed_before.store(i64::MAX, Ordering::Relaxed);
