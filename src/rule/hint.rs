@@ -5,7 +5,7 @@
 
 use crate::promql::ast::AggregateOp;
 use crate::promql::{ParseError, SignatureTable};
-use crate::rule::yaml::{Node, NodeKind, Place};
+use crate::yaml::{Node, NodeKind, Place};
 
 /// Where in a file a field stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
