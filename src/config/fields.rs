@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::value::{self, Key};
 use crate::config::{ConfigError, Secret};
 use crate::model::DurationMs;
+use crate::model::spelling::nearest;
 use crate::yaml::Node;
 
 /// The keys of one mapping. Every getter takes its key; [`Fields::finish`] refuses the rest.
@@ -238,38 +239,16 @@ impl<'a> Fields<'a> {
             self.place.clone()
         };
         let error = ConfigError::at(key.place, format!("unknown key {:?} in {place}", key.text));
-        Err(error.remedy(match nearest(key.text, &self.known) {
-            Some(name) => format!("did you mean {name:?}?"),
-            None => format!("remove it; known keys are {}", self.known.join(", ")),
-        }))
+        Err(
+            error.remedy(match nearest(key.text, self.known.iter().copied()) {
+                Some(name) => format!("did you mean {name:?}?"),
+                None => format!("remove it; known keys are {}", self.known.join(", ")),
+            }),
+        )
     }
 
     /// Refuses keys that no getter asked for.
     pub fn finish(self) -> Result<(), ConfigError> {
         self.finish_except(&[])
     }
-}
-
-/// Returns the known name within two changed characters of `name`.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let distances = known
-        .iter()
-        .map(|candidate| (distance(name, candidate), *candidate));
-    let close = distances.filter(|(distance, candidate)| *distance <= 2 && candidate.len() > 3);
-    close.min().map(|(_, candidate)| candidate)
-}
-
-/// Returns Levenshtein's distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
