@@ -14,9 +14,11 @@ pub fn expand(template: &str, groups: &Captures<'_>) -> String {
             out.push('$');
             rest = tail;
         } else if let Some((name, tail)) = group_name(rest) {
+            // In Go, `01` is a name.
+            let is_number = name == "0" || !name.starts_with('0');
             let group = match name.parse::<usize>() {
-                Ok(number) => groups.get(number),
-                Err(_) => groups.name(name),
+                Ok(number) if is_number => groups.get(number),
+                _ => groups.name(name),
             };
             out.push_str(group.map_or("", |found| found.as_str()));
             rest = tail;
@@ -63,6 +65,7 @@ mod tests {
         check("${1}x-$2", "nodex-9100");
         check("$host/$$", "node/$");
         check("a$", "a$");
+        check("$01-$0", "-node:9100");
         check("$3|${unclosed", "|${unclosed");
     }
 }
