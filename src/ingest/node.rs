@@ -22,7 +22,7 @@ use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::log::{Log, LogError};
-use crate::model::{DurationMs, Entry, Generation, Stamp, TimestampMs};
+use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
 /// Which message a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -368,11 +368,6 @@ impl Node {
     /// Returns the event-time clock `C`, ms.
     pub fn clock(&self) -> Option<TimestampMs> {
         self.locked.lock().writer.sequencer.clock()
-    }
-
-    /// Returns the generation by which samples are routed.
-    pub fn generation(&self) -> Generation {
-        self.routing.load().generation()
     }
 
     /// Refuses requests from now on with 503, so that senders keep them for the next process.
