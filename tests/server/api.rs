@@ -57,8 +57,8 @@ fn grafana_finds_what_it_reads() {
             "GET",
             "status/buildinfo",
             String::new(),
-            "/features",
-            Value::Null,
+            "/burnwatchVersion",
+            env!("CARGO_PKG_VERSION").into(),
         ),
         (
             "GET",
