@@ -1,5 +1,6 @@
 //! What a function gets and gives: arguments, the instant, a place for remarks.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::functions::annotation::{Annotations, Remark};
@@ -117,6 +118,9 @@ pub struct QueryTimes {
     pub step: DurationMs,
 }
 
+/// The series that nameless results came from at earlier steps, by the results' labels.
+pub type Origins = HashMap<Labels, Labels>;
+
 /// A call at one instant.
 #[derive(Debug)]
 pub struct Call<'a> {
@@ -134,6 +138,8 @@ pub struct Call<'a> {
     pub is_range: bool,
     /// Whether names are dropped at the end of the query instead of at once.
     pub delayed_name_removal: bool,
+    /// Of a range, where results came from so far, if two series could give the same one.
+    pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
     pub annotations: &'a mut Annotations,
 }
@@ -172,6 +178,21 @@ impl Call<'_> {
         }
     }
 
+    /// Notes where a result comes from; fails when at another step it came from another series.
+    pub fn note_origin(&mut self, result: &Labels, series: &Labels) -> Result<(), FunctionError> {
+        let Some(origins) = &mut self.origins else {
+            return Ok(());
+        };
+        let earlier = origins
+            .entry(result.clone())
+            .or_insert_with(|| series.clone());
+        if earlier == series {
+            return Ok(());
+        }
+        let text = "vector cannot contain metrics with the same labelset";
+        Err(FunctionError(text.to_owned()))
+    }
+
     /// Adds a remark about the argument at `index`.
     pub fn remark(&mut self, index: usize, remark: Remark) {
         let place = self.place(index);
@@ -201,6 +222,12 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
     } else {
         labels.clone()
     }
+}
+
+/// Tells whether a text can be the name of a label: any UTF-8 but the empty text. U+FFFD stands
+/// for bytes that are not UTF-8.
+pub fn is_label_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Returns the labels with `name` set to `value`, which may have become too long to hold.

@@ -300,13 +300,13 @@ impl Function for WindowFunction {
                 continue;
             };
             let drop_name = !self.keeps_name || series.drop_name;
-            let strip = drop_name && !call.delayed_name_removal;
+            let mut labels = series.labels.clone();
+            if drop_name && !call.delayed_name_removal {
+                labels = drop_metadata(&labels);
+                call.note_origin(&labels, &series.labels)?;
+            }
             out.push(Element {
-                labels: if strip {
-                    drop_metadata(&series.labels)
-                } else {
-                    series.labels.clone()
-                },
+                labels,
                 value,
                 at: call.at,
                 drop_name,

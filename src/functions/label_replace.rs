@@ -1,6 +1,6 @@
 //! `label_replace`: a label from a part of another.
 
-use crate::functions::call::set_label;
+use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
 use crate::model::regex::compile_anchored;
@@ -42,9 +42,10 @@ impl Function for LabelReplace {
                 "invalid regular expression in label_replace(): {pattern}"
             ))
         })?;
-        if target.is_empty() {
-            let text = "invalid destination label name in label_replace(): ";
-            return Err(FunctionError(text.to_owned()));
+        if !is_label_name(&target) {
+            return Err(FunctionError(format!(
+                "invalid destination label name in label_replace(): {target}"
+            )));
         }
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());
         let mut elements = call.take_vector(0);

@@ -38,8 +38,8 @@ mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Output, QueryTimes,
-    RangeSeries, RangeVector,
+    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Origins, Output,
+    QueryTimes, RangeSeries, RangeVector,
 };
 
 pub use extended_rate::{cut_to_window, interpolated};

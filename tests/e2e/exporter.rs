@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::routing::get;
 
-/// How many series lie between the two that must not be seen apart.
-const FILLERS: usize = 60;
+/// How many pairs there are whose halves must not be seen apart.
+const PAIRS: usize = 40;
 
 #[derive(Default)]
 struct State {
     values: Mutex<BTreeMap<String, f64>>,
-    scrapes: AtomicUsize,
+    is_counting: AtomicBool,
+    counted: AtomicUsize,
 }
 
 /// A running exporter; it ends with the test's process.
@@ -50,26 +51,38 @@ impl Exporter {
         }
     }
 
-    /// Returns how often it was scraped.
-    pub fn scrapes(&self) -> usize {
-        self.state.scrapes.load(Ordering::Relaxed)
+    /// Lets the pairs count scrapes from here on; before, all are 0.
+    ///
+    /// A receiver cannot know which series make a scrape before one has come whole, so nothing
+    /// may change until then.
+    pub fn count_up(&self) {
+        self.state.is_counting.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns how many scrapes were counted.
+    pub fn counted(&self) -> usize {
+        self.state.counted.load(Ordering::Relaxed)
     }
 }
 
 impl State {
-    /// `e2e_first` and `e2e_last` count scrapes together; what lies between makes the scrape
-    /// larger than one request.
+    /// The left halves come first and the right ones last, so that no request holds a pair.
     fn expose(&self) -> String {
-        let n = self.scrapes.fetch_add(1, Ordering::Relaxed);
+        let n = match self.is_counting.load(Ordering::Relaxed) {
+            true => self.counted.fetch_add(1, Ordering::Relaxed) + 1,
+            false => 0,
+        };
         let mut text = String::new();
-        let _ = writeln!(text, "e2e_first {n}");
-        for filler in 0..FILLERS {
-            let _ = writeln!(text, "e2e_filler{{n=\"{filler}\"}} {n}");
-        }
+        let halves = |text: &mut String, name: &str| {
+            for pair in 0..PAIRS {
+                let _ = writeln!(text, "{name}{{pair=\"{pair}\"}} {n}");
+            }
+        };
+        halves(&mut text, "e2e_left");
         for (name, value) in self.values.lock().expect("no test panics here").iter() {
             let _ = writeln!(text, "{name} {value}");
         }
-        let _ = writeln!(text, "e2e_last {n}");
+        halves(&mut text, "e2e_right");
         text
     }
 }

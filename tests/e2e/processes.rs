@@ -236,7 +236,7 @@ impl Stack {
 fn scraping_config(exporter: u16, ports: Ports) -> String {
     format!(
         "
-global: {{scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 1s}}
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 1s}}
 remote_write:
 - url: http://127.0.0.1:{burnwatch}/api/v1/write
   queue_config: {{max_samples_per_send: 7, min_shards: 3, max_shards: 3, batch_send_deadline: 100ms}}

@@ -166,6 +166,35 @@ fn every_function_runs_its_example() {
 }
 
 #[test]
+fn series_that_take_turns_still_collide_without_their_names() {
+    let mut snapshot = Snapshot::default();
+    for (name, seconds) in [("a", [10, 20]), ("b", [100, 110])] {
+        let mut history = SeriesHistory::default();
+        for at in seconds {
+            let value = SampleValue::Float(1.0);
+            history.append(TimestampMs(at * 1000), value, TimestampMs::MIN);
+        }
+        snapshot.insert(Labels::from_pairs([("__name__", name)]), history);
+    }
+    let result = |query: &str| {
+        let expr = parse(query, &Functions, Features::ALL).unwrap();
+        let outcome = evaluate(
+            &expr,
+            &Scan::new(&snapshot),
+            TimestampMs(120_000),
+            &options(),
+        );
+        outcome.map(|outcome| outcome.value)
+    };
+    let collision = "vector cannot contain metrics with the same labelset";
+    let inner = r#"rate({__name__=~"a|b"}[30s])"#;
+    let error = result(&format!("max_over_time({inner}[2m:10s])")).unwrap_err();
+    assert_eq!(error.to_string(), collision);
+    assert!(result(&format!("max_over_time({inner}[30s:10s])")).is_ok());
+    assert!(result(inner).is_ok());
+}
+
+#[test]
 fn what_asks_for_too_much_is_refused() {
     let data: Data = vec![vec![Some(1.0); 40]; 8];
     let snapshot = snapshot(&data);

@@ -127,10 +127,9 @@ fn read_item(item: &str) -> Option<Vec<Point>> {
         return read_histograms(item);
     }
     let (body, times) = match item.rsplit_once('x') {
-        Some((body, times)) if body != "0" && body != "-0" => (body, times.parse::<usize>().ok()),
-        _ => (item, None),
+        Some((body, times)) => (body, Some(times.parse::<usize>().ok()?)),
+        None => (item, None),
     };
-    let body = if times.is_some() { body } else { item };
     if body == "_" {
         return Some(vec![Point::Omitted; times.unwrap_or(1)]);
     }
@@ -163,11 +162,6 @@ pub fn read_number(text: &str) -> Option<f64> {
     }
     if unsigned.eq_ignore_ascii_case("nan") {
         return Some(f64::NAN);
-    }
-    if let Some(hex) = unsigned.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16)
-            .ok()
-            .map(|value| sign * value as f64);
     }
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;

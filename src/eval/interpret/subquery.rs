@@ -16,7 +16,10 @@ impl Interpreter<'_> {
         at: TimestampMs,
     ) -> Result<RangeVector, EvalError> {
         let inside = self.surroundings.needing_buckets();
-        self.within(inside, |interpreter| interpreter.eval_points(subquery, at))
+        let outer = std::mem::take(&mut self.origins);
+        let points = self.within(inside, |interpreter| interpreter.eval_points(subquery, at));
+        self.origins = outer;
+        points
     }
 
     fn eval_points(
