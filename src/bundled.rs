@@ -2,7 +2,10 @@
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
 pub const RULES: [(&str, &str); 6] = [
-    ("infrastructure.yml", include_str!("../rules/infrastructure.yml")),
+    (
+        "infrastructure.yml",
+        include_str!("../rules/infrastructure.yml"),
+    ),
     ("maintenance.yml", include_str!("../rules/maintenance.yml")),
     ("meta.yml", include_str!("../rules/meta.yml")),
     ("quality.yml", include_str!("../rules/quality.yml")),

@@ -57,7 +57,7 @@ impl ApiSettings {
 }
 
 /// How queries are bounded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuerySettings {
     /// `--query.lookback-delta`: how far an instant selector looks back, ms.
     pub lookback: DurationMs,

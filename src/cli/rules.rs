@@ -33,12 +33,16 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
             }
         }
         RulesArgs::Export { dir, force } => {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
             if !force {
                 // Nothing is written unless all can be.
                 for (name, _) in bundled::RULES {
                     if dir.join(name).exists() {
-                        bail!("{} exists already; --force overwrites it", dir.join(name).display());
+                        bail!(
+                            "{} exists already; --force overwrites it",
+                            dir.join(name).display()
+                        );
                     }
                 }
             }

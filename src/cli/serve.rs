@@ -29,7 +29,11 @@ pub struct ServeArgs {
     #[arg(long = "storage.path", value_name = "DIR", default_value = "data")]
     storage_path: PathBuf,
     /// Where to listen.
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:9099")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9099"
+    )]
     listen: String,
     /// The address under which people reach this server; alerts link to it.
     #[arg(long = "web.external-url", value_name = "URL")]
@@ -48,7 +52,11 @@ pub struct ServeArgs {
     #[arg(long = "log.level", value_name = "debug|info|warn|error", default_value = "info", value_parser = parse_level)]
     log_level: LevelFilter,
     /// How to log.
-    #[arg(long = "log.format", value_name = "logfmt|json", default_value = "logfmt")]
+    #[arg(
+        long = "log.format",
+        value_name = "logfmt|json",
+        default_value = "logfmt"
+    )]
     log_format: String,
 }
 
@@ -67,7 +75,9 @@ fn duration(text: &str) -> Result<DurationMs, String> {
 impl ServeArgs {
     fn flags(&self) -> Vec<(String, String)> {
         let path = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
+            path.as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default()
         };
         let flags = [
             ("burnwatch.config.file", path(&self.own_config_file)),
@@ -78,18 +88,31 @@ impl ServeArgs {
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
             ("storage.path", self.storage_path.display().to_string()),
             ("web.enable-lifecycle", self.lifecycle.to_string()),
-            ("web.external-url", self.external_url.clone().unwrap_or_default()),
+            (
+                "web.external-url",
+                self.external_url.clone().unwrap_or_default(),
+            ),
             ("web.listen-address", self.listen.clone()),
         ];
-        flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        flags
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 
 /// Runs the command.
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     logging::init(args.log_level, args.log_format.parse()?)?;
-    for feature in args.features.iter().filter(|name| !FEATURES.contains(&name.as_str())) {
-        tracing::warn!(feature, "unknown feature flag, ignored as Prometheus ignores it");
+    for feature in args
+        .features
+        .iter()
+        .filter(|name| !FEATURES.contains(&name.as_str()))
+    {
+        tracing::warn!(
+            feature,
+            "unknown feature flag, ignored as Prometheus ignores it"
+        );
     }
     let flags = args.flags();
     let options = Options {
@@ -97,7 +120,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         own_config_path: args.own_config_file,
         storage_path: args.storage_path,
         listen: args.listen,
-        external_url: args.external_url.map(|url| url.trim_end_matches('/').to_owned()),
+        external_url: args
+            .external_url
+            .map(|url| url.trim_end_matches('/').to_owned()),
         lifecycle: args.lifecycle,
         features: args.features,
         resend_delay: args.resend_delay,
@@ -105,29 +130,32 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         observer: None,
         clock: Arc::new(SystemClock),
     };
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::start(options).await?;
-        let backend = Arc::clone(server.backend());
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let stop = {
-            let backend = Arc::clone(&backend);
-            tokio::spawn(async move {
-                loop {
-                    tokio::select! {
-                        // The outcome is logged; a refused reload leaves the old rules running.
-                        _ = hangup.recv() => drop(backend.reload_now()),
-                        _ = terminate.recv() => break,
-                        _ = interrupt.recv() => break,
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let server = Server::start(options).await?;
+            let backend = Arc::clone(server.backend());
+            let mut hangup = signal(SignalKind::hangup())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let stop = {
+                let backend = Arc::clone(&backend);
+                tokio::spawn(async move {
+                    loop {
+                        tokio::select! {
+                            // The outcome is logged; a refused reload leaves the old rules running.
+                            _ = hangup.recv() => drop(backend.reload_now()),
+                            _ = terminate.recv() => break,
+                            _ = interrupt.recv() => break,
+                        }
                     }
-                }
-                info!("asked to stop");
-                crate::api::Backend::quit(backend.as_ref());
-            })
-        };
-        server.run().await;
-        stop.abort();
-        Ok(ExitCode::SUCCESS)
-    })
+                    info!("asked to stop");
+                    crate::api::Backend::quit(backend.as_ref());
+                })
+            };
+            server.run().await;
+            stop.abort();
+            Ok(ExitCode::SUCCESS)
+        })
 }

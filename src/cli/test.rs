@@ -33,7 +33,7 @@ pub struct TestRulesArgs {
     /// Show of a failed alert test only what differs.
     #[arg(long)]
     diff: bool,
-    /// Say on standard error which test runs.
+    /// Say on standard error which test runs, and write out all its series.
     #[arg(long)]
     debug: bool,
     /// Pass over unknown fields in the test files.
@@ -130,6 +130,7 @@ fn test_file(
     let options = TestOptions {
         features: args.enable_feature.clone(),
         diff: args.diff,
+        dump: args.debug,
     };
     for (idx, case) in file.tests.iter().enumerate() {
         if only.is_some_and(|only| !only.is_match(&case.name)) {
@@ -142,11 +143,13 @@ fn test_file(
         if args.debug {
             writeln!(err, "DEBUG: Starting test {name}")?;
         }
-        let failures = run_test(&file, case, &rule_files, &options);
+        let outcome = run_test(&file, case, &rule_files, &options);
         if args.debug {
+            writeln!(err, "DEBUG: Dump of all data (input_series and rules):")?;
+            writeln!(err, "{}", outcome.dump)?;
             writeln!(err, "DEBUG: Test {name} finished")?;
         }
-        suite.cases.push((name, failures));
+        suite.cases.push((name, outcome.failures));
     }
     Ok(suite)
 }
@@ -315,6 +318,13 @@ mod tests {
             err.contains("diff: \n            -   Annotations:{v=\"8\"}"),
             "{err}"
         );
+    }
+
+    #[test]
+    fn debugging_writes_out_all_series() {
+        let (_, _, err) = test(TEST, &["--debug"]);
+        let series = "{__name__=\"y\", a=\"b\"} =>\n12 @[0]\n14 @[60000]\n";
+        assert!(err.contains(series), "{err}");
     }
 
     #[test]

@@ -256,6 +256,17 @@ impl Config {
         expand_patterns(&self.rule_files)
     }
 
+    /// Returns the patterns of `rule_files` that no file matches now.
+    pub fn rule_files_without_match(&self) -> Result<Vec<&Path>, ConfigError> {
+        let mut without = Vec::new();
+        for pattern in &self.rule_files {
+            if expand_patterns(std::slice::from_ref(pattern))?.is_empty() {
+                without.push(pattern.as_path());
+            }
+        }
+        Ok(without)
+    }
+
     /// Prints the configuration with its defaults filled in and secrets as `<secret>`.
     pub fn to_yaml_redacted(&self) -> String {
         serde_saphyr::to_string(self)

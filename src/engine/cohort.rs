@@ -291,7 +291,9 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_scrapes_that_all_have_left() {
         let mut world = World::default();
-        (0..100).for_each(|n| drop(world.come("abc", n * 15)));
+        for n in 0..100 {
+            world.come("abc", n * 15);
+        }
         assert_eq!(world.cohorts.scrapes[0].len(), 1);
         assert!(world.cohorts.open.is_empty());
     }

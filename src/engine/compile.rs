@@ -4,7 +4,7 @@
 //! Compiling is pure: the same [`RuleSource`] gives the same [`CompiledRules`], so a replayed
 //! log compiles what was live.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::grid::TickGrid;
@@ -13,8 +13,8 @@ use crate::model::{
     DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::{SelectorUse, selectors};
 use crate::promql::{Expr, Features, parse};
+use crate::promql::{SelectorUse, selectors};
 use crate::rule::order::Dependence;
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
@@ -401,15 +401,12 @@ impl CompiledRules {
 
     /// Returns what is read: of every rule, every template's constant query, and `watch`.
     pub fn read_selectors(&self) -> Vec<Vec<Matcher>> {
-        let mut all: Vec<Vec<Matcher>> = Vec::new();
-        let mut seen = HashSet::new();
+        let mut all: BTreeMap<String, Vec<Matcher>> = BTreeMap::new();
         let used = self.rules.iter().flat_map(|rule| &rule.selectors);
         for matchers in used.map(|used| &used.matchers).chain(&self.watch) {
-            if seen.insert(matchers.clone()) {
-                all.push(matchers.clone());
-            }
+            all.insert(format!("{matchers:?}"), matchers.clone());
         }
-        all
+        all.into_values().collect()
     }
 
     /// Tells whether series of this name are written by rules.

@@ -58,7 +58,7 @@ pub(super) fn texts(labels: &Labels) -> Texts {
 }
 
 /// Prints as Prometheus prints labels: `{a="b", c="d"}`, the metric name among them.
-fn braced(texts: &Texts) -> String {
+pub(super) fn braced(texts: &Texts) -> String {
     let pair = |(name, value): &(String, String)| {
         if is_legacy_label_name(name) {
             format!("{name}={}", quote(value))

@@ -78,6 +78,8 @@ pub struct Engine {
 
     store: SeriesStore,
     handles: HashMap<SeriesHandle, SeriesState>,
+    /// The handle of the series at each place in the store; recorded series have none.
+    by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
     cohorts: Cohorts,
 
@@ -116,6 +118,7 @@ impl Engine {
             group_states: Vec::new(),
             store: SeriesStore::default(),
             handles: HashMap::new(),
+            by_place: HashMap::new(),
             readers: Readers::default(),
             cohorts: Cohorts::default(),
             stamp: None,
@@ -148,7 +151,11 @@ impl Engine {
                 self.take_samples(batch);
             }
             Entry::Clock { stamp } => self.stamp = Some(*stamp),
-            Entry::Rules { stamp, generation, rules } => {
+            Entry::Rules {
+                stamp,
+                generation,
+                rules,
+            } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
             }

@@ -16,6 +16,9 @@ use crate::series::StoredSeries;
 
 /// History is cut when a series has grown by this many samples.
 const SAMPLES_PER_CUT: u32 = 64;
+/// The door forgets the handle of a series after two hours of the wall clock without a sample;
+/// an hour later nothing can come under it any more.
+const HANDLE_FORGOTTEN: DurationMs = DurationMs::from_seconds(3 * 3600);
 /// No history is cut shorter than this, so that a person asking sees the last minutes.
 const HISTORY_MIN: DurationMs = DurationMs::from_seconds(15 * 60);
 
@@ -37,6 +40,8 @@ pub struct SeriesState {
     /// `true` when a rule writes series of this name.
     pub is_recorded: bool,
     since_cut: u32,
+    /// The wall clock of its newest sample, ms.
+    heard_at_wall: TimestampMs,
 }
 
 /// The sets of rules that series move; series with equal sets share one number.
@@ -89,8 +94,7 @@ impl Engine {
     /// Takes a batch into history.
     pub(crate) fn take_samples(&mut self, batch: &Batch) {
         for definition in &batch.definitions {
-            let state = self.series_state(&definition.labels);
-            self.handles.insert(definition.handle, state);
+            self.define(definition.handle, &definition.labels);
         }
         for (handle, at, value) in &batch.floats {
             let ends = is_stale_nan(*value);
@@ -103,6 +107,20 @@ impl Engine {
         }
     }
 
+    /// Gives a series its handle. One that comes back after a long silence gets a new handle, and
+    /// goes on where the old one stopped.
+    fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
+        let mut state = self.series_state(labels);
+        if let Some(old) = self.by_place.insert(state.place, handle) {
+            let old = self
+                .handles
+                .remove(&old)
+                .filter(|old| old.labels == *labels);
+            state.newest = old.and_then(|old| old.newest);
+        }
+        self.handles.insert(handle, state);
+    }
+
     fn series_state(&mut self, labels: &Labels) -> SeriesState {
         let (set, reach) = self.rules.readers(labels);
         SeriesState {
@@ -113,8 +131,15 @@ impl Engine {
             newest: None,
             // A unit test may give a recorded series itself, as its input.
             is_recorded: self.rules.is_recorded(labels.metric_name())
-                && self.settings.grid == Grid::Hashed,
+                && !matches!(
+                    self.settings.grid,
+                    Grid::UnitTest {
+                        group_order: Some(_),
+                        ..
+                    }
+                ),
             since_cut: 0,
+            heard_at_wall: self.wall(),
             labels: labels.clone(),
         }
     }
@@ -128,11 +153,13 @@ impl Engine {
             let Some(state) = self.handles.get(&handle) else {
                 continue;
             };
-            let (labels, newest) = (state.labels.clone(), state.newest);
+            let kept = state.clone();
             let state = SeriesState {
-                newest,
-                ..self.series_state(&labels)
+                newest: kept.newest,
+                heard_at_wall: kept.heard_at_wall,
+                ..self.series_state(&kept.labels)
             };
+            self.by_place.insert(state.place, handle);
             self.handles.insert(handle, state);
         }
     }
@@ -144,7 +171,7 @@ impl Engine {
         value: SampleValue,
         ends: bool,
     ) {
-        let frontier = self.frontier;
+        let (frontier, wall) = (self.frontier, self.wall());
         let first_tick_told = self.first_tick_told;
         let Some(state) = self.handles.get_mut(&handle) else {
             self.stats.samples_refused += 1;
@@ -161,6 +188,7 @@ impl Engine {
         {
             // The series was forgotten in a long silence and comes back.
             state.place = self.store.find_or_insert(&state.labels);
+            self.by_place.insert(state.place, handle);
         }
         let Some(series) = self.store.get_mut(state.place) else {
             return;
@@ -186,6 +214,7 @@ impl Engine {
             }
         }
         self.stats.samples += 1;
+        state.heard_at_wall = wall;
         state.since_cut += 1;
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
@@ -230,8 +259,14 @@ impl Engine {
                 self.cohorts.removed(state.target, newest);
             }
         }
-        silent
-            .into_iter()
-            .for_each(|place| self.store.remove(place));
+        for place in silent {
+            self.store.remove(place);
+            self.by_place.remove(&place);
+        }
+        let (wall, by_place) = (self.wall(), &self.by_place);
+        self.handles.retain(|handle, state| {
+            by_place.get(&state.place) == Some(handle)
+                || wall - state.heard_at_wall < HANDLE_FORGOTTEN
+        });
     }
 }

@@ -181,7 +181,8 @@ impl Engine {
             }
         }
         self.rule_states[index].evaluation_seconds = stopwatch() - started;
-        self.timings.add_rule(self.rule_states[index].evaluation_seconds);
+        self.timings
+            .add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
     }
 

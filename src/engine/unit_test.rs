@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::expectation::{
-    Shown, ShownSample, difference, list_of, samples_of, shown_element, shown_expected, texts,
+    Shown, ShownSample, braced, difference, list_of, samples_of, shown_element, shown_expected,
+    texts,
 };
 use crate::engine::{AlertState, Effect, Engine, RuleHealth, features};
 use crate::eval::{EvalOptions, Scan, evaluate};
 use crate::functions::Functions;
+use crate::model::float::format_plain;
 use crate::model::labels::quote;
 use crate::model::{
     ALERT_NAME, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid, Labels,
@@ -20,6 +22,7 @@ use crate::model::{
 };
 use crate::promql::parse;
 use crate::rule::test_file::{AlertTest, ExprTest, TestCase, TestFile};
+use crate::series::SeriesReader;
 use crate::template::duration_text;
 
 /// How to run a test.
@@ -29,30 +32,43 @@ pub struct TestOptions {
     pub features: Vec<String>,
     /// Whether a failed alert test shows only what differs.
     pub diff: bool,
+    /// Whether to write out all series at the end.
+    pub dump: bool,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, Default)]
+pub struct TestOutcome {
+    /// What failed, in promtool's words; nothing where all is as expected.
+    pub failures: Vec<String>,
+    /// All series with their samples, if asked for.
+    pub dump: String,
 }
 
 /// Nothing is ever forgotten within a test.
 const RETENTION: DurationMs = DurationMs(i64::MAX / 8);
 
-/// Runs one test over the rule files, `(path, content)`; returns what failed, in promtool's
-/// words, so nothing where all is as expected.
+/// Runs one test over the rule files, `(path, content)`.
 pub fn run_test(
     file: &TestFile,
     case: &TestCase,
     rule_files: &[(String, String)],
     options: &TestOptions,
-) -> Vec<String> {
+) -> TestOutcome {
     let mut run = Run::new(file, case, options);
-    let refused = run.load(rule_files);
-    if !refused.is_empty() {
-        return refused;
-    }
-    if run.tick_through() {
+    run.failures = run.load(rule_files);
+    if run.failures.is_empty() && run.tick_through() {
         for test in &case.expr_tests {
             run.check_expr(test);
         }
     }
-    run.failures
+    TestOutcome {
+        dump: match options.dump {
+            true => run.dump(),
+            false => String::new(),
+        },
+        failures: run.failures,
+    }
 }
 
 /// The instant of the last thing that a test asks, from its start.
@@ -302,6 +318,23 @@ impl<'a> Run<'a> {
         ));
     }
 
+    /// All series as Prometheus prints a matrix.
+    fn dump(&self) -> String {
+        let mut dump = String::new();
+        let end = TimestampMs::MAX;
+        self.engine.series().select(&[], &mut |labels, history| {
+            dump.push_str(&format!("{} =>\n", braced(&texts(labels))));
+            for point in history.range(TimestampMs::MIN, end) {
+                let value = match &point.value {
+                    SampleValue::Float(value) => format_plain(*value),
+                    SampleValue::Histogram(histogram) => histogram.to_string(),
+                };
+                dump.push_str(&format!("{value} @[{}]\n", point.at.0));
+            }
+        });
+        dump
+    }
+
     fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {
         let features = features(&self.options.features);
         let expr = parse(text, &Functions, features).map_err(|e| e.to_string())?;
@@ -349,7 +382,7 @@ mod tests {
             }
         }
         let options = TestOptions::default();
-        let run = |case| run_test(&file, case, &rule_files, &options);
+        let run = |case| run_test(&file, case, &rule_files, &options).failures;
         Some(file.tests.iter().flat_map(run).collect())
     }
 

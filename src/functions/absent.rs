@@ -1,7 +1,7 @@
 //! `absent`, `absent_over_time`: one element where there is none.
 
-use crate::functions::call::{MATRIX, vector_signature};
-use crate::functions::{Argument, Call, Element, Function, FunctionError, Output};
+use crate::functions::formula::{MATRIX, check_mode, vector_signature};
+use crate::functions::{Argument, Call, Element, Function, FunctionError, Output, RangeSeries};
 use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, SampleValue};
 use crate::promql::Signature;
 use crate::promql::ast::{Expr, ExprKind};
@@ -49,19 +49,11 @@ impl Function for AbsentOverTime {
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
-        use crate::promql::ast::RangeMode;
         let is_empty = match call.args.first() {
-            Some(Argument::Matrix(range)) if range.mode != RangeMode::Plain => {
-                let (word, allowed) = match range.mode {
-                    RangeMode::Anchored => ("anchored", "changes, delta, increase, rate, resets"),
-                    _ => ("smoothed", "delta, increase, rate"),
-                };
-                return Err(FunctionError(format!(
-                    "{word} modifier can only be used with: {allowed} - not with \
-                     absent_over_time"
-                )));
+            Some(Argument::Matrix(range)) => {
+                check_mode("absent_over_time", &[], range.mode)?;
+                range.series.iter().all(RangeSeries::is_empty)
             }
-            Some(Argument::Matrix(range)) => range.series.iter().all(|s| s.is_empty()),
             _ => true,
         };
         Ok(one_if(is_empty, call))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::float::{format_exponent, format_plain};
+use crate::model::float::{format_general, format_general_rounded};
 use crate::model::labels::quote;
 use crate::model::{BUCKET_LABEL, TimestampMs};
 use crate::promql::ast::Span;
@@ -137,9 +137,9 @@ impl ForcedBuckets {
         };
         format!(
             ", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
-            format_g(self.bounds.0, None),
-            format_g(self.bounds.1, None),
-            format_g(self.diff_max, Some(2)),
+            format_general(self.bounds.0),
+            format_general(self.bounds.1),
+            format_general_rounded(self.diff_max, 2),
             self.n_samples,
             time(self.at.0),
             time(self.at.1),
@@ -186,12 +186,12 @@ impl Remark {
         match self {
             R::InvalidQuantile(got) => format!(
                 "quantile value should be between 0 and 1, got {}",
-                format_g(*got, None)
+                format_general(*got)
             ),
             R::InvalidRatio { got, capped_to } => format!(
                 "ratio value should be between -1 and 1, got {}, capping to {}",
-                format_g(*got, None),
-                format_g(*capped_to, None)
+                format_general(*got),
+                format_general(*capped_to)
             ),
             R::BadBucketLabel { metric, value } => for_metric(
                 format!(
@@ -342,29 +342,6 @@ fn line_and_column(query: &str, at: usize) -> (usize, usize) {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
     (line, before.len() - line_start + 1)
-}
-
-/// Prints as Go's `%g`, or `%.ng`: an exponent below 1e-4 and from the precision (6 where the
-/// shortest text is wanted) on.
-pub fn format_g(value: f64, precision: Option<usize>) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format_plain(value);
-    }
-    let rounded = match precision {
-        None => value,
-        Some(digits) => format!("{value:.*e}", digits.saturating_sub(1))
-            .parse()
-            .unwrap_or(value),
-    };
-    let text = format!("{rounded:e}");
-    let exponent = text
-        .split_once('e')
-        .and_then(|(_, e)| e.parse::<i32>().ok());
-    let from = precision.map_or(6, |digits| digits.max(1) as i32);
-    match exponent {
-        Some(exponent) if exponent < -4 || exponent >= from => format_exponent(rounded),
-        _ => format_plain(rounded),
-    }
 }
 
 #[cfg(test)]

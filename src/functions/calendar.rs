@@ -4,7 +4,7 @@
 //! (<https://howardhinnant.github.io/date_algorithms.html>, `civil_from_days`), which is exact
 //! for any year; calendar libraries stop at the year 9999.
 
-use crate::functions::call::map_floats;
+use crate::functions::formula::map_floats;
 use crate::functions::{Call, Element, Function, FunctionError, Output};
 use crate::model::{Labels, SampleValue};
 use crate::promql::{Signature, ValueType};

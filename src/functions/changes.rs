@@ -1,6 +1,6 @@
 //! `changes`: how often the value of a series changed within a window.
 
-use crate::functions::call::WindowFunction;
+use crate::functions::formula::WindowFunction;
 use crate::functions::resets::count_pairs;
 use crate::model::SampleValue;
 use crate::promql::ast::RangeMode;

@@ -1,6 +1,6 @@
 //! `clamp`, `clamp_max`, `clamp_min`: floats held between bounds.
 
-use crate::functions::call::map_floats;
+use crate::functions::formula::map_floats;
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::promql::{Signature, ValueType};
 

@@ -1,7 +1,8 @@
 //! `deriv` and `predict_linear`: the line of least squares through a window.
 
-use crate::functions::call::{FloatPoint, WindowFunction};
-use crate::functions::kahan::KahanSum;
+use crate::functions::call::FloatPoint;
+use crate::functions::formula::WindowFunction;
+use crate::model::kahan::KahanSum;
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ValueType;
 

@@ -4,7 +4,8 @@
 //! An anchored window takes the last sample before its start as the value there; a smoothed one
 //! interpolates at both edges.
 
-use crate::functions::call::{FloatPoint, Window};
+use crate::functions::call::FloatPoint;
+use crate::functions::formula::Window;
 use crate::functions::rate::Kind;
 use crate::model::TimestampMs;
 use crate::promql::ast::RangeMode;

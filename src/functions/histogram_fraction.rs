@@ -4,9 +4,9 @@ use crate::functions::annotation::Remark;
 use crate::functions::call::Call;
 use crate::functions::classic_histogram::{Bucket, map_histograms, prepare};
 use crate::functions::histogram_quantile::narrow_zero_bucket;
-use crate::functions::math::log2;
 use crate::functions::{Function, FunctionError, Output};
 use crate::model::FloatHistogram;
+use crate::model::elementary::log2;
 use crate::model::histogram::Bucket as NativeBucket;
 use crate::promql::{Signature, ValueType};
 

@@ -8,8 +8,8 @@
 use crate::functions::annotation::{ForcedBuckets, Remark};
 use crate::functions::call::Call;
 use crate::functions::classic_histogram::{Bucket, map_histograms, name_for_remarks, prepare};
-use crate::functions::math::{exp2, log2};
 use crate::functions::{Function, FunctionError, Output};
+use crate::model::elementary::{exp2, log2};
 use crate::model::histogram::Bucket as NativeBucket;
 use crate::model::{FloatHistogram, Labels, is_stale_nan};
 use crate::promql::{Signature, ValueType};
@@ -93,7 +93,7 @@ fn rank_in_buckets(q: f64, buckets: &[Bucket]) -> f64 {
     }
     let mut rank = q * last.count;
     let below_last = &buckets[..buckets.len() - 1];
-    let at = below_last.partition_point(|bucket| !(bucket.count >= rank));
+    let at = below_last.partition_point(|bucket| bucket.count < rank || bucket.count.is_nan());
     if at == below_last.len() {
         return second_last.upper;
     }

@@ -5,7 +5,7 @@ use crate::functions::classic_histogram::Histograms;
 use crate::functions::histogram_quantile::{classic_quantile, native_quantile, remark_invalid};
 use crate::functions::{Element, Function, FunctionError, Output};
 use crate::model::SampleValue;
-use crate::model::float::format_plain;
+use crate::model::float::{format_general, format_plain};
 use crate::promql::{Signature, ValueType};
 
 /// `histogram_quantiles(v, label, q, …)`
@@ -71,7 +71,7 @@ impl Function for HistogramQuantiles {
 
 /// Prints a float as OpenMetrics does: always with a point or an exponent.
 fn open_metrics(value: f64) -> String {
-    let text = crate::functions::annotation::format_g(value, None);
+    let text = format_general(value);
     if !value.is_finite() {
         return format_plain(value);
     }

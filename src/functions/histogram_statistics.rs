@@ -1,9 +1,9 @@
 //! `histogram_count`, `histogram_sum`, `histogram_avg`, `histogram_stddev`, `histogram_stdvar`:
 //! what one native histogram says as a whole.
 
-use crate::functions::call::HistogramFunction;
-use crate::functions::kahan::KahanSum;
+use crate::functions::formula::HistogramFunction;
 use crate::model::FloatHistogram;
+use crate::model::kahan::KahanSum;
 
 pub(super) static HISTOGRAM_COUNT: HistogramFunction = HistogramFunction {
     name: "histogram_count",

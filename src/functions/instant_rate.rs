@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::functions::FunctionError;
 use crate::functions::annotation::{HistogramOperation, Remark};
-use crate::functions::call::{Window, WindowFunction};
+use crate::functions::formula::{Window, WindowFunction};
 use crate::model::{CounterResetHint, FloatHistogram, Point, SampleValue};
 
 pub(super) static IRATE: WindowFunction = WindowFunction::new(

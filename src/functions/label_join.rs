@@ -1,5 +1,6 @@
 //! `label_join`: a label from several others.
 
+use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
 use crate::promql::{Signature, ValueType};
@@ -35,18 +36,18 @@ impl Function for LabelJoin {
         let (target, separator) = (call.text(1).to_owned(), call.text(2).to_owned());
         let texts = 3..call.args.len();
         let sources: Vec<String> = texts.map(|at| call.text(at).to_owned()).collect();
-        let invalid =
-            |which: &str| FunctionError(format!("invalid {which} label name in label_join(): "));
-        if sources.iter().any(String::is_empty) {
-            return Err(invalid("source"));
-        }
-        if target.is_empty() {
-            return Err(invalid("destination"));
+        let names = sources.iter().map(|source| ("source", source));
+        for (which, name) in names.chain([("destination", &target)]) {
+            if !is_label_name(name) {
+                return Err(FunctionError(format!(
+                    "invalid {which} label name in label_join(): {name}"
+                )));
+            }
         }
         let mut elements = call.take_vector(0);
         for element in &mut elements {
             let values: Vec<&str> = sources.iter().map(|s| element.labels.value(s)).collect();
-            element.labels = element.labels.with(&target, &values.join(&separator));
+            element.labels = set_label(&element.labels, &target, &values.join(&separator))?;
             if target == METRIC_NAME {
                 element.drop_name = false;
             }

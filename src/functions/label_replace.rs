@@ -1,8 +1,9 @@
 //! `label_replace`: a label from a part of another.
 
+use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
+use crate::model::METRIC_NAME;
 use crate::model::regex::compile_anchored;
-use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
 /// `label_replace(v, dst, replacement, src, regex)`
@@ -41,9 +42,10 @@ impl Function for LabelReplace {
                 "invalid regular expression in label_replace(): {pattern}"
             ))
         })?;
-        if target.is_empty() {
-            let text = "invalid destination label name in label_replace(): ";
-            return Err(FunctionError(text.to_owned()));
+        if !is_label_name(&target) {
+            return Err(FunctionError(format!(
+                "invalid destination label name in label_replace(): {target}"
+            )));
         }
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());
         let mut elements = call.take_vector(0);
@@ -53,20 +55,15 @@ impl Function for LabelReplace {
                 continue;
             };
             let new = expand(&replacement, &captures);
-            element.labels = set(&element.labels, &target, &new);
+            if element.labels.value(&target) != new {
+                element.labels = set_label(&element.labels, &target, &new)?;
+            }
             if target == METRIC_NAME {
                 element.drop_name = false;
             }
         }
         Ok(Output::Vector(elements))
     }
-}
-
-fn set(labels: &Labels, name: &str, value: &str) -> Labels {
-    if labels.value(name) == value {
-        return labels.clone();
-    }
-    labels.with(name, value)
 }
 
 /// Expands `$1`, `$name`, `${1}` and `$$` as Go does. A name is as long as it can be, and a

@@ -14,13 +14,13 @@ mod clock;
 mod deriv;
 mod double_exponential_smoothing;
 mod extended_rate;
+mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
 mod histogram_quantiles;
 mod histogram_statistics;
 mod info;
 mod instant_rate;
-pub mod kahan;
 mod label_join;
 mod label_replace;
 mod math;
@@ -38,12 +38,11 @@ mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Output, QueryTimes,
-    RangeSeries, RangeVector,
+    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Origins, Output,
+    QueryTimes, RangeSeries, RangeVector,
 };
 
 pub use extended_rate::{cut_to_window, interpolated};
-pub use math::{ln, pow};
 
 use crate::promql::{Signature, SignatureTable};
 

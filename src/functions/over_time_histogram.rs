@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::functions::annotation::{HistogramOperation, Remark};
-use crate::functions::call::Window;
+use crate::functions::formula::Window;
 use crate::model::SampleValue;
 use crate::model::histogram::{HistogramMean, HistogramSum, Merged};
 

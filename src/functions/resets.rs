@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::functions::call::{Window, WindowFunction};
+use crate::functions::formula::{Window, WindowFunction};
 use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
 

@@ -1,6 +1,6 @@
 //! `round`: to the nearest multiple, ties upwards.
 
-use crate::functions::call::map_floats;
+use crate::functions::formula::map_floats;
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::promql::{Signature, ValueType};
 

@@ -1,6 +1,6 @@
 //! `scalar`: the only float of a vector.
 
-use crate::functions::call::vector_signature;
+use crate::functions::formula::vector_signature;
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::promql::{Signature, ValueType};
 

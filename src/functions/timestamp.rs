@@ -1,6 +1,6 @@
 //! `timestamp`: when the samples of a selector were taken.
 
-use crate::functions::call::vector_signature;
+use crate::functions::formula::vector_signature;
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::SampleValue;
 use crate::promql::Signature;

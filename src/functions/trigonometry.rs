@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use crate::functions::call::{FloatFunction, vector_signature};
+use crate::functions::formula::{FloatFunction, vector_signature};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::promql::{Signature, ValueType};
 

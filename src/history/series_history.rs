@@ -32,7 +32,7 @@ pub enum Appended {
 #[derive(Clone, Debug, Default)]
 pub struct SeriesHistory {
     slots: VecDeque<(TimestampMs, f64)>,
-    histograms: Option<Box<BTreeMap<TimestampMs, Arc<FloatHistogram>>>>,
+    histograms: BTreeMap<TimestampMs, Arc<FloatHistogram>>,
 }
 
 impl SeriesHistory {
@@ -66,9 +66,7 @@ impl SeriesHistory {
             SampleValue::Float(value) if value.to_bits() == HISTOGRAM_BITS => f64::NAN,
             SampleValue::Float(value) => value,
             SampleValue::Histogram(histogram) => {
-                self.histograms
-                    .get_or_insert_default()
-                    .insert(at, histogram);
+                self.histograms.insert(at, histogram);
                 f64::from_bits(HISTOGRAM_BITS)
             }
         }
@@ -78,11 +76,7 @@ impl SeriesHistory {
         if value.to_bits() != HISTOGRAM_BITS {
             return SampleValue::Float(value);
         }
-        match self
-            .histograms
-            .as_ref()
-            .and_then(|histograms| histograms.get(&at))
-        {
+        match self.histograms.get(&at) {
             Some(histogram) => SampleValue::Histogram(Arc::clone(histogram)),
             None => SampleValue::Float(f64::NAN),
         }
@@ -132,8 +126,8 @@ impl SeriesHistory {
     pub fn forget(&mut self, until: TimestampMs) {
         let drop = self.slots.partition_point(|slot| slot.0 <= until);
         self.slots.drain(..drop);
-        if let Some(histograms) = &mut self.histograms {
-            **histograms = histograms.split_off(&TimestampMs(until.0 + 1));
+        if !self.histograms.is_empty() {
+            self.histograms = self.histograms.split_off(&TimestampMs(until.0 + 1));
         }
     }
 
@@ -196,7 +190,9 @@ mod tests {
     #[test]
     fn ranges_are_open_on_the_left() {
         let mut history = SeriesHistory::default();
-        (1..=5).for_each(|n| drop(history.append(at(n), float(n as f64), TimestampMs::MIN)));
+        for n in 1..=5 {
+            history.append(at(n), float(n as f64), TimestampMs::MIN);
+        }
         let times: Vec<_> = history.range(at(2), at(4)).map(|p| p.at).collect();
         assert_eq!(times, [at(3), at(4)]);
         assert_eq!(history.last_at_or_before(at(0)), None);

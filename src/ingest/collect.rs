@@ -295,9 +295,7 @@ impl<'a> Collector<'a> {
             _ => Admitted::Recorded,
         };
         self.out.newest = self.out.newest.max(Some(at));
-        if at <= self.rules.wall {
-            self.out.evidence.offer(at, self.target);
-        }
+        self.out.evidence.hear(at, self.target, self.rules.wall);
         Some(admitted)
     }
 

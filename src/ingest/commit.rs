@@ -283,9 +283,7 @@ impl Judge<'_> {
             push(usize::from(shard.0), handle);
         }
         self.n_valid += 1;
-        if at <= self.commit.wall {
-            self.evidence.offer(at, state.target);
-        }
+        self.evidence.hear(at, state.target, self.commit.wall);
         self.newest = self.newest.max(Some(at));
     }
 

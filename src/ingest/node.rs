@@ -44,7 +44,7 @@ impl Protocol {
 }
 
 /// What a node is set to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSettings {
     /// The bounds.
     pub limits: Limits,

@@ -3,7 +3,9 @@
 //! `C` is the newest valid sample timestamp received, read by a rule or not; it never passes the
 //! wall clock it is told and never goes back. Two guards stand against broken senders:
 //!
-//! - A sample ahead of the wall clock is stored by others but is no [`Evidence`] here.
+//! - A sample ahead of the wall clock is stored by others and proves nothing here until the wall
+//!   clock has come to it; so a sender whose clock is a little ahead of ours is followed at the
+//!   pace of ours.
 //! - A leap of more than `idle_timeout` beyond `C` needs two pieces of evidence that differ in
 //!   target or in timestamp (a second scrape). `C` then moves to the older of the two newest and
 //!   on from there by the ordinary rule. One piece alone waits until `C` passes it.
@@ -14,24 +16,43 @@
 //!
 //! Cost: O(1) per stamp.
 
+use std::collections::BTreeSet;
+
 use crate::model::{DurationMs, Stamp, TimestampMs};
+
+/// The most samples from ahead of the wall clock that are remembered.
+const AHEAD_MAX: usize = 256;
 
 /// The target of a sample: a hash of its job and instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target(pub u32);
 
 /// What a request proves about time: its two newest distinct pairs of timestamp and target that
-/// are not ahead of the wall clock. More would not change what the sequencer does.
+/// are not ahead of the wall clock, and the two newest that are. More would not change what the
+/// sequencer does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     newest: Option<(TimestampMs, Target)>,
     second: Option<(TimestampMs, Target)>,
+    ahead: [Option<(TimestampMs, Target)>; 2],
 }
 
 impl Evidence {
-    /// Adds a valid sample. The caller leaves out what is ahead of the wall clock.
+    /// Adds a valid sample that was received at `wall`. One ahead of the wall clock proves
+    /// nothing yet; it does once the wall clock has come to it.
     #[inline]
-    pub fn offer(&mut self, at: TimestampMs, target: Target) {
+    pub fn hear(&mut self, at: TimestampMs, target: Target, wall: TimestampMs) {
+        if at <= wall {
+            self.offer(at, target);
+        } else if !self.ahead.contains(&Some((at, target))) {
+            let oldest = usize::from(self.ahead[1] < self.ahead[0]);
+            self.ahead[oldest] = self.ahead[oldest].max(Some((at, target)));
+        }
+    }
+
+    /// Adds a valid sample that is not ahead of the wall clock.
+    #[inline]
+    fn offer(&mut self, at: TimestampMs, target: Target) {
         // Nearly all samples of a request end here: older than, or as old as, the two newest.
         if self.second.is_some_and(|(second, _)| at <= second) {
             return;
@@ -51,6 +72,9 @@ impl Evidence {
     pub fn merge(&mut self, other: Evidence) {
         for (at, target) in [other.newest, other.second].into_iter().flatten() {
             self.offer(at, target);
+        }
+        for (at, target) in other.ahead.into_iter().flatten() {
+            self.hear(at, target, TimestampMs::MIN);
         }
     }
 
@@ -75,6 +99,9 @@ pub struct Sequencer {
     /// is set back, bring an older one; stamps do not go back.
     wall: TimestampMs,
     clock: Option<TimestampMs>,
+    /// Samples ahead of the wall clock, whose time has not come; from a sender whose clock is
+    /// ahead of ours. Bounded: beyond [`AHEAD_MAX`] the newest are not remembered.
+    ahead: BTreeSet<(TimestampMs, Target)>,
     /// A leap that nothing has confirmed yet, newer than `clock` by more than `idle_timeout`.
     unconfirmed: Option<(TimestampMs, Target)>,
     /// The wall clock when something was last accepted; of a fresh start, when it was first told.
@@ -92,6 +119,7 @@ impl Sequencer {
             sequence: 0,
             wall: TimestampMs::MIN,
             clock: None,
+            ahead: BTreeSet::new(),
             unconfirmed: None,
             quiet_since: None,
             patient: true,
@@ -105,12 +133,30 @@ impl Sequencer {
 
     /// Stamps an accepted request by what it proves.
     pub fn stamp(&mut self, evidence: Evidence, wall: TimestampMs) -> Stamp {
+        let mut evidence = evidence;
+        self.ahead.extend(evidence.ahead.into_iter().flatten());
+        while self.ahead.len() > AHEAD_MAX {
+            self.ahead.pop_last();
+        }
+        self.recall(&mut evidence, wall);
+        self.take(evidence, wall);
+        self.next_stamp(wall)
+    }
+
+    /// Adds the samples whose time has come.
+    fn recall(&mut self, evidence: &mut Evidence, wall: TimestampMs) {
+        while let Some((at, target)) = self.ahead.first().copied().filter(|(at, _)| *at <= wall) {
+            self.ahead.pop_first();
+            evidence.offer(at, target);
+        }
+    }
+
+    fn take(&mut self, evidence: Evidence, wall: TimestampMs) {
         if !evidence.is_empty() {
             self.advance(evidence);
             self.quiet_since = Some(wall);
             self.patient = self.clock.is_none_or(|c| wall - c > self.idle_timeout);
         }
-        self.next_stamp(wall)
     }
 
     /// Stamps an entry that proves nothing about time, such as a loaded rule set.
@@ -119,9 +165,15 @@ impl Sequencer {
         self.next_stamp(wall)
     }
 
-    /// Moves the clock on where nothing has come for long enough. Call it regularly; returns a
-    /// stamp only when the clock moved.
+    /// Moves the clock on where nothing has come for long enough, or where the time of a sample
+    /// from ahead has come. Call it regularly; returns a stamp only when the clock moved.
     pub fn idle(&mut self, wall: TimestampMs) -> Option<Stamp> {
+        let (before, mut evidence) = (self.clock, Evidence::default());
+        self.recall(&mut evidence, wall);
+        self.take(evidence, wall);
+        if self.clock > before {
+            return Some(self.next_stamp(wall));
+        }
         let quiet_since = *self.quiet_since.get_or_insert(wall);
         let timeout = if self.patient {
             self.backlog_timeout.max(self.idle_timeout)

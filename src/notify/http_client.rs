@@ -253,6 +253,10 @@ fn build(config: &HttpClientConfig, texts: &TlsTexts, url: &Url) -> Result<Clien
     let tls_config = &config.tls_config;
     if let Some(ca) = &texts.ca {
         let certificates = Certificate::from_pem_bundle(ca.as_bytes()).map_err(unusable("ca"))?;
+        if certificates.is_empty() {
+            let message = "ca holds no certificate; it must be PEM text".to_owned();
+            return Err(HttpError::Config(message));
+        }
         builder = builder.tls_certs_only(certificates);
     }
     if let Some((cert, key)) = texts.cert.as_ref().zip(texts.key.as_ref()) {
@@ -365,4 +369,56 @@ fn read_trimmed(path: &Path) -> Result<String, HttpError> {
     std::fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
         .map_err(|e| HttpError::Config(format!("{} cannot be read: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, TlsConfig};
+
+    fn client(ca: SecretSource) -> HttpClient {
+        HttpClient::new(HttpClientConfig {
+            tls_config: TlsConfig {
+                ca: Some(ca),
+                ..TlsConfig::default()
+            },
+            ..HttpClientConfig::default()
+        })
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_are_named() {
+        let url: Url = "https://am.example".parse().expect("URL");
+        let check = |ca: SecretSource, part: &str| {
+            let error = client(ca).client_for(&url).expect_err(part).to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        check(
+            SecretSource::Inline(Secret::new("x")),
+            "ca holds no certificate",
+        );
+        check(
+            SecretSource::File("/no/such.pem".into()),
+            "/no/such.pem cannot be read",
+        );
+    }
+
+    /// Catches a secret that is read once and then kept.
+    #[test]
+    fn secrets_in_files_are_read_at_every_use() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("token");
+        let client = HttpClient::new(HttpClientConfig {
+            auth: Some(Auth::Authorization {
+                kind: "Bearer".to_owned(),
+                credentials: Some(SecretSource::File(path.clone())),
+            }),
+            ..HttpClientConfig::default()
+        });
+        for token in ["one", "two"] {
+            std::fs::write(&path, format!("{token}\n")).expect("a file");
+            let headers = client.headers().expect("a readable file");
+            assert_eq!(headers[AUTHORIZATION], format!("Bearer {token}"));
+        }
+    }
 }

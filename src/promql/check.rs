@@ -317,3 +317,54 @@ fn label_on_and_grouped(binary: &Binary) -> Option<&String> {
     let grouped = |label: &&String| matching.include.contains(label);
     matching.labels.iter().find(grouped)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::promql::test_functions::PrometheusFunctions;
+    use crate::promql::{Features, parse};
+
+    /// Checks the error without any feature flag.
+    fn check(text: &str, expected: &str) {
+        let error = parse(text, &PrometheusFunctions, Features::default()).expect_err(text);
+        assert_eq!(error.to_string(), expected, "{text}");
+    }
+
+    #[test]
+    fn what_needs_a_flag_says_so() {
+        check(
+            "limitk(1, x)",
+            "1:1: parse error: limitk() is experimental and must be enabled with \
+             --enable-feature=promql-experimental-functions",
+        );
+        check(
+            "info(x)",
+            "1:1: parse error: function \"info\" is not enabled",
+        );
+        check(
+            "x + fill(0) y",
+            "1:1: parse error: binop fill modifiers are experimental and not enabled",
+        );
+        check(
+            "rate(x[5m] anchored)",
+            "1:6: parse error: anchored modifier is experimental and not enabled",
+        );
+        check(
+            "rate(x[5m * 2])",
+            "1:8: parse error: experimental duration expression is not enabled",
+        );
+    }
+
+    #[test]
+    fn positions_count_lines_and_bytes() {
+        check(
+            "sum(\n  rate(x)\n)",
+            "2:8: parse error: expected type range vector in call to function \"rate\", \
+             got instant vector",
+        );
+        check("\"ö\" + ;", "1:8: parse error: unexpected character: ';'");
+        check(
+            "",
+            "unknown position: parse error: no expression found in input",
+        );
+    }
+}

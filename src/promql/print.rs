@@ -15,7 +15,7 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ExprKind::Number(number) => number.fmt(f),
-            ExprKind::String(text) => f.write_str(&quote(text)),
+            ExprKind::String(text) => f.write_str(&quoted(text)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary(UnaryOp::Plus, inner) => write!(f, "+{inner}"),
             ExprKind::Unary(UnaryOp::Minus, inner) => write!(f, "-{inner}"),
@@ -31,6 +31,15 @@ impl fmt::Display for Expr {
             ExprKind::Subquery(subquery) => subquery.fmt(f),
         }
     }
+}
+
+fn quoted(text: &str) -> String {
+    escape_replacements(&quote(text))
+}
+
+/// Escapes U+FFFD, which stands for bytes that are no UTF-8 and which the lexer reads only so.
+fn escape_replacements(text: &str) -> String {
+    text.replace(char::REPLACEMENT_CHARACTER, r"\ufffd")
 }
 
 fn separated<T>(
@@ -53,7 +62,7 @@ fn label_list(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
         if is_legacy_label_name(label) {
             f.write_str(label)
         } else {
-            f.write_str(&quote(label))
+            f.write_str(&quoted(label))
         }
     })?;
     f.write_char(')')
@@ -147,7 +156,7 @@ impl VectorSelector {
         if matchers.is_empty() {
             return Ok(());
         }
-        write!(f, "{{{}}}", matchers.join(","))
+        write!(f, "{{{}}}", escape_replacements(&matchers.join(",")))
     }
 }
 
@@ -227,5 +236,56 @@ impl fmt::Display for DurationNode {
             DurationNode::Min(a, b) => write!(f, "min({a}, {b})"),
             DurationNode::Max(a, b) => write!(f, "max({a}, {b})"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::promql::test_functions::PrometheusFunctions;
+    use crate::promql::{Features, parse};
+
+    fn check(text: &str, expected: &str) {
+        let expr = parse(text, &PrometheusFunctions, Features::ALL).expect(text);
+        assert_eq!(expr.to_string(), expected, "{text}");
+    }
+
+    #[test]
+    fn texts_print_canonically() {
+        check("sum(x)by(a,b)", "sum by (a, b) (x)");
+        check("sum by () (x)", "sum(x)");
+        check("sum + without", "sum + without");
+        check("sum without () (x)", "sum without () (x)");
+        check("TOPK ( 3,x )", "topk(3, x)");
+        check("a*on(x,)group_left(y)b", "a * on (x) group_left (y) b");
+        check("a*on()b", "a * on () b");
+        check("a*ignoring()b", "a * b");
+        check(
+            "a*ignoring()group_right b",
+            "a * ignoring () group_right () b",
+        );
+        check("a==bool 1", "a == bool 1");
+        check("a+fill(0)b", "a + fill (0) b");
+        check("a+fill_right(-1)b", "a + fill_right (-1) b");
+        check("- a^-2", "-a ^ -2");
+        check("a ^ b ^ c", "a ^ b ^ c");
+        check("-5m", "-5m");
+        check("90s", "1m30s");
+        check(
+            "0x1F + 017 + 1_000 + 1e3 + inf",
+            "31 + 15 + 1000 + 1000 + +Inf",
+        );
+        check("x[300]", "x[5m]");
+        check("x{b='c',a=`\\d`}", r#"x{a="\\d",b="c"}"#);
+        check(r#"{"a b","c.d"="e"}"#, r#"{"c.d"="e",__name__="a b"}"#);
+        check("sum by ('c.d') (x)", r#"sum by ("c.d") (x)"#);
+        check("x offset -1h @ 1.5", "x @ 1.500 offset -1h");
+        check("x[5m] @ end() smoothed", "x[5m] smoothed @ end()");
+        check("x smoothed @ start()", "x @ start() smoothed");
+        check("x[1h:] offset 1w", "x[1h:] offset 1w");
+        check("x[1h:60]", "x[1h:1m]");
+        check("x[5m*2+ -step()]", "x[5m * 2 + -step()]");
+        check("x[max_of(1m,(range()))]", "x[max(1m, (range()))]");
+        check(r#""\xff""#, r#""\ufffd""#);
+        check("x # comment", "x");
     }
 }

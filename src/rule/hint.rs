@@ -54,7 +54,7 @@ impl Level {
 }
 
 /// Fields of other files and dialects, and what to do about each.
-const ELSEWHERE: [(Level, &[&str], &str); 16] = [
+const ELSEWHERE: [(Level, &[&str], &str); 18] = [
     (
         Level::File,
         &["inhibition_rules", "inhibit_rules"],
@@ -74,14 +74,23 @@ const ELSEWHERE: [(Level, &[&str], &str); 16] = [
     (
         Level::File,
         &[
-            "global",
-            "rule_files",
             "alerting",
             "scrape_configs",
             "remote_write",
             "remote_read",
+            "storage",
         ],
         "this belongs to prometheus.yml; a rule file is what its `rule_files` names",
+    ),
+    (
+        Level::File,
+        &["global"],
+        "this belongs to prometheus.yml or alertmanager.yml",
+    ),
+    (
+        Level::File,
+        &["rule_files"],
+        "this belongs to prometheus.yml or to a unit test; check the files it names",
     ),
     (
         Level::File,
@@ -186,6 +195,13 @@ pub(crate) fn unknown_field(level: Level, name: &str) -> Option<String> {
     close.map(|close| format!("did you mean `{close}`?"))
 }
 
+/// Returns what to do about a text that is not YAML.
+pub(crate) fn for_yaml() -> String {
+    "look at the indentation and quotes of this line and those above it: the fields of an item \
+     stand in one column, behind its `- `"
+        .to_owned()
+}
+
 /// Returns what to do about a list or mapping where text is wanted.
 pub(crate) fn for_no_text(node: &Node) -> Option<String> {
     match node.kind {
@@ -258,6 +274,9 @@ fn remedy_for_expression(
         let operators = AggregateOp::ALL.iter().map(|(name, _)| *name);
         let close = suggest(name, functions.names().into_iter().chain(operators));
         return close.map(|close| format!("did you mean `{close}`?"));
+    }
+    if error.message.starts_with("function ") && error.message.ends_with(" is not enabled") {
+        return Some("turn on the feature promql-experimental-functions".to_owned());
     }
     if error.message.contains("experimental duration expression") {
         return Some("turn on the feature promql-duration-expr, or write one literal".to_owned());

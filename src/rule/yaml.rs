@@ -18,8 +18,8 @@ const DEPTH_MAX: usize = 64;
 /// How many nodes a document may have once its aliases are written out; more is refused, so
 /// that a small file of aliases to aliases cannot cost hours.
 const NODES_MAX: usize = 5_000_000;
-/// How many lines of quoted text may lack indentation; each costs reading the text anew, so a
-/// file with more is refused.
+/// How often a line of quoted text may be indented; each time costs reading the text anew, so a
+/// file that needs more is refused.
 const PADS_MAX: usize = 256;
 
 /// Where a node begins: 1-based line and column, the column in characters.
@@ -124,6 +124,7 @@ pub(crate) fn first_document(text: &str) -> Result<Document, YamlError> {
         text: text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
         pads: HashMap::new(),
     };
+    let mut n_pads = 0;
     loop {
         let mut tree = Tree::default();
         match read_events(&source, &mut tree) {
@@ -136,7 +137,10 @@ pub(crate) fn first_document(text: &str) -> Result<Document, YamlError> {
                     source,
                 });
             }
-            Err(Stop::QuotedIndent(place)) if source.pads.len() < PADS_MAX => source.pad(place),
+            Err(Stop::QuotedIndent(place)) if n_pads < PADS_MAX => {
+                source.pad(place);
+                n_pads += 1;
+            }
             Err(Stop::QuotedIndent(place)) => {
                 return Err(YamlError {
                     place,

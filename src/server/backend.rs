@@ -1,6 +1,6 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use axum::Router;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
@@ -21,7 +21,7 @@ use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
-use crate::server::load::{Loaded, load};
+use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
 use crate::telemetry::{BuildInfo, Telemetry};
@@ -45,6 +45,8 @@ pub struct ServerBackend {
     parts: Parts,
     started_at: TimestampMs,
     loaded: parking_lot::RwLock<LastLoad>,
+    /// What the first load set for good.
+    start_settings: OnceLock<StartSettings>,
     generation: AtomicU64,
     is_ready: AtomicBool,
     is_stopping: AtomicBool,
@@ -69,6 +71,7 @@ impl ServerBackend {
             started_at,
             parts,
             loaded: parking_lot::RwLock::default(),
+            start_settings: OnceLock::new(),
             generation: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
@@ -78,30 +81,45 @@ impl ServerBackend {
 
     /// Makes a checked configuration the running one.
     pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
+        let wanted = loaded.start_settings();
+        let changed = self.start_settings.get_or_init(|| wanted.clone()).changed_in(&wanted);
+        if !changed.is_empty() {
+            warn!(settings = changed.join(", "), "these change only with a restart");
+        }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         // Outside samples of recorded names are taken again until the new rules' first tick.
         self.parts.seed_before.store(i64::MAX, Ordering::Relaxed);
         let shard = ShardId(0);
         let read_set = ReadSet {
             generation,
-            selectors: loaded.rules.read_selectors().into_iter().map(|m| (shard, m)).collect(),
+            selectors: loaded
+                .rules
+                .read_selectors()
+                .into_iter()
+                .map(|m| (shard, m))
+                .collect(),
             recorded: loaded.rules.recorded.clone(),
             keep_all: loaded.keeps_all(),
             seed_before: Arc::clone(&self.parts.seed_before),
         };
         let source = Arc::clone(&loaded.source);
-        self.parts.pipeline.adopt(read_set, &mut |_, stamp| Entry::Rules {
-            stamp,
-            generation,
-            rules: Arc::clone(&source),
-        })?;
+        self.parts
+            .pipeline
+            .adopt(read_set, &mut |_, stamp| Entry::Rules {
+                stamp,
+                generation,
+                rules: Arc::clone(&source),
+            })?;
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
             succeeded: true,
             at: Some(self.parts.options.clock.now()),
         };
-        self.parts.telemetry.config.loaded(true, self.parts.options.clock.now());
+        self.parts
+            .telemetry
+            .config
+            .loaded(true, self.parts.options.clock.now());
         self.is_ready.store(true, Ordering::Release);
         Ok(())
     }
@@ -109,7 +127,13 @@ impl ServerBackend {
     /// Reads the configuration and the rules anew: all or nothing.
     pub fn reload_now(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock();
-        let Parts { options, external_url, notify, telemetry, .. } = &self.parts;
+        let Parts {
+            options,
+            external_url,
+            notify,
+            telemetry,
+            ..
+        } = &self.parts;
         let outcome = load(options, external_url).and_then(|loaded| {
             notify.reconfigure(loaded.notify_config(options, external_url))?;
             self.adopt(loaded)
@@ -130,7 +154,13 @@ impl ServerBackend {
     }
 
     pub(crate) fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
-        let Parts { options, external_url, pipeline, telemetry, .. } = &self.parts;
+        let Parts {
+            options,
+            external_url,
+            pipeline,
+            telemetry,
+            ..
+        } = &self.parts;
         let clock = Arc::clone(&options.clock);
         let settings = ApiSettings {
             lifecycle: options.lifecycle,
@@ -170,8 +200,12 @@ impl ServerBackend {
 impl api::Backend for ServerBackend {
     fn groups(&self) -> BoxFuture<'_, Result<Vec<GroupStatus>, BackendError>> {
         async {
-            let mut groups: Vec<GroupStatus> =
-                self.ask_all(Engine::groups).await?.into_iter().flatten().collect();
+            let mut groups: Vec<GroupStatus> = self
+                .ask_all(Engine::groups)
+                .await?
+                .into_iter()
+                .flatten()
+                .collect();
             groups.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
             Ok(groups)
         }
@@ -211,8 +245,7 @@ impl api::Backend for ServerBackend {
         async move {
             let sets = Arc::new(matcher_sets);
             let find = move |engine: &Engine| engine.series_labels(&sets, from, until);
-            let mut found: Vec<Labels> =
-                self.ask_all(find).await?.into_iter().flatten().collect();
+            let mut found: Vec<Labels> = self.ask_all(find).await?.into_iter().flatten().collect();
             found.sort();
             found.dedup();
             Ok(found)
@@ -229,9 +262,11 @@ impl api::Backend for ServerBackend {
             unit: metadata.unit,
         };
         match metric {
-            Some(name) => {
-                known.get(name).map(|found| of((name.to_owned(), found))).into_iter().collect()
-            }
+            Some(name) => known
+                .get(name)
+                .map(|found| of((name.to_owned(), found)))
+                .into_iter()
+                .collect(),
             None => known.all().into_iter().map(of).collect(),
         }
     }
@@ -241,7 +276,12 @@ impl api::Backend for ServerBackend {
             url: found.url,
             dropped: found.dropped,
         };
-        self.parts.notify.alertmanagers().into_iter().map(view).collect()
+        self.parts
+            .notify
+            .alertmanagers()
+            .into_iter()
+            .map(view)
+            .collect()
     }
 
     fn config_yaml(&self) -> String {
@@ -281,7 +321,9 @@ impl api::Backend for ServerBackend {
     fn receive_view(&self) -> ReceiveView {
         let report = self.parts.dispatch.report();
         let metrics = self.parts.pipeline.node().metrics();
-        let seconds = (self.parts.options.clock.now() - self.started_at).seconds().max(1.0);
+        let seconds = (self.parts.options.clock.now() - self.started_at)
+            .seconds()
+            .max(1.0);
         ReceiveView {
             samples_per_second: metrics.accepted() as f64 / seconds,
             samples_total: metrics.accepted(),

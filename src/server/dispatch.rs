@@ -47,14 +47,26 @@ impl Dispatch {
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let stats = parking_lot::Mutex::default();
-        Dispatch { notify, seed_before, observer, telemetry, stats }
+        Dispatch {
+            notify,
+            seed_before,
+            observer,
+            telemetry,
+            stats,
+        }
     }
 
     /// Hands on what an entry caused, and empties the list.
     pub fn effects(&self, engine: &mut Engine, effects: &mut Vec<Effect>) {
         let timings = engine.take_timings();
-        timings.rules_seconds.iter().for_each(|s| self.telemetry.rules.rule_evaluated(*s));
-        timings.groups_seconds.iter().for_each(|s| self.telemetry.rules.group_evaluated(*s));
+        timings
+            .rules_seconds
+            .iter()
+            .for_each(|s| self.telemetry.rules.rule_evaluated(*s));
+        timings
+            .groups_seconds
+            .iter()
+            .for_each(|s| self.telemetry.rules.group_evaluated(*s));
         let (mut alerts, mut recorded) = (Vec::new(), Vec::new());
         for effect in effects.drain(..) {
             say(&effect);
@@ -103,14 +115,21 @@ pub fn alert_event(effect: &Effect) -> Option<AlertEvent> {
 fn say(effect: &Effect) {
     match effect {
         Effect::Pending { labels, at } => info!(alert = %labels, at_ms = at.0, "alert pending"),
-        Effect::Alert { at, message, refresh: false } => match message.status {
+        Effect::Alert {
+            at,
+            message,
+            refresh: false,
+        } => match message.status {
             AlertStatus::Firing => info!(alert = %message.labels, at_ms = at.0, "alert firing"),
             AlertStatus::Resolved { .. } => {
                 info!(alert = %message.labels, at_ms = at.0, "alert resolved");
             }
         },
         Effect::RulesRefused { reasons, .. } => {
-            error!(reasons = reasons.join("; "), "rules from the log do not compile");
+            error!(
+                reasons = reasons.join("; "),
+                "rules from the log do not compile"
+            );
         }
         _ => {}
     }

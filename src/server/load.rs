@@ -32,9 +32,15 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
         Some(path) => {
             let config = config::read(path, options.own_config_path.as_deref())?;
             if !config.ignored.is_empty() {
-                info!(sections = config.ignored.join(", "), "sections without use here are ignored");
+                info!(
+                    sections = config.ignored.join(", "),
+                    "sections without use here are ignored"
+                );
             }
             let paths = config.rule_paths()?;
+            for pattern in config.rule_files_without_match()? {
+                warn!(pattern = %pattern.display(), "no rule file is found here");
+            }
             if paths.is_empty() {
                 warn!(config = %path.display(), "no rule file is named or found; nothing is evaluated");
             }
@@ -62,8 +68,16 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
             .collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
-    info!(groups = rules.groups.len(), rules = rules.rules.len(), "rules are valid");
-    Ok(Loaded { config, source, rules })
+    info!(
+        groups = rules.groups.len(),
+        rules = rules.rules.len(),
+        "rules are valid"
+    );
+    Ok(Loaded {
+        config,
+        source,
+        rules,
+    })
 }
 
 fn read_rule_file(path: &Path) -> anyhow::Result<(String, String)> {
@@ -111,7 +125,39 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
     }
 }
 
+/// What the server takes up when it starts, and a reload leaves alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartSettings {
+    node: NodeSettings,
+    query: QuerySettings,
+}
+
+impl StartSettings {
+    /// Names the settings that are other ones in a later configuration.
+    pub fn changed_in(&self, later: &StartSettings) -> Vec<&'static str> {
+        let (node, query) = (&self.node, &self.query);
+        let limits = node.limits != later.node.limits
+            || query.samples_max != later.query.samples_max
+            || query.timeout != later.query.timeout
+            || query.concurrency_max != later.query.concurrency_max;
+        let window = node.out_of_order_time_window != later.node.out_of_order_time_window;
+        let changed = [
+            ("limits", limits),
+            ("idle_timeout", node.idle_timeout != later.node.idle_timeout),
+            ("backlog_timeout", node.backlog_timeout != later.node.backlog_timeout),
+            ("out_of_order_time_window", window),
+            ("evaluation_interval (of queries)", query.default_step != later.query.default_step),
+        ];
+        changed.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+    }
+}
+
 impl Loaded {
+    /// Returns what only a start takes up.
+    pub fn start_settings(&self) -> StartSettings {
+        StartSettings { node: self.node_settings(), query: self.query_settings() }
+    }
+
     /// Returns what the node is set to.
     pub fn node_settings(&self) -> NodeSettings {
         let own = &self.config.burnwatch;

@@ -8,8 +8,16 @@ use crate::telemetry::exposition::{write_family, write_sample};
 pub fn write_engine_metrics(text: &mut String, report: &EngineReport) {
     let stats = &report.stats;
     let counters = [
-        ("burnwatch_samples_applied", "Samples taken into history.", stats.samples),
-        ("burnwatch_samples_late", "Samples that came behind the frontier.", stats.samples_late),
+        (
+            "burnwatch_samples_applied",
+            "Samples taken into history.",
+            stats.samples,
+        ),
+        (
+            "burnwatch_samples_late",
+            "Samples that came behind the frontier.",
+            stats.samples_late,
+        ),
         (
             "burnwatch_samples_duplicate",
             "Samples that were in history already.",
@@ -20,7 +28,11 @@ pub fn write_engine_metrics(text: &mut String, report: &EngineReport) {
             "Samples that history refused: another value at that instant, or too old.",
             stats.samples_refused,
         ),
-        ("burnwatch_scrapes_late", "Scrapes that were not whole in time.", stats.scrapes_late),
+        (
+            "burnwatch_scrapes_late",
+            "Scrapes that were not whole in time.",
+            stats.scrapes_late,
+        ),
         (
             "burnwatch_scanned_samples",
             "Samples that evaluations read from history.",

@@ -75,13 +75,21 @@ impl Server {
     pub async fn start(mut options: Options) -> anyhow::Result<Server> {
         let observer = options.observer.take();
         std::fs::create_dir_all(&options.storage_path).with_context(|| {
-            format!("cannot make the data directory {}", options.storage_path.display())
+            format!(
+                "cannot make the data directory {}",
+                options.storage_path.display()
+            )
         })?;
         let listener = TcpListener::bind(&options.listen)
             .await
             .with_context(|| format!("cannot listen on {}", options.listen))?;
-        let address = listener.local_addr().context("the listener has no address")?;
-        let external_url = options.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let address = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        let external_url = options
+            .external_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"));
         let loaded = load(&options, &external_url)?;
         warn_if_open(&address);
 
@@ -128,7 +136,12 @@ impl Server {
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
         tasks.push(tokio::spawn(serve(listener, app, stopped)));
         info!(%address, "burnwatch is receiving; POST remote write to /api/v1/write");
-        Ok(Server { address, stop, backend, tasks })
+        Ok(Server {
+            address,
+            stop,
+            backend,
+            tasks,
+        })
     }
 
     /// Returns the address that requests go to.
@@ -165,7 +178,10 @@ async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Rec
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
+    if let Err(error) = axum::serve(listener, app)
+        .with_graceful_shutdown(until_stopped)
+        .await
+    {
         warn!(%error, "the HTTP server ended");
     }
 }

@@ -45,12 +45,19 @@ impl Pipeline {
             thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
             questions.push(ask);
         }
-        Ok(Arc::new(Pipeline { node, clock, questions }))
+        Ok(Arc::new(Pipeline {
+            node,
+            clock,
+            questions,
+        }))
     }
 
     /// Returns what the HTTP handler works with.
     pub fn ingest_state(&self) -> IngestState {
-        IngestState { node: Arc::clone(&self.node), clock: Arc::clone(&self.clock) }
+        IngestState {
+            node: Arc::clone(&self.node),
+            clock: Arc::clone(&self.clock),
+        }
     }
 
     /// Puts a rule set into force.
@@ -94,7 +101,11 @@ impl Pipeline {
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
 fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
-    let mut shard = Shard { engine: Engine::new(), effects: Vec::new(), origin: Instant::now() };
+    let mut shard = Shard {
+        engine: Engine::new(),
+        effects: Vec::new(),
+        origin: Instant::now(),
+    };
     loop {
         select! {
             recv(tail.entries()) -> entry => {

@@ -35,6 +35,22 @@ fn a_sample_ahead_of_the_wall_clock_is_kept_but_does_not_move_it() {
 }
 
 #[test]
+fn a_sender_whose_clock_is_ahead_is_followed_at_the_pace_of_ours() {
+    let mut world = World::new(ABSENT);
+    world.push(100.0, &[("up{job=\"a\"}", 1.0)]);
+    world.push_at_wall(113.0, 115.0, &[("up{job=\"a\"}", 1.0)]);
+    assert_eq!(clock(&world), 100.0);
+    world.idle(114.9);
+    assert_eq!(clock(&world), 100.0);
+    world.idle(115.0);
+    assert_eq!(
+        clock(&world),
+        115.0,
+        "its time has come, though nothing else came"
+    );
+}
+
+#[test]
 fn one_bad_sample_does_not_leap_the_clock() {
     let mut world = World::new(ABSENT);
     world.push_at_wall(5000.0, 100.0, &[("up{job=\"a\"}", 1.0)]);

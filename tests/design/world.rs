@@ -150,10 +150,7 @@ impl World {
                 ("job", labels.value("job")),
                 ("instance", labels.value("instance")),
             ]);
-            // What lies ahead of the wall clock proves nothing.
-            if *seconds <= wall {
-                evidence.offer(at(*seconds), Target(target.hash64() as u32));
-            }
+            evidence.hear(at(*seconds), Target(target.hash64() as u32), at(wall));
         }
         let stamp = self.sequencer.stamp(evidence, at(wall));
         self.apply(Entry::Samples {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
 mod answer;
+mod laws;
 mod notation;
 mod promql;
 mod promqltest;

@@ -38,7 +38,9 @@ pub fn read_series(line: &str) -> Option<(Labels, Vec<Point>)> {
 
 fn read_labels(line: &str) -> Option<(Labels, &str)> {
     let mut labels = LabelsBuilder::default();
-    let name_end = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
+    let name_end = line
+        .find(|c: char| c == '{' || c.is_whitespace())
+        .unwrap_or(line.len());
     let (name, mut rest) = line.split_at(name_end);
     labels.set(METRIC_NAME, name);
     // Two braces begin a histogram, not a label set.
@@ -125,10 +127,9 @@ fn read_item(item: &str) -> Option<Vec<Point>> {
         return read_histograms(item);
     }
     let (body, times) = match item.rsplit_once('x') {
-        Some((body, times)) if body != "0" && body != "-0" => (body, times.parse::<usize>().ok()),
-        _ => (item, None),
+        Some((body, times)) => (body, Some(times.parse::<usize>().ok()?)),
+        None => (item, None),
     };
-    let body = if times.is_some() { body } else { item };
     if body == "_" {
         return Some(vec![Point::Omitted; times.unwrap_or(1)]);
     }
@@ -139,9 +140,7 @@ fn read_item(item: &str) -> Option<Vec<Point>> {
     let (mut value, step) = match read_number(body) {
         Some(value) => (value, 0.0),
         None => {
-            let is_sign = |(at, _): &(usize, &str)| {
-                *at > 0 && !body[..*at].ends_with(['e', 'E'])
-            };
+            let is_sign = |(at, _): &(usize, &str)| *at > 0 && !body[..*at].ends_with(['e', 'E']);
             let at = body.match_indices(['+', '-']).find(is_sign)?.0;
             (read_number(&body[..at])?, read_number(&body[at..])?)
         }
@@ -163,9 +162,6 @@ pub fn read_number(text: &str) -> Option<f64> {
     }
     if unsigned.eq_ignore_ascii_case("nan") {
         return Some(f64::NAN);
-    }
-    if let Some(hex) = unsigned.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok().map(|value| sign * value as f64);
     }
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
@@ -213,7 +209,12 @@ fn read_histogram(text: &str) -> Option<(FloatHistogram, bool)> {
             Some(list) => list.split_once(']')?,
             None => tail.split_at(tail.find(char::is_whitespace).unwrap_or(tail.len())),
         };
-        let list = || value.split_whitespace().map(read_number).collect::<Option<Vec<f64>>>();
+        let list = || {
+            value
+                .split_whitespace()
+                .map(read_number)
+                .collect::<Option<Vec<f64>>>()
+        };
         match key {
             "schema" => histogram.schema = value.parse().ok()?,
             "sum" => histogram.sum = read_number(value)?,

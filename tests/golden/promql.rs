@@ -127,6 +127,13 @@ fn exception(place: &str) -> Option<usize> {
     })
 }
 
+/// What is computed by the platform's library may differ in the last bits, and so may what is
+/// added over series in no specified order.
+fn may_round(query: &str) -> bool {
+    let words = ["sin", "cos", "tan", "exp(", "^", "sum("];
+    words.iter().any(|word| query.contains(word))
+}
+
 /// How many answers agreed, by kind; and what did not.
 #[derive(Default)]
 struct Tally {
@@ -140,9 +147,12 @@ impl Tally {
         let (bits, near) = self.by_kind.entry(kind.to_owned()).or_default();
         match verdict {
             Ok(Agreement::Bits) => *bits += 1,
+            Ok(Agreement::Tolerance) if may_round(query) => *near += 1,
             Ok(Agreement::Tolerance) => {
-                *near += 1;
-                println!("NEAR {query}");
+                self.failures.push(format!(
+                    "{query}
+    differs in the last bits"
+                ));
             }
             Err(text) => match exception(query) {
                 Some(index) => drop(self.exceptions.insert(index)),

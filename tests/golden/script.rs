@@ -91,7 +91,8 @@ pub fn read_script(text: &str) -> Result<Vec<Command>, String> {
         } else if head.starts_with("load") {
             commands.push(read_load(head, &lines[from..at]).ok_or_else(|| wrong("load"))?);
         } else {
-            let (eval, used) = read_eval(head, &lines[from..at], line).ok_or_else(|| wrong("eval"))?;
+            let (eval, used) =
+                read_eval(head, &lines[from..at], line).ok_or_else(|| wrong("eval"))?;
             at = from + used;
             commands.push(Command::Eval(Box::new(eval)));
         }
@@ -182,7 +183,11 @@ fn read_expect(text: &str, expect: &mut Expectations) -> Option<()> {
         let ["from", start, "to", end, "step", step] = words[..] else {
             return None;
         };
-        let times = (read_duration(start)?, read_duration(end)?, read_duration(step)?);
+        let times = (
+            read_duration(start)?,
+            read_duration(end)?,
+            read_duration(step)?,
+        );
         expect.range_vector = Some(times);
         return Some(());
     }

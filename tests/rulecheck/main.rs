@@ -1,4 +1,4 @@
-//! Rule files against the verdicts that promtool gave of them.
+//! Rule files: the verdicts of promtool, the words and hints of refusals, the order of groups.
 //!
 //! `data/rulecheck.jsonl` was recorded from promtool 3.12.0: each line a whole file, whether it
 //! was accepted, with how many rules, and otherwise why. Verdicts and numbers must agree in
@@ -6,7 +6,9 @@
 //! (promtool stops at the first wrong duration). Catches a rule file that loads here and not
 //! there, the other way round, and a message that no longer can be looked up.
 
+mod errors;
 mod foreign;
+mod order;
 
 use burnwatch::functions::Functions;
 use burnwatch::promql::Features;

@@ -31,16 +31,26 @@ impl Display {
     /// Returns a display of stories that start at an instant of event time.
     pub fn new(start: TimestampMs) -> Self {
         let colour = std::io::stdout().is_terminal();
-        Display { start, colour, seen: Mutex::default() }
+        Display {
+            start,
+            colour,
+            seen: Mutex::default(),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         // A panic elsewhere must not hide what was seen.
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn paint(&self, colour: u8, text: &str) -> String {
-        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn line(&self, line: &str) {
@@ -66,7 +76,11 @@ impl Display {
         let latency_ms = (SystemClock.now() - wall).0;
         let (at, word, colour, labels) = match effect {
             Effect::Pending { at, labels } => (at, "pending", 33, labels),
-            Effect::Alert { at, refresh: false, message } => match message.status {
+            Effect::Alert {
+                at,
+                refresh: false,
+                message,
+            } => match message.status {
                 AlertStatus::Firing => (at, "FIRING", 31, &message.labels),
                 AlertStatus::Resolved { .. } => (at, "resolved", 32, &message.labels),
             },
@@ -74,8 +88,13 @@ impl Display {
         };
         let seconds = (*at - self.start).0 / 1000;
         let word = self.paint(colour, &format!("{word:8}"));
-        self.line(&format!("{}  {word} {latency_ms:>3} ms  {}", clock(seconds), describe(labels)));
-        if matches!(effect, Effect::Alert { message, .. } if message.status == AlertStatus::Firing) {
+        self.line(&format!(
+            "{}  {word} {latency_ms:>3} ms  {}",
+            clock(seconds),
+            describe(labels)
+        ));
+        if matches!(effect, Effect::Alert { message, .. } if message.status == AlertStatus::Firing)
+        {
             let (name, job) = (labels.value("alertname"), labels.value("job"));
             let mut seen = self.seen();
             seen.fired.push((name.to_owned(), job.to_owned(), seconds));
@@ -100,10 +119,13 @@ impl Display {
         for scenario in scenarios {
             for expected in scenario.truth() {
                 explained.push((scenario.job(), expected.alert));
-                let of_alert = |(name, job, _): &&Firing| {
-                    name == expected.alert && job == scenario.job()
-                };
-                let first = seen.fired.iter().find(of_alert).map(|(_, _, seconds)| *seconds);
+                let of_alert =
+                    |(name, job, _): &&Firing| name == expected.alert && job == scenario.job();
+                let first = seen
+                    .fired
+                    .iter()
+                    .find(of_alert)
+                    .map(|(_, _, seconds)| *seconds);
                 let window = expected.fires.filter(|_| variant == Variant::Incident);
                 let well = match (window, first) {
                     (Some((from, to)), Some(seconds)) => (from..=to).contains(&seconds),
@@ -111,8 +133,13 @@ impl Display {
                     _ => false,
                 };
                 all_well &= well;
-                let mark = if well { self.paint(32, "ok ") } else { self.paint(31, "NOT") };
-                let happened = first.map_or("never fired".to_owned(), |s| format!("fired {}", clock(s)));
+                let mark = if well {
+                    self.paint(32, "ok ")
+                } else {
+                    self.paint(31, "NOT")
+                };
+                let happened =
+                    first.map_or("never fired".to_owned(), |s| format!("fired {}", clock(s)));
                 let wanted = window.map_or("never".to_owned(), |(from, to)| {
                     format!("{} to {}", clock(from), clock(to))
                 });
@@ -138,14 +165,24 @@ impl Display {
             all_well &= reason.is_some();
             let mark = if reason.is_some() { "and" } else { "NOT" };
             let why = reason.map_or("nobody expected it", |(_, why)| why);
-            println!("  {mark} {job:16} {name:24} fired {:8} ({why})", clock(*seconds));
+            println!(
+                "  {mark} {job:16} {name:24} fired {:8} ({why})",
+                clock(*seconds)
+            );
         }
         let mut latencies = seen.latencies_ms.clone();
         latencies.sort_unstable();
-        if let (Some(middle), Some(worst)) = (latencies.get(latencies.len() / 2), latencies.last()) {
-            println!("\n{} alerts fired; from request to alert: median {middle} ms, longest {worst} ms", latencies.len());
+        if let (Some(middle), Some(worst)) = (latencies.get(latencies.len() / 2), latencies.last())
+        {
+            println!(
+                "\n{} alerts fired; from request to alert: median {middle} ms, longest {worst} ms",
+                latencies.len()
+            );
         }
-        println!("all as it should be: {}\n", if all_well { "yes" } else { "NO" });
+        println!(
+            "all as it should be: {}\n",
+            if all_well { "yes" } else { "NO" }
+        );
         all_well
     }
 
@@ -159,7 +196,12 @@ impl Display {
 }
 
 fn clock(seconds: i64) -> String {
-    format!("{}h{:02}m{:02}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{}h{:02}m{:02}s",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 fn describe(labels: &Labels) -> String {

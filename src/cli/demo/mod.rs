@@ -55,7 +55,9 @@ const SCRAPE_OFFSET_SECONDS: i64 = 2;
 /// Runs the command. Fails when an alert of the truth is missing or one too many fired.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     logging::init(LevelFilter::ERROR, LogFormat::Logfmt)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let as_told = runtime.block_on(async {
         tokio::select! {
             outcome = tell(&args) => outcome,
@@ -66,15 +68,26 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         }
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(if as_told { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if as_told {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
     // Removed when it goes out of scope, on Ctrl-C too.
     let directory = tempfile::tempdir().context("cannot make a directory for the demo")?;
-    let scenarios =
-        if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
-    let longest = scenarios.iter().map(|scenario| scenario.seconds()).max().unwrap_or(0);
+    let scenarios = if args.scenario.is_empty() {
+        Scenario::ALL.to_vec()
+    } else {
+        args.scenario.clone()
+    };
+    let longest = scenarios
+        .iter()
+        .map(|scenario| scenario.seconds())
+        .max()
+        .unwrap_or(0);
     let start = start_of_story(longest);
     let display = Arc::new(Display::new(start));
     let observer = Arc::clone(&display);
@@ -112,7 +125,9 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
             if seconds < scenario.seconds() {
                 let offset = *n * SCRAPE_OFFSET_SECONDS;
                 let at = start + DurationMs::from_seconds(seconds + offset);
-                pusher.push(scenario.job(), at, &story.scrape(seconds)).await?;
+                pusher
+                    .push(scenario.job(), at, &story.scrape(seconds))
+                    .await?;
             }
         }
         display.progress(seconds, longest);

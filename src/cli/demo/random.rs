@@ -40,7 +40,9 @@ impl Random {
         if mean < 30.0 {
             return self.poisson(mean).min(trials);
         }
-        let drawn = self.normal(mean, (mean * (1.0 - probability)).sqrt()).round();
+        let drawn = self
+            .normal(mean, (mean * (1.0 - probability)).sqrt())
+            .round();
         (drawn.max(0.0) as u64).min(trials)
     }
 }

@@ -31,6 +31,7 @@ impl Interpreter<'_> {
             args.collect::<Result<Vec<_>, _>>()
         })?;
         let mut annotations = std::mem::take(&mut self.annotations);
+        let mut origins = self.take_origins(call);
         let output = function.call(&mut Call {
             args,
             exprs,
@@ -39,8 +40,10 @@ impl Interpreter<'_> {
             query: self.query,
             is_range: self.is_range,
             delayed_name_removal: self.options.delayed_name_removal,
+            origins: origins.as_mut(),
             annotations: &mut annotations,
         });
+        self.put_origins(call, origins);
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),

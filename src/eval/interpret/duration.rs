@@ -6,7 +6,7 @@ use crate::model::DurationMs;
 use crate::promql::ast::{BinaryOp, DurationExpr, DurationNode};
 
 /// The longest span Prometheus can hold, in seconds: 2^63 ns.
-const SECONDS_MAX: f64 = 9_223_372_036.854_775_807;
+const SECONDS_MAX: f64 = 9_223_372_036.854_776;
 
 impl Interpreter<'_> {
     /// Returns how far an `offset` looks back; it may look ahead.

@@ -33,7 +33,7 @@ impl Interpreter<'_> {
             Some(ExprKind::Vector(selector)) => Wanted::new(&selector.matchers)?,
             _ => Wanted::new(&[])?,
         };
-        let infos = self.info_samples(&base, &wanted, call, at)?;
+        let infos = self.info_samples(&base, &wanted, at)?;
         let mut out = Vec::with_capacity(base.len());
         for element in base {
             if wanted.is_info(&element.labels) {
@@ -52,7 +52,6 @@ impl Interpreter<'_> {
         &mut self,
         base: &[Element],
         wanted: &Wanted,
-        call: &ast::Call,
         at: TimestampMs,
     ) -> Result<BTreeMap<String, HashMap<Vec<String>, InstantSample>>, EvalError> {
         let mut matchers = wanted.names.clone();
@@ -83,7 +82,6 @@ impl Interpreter<'_> {
             at: None,
             mode: RangeMode::Plain,
         };
-        let _ = call;
         let samples = self
             .source
             .instant(&selector, at - self.options.lookback, at);

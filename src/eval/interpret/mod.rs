@@ -10,6 +10,7 @@ mod duration;
 mod info;
 mod matching;
 mod operation;
+mod origins;
 mod selector;
 mod set;
 mod statistics;
@@ -20,6 +21,7 @@ pub(super) use steps::evaluate_steps;
 
 use std::collections::HashSet;
 
+use crate::eval::interpret::origins::OriginsByCall;
 use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source};
 use crate::functions::call::drop_metadata;
@@ -41,6 +43,8 @@ struct Interpreter<'a> {
     annotations: Annotations,
     /// Whether the instant now evaluated is one of several.
     is_range: bool,
+    /// What calls have returned at earlier steps of the range.
+    origins: OriginsByCall,
     /// What is around the node now evaluated.
     surroundings: Surroundings,
     /// Samples held by the values that are alive.
@@ -89,6 +93,7 @@ impl<'a> Interpreter<'a> {
             query,
             annotations: Annotations::default(),
             is_range: false,
+            origins: OriginsByCall::new(),
             surroundings: Surroundings::default(),
             n_held: 0,
             n_read: 0,

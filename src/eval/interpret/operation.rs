@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::functions::{HistogramOperation, Remark, pow};
+use crate::functions::{HistogramOperation, Remark};
+use crate::model::elementary::pow;
 use crate::model::histogram::Merged;
 use crate::model::{CounterResetHint, FloatHistogram, SampleValue};
 use crate::promql::ast::BinaryOp;

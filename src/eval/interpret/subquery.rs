@@ -16,7 +16,10 @@ impl Interpreter<'_> {
         at: TimestampMs,
     ) -> Result<RangeVector, EvalError> {
         let inside = self.surroundings.needing_buckets();
-        self.within(inside, |interpreter| interpreter.eval_points(subquery, at))
+        let outer = std::mem::take(&mut self.origins);
+        let points = self.within(inside, |interpreter| interpreter.eval_points(subquery, at));
+        self.origins = outer;
+        points
     }
 
     fn eval_points(
@@ -58,7 +61,12 @@ impl Interpreter<'_> {
                 ),
                 _ => return Err(unexpected("scalar or instant vector")),
             }
-            point_at = point_at + step;
+            let next = point_at + step;
+            if next == point_at {
+                // The end of time itself.
+                break;
+            }
+            point_at = next;
         }
         self.is_range = was_range;
         Ok(RangeVector {

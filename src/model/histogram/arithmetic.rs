@@ -4,8 +4,10 @@
 //! custom buckets, the bounds that both have.
 
 use crate::model::CounterResetHint;
+use crate::model::histogram::bounds::exponential_bound;
 use crate::model::histogram::buckets::{Side, Sparse};
 use crate::model::histogram::{FloatHistogram, IncompatibleSchema as Incompatible};
+use crate::model::kahan::KahanSum;
 
 /// Exponential and custom buckets cannot be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,16 +23,6 @@ pub struct Merged {
     pub counter_reset_collision: bool,
     /// The custom bounds differed.
     pub bounds_reconciled: bool,
-}
-
-impl Merged {
-    /// Returns what came up in either.
-    pub fn or(self, other: Merged) -> Merged {
-        Merged {
-            counter_reset_collision: self.counter_reset_collision || other.counter_reset_collision,
-            bounds_reconciled: self.bounds_reconciled || other.bounds_reconciled,
-        }
-    }
 }
 
 impl FloatHistogram {
@@ -110,14 +102,16 @@ impl FloatHistogram {
             return false;
         }
         let bounds = common_bounds(&self.custom_values, &other.custom_values);
-        let mut sums = vec![crate::model::histogram::mean::Kahan::default(); bounds.len() + 1];
+        let mut sums = vec![KahanSum::default(); bounds.len() + 1];
         for (index, count) in a {
-            sums[place(index, &self.custom_values, &bounds)].add(count);
+            let sum = &mut sums[place(index, &self.custom_values, &bounds)];
+            *sum = sum.plus(count);
         }
         for (index, count) in b {
-            sums[place(index, &other.custom_values, &bounds)].add(op(0.0, count));
+            let sum = &mut sums[place(index, &other.custom_values, &bounds)];
+            *sum = sum.plus(op(0.0, count));
         }
-        let counts: Sparse<f64> = (0..).zip(sums.iter().map(|sum| sum.rounded())).collect();
+        let counts: Sparse<f64> = (0..).zip(sums.iter().map(|sum| sum.sum)).collect();
         let counts: Sparse<f64> = counts
             .into_iter()
             .filter(|(_, count)| *count != 0.0)
@@ -147,14 +141,13 @@ impl FloatHistogram {
         if threshold == self.zero_threshold {
             return (self.zero_count, threshold);
         }
-        use crate::model::histogram::mean::Kahan;
         'wider: loop {
-            let mut count = Kahan::new(self.zero_count);
+            let mut count = KahanSum::new(self.zero_count);
             for bucket in self.side_buckets(Side::Positive) {
                 if bucket.lower >= threshold {
                     break;
                 }
-                count.add(bucket.count);
+                count = count.plus(bucket.count);
                 if bucket.upper > threshold {
                     if bucket.count != 0.0 {
                         threshold = bucket.upper;
@@ -166,7 +159,7 @@ impl FloatHistogram {
                 if bucket.upper <= -threshold {
                     break;
                 }
-                count.add(bucket.count);
+                count = count.plus(bucket.count);
                 if bucket.lower < -threshold {
                     if bucket.count != 0.0 {
                         threshold = -bucket.lower;
@@ -175,7 +168,7 @@ impl FloatHistogram {
                     break;
                 }
             }
-            return (count.rounded(), threshold);
+            return (count.sum, threshold);
         }
     }
 
@@ -204,9 +197,8 @@ impl FloatHistogram {
     /// a sound histogram has none: Prometheus does not add them.
     pub(super) fn sparse_outside(&self, side: Side, threshold: f64) -> Sparse<f64> {
         let mut counts = self.sparse(side);
-        let n_inside = counts.partition_point(|(index, _)| {
-            crate::model::histogram::bounds::exponential_bound(*index, self.schema) <= threshold
-        });
+        let n_inside = counts
+            .partition_point(|(index, _)| exponential_bound(*index, self.schema) <= threshold);
         counts.drain(..n_inside);
         counts
     }

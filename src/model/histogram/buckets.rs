@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::float::format_general;
 use crate::model::histogram::bounds::{coarser_index, upper_bound};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Span};
 
@@ -27,29 +28,10 @@ impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let open = if self.lower_inclusive { '[' } else { '(' };
         let close = if self.upper_inclusive { ']' } else { ')' };
-        let [lower, upper, count] = [self.lower, self.upper, self.count].map(go_float);
+        let [lower, upper, count] = [self.lower, self.upper, self.count].map(format_general);
         write!(f, "{open}{lower},{upper}{close}:{count}")
     }
 }
-
-/// Prints as Go's `%g`: an exponent below 1e-4 and from 1e6 on.
-fn go_float(value: f64) -> String {
-    use crate::model::float::{format_exponent, format_plain};
-    if value == 0.0 || !value.is_finite() {
-        return format_plain(value);
-    }
-    let text = format!("{value:e}");
-    let exponent = text
-        .split_once('e')
-        .and_then(|(_, e)| e.parse::<i32>().ok());
-    match exponent {
-        Some(exponent) if !(-4..GENERAL_EXPONENT_MAX).contains(&exponent) => format_exponent(value),
-        _ => format_plain(value),
-    }
-}
-
-/// From this exponent on `%g` prints an exponent.
-const GENERAL_EXPONENT_MAX: i32 = 6;
 
 /// Which side of zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,8 +217,8 @@ impl fmt::Display for FloatHistogram {
         write!(
             f,
             "{{count:{}, sum:{}",
-            go_float(self.count),
-            go_float(self.sum)
+            format_general(self.count),
+            format_general(self.sum)
         )?;
         let mut negative = self.side_buckets(Side::Negative);
         negative.reverse();

@@ -8,58 +8,20 @@ use crate::model::histogram::arithmetic::{
     IncompatibleSchema, Merged, common_bounds, merge, place,
 };
 use crate::model::histogram::buckets::{Side, Sparse, coarsen};
+use crate::model::kahan::KahanSum;
 use crate::model::{CounterResetHint, FloatHistogram};
 
-/// A float sum with its compensation.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Kahan {
-    sum: f64,
-    compensation: f64,
+fn add_value(sum: &mut KahanSum, value: f64) {
+    *sum = sum.plus(value);
 }
 
-impl Kahan {
-    pub(super) fn new(sum: f64) -> Self {
-        Kahan {
-            sum,
-            compensation: 0.0,
-        }
-    }
+fn add_sum(sum: &mut KahanSum, other: KahanSum) {
+    *sum = sum.plus(other.sum).plus(other.compensation);
+}
 
-    pub(super) fn add(&mut self, value: f64) {
-        let total = self.sum + value;
-        if total.is_infinite() {
-            self.compensation = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.compensation += (self.sum - total) + value;
-        } else {
-            self.compensation += (value - total) + self.sum;
-        }
-        self.sum = total;
-    }
-
-    fn add_kahan(&mut self, other: Kahan) {
-        self.add(other.sum);
-        self.add(other.compensation);
-    }
-
-    /// Returns the sum without the compensation.
-    pub(super) fn rounded(&self) -> f64 {
-        self.sum
-    }
-
-    fn value(&self) -> f64 {
-        self.sum + self.compensation
-    }
-
-    /// Returns the value, or, of a sum of one, that one with the sign of its zero.
-    fn value_of(&self, n: usize) -> f64 {
-        if n == 1 { self.sum } else { self.value() }
-    }
-
-    fn each(&mut self, change: impl Fn(f64) -> f64) {
-        self.sum = change(self.sum);
-        self.compensation = change(self.compensation);
-    }
+/// Returns the value of a sum of `n`; of a sum of one, that one with the sign of its zero.
+fn value_of(sum: &KahanSum, n: usize) -> f64 {
+    if n == 1 { sum.sum } else { sum.value() }
 }
 
 /// The sum of histograms.
@@ -67,11 +29,11 @@ impl Kahan {
 pub struct HistogramSum {
     /// Schema, bounds, threshold and hint of the sum; its counts are below.
     shape: FloatHistogram,
-    zero_count: Kahan,
-    count: Kahan,
-    sum: Kahan,
-    positive: Sparse<Kahan>,
-    negative: Sparse<Kahan>,
+    zero_count: KahanSum,
+    count: KahanSum,
+    sum: KahanSum,
+    positive: Sparse<KahanSum>,
+    negative: Sparse<KahanSum>,
     n: usize,
     resets: (bool, bool),
     bounds_reconciled: bool,
@@ -80,16 +42,16 @@ pub struct HistogramSum {
 impl HistogramSum {
     /// Starts from a first histogram.
     pub fn new(first: &FloatHistogram) -> Self {
-        let kahan = |side: Side| -> Sparse<Kahan> {
+        let kahan = |side: Side| -> Sparse<KahanSum> {
             let counts = first.sparse(side).into_iter();
             counts
-                .map(|(index, count)| (index, Kahan::new(count)))
+                .map(|(index, count)| (index, KahanSum::new(count)))
                 .collect()
         };
         let mut sum = HistogramSum {
-            zero_count: Kahan::new(first.zero_count),
-            count: Kahan::new(first.count),
-            sum: Kahan::new(first.sum),
+            zero_count: KahanSum::new(first.zero_count),
+            count: KahanSum::new(first.count),
+            sum: KahanSum::new(first.sum),
             positive: kahan(Side::Positive),
             negative: kahan(Side::Negative),
             shape: first.clone(),
@@ -122,8 +84,8 @@ impl HistogramSum {
         }
         self.shape.merge_hint(other.counter_reset_hint);
         self.n += 1;
-        self.count.add(other.count);
-        self.sum.add(other.sum);
+        add_value(&mut self.count, other.count);
+        add_value(&mut self.sum, other.sum);
         if other.uses_custom_buckets() {
             self.add_custom(other);
         } else {
@@ -144,12 +106,12 @@ impl HistogramSum {
                 break;
             }
         }
-        self.zero_count.add(other.zero_count);
+        add_value(&mut self.zero_count, other.zero_count);
         let schema = self.shape.schema.min(other.schema);
         if schema < self.shape.schema {
             for counts in [&mut self.positive, &mut self.negative] {
                 let fine = std::mem::take(counts);
-                *counts = coarsen(fine, self.shape.schema, schema, Kahan::add_kahan);
+                *counts = coarsen(fine, self.shape.schema, schema, add_sum);
             }
             self.shape.schema = schema;
         }
@@ -162,22 +124,19 @@ impl HistogramSum {
         ] {
             let own = std::mem::take(counts);
             let addends = other.sparse_outside(side, self.shape.zero_threshold);
-            *counts = merge(own, &addends, Kahan::default(), Kahan::add);
+            *counts = merge(own, &addends, KahanSum::default(), add_value);
         }
     }
 
     fn widen_zero_bucket(&mut self, threshold: f64) {
         // The counts without compensation decide how wide it must be.
         let mut rounded = self.shape.clone();
-        rounded.zero_count = self.zero_count.rounded();
+        rounded.zero_count = self.zero_count.sum;
         for (side, counts) in [
             (Side::Positive, &self.positive),
             (Side::Negative, &self.negative),
         ] {
-            let sums: Sparse<f64> = counts
-                .iter()
-                .map(|(at, sum)| (*at, sum.rounded()))
-                .collect();
+            let sums: Sparse<f64> = counts.iter().map(|(at, sum)| (*at, sum.sum)).collect();
             rounded.set_sparse(side, &sums);
         }
         let (_, threshold) = rounded.zero_count_for(threshold);
@@ -193,7 +152,7 @@ impl HistogramSum {
                     Side::Negative => bucket.upper > -threshold,
                 };
                 if covered {
-                    zero_count.add_kahan(*count);
+                    add_sum(zero_count, *count);
                 }
                 !covered
             });
@@ -205,19 +164,25 @@ impl HistogramSum {
         let counts = other.sparse(Side::Positive);
         let own = std::mem::take(&mut self.positive);
         if self.shape.custom_values == other.custom_values {
-            self.positive = merge(own, &counts, Kahan::default(), Kahan::add);
+            self.positive = merge(own, &counts, KahanSum::default(), add_value);
             return;
         }
         self.bounds_reconciled = true;
         let bounds = common_bounds(&self.shape.custom_values, &other.custom_values);
-        let mut sums = vec![Kahan::default(); bounds.len() + 1];
+        let mut sums = vec![KahanSum::default(); bounds.len() + 1];
         for (index, count) in own {
-            sums[place(index, &self.shape.custom_values, &bounds)].add_kahan(count);
+            add_sum(
+                &mut sums[place(index, &self.shape.custom_values, &bounds)],
+                count,
+            );
         }
         for (index, count) in counts {
-            sums[place(index, &other.custom_values, &bounds)].add(count);
+            add_value(
+                &mut sums[place(index, &other.custom_values, &bounds)],
+                count,
+            );
         }
-        let is_empty = |sum: &Kahan| sum.sum == 0.0 && sum.compensation == 0.0;
+        let is_empty = |sum: &KahanSum| sum.sum == 0.0 && sum.compensation == 0.0;
         let placed = (0..).zip(sums).filter(|(_, sum)| !is_empty(sum));
         self.positive = placed.collect();
         self.shape.custom_values = bounds;
@@ -240,20 +205,23 @@ impl HistogramSum {
         let buckets = self.positive.iter_mut().chain(&mut self.negative);
         let buckets = buckets.map(|(_, sum)| sum);
         let all = buckets.chain([&mut self.zero_count, &mut self.count, &mut self.sum]);
-        all.for_each(|sum| sum.each(&change));
+        all.for_each(|sum| {
+            sum.sum = change(sum.sum);
+            sum.compensation = change(sum.compensation);
+        });
     }
 
     /// Returns the sum.
     pub fn finish(&self) -> FloatHistogram {
         let mut out = self.shape.clone();
-        out.zero_count = self.zero_count.value_of(self.n);
-        out.count = self.count.value_of(self.n);
-        out.sum = self.sum.value_of(self.n);
+        out.zero_count = value_of(&self.zero_count, self.n);
+        out.count = value_of(&self.count, self.n);
+        out.sum = value_of(&self.sum, self.n);
         for (side, counts) in [
             (Side::Positive, &self.positive),
             (Side::Negative, &self.negative),
         ] {
-            let sums = counts.iter().map(|(at, sum)| (*at, sum.value_of(self.n)));
+            let sums = counts.iter().map(|(at, sum)| (*at, value_of(sum, self.n)));
             out.set_sparse(side, &sums.collect::<Sparse<f64>>());
         }
         out

@@ -4,6 +4,7 @@
 //! estimated anew from the middles of what is left, if anything was cut.
 
 use crate::model::FloatHistogram;
+use crate::model::elementary::log2;
 use crate::model::histogram::Bucket;
 use crate::model::histogram::buckets::Side;
 
@@ -139,7 +140,7 @@ fn count_under(bucket: &Bucket, bound: f64, kind: BucketKind) -> f64 {
     let fraction = if kind.is_linear {
         (bound - bucket.lower) / (bucket.upper - bucket.lower)
     } else {
-        let [lower, upper, at] = [bucket.lower, bucket.upper, bound].map(|v| v.abs().log2());
+        let [lower, upper, at] = [bucket.lower, bucket.upper, bound].map(|v| log2(v.abs()));
         if kind.is_positive {
             (at - lower) / (upper - lower)
         } else {

@@ -30,7 +30,7 @@ use crate::notify::{AlertmanagerView, NotifyConfig, RecordedSample};
 /// The pauses after failures: an alert must not wait long for an Alertmanager that restarts.
 const PAUSES: Pauses = Pauses {
     min: Duration::from_millis(100),
-    max: Duration::from_secs(15),
+    max: Duration::from_secs(5),
 };
 
 /// All Alertmanagers.

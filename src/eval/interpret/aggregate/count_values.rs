@@ -3,7 +3,9 @@
 use crate::eval::EvalError;
 use crate::eval::interpret::aggregate::{Groups, group_labels};
 use crate::functions::Element;
+use crate::functions::call::{is_label_name, set_label};
 use crate::model::float::format_plain;
+use crate::model::labels::quote;
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ast::Aggregate;
 
@@ -14,8 +16,9 @@ pub(super) fn count_values(
     elements: Vec<Element>,
     at: TimestampMs,
 ) -> Result<Vec<Element>, EvalError> {
-    if label.is_empty() {
-        return Err(EvalError::Execution("invalid label name \"\"".to_owned()));
+    if !is_label_name(label) {
+        let text = format!("invalid label name {}", quote(label));
+        return Err(EvalError::Execution(text));
     }
     let mut by_value = aggregate.clone();
     if !by_value.without {
@@ -27,7 +30,7 @@ pub(super) fn count_values(
             SampleValue::Float(value) => format_plain(*value),
             SampleValue::Histogram(histogram) => histogram.to_string(),
         };
-        let labels = element.labels.with(label, &text);
+        let labels = set_label(&element.labels, label, &text)?;
         *groups.find_or_insert(group_labels(&by_value, &labels), || 0) += 1;
     }
     let counted = groups.groups.into_iter().map(|(labels, count)| Element {

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use crate::eval::EvalError;
 use crate::eval::interpret::Interpreter;
 use crate::eval::interpret::aggregate::{Groups, group_labels};
-use crate::functions::annotation::format_g;
 use crate::functions::call::plain;
 use crate::functions::{Element, Remark};
 use crate::model::Labels;
+use crate::model::float::format_general;
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 
 impl Interpreter<'_> {
@@ -30,7 +30,7 @@ impl Interpreter<'_> {
         if k >= i64::MAX as f64 {
             return refused(format!(
                 "Scalar value {} overflows int64",
-                format_g(k, None)
+                format_general(k)
             ));
         }
         let k = (k as usize).min(elements.len());

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::eval::interpret::Interpreter;
 use crate::eval::interpret::aggregate::{Groups, group_labels};
-use crate::functions::kahan::{KahanMean, KahanSum};
 use crate::functions::quantile::quantile;
 use crate::functions::{Annotations, Element, HistogramOperation, Remark};
 use crate::model::histogram::{HistogramMean, HistogramSum, Merged};
+use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 

@@ -1,0 +1,16 @@
+//! The real binary over real HTTP: what a sender, an Alertmanager, an operator and Grafana see.
+//!
+//! Every test starts `burnwatch serve` on a free port in a directory of its own and ends it.
+//! Event time is the tests' own: samples carry timestamps of the last minute, so ticks pass as
+//! fast as they are sent, and nothing here waits for a clock. Where the answer of another
+//! process is awaited, the test asks until it comes.
+
+mod alerts;
+mod api;
+mod bad_input;
+mod config;
+mod process;
+mod receiver;
+mod reload;
+mod sender;
+mod write;
