@@ -1,7 +1,7 @@
 //! The wiring: starts everything, loads rules, stops in order.
 //!
 //! [`pipeline`] is the loop; read it first. Here is what surrounds it: configuration and rules
-//! in ([`load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
+//! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
 pub mod dispatch;
