@@ -1,7 +1,7 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -82,9 +82,15 @@ impl ServerBackend {
     /// Makes a checked configuration the running one.
     pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
         let wanted = loaded.start_settings();
-        let changed = self.start_settings.get_or_init(|| wanted.clone()).changed_in(&wanted);
+        let changed = self
+            .start_settings
+            .get_or_init(|| wanted.clone())
+            .changed_in(&wanted);
         if !changed.is_empty() {
-            warn!(settings = changed.join(", "), "these change only with a restart");
+            warn!(
+                settings = changed.join(", "),
+                "these change only with a restart"
+            );
         }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         // Outside samples of recorded names are taken again until the new rules' first tick.

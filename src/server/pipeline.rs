@@ -1,8 +1,8 @@
 //! THE LOOP: receive → route → log → series → windows → evaluate → alerts → notify.
 //!
 //! Read this file first. The first half of the way of a sample runs on the request's thread
-//! ([`Pipeline::receive`]), the second on the shard's own thread ([`run_shard`]); the log lies
-//! between them, and is the only thing they share.
+//! ([`receive`]), the second on the shard's own thread (`run_shard`); the log lies between them,
+//! and is the only thing they share.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
-use crate::ingest::{IngestState, Node, ReadSet, ShardId};
+use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
-use crate::model::{Entry, Stamp};
+use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
 
 /// A question to a shard's engine, answered between two entries of its log.
@@ -56,6 +56,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
+            receive,
         }
     }
 
@@ -93,6 +94,24 @@ impl Pipeline {
             answered
         };
         self.questions.iter().map(ask).collect()
+    }
+}
+
+/// The first half, on the request's thread: **receive** the body, **route** its series to the
+/// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    let mut received = match node.receive(body, protocol, wall) {
+        Ok(received) => received,
+        Err(answer) => return answer,
+    };
+    loop {
+        if let Err(answer) = node.route(&mut received) {
+            return answer;
+        }
+        // Nothing comes back only when a reload has overtaken the request.
+        if let Some(answer) = node.append(&mut received) {
+            return answer;
+        }
     }
 }
 
