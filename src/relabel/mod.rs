@@ -3,13 +3,20 @@
 //! The actions, defaults and refusals are Prometheus' (`model/relabel`). Regular expressions are
 //! fully anchored and `.` matches a newline.
 
+mod group_template;
+mod validate;
+
+pub use validate::RelabelError;
+
 use md5::{Digest, Md5};
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde::Serialize;
 
 use crate::model::labels::is_legacy_label_name;
 use crate::model::regex::compile_anchored;
 use crate::model::{Labels, LabelsBuilder};
+use crate::relabel::group_template::expand;
+use crate::relabel::validate::validate;
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -137,35 +144,6 @@ impl Default for RelabelFields {
     }
 }
 
-/// Why a step is refused; the texts are Prometheus'.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RelabelError {
-    /// The regular expression does not compile.
-    #[error("{0}")]
-    Regex(String),
-    /// `hashmod` without a modulus.
-    #[error("relabel configuration for hashmod requires non-zero modulus")]
-    NoModulus,
-    /// An action that writes a label, without one.
-    #[error("relabel configuration for {0} action requires 'target_label' value")]
-    NoTarget(&'static str),
-    /// A target that can be no label name.
-    #[error("{0:?} is invalid 'target_label' for {1} action")]
-    InvalidTarget(String, &'static str),
-    /// A replacement where none is used.
-    #[error("'replacement' can not be set for {0} action")]
-    UnusedReplacement(&'static str),
-    /// A replacement that can give no label name.
-    #[error("{0:?} is invalid 'replacement' for {1} action")]
-    InvalidReplacement(String, &'static str),
-    /// Fields that `keepequal` and `dropequal` do not use.
-    #[error("{0} action requires only 'source_labels' and `target_label`, and no other fields")]
-    OnlySourceAndTarget(&'static str),
-    /// Fields that `labeldrop` and `labelkeep` do not use.
-    #[error("{0} action requires only 'regex', and no other fields")]
-    OnlyRegex(&'static str),
-}
-
 /// A step, validated and compiled.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -274,124 +252,6 @@ pub fn relabel(labels: &Labels, steps: &[RelabelConfig]) -> Option<Labels> {
     let mut builder = LabelsBuilder::from(labels);
     let kept = steps.iter().all(|step| step.apply(&mut builder));
     kept.then(|| builder.build())
-}
-
-fn validate(fields: &RelabelFields, names: NameValidation) -> Result<(), RelabelError> {
-    use Action::{DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Replace};
-    let (action, name) = (fields.action, fields.action.name());
-    if action == HashMod && fields.modulus == 0 {
-        return Err(RelabelError::NoModulus);
-    }
-    if action.needs_target() && fields.target_label.is_empty() {
-        return Err(RelabelError::NoTarget(name));
-    }
-    let target_is_valid = match action {
-        Replace if fields.target_label.contains('$') => {
-            is_name_template(&fields.target_label, names)
-        }
-        _ => !action.needs_target() || names.is_label_name(&fields.target_label),
-    };
-    if !target_is_valid {
-        let target = fields.target_label.clone();
-        return Err(RelabelError::InvalidTarget(target, name));
-    }
-    let is_plain = fields.modulus == 0
-        && fields.separator == SEPARATOR_DEFAULT
-        && fields.replacement == REPLACEMENT_DEFAULT;
-    match action {
-        Action::Lowercase | Action::Uppercase | KeepEqual | DropEqual
-            if fields.replacement != REPLACEMENT_DEFAULT =>
-        {
-            Err(RelabelError::UnusedReplacement(name))
-        }
-        LabelMap if !is_name_template(&fields.replacement, names) => {
-            let replacement = fields.replacement.clone();
-            Err(RelabelError::InvalidReplacement(replacement, name))
-        }
-        KeepEqual | DropEqual if !is_plain || fields.regex != REGEX_DEFAULT => {
-            Err(RelabelError::OnlySourceAndTarget(name))
-        }
-        LabelDrop | LabelKeep
-            if !is_plain || fields.source_labels.is_some() || !fields.target_label.is_empty() =>
-        {
-            Err(RelabelError::OnlyRegex(name))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Tells whether a text with `$1` in it can give a label name. In UTF-8 any text can; otherwise
-/// it must be `^(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+$`, as in Prometheus.
-fn is_name_template(text: &str, names: NameValidation) -> bool {
-    if names == NameValidation::Utf8 {
-        return !text.is_empty();
-    }
-    // Only the first character of that pattern cannot be a digit, and every `$` must begin a group.
-    let mut rest = text;
-    if rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()) {
-        return false;
-    }
-    while let Some(first) = rest.chars().next() {
-        if first != '$' {
-            if !is_word(first) {
-                return false;
-            }
-            rest = &rest[1..];
-            continue;
-        }
-        match group_name(&rest[1..]) {
-            Some((_, tail)) => rest = tail,
-            None => return false,
-        }
-    }
-    true
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// Reads `name` or `{name}` behind a dollar; returns the name and what follows.
-fn group_name(text: &str) -> Option<(&str, &str)> {
-    let (inner, is_braced) = match text.strip_prefix('{') {
-        Some(inner) => (inner, true),
-        None => (text, false),
-    };
-    let end = inner.find(|c: char| !is_word(c)).unwrap_or(inner.len());
-    let (name, rest) = inner.split_at(end);
-    if name.is_empty() {
-        return None;
-    }
-    if is_braced {
-        return Some((name, rest.strip_prefix('}')?));
-    }
-    Some((name, rest))
-}
-
-/// Fills a template as Go's `Regexp.Expand`: `$$` is a dollar, an unknown group is empty, a
-/// dollar that begins no group stands for itself.
-fn expand(template: &str, groups: &Captures<'_>) -> String {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(tail) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = tail;
-        } else if let Some((name, tail)) = group_name(rest) {
-            let group = match name.parse::<usize>() {
-                Ok(number) => groups.get(number),
-                Err(_) => groups.name(name),
-            };
-            out.push_str(group.map_or("", |found| found.as_str()));
-            rest = tail;
-        } else {
-            out.push('$');
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Returns the last 8 bytes of the MD5 sum, big-endian, modulo `modulus`.
