@@ -9,13 +9,11 @@ use std::sync::Arc;
 
 use crate::engine::grid::TickGrid;
 use crate::functions::Functions;
-use crate::model::{
-    DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
-};
+use crate::model::{DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher, RuleSource};
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse};
 use crate::promql::{SelectorUse, selectors};
-use crate::rule::order::Dependence;
+use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
 use crate::template::Template;
@@ -286,13 +284,8 @@ impl CompiledRules {
                     annotations: annotations.clone(),
                     annotation_texts: texts(&rule.name, annotations)?,
                 };
-                let all = alert.labels.iter().chain(&alert.annotation_texts);
-                for query in all.flat_map(|(_, text)| constant_queries(text)) {
-                    // A query that does not parse yields the error text when it is expanded.
-                    if let Ok(expr) = parse(&query, &Functions, self.features) {
-                        read.extend(selectors(&expr));
-                    }
-                }
+                let queries = order::template_queries(rule, &Functions, self.features);
+                read.extend(queries.iter().flat_map(selectors));
                 CompiledKind::Alerting(Box::new(alert))
             }
         };
@@ -415,22 +408,9 @@ impl CompiledRules {
     }
 }
 
-fn constant_queries(text: &Text) -> Vec<String> {
-    match text {
-        Text::Plain(_) => Vec::new(),
-        Text::Template(template) => template.constant_queries(),
-    }
-}
-
 /// Tells whether a selector may select what a recording rule records.
 pub fn may_read(matchers: &[Matcher], record: &CompiledRule) -> bool {
-    matchers.iter().all(|matcher| {
-        if matcher.name == METRIC_NAME {
-            return matcher.matches(&record.name);
-        }
-        let written = record.labels.iter().find(|(name, _)| *name == matcher.name);
-        written.is_none_or(|(_, value)| matcher.matches(value))
-    })
+    order::may_read(matchers, &record.name, &record.labels)
 }
 
 fn mode_of(group: &RuleGroup, settings: &EngineSettings) -> EvaluationMode {
