@@ -179,10 +179,10 @@ async fn run<B: Book>(queue: Arc<Queue<B>>, pauses: Pauses) {
 /// Pauses after a failure; when the end comes meanwhile, there is one more attempt at once.
 async fn rest<B: Book>(queue: &Queue<B>, pause: Duration) {
     let was_draining = queue.is_draining.load(Ordering::SeqCst);
-    let until = tokio::time::Instant::now() + pause;
+    let mut over = std::pin::pin!(tokio::time::sleep(pause));
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
+            () = &mut over => return,
             () = queue.wake.notified() => {
                 if queue.is_draining.load(Ordering::SeqCst) && !was_draining {
                     return;

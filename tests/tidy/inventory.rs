@@ -11,11 +11,8 @@ use burnwatch::rule::{RuleGroup, RuleKind, parse_file};
 use crate::nothing;
 use crate::source::{Source, below, blank, files, read, root, sources, tree, words};
 
-/// Files over [`LINES_MAX`] lines.
-const LONG_FILES: &[(&str, &str)] = &[(
-    "src/rule/yaml.rs",
-    "one idea, a tree of nodes with their places; a quarter is its tests",
-)];
+/// Files over [`LINES_MAX`] lines, each with the reason.
+const LONG_FILES: &[(&str, &str)] = &[];
 /// Where a file usually holds two ideas.
 const LINES_MAX: usize = 600;
 
@@ -44,7 +41,8 @@ fn files_are_of_a_size_and_say_what_they_are() {
             if (n_lines > LINES_MAX) != excused {
                 wrong.push(format!("{name}: {n_lines} lines, excused: {excused}"));
             }
-            if !text.starts_with("//! ") {
+            let says_what = text.starts_with("//! ") || text.starts_with("#![doc = ");
+            if !says_what {
                 wrong.push(format!("{name}: does not begin with //!"));
             }
         }

@@ -20,7 +20,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("relabel", &["model"]),
     ("telemetry", &["model"]),
     ("wire", &[]),
-    ("config", &["model", "relabel"]),
+    ("yaml", &["model"]),
+    ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
     ("ingest", &["clock", "log", "model"]),
@@ -35,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("template", &["model"]),
     // Templates are read with the file, so that their faults are known before anything changes.
-    ("rule", &["model", "promql", "template"]),
+    ("rule", &["model", "promql", "template", "yaml"]),
     ("alert", &["model"]),
     (
         "engine",
@@ -114,6 +115,7 @@ const MODULES: &[(&str, &[&str])] = &[
 const CORE: &[&str] = &[
     "model",
     "relabel",
+    "yaml",
     "history",
     "promql",
     "functions",
