@@ -18,6 +18,7 @@ use burnwatch::ingest::rejection::Reason;
 use burnwatch::ingest::{Node, NodeSettings, Protocol, ReadSet, ShardId};
 use burnwatch::log::{Log, LogTail, MemoryLog, weight};
 use burnwatch::model::{Entry, Generation, Matcher, TimestampMs};
+use burnwatch::server::pipeline::receive;
 use burnwatch::wire::{v1, v2};
 use prost::Message;
 
@@ -222,7 +223,7 @@ fn run(protocol: Protocol, is_read: bool, n_series: usize, rounds: i64) {
                 .expect("compresses");
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             let started = cpu_nanos();
-            let answer = node.write(&body, protocol, wall);
+            let answer = receive(&node, &body, protocol, wall);
             of_round += cpu_nanos() - started;
             if round > 0 {
                 allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;

@@ -1,4 +1,4 @@
-//! burnwatch: a Prometheus remote-write receiver that evaluates alerting rules on the stream.
+#![doc = include_str!("../ARCHITECTURE.md")]
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 

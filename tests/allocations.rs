@@ -9,6 +9,7 @@ use std::sync::Arc;
 use burnwatch::ingest::{Node, NodeSettings, Protocol, ReadSet, ShardId};
 use burnwatch::log::{Log, LogTail, MemoryLog, weight};
 use burnwatch::model::{Entry, Generation, Matcher, TimestampMs};
+use burnwatch::server::pipeline::receive;
 use burnwatch::wire::{v1, v2};
 use prost::Message;
 
@@ -124,7 +125,7 @@ fn allocations(protocol: Protocol, reads: &str, n_series: usize) -> u64 {
             .compress_vec(&plain)
             .expect("compresses");
         let before = ALLOCATIONS.get();
-        let answer = node.write(&body, protocol, wall);
+        let answer = receive(&node, &body, protocol, wall);
         counted = ALLOCATIONS.get() - before;
         assert_eq!(answer.written.samples, n_series as u64, "{}", answer.text);
         while let Ok((_, entry)) = tail.entries().try_recv() {

@@ -133,6 +133,18 @@ struct Buffers {
     collected: Collected,
 }
 
+/// A request between its body and the logs.
+pub struct Received {
+    buffers: Buffers,
+    /// How much of `buffers.body` is this request's.
+    plain_bytes: usize,
+    body_hash: u128,
+    protocol: Protocol,
+    wall: TimestampMs,
+    /// The routing it was routed under, and that routing's version.
+    routed: Option<(u64, Arc<Routing>)>,
+}
+
 /// What the lock guards beside the writer.
 struct Locked {
     writer: Writer,
@@ -179,81 +191,112 @@ impl Node {
         })
     }
 
-    /// Takes in one request: `body` as received, under snappy. Never waits for an engine.
-    pub fn write(&self, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to
+    /// a request that ends here: too large, undecodable, or answered before.
+    pub fn receive(
+        &self,
+        body: &[u8],
+        protocol: Protocol,
+        wall: TimestampMs,
+    ) -> Result<Received, WriteAnswer> {
         if self.stopping.load(Ordering::Acquire) {
-            return WriteAnswer::unavailable("the server is stopping\n");
+            return Err(WriteAnswer::unavailable("the server is stopping\n"));
         }
         let body_hash = self.key.hash(body) ^ (protocol as u128);
         if let Some(answer) = self.locked.lock().writer.recent.get(body_hash) {
             self.metrics.add_repeated();
-            return answer.clone();
+            return Err(answer.clone());
         }
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
-        let answer = self.write_with(&mut buffers, body, body_hash, protocol, wall);
-        self.give_back(buffers);
-        answer
+        let limit = self.settings.limits.request_decoded_bytes;
+        match snappy::decompress(body, limit, &mut buffers.body).map(<[u8]>::len) {
+            Ok(plain_bytes) => Ok(Received {
+                buffers,
+                plain_bytes,
+                body_hash,
+                protocol,
+                wall,
+                routed: None,
+            }),
+            Err(error) => {
+                self.give_back(buffers);
+                Err(undecodable(&error))
+            }
+        }
     }
 
-    fn write_with(
-        &self,
-        buffers: &mut Buffers,
-        body: &[u8],
-        body_hash: u128,
-        protocol: Protocol,
-        wall: TimestampMs,
-    ) -> WriteAnswer {
+    /// **Route.** Finds for each series the shards that read it; takes no lock. `Err` is the
+    /// answer to a request that cannot be decoded.
+    pub fn route(&self, received: &mut Received) -> Result<(), WriteAnswer> {
+        let version = self.version.load(Ordering::Acquire);
+        let routing = self.routing.load_full();
+        let Received { protocol, wall, .. } = *received;
         let Buffers {
-            body: plain,
+            body,
             decode,
             collected,
-        } = buffers;
-        let limit = self.settings.limits.request_decoded_bytes;
-        let plain = match snappy::decompress(body, limit, plain) {
-            Ok(plain) => plain,
-            Err(error) => return undecodable(&error),
-        };
-        loop {
-            let version = self.version.load(Ordering::Acquire);
-            let routing = self.routing.load_full();
-            let routed = self.collect(plain, protocol, wall, &routing, decode, collected);
-            if let Err(error) = routed {
-                return undecodable(&error);
-            }
-            let mut locked = self.locked.lock();
-            if self.version.load(Ordering::Acquire) != version {
-                continue;
-            }
-            if let Some(answer) = locked.writer.recent.get(body_hash) {
-                self.metrics.add_repeated();
-                return answer.clone();
-            }
-            let commit = Commit {
-                logs: &self.logs,
-                settings: &self.settings,
-                routing: &routing,
-                wall,
-            };
-            let written = match locked.writer.commit(&commit, collected) {
-                Ok(written) => written,
-                Err(full) => return WriteAnswer::unavailable(&format!("{full}\n")),
-            };
-            let mut answer = answer(written, collected);
-            locked.writer.recent.insert(body_hash, answer.clone());
-            drop(locked);
-            self.count(&written, collected);
-            if !collected.rejections.is_empty() {
-                // Looking the series up takes as long as decoding: not under the lock.
-                let unnamed = collected.rejections.unnamed();
-                name_series(plain, protocol, &unnamed, decode, |ordinal, labels| {
-                    collected.rejections.name(ordinal, &labels.shown());
-                });
-                answer.text = Arc::from(collected.rejections.to_string());
-                let mut locked = self.locked.lock();
-                locked.writer.recent.insert(body_hash, answer.clone());
-            }
-            return answer;
+        } = &mut received.buffers;
+        let plain = &body[..received.plain_bytes];
+        if let Err(error) = self.collect(plain, protocol, wall, &routing, decode, collected) {
+            self.give_back(std::mem::take(&mut received.buffers));
+            return Err(undecodable(&error));
         }
+        received.routed = Some((version, routing));
+        Ok(())
+    }
+
+    /// **Log.** Judges the samples, stamps the request and appends it to the logs of all shards
+    /// concerned, or to none; never waits for an engine. `None` when the rules have changed since
+    /// it was routed: it is to be routed anew.
+    pub fn append(&self, received: &mut Received) -> Option<WriteAnswer> {
+        let (version, routing) = received.routed.take()?;
+        let mut locked = self.locked.lock();
+        if self.version.load(Ordering::Acquire) != version {
+            return None;
+        }
+        let body_hash = received.body_hash;
+        if let Some(answer) = locked.writer.recent.get(body_hash) {
+            self.metrics.add_repeated();
+            return Some(answer.clone());
+        }
+        let Buffers {
+            body,
+            decode,
+            collected,
+        } = &mut received.buffers;
+        let commit = Commit {
+            logs: &self.logs,
+            settings: &self.settings,
+            routing: &routing,
+            wall: received.wall,
+        };
+        let written = match locked.writer.commit(&commit, collected) {
+            Ok(written) => written,
+            Err(full) => return Some(WriteAnswer::unavailable(&format!("{full}\n"))),
+        };
+        let mut answer = answer(written, collected);
+        locked.writer.recent.insert(body_hash, answer.clone());
+        drop(locked);
+        self.count(&written, collected);
+        if !collected.rejections.is_empty() {
+            // Looking the series up takes as long as decoding: not under the lock.
+            let unnamed = collected.rejections.unnamed();
+            let plain = &body[..received.plain_bytes];
+            name_series(
+                plain,
+                received.protocol,
+                &unnamed,
+                decode,
+                |ordinal, labels| {
+                    collected.rejections.name(ordinal, &labels.shown());
+                },
+            );
+            answer.text = Arc::from(collected.rejections.to_string());
+            let mut locked = self.locked.lock();
+            locked.writer.recent.insert(body_hash, answer.clone());
+        }
+        self.give_back(std::mem::take(&mut received.buffers));
+        Some(answer)
     }
 
     fn collect(
@@ -429,6 +472,15 @@ mod tests {
 
     const WALL: TimestampMs = TimestampMs(1_700_000_000_000);
 
+    fn write(node: &Node, body: &[u8]) -> WriteAnswer {
+        let mut received = match node.receive(body, Protocol::V1, WALL) {
+            Ok(received) => received,
+            Err(answer) => return answer,
+        };
+        node.route(&mut received).expect("decodes");
+        node.append(&mut received).expect("nothing is reloaded")
+    }
+
     fn node_reading(names: &[&str]) -> (Arc<Node>, Arc<RecordingLog>) {
         let log = Arc::new(RecordingLog::default());
         let node = Node::new(vec![log.clone()], NodeSettings::default(), 7);
@@ -477,7 +529,7 @@ mod tests {
         let up: Pairs<'_> = &[("__name__", "up"), ("job", "a")];
         let other: Pairs<'_> = &[("__name__", "other"), ("job", "a")];
         let request = body(&[(up, &[(at, 1.0)]), (other, &[(at, 2.0)])]);
-        let answer = node.write(&request, Protocol::V1, WALL);
+        let answer = write(&node, &request);
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
         assert_eq!(answer.written.samples, 2);
         let entries = log.take();
@@ -490,11 +542,11 @@ mod tests {
         assert_eq!(batch.floats, [(SeriesHandle(0), TimestampMs(at), 1.0)]);
 
         let request = body(&[(other, &[(at + 500, 3.0)])]);
-        node.write(&request, Protocol::V1, WALL);
+        write(&node, &request);
         assert!(matches!(log.take()[..], [Entry::Clock { .. }]));
 
         let request = body(&[(up, &[(at, 1.0), (at + 600, 3.0), (at, 2.0)])]);
-        let answer = node.write(&request, Protocol::V1, WALL);
+        let answer = write(&node, &request);
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert_eq!(answer.written.samples, 2);
         assert_eq!(

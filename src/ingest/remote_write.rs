@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::clock::Clock;
 use crate::ingest::node::{Node, Protocol, WriteAnswer, Written};
+use crate::model::TimestampMs;
 
 /// A body from this size on is decoded away from the threads that serve connections.
 const BLOCKING_BYTES_MIN: usize = 256 << 10;
@@ -33,7 +34,12 @@ pub struct IngestState {
     pub node: Arc<Node>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Takes a body the whole way from the wire to the logs.
+    pub receive: Receive,
 }
+
+/// What takes a body from the wire to the logs; see `server::pipeline`.
+pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs) -> WriteAnswer;
 
 /// Returns the route `POST /api/v1/write`.
 pub fn router(state: IngestState) -> Router {
@@ -54,9 +60,12 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
         ),
     };
     let metrics = state.node.metrics();
+    let now = state.clock.now();
+    let n_samples = answer.written.samples + answer.written.histograms;
     metrics.add_request(protocol.name(), answer.status.as_u16());
+    metrics.add_request_of(&sender, now, n_samples, answer.text.trim_end());
     if let Some(newest) = answer.newest {
-        metrics.set_clock_lag(&sender, (state.clock.now() - newest).seconds());
+        metrics.set_clock_lag(&sender, (now - newest).seconds());
     }
     response(&answer)
 }
@@ -68,7 +77,7 @@ async fn read_and_write(state: &IngestState, protocol: Protocol, body: Body) -> 
         Err(error) => return unread_body(&error, limit),
     };
     if body.len() < BLOCKING_BYTES_MIN {
-        return state.node.write(&body, protocol, state.clock.now());
+        return (state.receive)(&state.node, &body, protocol, state.clock.now());
     }
     let state = state.clone();
     let write = move || write_large(&state, protocol, &body);
@@ -77,7 +86,7 @@ async fn read_and_write(state: &IngestState, protocol: Protocol, body: Body) -> 
 }
 
 fn write_large(state: &IngestState, protocol: Protocol, body: &Bytes) -> WriteAnswer {
-    state.node.write(body, protocol, state.clock.now())
+    (state.receive)(&state.node, body, protocol, state.clock.now())
 }
 
 fn unread_body(error: &axum::Error, limit: usize) -> WriteAnswer {

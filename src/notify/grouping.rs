@@ -240,7 +240,12 @@ impl Groups {
 impl Book for Groups {
     type Batch = GroupBatch;
 
-    fn take(&mut self, now: TimestampMs, _is_draining: bool) -> Option<GroupBatch> {
+    fn take(&mut self, now: TimestampMs, is_draining: bool) -> Option<GroupBatch> {
+        if is_draining {
+            // There is no later: what waits for company goes without.
+            let keys: Vec<Labels> = self.untold.values().map(|(key, _)| key.clone()).collect();
+            keys.iter().for_each(|key| self.set_due(key, now));
+        }
         while let Some((at, key)) = self.due.first().cloned()
             && at <= now
         {
@@ -332,8 +337,8 @@ mod tests {
     use super::*;
 
     /// Runs a script, a step a line: `fire a g`, `resolve a g` (alert and its group), `text`,
-    /// `late-…` for a backlog's state, `forget a g`, `at 10` (seconds), `send ok`, `send fail`.
-    /// Returns what every send carried.
+    /// `late-…` for a backlog's state, `forget a g`, `at 10` (seconds), `send ok`, `send fail`,
+    /// `drain ok`. Returns what every send carried.
     #[track_caller]
     fn check(settings: impl FnOnce(&mut GroupSettings), script: &str, expected: &str) {
         let mut chosen = GroupSettings {
@@ -369,8 +374,8 @@ mod tests {
                 "fire" => state(AlertStatus::Firing),
                 "resolve" => state(AlertStatus::Resolved { resolved_at: now }),
                 "forget" => groups.forget(&labels),
-                "send" => {
-                    let batch = groups.take(now, false);
+                "send" | "drain" => {
+                    let batch = groups.take(now, words[0] == "drain");
                     let print = |alert: &Told| {
                         let sign = match alert.message.status {
                             AlertStatus::Firing => '+',
@@ -392,6 +397,20 @@ mod tests {
             }
         }
         assert_eq!(out.join(" | "), expected, "{script}");
+    }
+
+    #[test]
+    fn at_the_end_news_go_without_company_and_nothing_is_repeated() {
+        check(
+            |s| s.group_wait = DurationMs::from_seconds(3600),
+            "fire a g, fire b g, fire c h, send ok, drain ok, drain ok, drain ok",
+            " | a+ b+ | c+ | ",
+        );
+        check(
+            |s| s.repeat_interval = DurationMs::from_seconds(3600),
+            "fire a, send ok, resolve a, drain fail, drain ok, drain ok",
+            "a+ | a- | a- | ",
+        );
     }
 
     #[test]

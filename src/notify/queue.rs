@@ -156,7 +156,23 @@ async fn run<B: Book>(queue: Arc<Queue<B>>, pauses: Pauses) {
         let pause = settle(&queue, batch, now, outcome, &mut backoff);
         push.waiting(queue.book.lock().n_waiting());
         if let Some(pause) = pause {
-            tokio::time::sleep(pause).await;
+            rest(&queue, pause).await;
+        }
+    }
+}
+
+/// Pauses after a failure; when the end comes meanwhile, there is one more attempt at once.
+async fn rest<B: Book>(queue: &Queue<B>, pause: Duration) {
+    let was_draining = queue.is_draining.load(Ordering::SeqCst);
+    let mut over = std::pin::pin!(tokio::time::sleep(pause));
+    loop {
+        tokio::select! {
+            () = &mut over => return,
+            () = queue.wake.notified() => {
+                if queue.is_draining.load(Ordering::SeqCst) && !was_draining {
+                    return;
+                }
+            }
         }
     }
 }

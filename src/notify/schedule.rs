@@ -183,6 +183,21 @@ impl Schedule {
         }
     }
 
+    /// Makes everything due that was not sent yet in its newest state: there is no later.
+    pub fn release(&mut self) {
+        let is_unsent = |labels: &Labels| {
+            let entry = self.entries.get(labels);
+            entry.is_some_and(|entry| entry.last_sent.is_none())
+        };
+        let unsent = self.later.iter().filter(|(_, _, labels)| is_unsent(labels));
+        let unsent: Vec<_> = unsent.cloned().collect();
+        for listed in unsent {
+            self.later.remove(&listed);
+            let (_, order, labels) = listed;
+            self.make_due(order, labels);
+        }
+    }
+
     /// Takes up to `max` alerts that are due, oldest first, stamped for sending now. Each must
     /// be given back by [`Schedule::sent`] or [`Schedule::failed`].
     pub fn take(&mut self, now: TimestampMs, max: usize) -> Vec<Outgoing> {
@@ -299,10 +314,14 @@ impl Schedule {
             && *at <= now
             && let Some((_, order, labels)) = self.later.pop_first()
         {
-            if let Some(entry) = self.entries.get_mut(&labels) {
-                entry.due = Due::Now { order };
-                self.waiting.insert(order, labels);
-            }
+            self.make_due(order, labels);
+        }
+    }
+
+    fn make_due(&mut self, order: u64, labels: Labels) {
+        if let Some(entry) = self.entries.get_mut(&labels) {
+            entry.due = Due::Now { order };
+            self.waiting.insert(order, labels);
         }
     }
 
@@ -338,8 +357,8 @@ mod tests {
     use super::*;
 
     /// Runs a script, a step a line: `fire a 0`, `resolve a 5`, `late-…` for a backlog's state,
-    /// `text a` for new annotations, `forget a`, `pending a`, `send ok` or `send fail`, `at 10` to move the
-    /// clock (seconds). Returns what every send carried: `a+0` for firing since 0, `a-5` for
+    /// `text a` for new annotations, `forget a`, `pending a`, `release all`, `send ok` or
+    /// `send fail`, `at 10` to move the clock (seconds). Returns what every send carried: `a+0` for firing since 0, `a-5` for
     /// resolved at 5.
     fn run(script: &str, waiting_max: usize) -> String {
         let mut schedule = Schedule::new(DurationMs::from_seconds(60), waiting_max);
@@ -375,6 +394,7 @@ mod tests {
                 "at" => now = seconds(1),
                 "forget" => schedule.forget(&labels),
                 "pending" => schedule.pending(&labels),
+                "release" => schedule.release(),
                 "fire" => {
                     let n = schedule.state(message(AlertStatus::Firing, seconds(2)), now);
                     out.extend((n > 0).then(|| format!("out:{n}")));
@@ -473,6 +493,11 @@ mod tests {
         );
         // What is held does not hold up what is not.
         check("at 10\nlate-fire a 0\nfire b 10\nsend ok", "b+10");
+        // At the end nothing waits for a newer state, and nothing is repeated before its time.
+        check(
+            "at 10\nfire b 10\nsend ok\nlate-fire a 0\nrelease all\nsend ok\nsend ok",
+            "b+10 | a+0 | ",
+        );
     }
 
     #[test]

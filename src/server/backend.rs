@@ -1,7 +1,7 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView,
+    RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
@@ -82,9 +82,15 @@ impl ServerBackend {
     /// Makes a checked configuration the running one.
     pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
         let wanted = loaded.start_settings();
-        let changed = self.start_settings.get_or_init(|| wanted.clone()).changed_in(&wanted);
+        let changed = self
+            .start_settings
+            .get_or_init(|| wanted.clone())
+            .changed_in(&wanted);
         if !changed.is_empty() {
-            warn!(settings = changed.join(", "), "these change only with a restart");
+            warn!(
+                settings = changed.join(", "),
+                "these change only with a restart"
+            );
         }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         // Outside samples of recorded names are taken again until the new rules' first tick.
@@ -324,11 +330,22 @@ impl api::Backend for ServerBackend {
         let seconds = (self.parts.options.clock.now() - self.started_at)
             .seconds()
             .max(1.0);
+        let (_, series_unread) = metrics.n_series();
+        let view = |(name, sender): (String, ingest::Sender)| SenderView {
+            name,
+            requests_total: sender.requests,
+            samples_total: sender.samples,
+            last_request: Some(sender.last_request),
+            last_error: sender.last_error,
+        };
         ReceiveView {
             samples_per_second: metrics.accepted() as f64 / seconds,
             samples_total: metrics.accepted(),
+            samples_rejected_total: metrics.rejected(),
             series_read: report.n_series,
+            series_unread,
             frontier: report.frontier,
+            senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
     }

@@ -73,15 +73,13 @@ impl Dispatch {
             if let Some(observer) = &self.observer {
                 observer(&effect, engine.wall());
             }
+            alerts.extend(alert_event(&effect));
             match effect {
-                Effect::Alert { message, .. } => alerts.push(AlertEvent::State(*message)),
-                Effect::Forget { labels } => alerts.push(AlertEvent::Forget(labels)),
                 Effect::Recorded { labels, at, value } => {
                     recorded.push(RecordedSample { labels, at, value });
                 }
                 Effect::FirstTick { at, .. } => self.seed_before.store(at.0, Ordering::Relaxed),
-                Effect::Pending { labels, .. } => alerts.push(AlertEvent::Pending(labels)),
-                Effect::Dropped { .. } | Effect::RulesRefused { .. } => {}
+                _ => {}
             }
         }
         if !alerts.is_empty() {
@@ -100,6 +98,17 @@ impl Dispatch {
     /// Returns what the engine said of itself last.
     pub fn report(&self) -> EngineReport {
         self.stats.lock().clone()
+    }
+}
+
+/// Returns what notifiers are told of an effect; nothing where it is not of alerts.
+pub fn alert_event(effect: &Effect) -> Option<AlertEvent> {
+    match effect {
+        Effect::Alert { message, .. } => Some(AlertEvent::State((**message).clone())),
+        // Nobody is notified, but a resolution of the same alert is not repeated any more.
+        Effect::Pending { labels, .. } => Some(AlertEvent::Pending(labels.clone())),
+        Effect::Forget { labels } => Some(AlertEvent::Forget(labels.clone())),
+        _ => None,
     }
 }
 

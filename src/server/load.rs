@@ -144,18 +144,30 @@ impl StartSettings {
         let changed = [
             ("limits", limits),
             ("idle_timeout", node.idle_timeout != later.node.idle_timeout),
-            ("backlog_timeout", node.backlog_timeout != later.node.backlog_timeout),
+            (
+                "backlog_timeout",
+                node.backlog_timeout != later.node.backlog_timeout,
+            ),
             ("out_of_order_time_window", window),
-            ("evaluation_interval (of queries)", query.default_step != later.query.default_step),
+            (
+                "evaluation_interval (of queries)",
+                query.default_step != later.query.default_step,
+            ),
         ];
-        changed.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect()
+        changed
+            .into_iter()
+            .filter_map(|(name, changed)| changed.then_some(name))
+            .collect()
     }
 }
 
 impl Loaded {
     /// Returns what only a start takes up.
     pub fn start_settings(&self) -> StartSettings {
-        StartSettings { node: self.node_settings(), query: self.query_settings() }
+        StartSettings {
+            node: self.node_settings(),
+            query: self.query_settings(),
+        }
     }
 
     /// Returns what the node is set to.

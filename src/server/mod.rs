@@ -1,7 +1,7 @@
 //! The wiring: starts everything, loads rules, stops in order.
 //!
 //! [`pipeline`] is the loop; read it first. Here is what surrounds it: configuration and rules
-//! in ([`load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
+//! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
 pub mod dispatch;
@@ -33,6 +33,8 @@ use crate::telemetry::{BuildInfo, Telemetry};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
 const BEAT: Duration = Duration::from_millis(100);
+/// How long requests that are under way may take at shutdown; connections are cut off then.
+const REQUESTS_GRACE: Duration = Duration::from_secs(2);
 /// How long notifications may take to leave at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -165,8 +167,11 @@ impl Server {
         let mut stopped = self.stop.subscribe();
         let _ = stopped.wait_for(|stopped| *stopped).await;
         self.backend.set_stopping();
-        for task in self.tasks {
-            let _ = task.await;
+        let aborts: Vec<_> = self.tasks.iter().map(|task| task.abort_handle()).collect();
+        let all = futures::future::join_all(self.tasks);
+        if tokio::time::timeout(REQUESTS_GRACE, all).await.is_err() {
+            warn!(grace = ?REQUESTS_GRACE, "connections are still open and are cut off");
+            aborts.iter().for_each(|task| task.abort());
         }
         self.backend.shut_down(DRAIN).await;
         info!("stopped");

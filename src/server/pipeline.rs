@@ -1,19 +1,18 @@
 //! THE LOOP: receive → route → log → series → windows → evaluate → alerts → notify.
 //!
 //! Read this file first. The first half of the way of a sample runs on the request's thread
-//! ([`Pipeline::receive`]), the second on the shard's own thread ([`run_shard`]); the log lies
-//! between them, and is the only thing they share.
+//! ([`receive`]), the second on the shard's own thread (`run_shard`); the log lies between them,
+//! and is the only thing they share.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
-use crate::ingest::{IngestState, Node, ReadSet, ShardId};
+use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
-use crate::model::{Entry, Stamp};
+use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
 
 /// A question to a shard's engine, answered between two entries of its log.
@@ -57,6 +56,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
+            receive,
         }
     }
 
@@ -97,6 +97,24 @@ impl Pipeline {
     }
 }
 
+/// The first half, on the request's thread: **receive** the body, **route** its series to the
+/// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    let mut received = match node.receive(body, protocol, wall) {
+        Ok(received) => received,
+        Err(answer) => return answer,
+    };
+    loop {
+        if let Err(answer) = node.route(&mut received) {
+            return answer;
+        }
+        // Nothing comes back only when a reload has overtaken the request.
+        if let Some(answer) = node.append(&mut received) {
+            return answer;
+        }
+    }
+}
+
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
@@ -104,7 +122,7 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
     let mut shard = Shard {
         engine: Engine::new(),
         effects: Vec::new(),
-        origin: Instant::now(),
+        running: Stopwatch::start(),
     };
     loop {
         select! {
@@ -129,13 +147,13 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 struct Shard {
     engine: Engine,
     effects: Vec<Effect>,
-    origin: Instant,
+    running: Stopwatch,
 }
 
 impl Shard {
     fn step(&mut self, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
-        let origin = self.origin;
-        let stopwatch = move || origin.elapsed().as_secs_f64();
+        let running = self.running;
+        let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         dispatch.effects(&mut self.engine, &mut self.effects);

@@ -209,8 +209,8 @@ async fn metrics_are_negotiated() {
         "prometheus_rule_evaluations_total{rule_group=\"b.yml;second\"} 20\n",
         "prometheus_rule_group_last_rule_duration_sum_seconds{rule_group=\"a.yml;first\"} 0.001\n",
         "prometheus_ready 1\n",
-        "prometheus_tsdb_head_samples_appended_total{type=\"float\"} 5000000\n",
-        "process_start_time_seconds 1795230000.5\n",
+        "prometheus_tsdb_head_samples_appended_total{type=\"float\"} 5e+06\n",
+        "process_start_time_seconds 1.7952300005e+09\n",
     ] {
         assert!(
             plain.body.contains(line),

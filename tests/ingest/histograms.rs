@@ -3,6 +3,7 @@
 use burnwatch::ingest::decode::histogram::RawHistogram;
 use burnwatch::ingest::{NodeSettings, Protocol};
 use burnwatch::model::{BucketSpan, CounterResetHint, Entry, FloatHistogram, TimestampMs};
+use burnwatch::server::pipeline::receive;
 use burnwatch::wire::v1::histogram::{Count, ZeroCount};
 use burnwatch::wire::{v1, v2};
 use proptest::prelude::*;
@@ -124,7 +125,7 @@ fn histograms_reach_the_log_from_both_protocols_and_bad_ones_do_not() {
     let first = of_v1("h1", vec![integers(), bad, later]);
     let unread = of_v1("other", vec![integers()]);
     let body = compress(&plain_v1(vec![first, unread]));
-    let answer = node.write(&body, Protocol::V1, WALL);
+    let answer = receive(&node, &body, Protocol::V1, WALL);
     assert_eq!(
         &*answer.text,
         "bad_histogram: 1 refused: invalid native histogram; first: {__name__=\"h1\"}: \
@@ -147,7 +148,7 @@ fn histograms_reach_the_log_from_both_protocols_and_bad_ones_do_not() {
     };
     of_v2.histograms = vec![conflict, next];
     let body = compress(&symbols.plain(vec![of_v2]));
-    let answer = node.write(&body, Protocol::V2, WALL);
+    let answer = receive(&node, &body, Protocol::V2, WALL);
     assert!(
         answer.text.starts_with("duplicate_timestamp: 1 refused"),
         "{}",

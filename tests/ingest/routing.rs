@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use burnwatch::ingest::{Limits, Node, NodeSettings, Protocol, ReadSet};
 use burnwatch::log::RecordingLog;
 use burnwatch::model::{DurationMs, Entry, Generation, SeriesHandle, TimestampMs};
+use burnwatch::server::pipeline::receive;
 
 use crate::support::*;
 
@@ -14,14 +15,14 @@ const AT: i64 = WALL.0 - 100_000;
 
 fn write(node: &Node, labels: Pairs<'_>, samples: &[(i64, f64)]) -> u16 {
     let body = compress(&plain_v1(vec![series(labels, samples)]));
-    node.write(&body, Protocol::V1, WALL).status.as_u16()
+    receive(node, &body, Protocol::V1, WALL).status.as_u16()
 }
 
 fn write_v2(node: &Node, labels: Pairs<'_>, samples: &[(i64, f64)]) -> u16 {
     let mut symbols = Symbols::new();
     let series = symbols.series(labels, samples);
     let body = compress(&symbols.plain(vec![series]));
-    node.write(&body, Protocol::V2, WALL).status.as_u16()
+    receive(node, &body, Protocol::V2, WALL).status.as_u16()
 }
 
 /// The handles that a log defines, by labels; a label set has one, and one only has a label set.
@@ -166,7 +167,7 @@ fn late_samples_are_taken_within_the_out_of_order_window() {
     write(&node, b, &[(AT + 500, 1.0)]);
     assert_eq!(write(&node, a, &[(AT - 500, 1.0)]), 204);
     let body = compress(&plain_v1(vec![series(a, &[(AT - 501, 1.0)])]));
-    let answer = node.write(&body, Protocol::V1, WALL);
+    let answer = receive(&node, &body, Protocol::V1, WALL);
     assert!(
         answer.text.starts_with("too_old: 1 refused"),
         "{}",
@@ -207,7 +208,10 @@ fn silent_series_are_forgotten_and_come_back_with_a_new_handle() {
     let at_wall = |wall: TimestampMs, name: &str| {
         let sample = [(wall.0 - 10, 1.0)];
         let body = compress(&plain_v1(vec![series(&[("__name__", name)], &sample)]));
-        assert_eq!(node.write(&body, Protocol::V1, wall).status.as_u16(), 204);
+        assert_eq!(
+            receive(&node, &body, Protocol::V1, wall).status.as_u16(),
+            204
+        );
     };
     at_wall(WALL, "a");
     at_wall(WALL, "b");
@@ -279,7 +283,7 @@ fn threads_and_reloads_lose_nothing_and_mix_nothing_up() {
                         series(&pairs, &[(at, at as f64)])
                     };
                     let body = compress(&plain_v1(names.iter().map(one).collect()));
-                    let answer = node.write(&body, Protocol::V1, WALL);
+                    let answer = receive(node, &body, Protocol::V1, WALL);
                     assert_eq!(answer.status.as_u16(), 204, "{}", answer.text);
                 }
             });

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::process::{Server, Setup, now_ms};
-use crate::receiver::Receiver;
+use crate::process::{Server, Setup, now_ms, wait_for};
+use crate::receiver::{Answer, Receiver};
 use crate::sender::{Protocol, Series};
 
 const RULES: &str = "
@@ -57,8 +57,8 @@ fn grafana_finds_what_it_reads() {
             "GET",
             "status/buildinfo",
             String::new(),
-            "/features",
-            Value::Null,
+            "/burnwatchVersion",
+            env!("CARGO_PKG_VERSION").into(),
         ),
         (
             "GET",
@@ -282,7 +282,17 @@ const METRICS: &[&str] = &[
 
 #[test]
 fn metrics_can_be_scraped_and_have_the_names_that_dashboards_read() {
-    let (server, _) = server();
+    let alertmanager = Receiver::start();
+    let config = format!(
+        "alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{}']}}]}}]}}",
+        alertmanager.address()
+    );
+    let server = Setup::with_config(&config, RULES).start();
+    let at = now_ms() - 30_000;
+    server.push("level", at, 9.0);
+    server.push("level", at + 2_000, 9.0);
+    alertmanager.wait_firing("High");
+    assert_eq!(server.query("level", at).len(), 1);
     let reply = server.get("/metrics");
     assert_eq!(reply.status, 200);
     let content_type = &reply.headers["content-type"];
@@ -368,6 +378,30 @@ fn a_signal_stops_in_order_and_notifications_leave() {
         let last = last.lines().last().unwrap_or_default();
         assert!(last.contains("msg=stopped"), "{last}");
     }
+}
+
+/// A receiver that asked to be left alone is tried once more before the process ends.
+#[test]
+fn what_could_not_be_sent_is_tried_once_more_at_the_end() {
+    let alertmanager = Receiver::start();
+    alertmanager.answer(Answer::Later);
+    let config = format!(
+        "alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{}']}}]}}]}}",
+        alertmanager.address()
+    );
+    let mut server = Setup::with_config(&config, RULES).start();
+    server.push("level", now_ms() - 1_000, 9.0);
+    let errors = format!(
+        "prometheus_notifications_errors_total{{alertmanager=\"http://{}/api/v2/alerts\"}}",
+        alertmanager.address()
+    );
+    wait_for("the refusal", || {
+        server.metric(&errors).filter(|n| *n == 1.0)
+    });
+    alertmanager.answer(Answer::Status(200));
+    server.signal("TERM");
+    assert_eq!(server.wait_for_end().code(), Some(0));
+    assert_eq!(alertmanager.seen("High").len(), 1);
 }
 
 /// A sender that has gone to sleep in the middle of a request must not keep the server alive.

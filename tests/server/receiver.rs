@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
@@ -16,6 +17,8 @@ use crate::process::{now_ms, wait_for};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     Status(u16),
+    /// 503, and do not come again for ten minutes.
+    Later,
     Never,
 }
 
@@ -155,7 +158,7 @@ impl Receiver {
     }
 }
 
-async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, body: String) -> StatusCode {
+async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, body: String) -> Response {
     let at = now_ms();
     let answer = {
         let mut shared = shared.lock().expect("no panic holds it");
@@ -176,7 +179,13 @@ async fn receive(State(shared): State<Arc<Mutex<Shared>>>, uri: Uri, body: Strin
         shared.answer
     };
     match answer {
-        Answer::Status(status) => StatusCode::from_u16(status).expect("a status"),
+        Answer::Status(status) => {
+            let status = StatusCode::from_u16(status);
+            status.expect("a status").into_response()
+        }
+        Answer::Later => {
+            (StatusCode::SERVICE_UNAVAILABLE, [("Retry-After", "600")]).into_response()
+        }
         Answer::Never => std::future::pending().await,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Rust's `regex` shares RE2's automata but not its dialect: `{name}`, `[[a]`, `[a&&b]`, `\d`, `\Q`
 //! and others mean something else there or nothing at all. So a pattern is read by RE2's rules into
-//! a syntax tree ([`syntax`]) and only the tree is handed on. Errors are worded as Go words them.
+//! a syntax tree (`syntax`) and only the tree is handed on. Errors are worded as Go words them.
 //!
 //! Most patterns in rules are plain texts or lists of them, and these need no automaton.
 //!

@@ -275,7 +275,10 @@ impl AlertBook {
 impl Book for AlertBook {
     type Batch = Vec<Outgoing>;
 
-    fn take(&mut self, now: TimestampMs, _is_draining: bool) -> Option<Vec<Outgoing>> {
+    fn take(&mut self, now: TimestampMs, is_draining: bool) -> Option<Vec<Outgoing>> {
+        if is_draining {
+            self.schedule.release();
+        }
         let batch = self.schedule.take(now, self.batch_size);
         (!batch.is_empty()).then_some(batch)
     }

@@ -1,0 +1,4 @@
+//! See `remote_write` in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| burnwatch_fuzz::remote_write(data));
