@@ -466,6 +466,7 @@ fn answer(written: Written, collected: &Collected) -> WriteAnswer {
 mod tests {
     use super::*;
     use crate::log::RecordingLog;
+    use crate::model::Generation;
     use crate::model::{Labels, Matcher, SeriesHandle};
     use crate::wire::v1 as messages;
     use prost::Message;

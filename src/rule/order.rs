@@ -4,8 +4,8 @@
 //! instant, whichever file they stand in, so that a chain of rules adds no lag. Reading
 //! `ALERTS` or `ALERTS_FOR_STATE` is reading alerting rules. What a rule may read is decided
 //! from what is written alone: a selector reads a rule unless a matcher contradicts the name or
-//! a label that is known beforehand. Too many edges cost time; one too
-//! few would cost correctness.
+//! a label that is known beforehand. Too many edges cost time; one too few would cost
+//! correctness.
 //!
 //! Cost: linear in rules and edges; a selector without a metric name looks at every rule.
 
