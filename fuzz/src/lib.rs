@@ -22,6 +22,7 @@ use burnwatch::rule::histogram_notation::{parse_histogram, print_histogram};
 use burnwatch::rule::series_notation::{parse_metric, parse_values};
 use burnwatch::rule::test_file::parse_test_file;
 use burnwatch::series::SeriesStore;
+use burnwatch::server::pipeline::receive;
 use burnwatch::template::{Template, TemplateData};
 use burnwatch::wire::v1;
 use prost::Message;
@@ -88,7 +89,7 @@ pub fn remote_write(data: &[u8]) {
     node.adopt(read_set, &mut entry, WALL)
         .expect("the log is open");
 
-    let answer = node.write(&body, protocol, WALL);
+    let answer = receive(&node, &body, protocol, WALL);
     let status = answer.status.as_u16();
     assert!(
         [204, 400, 413].contains(&status),
@@ -96,8 +97,12 @@ pub fn remote_write(data: &[u8]) {
         answer.text
     );
     assert_eq!(status == 204, answer.text.is_empty());
-    assert_eq!(node.write(&body, protocol, WALL), answer, "a repetition");
-    let good = node.write(&good_body(), Protocol::V1, WALL);
+    assert_eq!(
+        receive(&node, &body, protocol, WALL),
+        answer,
+        "a repetition"
+    );
+    let good = receive(&node, &good_body(), Protocol::V1, WALL);
     // Another series of that name may be in the way of this sample, nothing else.
     assert!([204, 400].contains(&good.status.as_u16()), "{}", good.text);
 
