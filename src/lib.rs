@@ -9,6 +9,7 @@ pub mod model;
 pub mod relabel;
 pub mod telemetry;
 pub mod wire;
+pub mod yaml;
 
 // In.
 pub mod ingest;

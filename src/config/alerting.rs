@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::config::fields::Fields;
 use crate::config::http_client::refuse;
-use crate::config::yaml::Node;
+use crate::config::value;
 use crate::config::{
     ConfigError, Discovery, HttpClientConfig, discovery, http_client, serialize, steps,
 };
 use crate::model::DurationMs;
 use crate::relabel::{NameValidation, RelabelConfig};
+use crate::yaml::Node;
 
 /// Where alerts go.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -151,12 +152,12 @@ fn read_alertmanager(
 }
 
 fn read_version(node: &Node, what: &str) -> Result<&'static str, ConfigError> {
-    match node.text(what)? {
+    match value::text(node, what)? {
         "v2" => Ok("v2"),
-        other => Err(node
-            .error(format!(
-                "expected Alertmanager api version to be one of [v2] but got {other}"
-            ))
-            .remedy("Alertmanager before 0.16 is not supported")),
+        other => Err(ConfigError::at(
+            node.place,
+            format!("expected Alertmanager api version to be one of [v2] but got {other}"),
+        )
+        .remedy("Alertmanager before 0.16 is not supported")),
     }
 }

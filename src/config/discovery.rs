@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use url::Url;
 
-use crate::config::fields::{Fields, word};
+use crate::config::fields::Fields;
 use crate::config::http_client::read_url;
-use crate::config::yaml::{self, Node};
+use crate::config::value;
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize};
 use crate::model::DurationMs;
+use crate::yaml::Node;
 
 /// All the places where one block looks for its receivers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -109,8 +110,8 @@ pub(crate) fn read(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Discovery
     let other = fields.matching(|key| key.ends_with("_sd_configs") && !known.contains(&key));
     match other.first() {
         Some((key, _)) => Err(ConfigError::at(
-            key.at,
-            format!("{}: {} is not supported", fields.place(), key.name),
+            key.place,
+            format!("{}: {} is not supported", fields.place(), key.text),
         )
         .remedy(
             "use static_configs, file_sd_configs, http_sd_configs, or dns_sd_configs with the \
@@ -122,7 +123,10 @@ pub(crate) fn read(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Discovery
 
 fn read_target_group(node: &Node, what: &str) -> Result<TargetGroup, ConfigError> {
     if node.is_null() {
-        return Err(node.error(format!("{what}: empty or null section in static_configs")));
+        return Err(ConfigError::at(
+            node.place,
+            format!("{what}: empty or null section in static_configs"),
+        ));
     }
     let mut fields = Fields::open(node, what)?;
     let group = TargetGroup {
@@ -135,8 +139,8 @@ fn read_target_group(node: &Node, what: &str) -> Result<TargetGroup, ConfigError
 
 /// Reads what a discovered file or page holds, YAML or JSON: a list of target groups.
 pub fn read_target_groups(text: &str) -> Result<Vec<TargetGroup>, ConfigError> {
-    let root = yaml::parse(text)?;
-    let groups = root.list("the file")?.iter();
+    let root = value::parse(text)?;
+    let groups = value::list(&root, "the file")?.iter();
     groups
         .map(|node| read_target_group(node, "target group"))
         .collect()
@@ -145,13 +149,13 @@ pub fn read_target_groups(text: &str) -> Result<Vec<TargetGroup>, ConfigError> {
 fn read_file_sd(node: &Node, what: &str, base_dir: &Path) -> Result<FileSdConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
     let files = fields.list("files", |node, what| {
-        let path = node.text(what)?;
+        let path = value::text(node, what)?;
         if !is_file_sd_path(path) {
-            return Err(node
-                .error(format!(
-                    "path name {path:?} is not valid for file discovery"
-                ))
-                .remedy("it must end in .json, .yml or .yaml, with * in its last part only"));
+            return Err(ConfigError::at(
+                node.place,
+                format!("path name {path:?} is not valid for file discovery"),
+            )
+            .remedy("it must end in .json, .yml or .yaml, with * in its last part only"));
         }
         Ok(base_dir.join(path))
     })?;
@@ -187,7 +191,7 @@ fn read_dns_sd(node: &Node, what: &str) -> Result<DnsSdConfig, ConfigError> {
     }
     let record_type = fields
         .read("type", |node, what| {
-            let upper = node.text(what)?.to_uppercase();
+            let upper = value::text(node, what)?.to_uppercase();
             let types = [
                 ("SRV", DnsRecordType::Srv),
                 ("A", DnsRecordType::A),
@@ -198,14 +202,14 @@ fn read_dns_sd(node: &Node, what: &str) -> Result<DnsSdConfig, ConfigError> {
             let found = types.iter().find(|(name, _)| *name == upper);
             match found {
                 Some((_, record_type)) => Ok(*record_type),
-                None => word(node, what, &types),
+                None => value::word(node, what, &types),
             }
         })?
         .unwrap_or(DnsRecordType::Srv);
     let port = fields.read("port", |node, what| {
-        let text = node.text(what)?;
+        let text = value::text(node, what)?;
         text.parse::<u16>()
-            .map_err(|_| node.error(format!("{what}: {text:?} is not a port")))
+            .map_err(|_| ConfigError::at(node.place, format!("{what}: {text:?} is not a port")))
     })?;
     if port.unwrap_or(0) == 0 && record_type != DnsRecordType::Srv {
         return Err(

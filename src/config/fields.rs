@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::yaml::{Key, Node};
+use crate::config::value::{self, Key};
 use crate::config::{ConfigError, Secret};
 use crate::model::DurationMs;
+use crate::model::spelling::nearest;
+use crate::yaml::Node;
 
 /// The keys of one mapping. Every getter takes its key; [`Fields::finish`] refuses the rest.
 pub struct Fields<'a> {
     node: &'a Node,
     place: String,
-    entries: &'a [(Key, Node)],
+    entries: Vec<(Key<'a>, &'a Node)>,
     known: Vec<&'static str>,
 }
 
@@ -20,7 +22,7 @@ impl<'a> Fields<'a> {
         let place = place.into();
         Ok(Fields {
             node,
-            entries: node.map(&place)?,
+            entries: value::entries(node, &place)?,
             place,
             known: Vec::new(),
         })
@@ -33,21 +35,21 @@ impl<'a> Fields<'a> {
 
     /// Returns an error that points at the mapping.
     pub fn error(&self, message: impl Into<String>) -> ConfigError {
-        self.node
-            .error(format!("{}: {}", self.place, message.into()))
+        let message = format!("{}: {}", self.place, message.into());
+        ConfigError::at(self.node.place, message)
     }
 
     /// Tells whether `key` is written and not null.
     pub fn has(&self, key: &str) -> bool {
-        let is_written = |(name, node): &(Key, Node)| name.name == key && !node.is_null();
+        let is_written = |(name, node): &(Key<'_>, &Node)| name.text == key && !node.is_null();
         self.entries.iter().any(is_written)
     }
 
     /// Returns the node under `key`, also where it is null.
     pub fn node_or_null(&mut self, key: &'static str) -> Option<&'a Node> {
         self.known.push(key);
-        let found = self.entries.iter().find(|(name, _)| name.name == key);
-        found.map(|(_, node)| node)
+        let found = self.entries.iter().find(|(name, _)| name.text == key);
+        found.map(|(_, node)| *node)
     }
 
     /// Returns the node under `key`; null counts as not written.
@@ -56,9 +58,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes every key for which `is_mine` is true.
-    pub fn matching(&mut self, is_mine: impl Fn(&str) -> bool) -> Vec<(&'a Key, &'a Node)> {
-        let mine = self.entries.iter().filter(|(key, _)| is_mine(&key.name));
-        mine.map(|(key, node)| (key, node)).collect()
+    pub fn matching(&mut self, is_mine: impl Fn(&str) -> bool) -> Vec<(Key<'a>, &'a Node)> {
+        let mine = self.entries.iter().filter(|(key, _)| is_mine(key.text));
+        mine.copied().collect()
     }
 
     fn name(&self, key: &str) -> String {
@@ -90,21 +92,21 @@ impl<'a> Fields<'a> {
         let Some(node) = self.node(key) else {
             return Ok(Vec::new());
         };
-        let elements = node.list(&name)?.iter();
+        let elements = value::list(node, &name)?.iter();
         elements.map(|node| read(node, &element_name)).collect()
     }
 
     /// Reads a list of texts.
     pub fn texts(&mut self, key: &'static str) -> Result<Vec<String>, ConfigError> {
-        self.list(key, |node, what| node.text(what).map(str::to_owned))
+        self.list(key, |node, what| value::text(node, what).map(str::to_owned))
     }
 
     /// Reads a mapping of texts, in the order of the document.
     pub fn text_map(&mut self, key: &'static str) -> Result<Vec<(String, String)>, ConfigError> {
         let pairs = self.read(key, |node, what| {
-            let entries = node.map(what)?.iter();
+            let entries = value::entries(node, what)?.into_iter();
             entries
-                .map(|(key, value)| Ok((key.name.clone(), value.text(what)?.to_owned())))
+                .map(|(key, node)| Ok((key.text.to_owned(), value::text(node, what)?.to_owned())))
                 .collect()
         })?;
         Ok(pairs.unwrap_or_default())
@@ -112,7 +114,7 @@ impl<'a> Fields<'a> {
 
     /// Reads a text; an empty one is returned as such.
     pub fn text(&mut self, key: &'static str) -> Result<Option<String>, ConfigError> {
-        self.read(key, |node, what| node.text(what).map(str::to_owned))
+        self.read(key, |node, what| value::text(node, what).map(str::to_owned))
     }
 
     /// Reads a text, an empty one being nothing.
@@ -137,8 +139,8 @@ impl<'a> Fields<'a> {
     /// Reads a duration such as `1h30m`.
     pub fn duration(&mut self, key: &'static str) -> Result<Option<DurationMs>, ConfigError> {
         self.read(key, |node, what| {
-            DurationMs::parse(node.text(what)?).map_err(|e| {
-                node.error(format!("{what}: {e}"))
+            DurationMs::parse(value::text(node, what)?).map_err(|e| {
+                ConfigError::at(node.place, format!("{what}: {e}"))
                     .remedy("write a number with a unit: ms, s, m, h, d, w, y")
             })
         })
@@ -152,9 +154,10 @@ impl<'a> Fields<'a> {
         let at = self.node(key);
         let value = self.duration(key)?;
         match (at, value) {
-            (Some(node), Some(DurationMs(0))) => {
-                Err(node.error(format!("{} must be more than 0", self.name(key))))
-            }
+            (Some(node), Some(DurationMs(0))) => Err(ConfigError::at(
+                node.place,
+                format!("{} must be more than 0", self.name(key)),
+            )),
             _ => Ok(value),
         }
     }
@@ -162,12 +165,14 @@ impl<'a> Fields<'a> {
     /// Reads a truth value; `yes`, `no`, `on` and `off` count, as in Prometheus.
     pub fn bool(&mut self, key: &'static str) -> Result<Option<bool>, ConfigError> {
         self.read(key, |node, what| {
-            match node.text(what)?.to_lowercase().as_str() {
+            match value::text(node, what)?.to_lowercase().as_str() {
                 "true" | "yes" | "on" | "y" => Ok(true),
                 "false" | "no" | "off" | "n" => Ok(false),
-                other => Err(node
-                    .error(format!("{what}: {other:?} is neither true nor false"))
-                    .remedy("write true or false")),
+                other => Err(ConfigError::at(
+                    node.place,
+                    format!("{what}: {other:?} is neither true nor false"),
+                )
+                .remedy("write true or false")),
             }
         })
     }
@@ -175,10 +180,13 @@ impl<'a> Fields<'a> {
     /// Reads a whole number of at least 0; `1_000` is 1000.
     pub fn number(&mut self, key: &'static str) -> Result<Option<u64>, ConfigError> {
         self.read(key, |node, what| {
-            let text = node.text(what)?;
+            let text = value::text(node, what)?;
             text.replace('_', "").parse().map_err(|_| {
-                node.error(format!("{what}: {text:?} is not a whole number"))
-                    .remedy("write digits only, such as 10000")
+                ConfigError::at(
+                    node.place,
+                    format!("{what}: {text:?} is not a whole number"),
+                )
+                .remedy("write digits only, such as 10000")
             })
         })
     }
@@ -186,7 +194,7 @@ impl<'a> Fields<'a> {
     /// Reads a size in bytes: a number, or one with `KB`, `MB`, `GB` (powers of 1024).
     pub fn bytes(&mut self, key: &'static str) -> Result<Option<u64>, ConfigError> {
         self.read(key, |node, what| {
-            let text = node.text(what)?.replace('_', "");
+            let text = value::text(node, what)?.replace('_', "");
             let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
             let factor = match text[digits.len()..].to_ascii_uppercase().as_str() {
                 "" | "B" => Some(1u64),
@@ -201,7 +209,7 @@ impl<'a> Fields<'a> {
                 .zip(factor)
                 .and_then(|(number, factor)| number.checked_mul(factor))
                 .ok_or_else(|| {
-                    node.error(format!("{what}: {text:?} is not a size"))
+                    ConfigError::at(node.place, format!("{what}: {text:?} is not a size"))
                         .remedy("write bytes, or a number with KB, MB, GB or TB")
                 })
         })
@@ -213,7 +221,7 @@ impl<'a> Fields<'a> {
         key: &'static str,
         words: &[(&str, T)],
     ) -> Result<Option<T>, ConfigError> {
-        self.read(key, |node, what| word(node, what, words))
+        self.read(key, |node, what| value::word(node, what, words))
     }
 
     /// Refuses keys that no getter asked for and that are none of `others`.
@@ -221,7 +229,7 @@ impl<'a> Fields<'a> {
         let others = others.iter().filter(|key| !self.known.contains(key));
         let others: Vec<&'static str> = others.copied().collect();
         self.known.extend(others);
-        let is_unknown = |entry: &&(Key, Node)| !self.known.contains(&entry.0.name.as_str());
+        let is_unknown = |entry: &&(Key<'_>, &Node)| !self.known.contains(&entry.0.text);
         let Some((key, _)) = self.entries.iter().find(is_unknown) else {
             return Ok(());
         };
@@ -230,51 +238,17 @@ impl<'a> Fields<'a> {
         } else {
             self.place.clone()
         };
-        let error = ConfigError::at(key.at, format!("unknown key {:?} in {place}", key.name));
-        Err(error.remedy(match nearest(&key.name, &self.known) {
-            Some(name) => format!("did you mean {name:?}?"),
-            None => format!("remove it; known keys are {}", self.known.join(", ")),
-        }))
+        let error = ConfigError::at(key.place, format!("unknown key {:?} in {place}", key.text));
+        Err(
+            error.remedy(match nearest(key.text, self.known.iter().copied()) {
+                Some(name) => format!("did you mean {name:?}?"),
+                None => format!("remove it; known keys are {}", self.known.join(", ")),
+            }),
+        )
     }
 
     /// Refuses keys that no getter asked for.
     pub fn finish(self) -> Result<(), ConfigError> {
         self.finish_except(&[])
     }
-}
-
-/// Reads one of several words from a node.
-pub fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
-    let text = node.text(what)?;
-    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-        return Ok(*value);
-    }
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    Err(node
-        .error(format!("{what}: {text:?} is not known"))
-        .remedy(format!("write one of {}", known.join(", "))))
-}
-
-/// Returns the known name within two changed characters of `name`.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let distances = known
-        .iter()
-        .map(|candidate| (distance(name, candidate), *candidate));
-    let close = distances.filter(|(distance, candidate)| *distance <= 2 && candidate.len() > 3);
-    close.min().map(|(_, candidate)| candidate)
-}
-
-/// Returns Levenshtein's distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::config::fields::Fields;
-use crate::config::yaml::Node;
+use crate::config::value;
 use crate::config::{ConfigError, serialize};
 use crate::model::{DurationMs, Labels};
 use crate::relabel::NameValidation;
+use crate::yaml::Node;
 
 /// What `global:` says to an evaluator.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -104,17 +105,17 @@ fn external_labels(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Labels, ConfigError> {
     let mut pairs = Vec::new();
-    for (key, value) in node.map(what)? {
-        if !names.is_label_name(&key.name) {
-            let message = format!("{what}: {:?} is not a valid label name", key.name);
-            return Err(ConfigError::at(key.at, message));
+    for (key, value) in value::entries(node, what)? {
+        if !names.is_label_name(key.text) {
+            let message = format!("{what}: {:?} is not a valid label name", key.text);
+            return Err(ConfigError::at(key.place, message));
         }
-        let value = expand_env(value.text(what)?, env);
-        if key.name.len().max(value.len()) > Labels::TEXT_BYTES_MAX {
+        let value = expand_env(value::text(value, what)?, env);
+        if key.text.len().max(value.len()) > Labels::TEXT_BYTES_MAX {
             let message = format!("{what}: a label is longer than 2 MiB");
-            return Err(ConfigError::at(key.at, message));
+            return Err(ConfigError::at(key.place, message));
         }
-        pairs.push((key.name.as_str(), value));
+        pairs.push((key.text, value));
     }
     Ok(Labels::from_pairs(pairs))
 }

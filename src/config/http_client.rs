@@ -6,9 +6,10 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use crate::config::fields::{Fields, word};
-use crate::config::yaml::Node;
+use crate::config::fields::Fields;
+use crate::config::value;
 use crate::config::{ConfigError, Secret, SecretSource, serialize};
+use crate::yaml::Node;
 
 /// How to speak HTTP with a receiver.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -264,9 +265,9 @@ pub(crate) fn refuse(
     remedy: &str,
 ) -> Result<(), ConfigError> {
     match fields.node(key) {
-        Some(node) => Err(node
-            .error(format!("{}: {key} {why}", fields.place()))
-            .remedy(remedy)),
+        Some(node) => Err(
+            ConfigError::at(node.place, format!("{}: {key} {why}", fields.place())).remedy(remedy),
+        ),
         None => Ok(()),
     }
 }
@@ -326,9 +327,11 @@ fn read_auth(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Option<Auth>, C
         let mut inner = Fields::open(node, what)?;
         let kind = inner.text("type")?.unwrap_or_default().trim().to_owned();
         if kind.eq_ignore_ascii_case("basic") {
-            return Err(node
-                .error(format!("{what}: type cannot be set to \"basic\""))
-                .remedy("use basic_auth instead"));
+            return Err(ConfigError::at(
+                node.place,
+                format!("{what}: type cannot be set to \"basic\""),
+            )
+            .remedy("use basic_auth instead"));
         }
         let auth = Auth::Authorization {
             kind: if kind.is_empty() { bearer() } else { kind },
@@ -395,10 +398,10 @@ fn read_tls(node: &Node, what: &str, base_dir: &Path) -> Result<TlsConfig, Confi
 
 fn read_tls_version(node: &Node, what: &str) -> Result<TlsVersion, ConfigError> {
     // TLS 1.0 and 1.1 are valid in Prometheus; as a minimum they are no tighter than 1.2 is.
-    if what.ends_with("min_version") && matches!(node.text(what)?, "TLS10" | "TLS11") {
+    if what.ends_with("min_version") && matches!(value::text(node, what)?, "TLS10" | "TLS11") {
         return Ok(TlsVersion::Tls12);
     }
-    word(
+    value::word(
         node,
         what,
         &[("TLS12", TlsVersion::Tls12), ("TLS13", TlsVersion::Tls13)],
@@ -411,16 +414,20 @@ fn read_headers(
     base_dir: &Path,
 ) -> Result<Vec<(String, HeaderValues)>, ConfigError> {
     let mut headers = Vec::new();
-    for (key, node) in node.map(what)? {
-        check_header(&key.name).map_err(|message| ConfigError::at(key.at, message))?;
-        let mut fields = Fields::open(node, format!("{what}.{}", key.name))?;
+    for (key, node) in value::entries(node, what)? {
+        check_header(key.text).map_err(|message| ConfigError::at(key.place, message))?;
+        let mut fields = Fields::open(node, format!("{what}.{}", key.text))?;
         let values = HeaderValues {
             values: fields.texts("values")?,
-            secrets: fields.list("secrets", |node, what| Ok(Secret::new(node.text(what)?)))?,
-            files: fields.list("files", |node, what| Ok(base_dir.join(node.text(what)?)))?,
+            secrets: fields.list("secrets", |node, what| {
+                Ok(Secret::new(value::text(node, what)?))
+            })?,
+            files: fields.list("files", |node, what| {
+                Ok(base_dir.join(value::text(node, what)?))
+            })?,
         };
         fields.finish()?;
-        headers.push((key.name.clone(), values));
+        headers.push((key.text.to_owned(), values));
     }
     Ok(headers)
 }
@@ -438,10 +445,10 @@ pub(crate) fn check_header(name: &str) -> Result<(), String> {
 
 /// Reads an absolute URL.
 pub(crate) fn read_url(node: &Node, what: &str) -> Result<Url, ConfigError> {
-    let text = node.text(what)?;
+    let text = value::text(node, what)?;
     let url = Url::parse(text).ok().filter(|url| url.has_host());
     url.ok_or_else(|| {
-        node.error(format!("{what}: {text:?} is not an URL"))
+        ConfigError::at(node.place, format!("{what}: {text:?} is not an URL"))
             .remedy("write it with scheme and host, such as http://host:9093/path")
     })
 }

@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::config::ConfigError;
 use crate::config::fields::Fields;
-use crate::config::yaml::Node;
 use crate::model::DurationMs;
+use crate::yaml::Node;
 
 /// How a limit is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

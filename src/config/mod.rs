@@ -17,8 +17,8 @@ mod secret;
 mod serialize;
 mod settings;
 mod steps;
+mod value;
 mod webhook;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 
@@ -36,10 +36,11 @@ pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use secret::{Secret, SecretSource};
 pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
 pub use webhook::WebhookConfig;
-pub use yaml::Position;
 
 use fields::Fields;
 use settings::SettingsReader;
+
+use crate::yaml::Place;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -74,7 +75,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn at(at: Position, message: impl Into<String>) -> Self {
+    pub(crate) fn at(at: Place, message: impl Into<String>) -> Self {
         ConfigError {
             file: String::new(),
             line: at.line,
@@ -168,15 +169,15 @@ fn load_prometheus(
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, SettingsReader), ConfigError> {
     let base_dir = source.base_dir();
-    let root = yaml::parse(source.text)?;
+    let root = value::parse(source.text)?;
     let mut fields = Fields::open(&root, "")?;
     let global = global::read(fields.node("global"), env)?;
     let rule_files = fields.list("rule_files", |node, what| {
-        let pattern = node.text(what)?;
+        let pattern = value::text(node, what)?;
         check_rule_path(pattern)
             .then(|| base_dir.join(pattern))
             .ok_or_else(|| {
-                node.error(format!("invalid rule file path {pattern:?}"))
+                ConfigError::at(node.place, format!("invalid rule file path {pattern:?}"))
                     .remedy("* may stand in the last part of the path only")
             })
     })?;
@@ -192,7 +193,7 @@ fn load_prometheus(
         reader.settings.out_of_order_time_window = settings::out_of_order_of_storage(storage)?;
     }
     if let Some(node) = fields.node("burnwatch") {
-        reader.own_at = Some(node.at);
+        reader.own_at = Some(node.place);
         reader.read(node, "burnwatch", base_dir)?;
     }
     let ignored = IGNORED.iter().filter(|key| fields.has(key));
@@ -208,7 +209,7 @@ fn load_prometheus(
 }
 
 fn load_own(source: Source<'_>, mut reader: SettingsReader) -> Result<SettingsReader, ConfigError> {
-    let root = yaml::parse(source.text)?;
+    let root = value::parse(source.text)?;
     reader.read(&root, "", source.base_dir())?;
     Ok(reader)
 }
@@ -246,7 +247,7 @@ pub fn read_own(path: &Path) -> Result<Config, ConfigError> {
 fn read_text(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|e| {
         let message = format!("cannot be read: {e}");
-        ConfigError::at(Position::default(), message).in_file(path)
+        ConfigError::at(Place::default(), message).in_file(path)
     })
 }
 
@@ -279,8 +280,7 @@ impl Config {
 pub fn expand_patterns(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for pattern in patterns {
-        let refuse =
-            |message: String| ConfigError::at(Position::default(), message).in_file(pattern);
+        let refuse = |message: String| ConfigError::at(Place::default(), message).in_file(pattern);
         // `**` means no more than `*` in Go's patterns.
         let mut text = pattern.to_string_lossy().into_owned();
         while text.contains("**") {

@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::config::fields::Fields;
 use crate::config::http_client::{check_header, read_url, refuse};
-use crate::config::yaml::Node;
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize, steps};
 use crate::model::DurationMs;
 use crate::relabel::{NameValidation, RelabelConfig};
+use crate::yaml::Node;
 
 /// One remote-write receiver.
 #[derive(Clone, Debug, PartialEq, Serialize)]

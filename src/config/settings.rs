@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::config::fields::{Fields, word};
-use crate::config::yaml::{Node, NodeKind};
+use crate::config::fields::Fields;
+use crate::config::value;
 use crate::config::{
-    ConfigError, Limits, Position, RemoteWriteConfig, WebhookConfig, limits, remote_write,
-    serialize, webhook,
+    ConfigError, Limits, RemoteWriteConfig, WebhookConfig, limits, remote_write, serialize, webhook,
 };
 use crate::model::DurationMs;
 use crate::relabel::NameValidation;
+use crate::yaml::{Node, NodeKind, Place};
 
 /// Our own settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,7 +147,7 @@ pub(crate) struct SettingsReader {
     pub settings: Settings,
     pub names: NameValidation,
     /// Where `burnwatch:` stands in Prometheus' file.
-    pub own_at: Option<Position>,
+    pub own_at: Option<Place>,
 }
 
 impl SettingsReader {
@@ -197,9 +197,9 @@ impl SettingsReader {
 }
 
 fn read_evaluation(node: &Node, what: &str) -> Result<Evaluation, ConfigError> {
-    if matches!(node.kind, NodeKind::Scalar(_)) {
+    if matches!(node.kind, NodeKind::Scalar { .. }) {
         return Ok(Evaluation {
-            default: word(node, what, &MODES)?,
+            default: value::word(node, what, &MODES)?,
             groups: Vec::new(),
         });
     }
@@ -213,13 +213,16 @@ fn read_evaluation(node: &Node, what: &str) -> Result<Evaluation, ConfigError> {
                 file: fields.nonempty("file")?.unwrap_or_else(any),
                 group: fields.nonempty("group")?.unwrap_or_else(any),
                 mode: fields.word("mode", &MODES)?.ok_or_else(|| {
-                    node.error(format!("{what}: mode is missing"))
+                    ConfigError::at(node.place, format!("{what}: mode is missing"))
                         .remedy("write arrival or tick")
                 })?,
             };
             for pattern in [&entry.file, &entry.group] {
                 if let Err(e) = glob::Pattern::new(pattern) {
-                    return Err(node.error(format!("{what}: {pattern:?} is not a pattern: {e}")));
+                    return Err(ConfigError::at(
+                        node.place,
+                        format!("{what}: {pattern:?} is not a pattern: {e}"),
+                    ));
                 }
             }
             fields.finish()?;

@@ -2,8 +2,9 @@
 
 use crate::config::ConfigError;
 use crate::config::fields::Fields;
-use crate::config::yaml::Node;
+use crate::config::value;
 use crate::relabel::{ACTIONS, NameValidation, RelabelConfig, RelabelFields};
+use crate::yaml::Node;
 
 /// Reads one relabelling step.
 pub(crate) fn read(
@@ -12,9 +13,10 @@ pub(crate) fn read(
     names: NameValidation,
 ) -> Result<RelabelConfig, ConfigError> {
     if node.is_null() {
-        return Err(node
-            .error(format!("{what}: empty or null relabeling rule"))
-            .remedy("remove the empty element"));
+        return Err(
+            ConfigError::at(node.place, format!("{what}: empty or null relabeling rule"))
+                .remedy("remove the empty element"),
+        );
     }
     let mut fields = Fields::open(node, what)?;
     let defaults = RelabelFields::default();
@@ -27,7 +29,7 @@ pub(crate) fn read(
         separator: fields.text("separator")?.unwrap_or(defaults.separator),
         // `regex:` without a value is the empty expression in Prometheus, not the default.
         regex: match fields.node_or_null("regex") {
-            Some(node) => node.text("regex")?.to_owned(),
+            Some(node) => value::text(node, "regex")?.to_owned(),
             None => defaults.regex,
         },
         modulus: fields.number("modulus")?.unwrap_or(0),
@@ -35,16 +37,16 @@ pub(crate) fn read(
         replacement: fields.text("replacement")?.unwrap_or(defaults.replacement),
         action: fields
             .read("action", |node, what| {
-                let text = node.text(what)?.to_lowercase();
+                let text = value::text(node, what)?.to_lowercase();
                 let found = ACTIONS.iter().find(|(name, _)| *name == text);
                 found.map(|(_, action)| *action).ok_or_else(|| {
                     let names: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
-                    node.error(format!("unknown relabel action {text:?}"))
+                    ConfigError::at(node.place, format!("unknown relabel action {text:?}"))
                         .remedy(format!("write one of {}", names.join(", ")))
                 })
             })?
             .unwrap_or(defaults.action),
     };
     fields.finish()?;
-    RelabelConfig::new(step, names).map_err(|e| node.error(format!("{what}: {e}")))
+    RelabelConfig::new(step, names).map_err(|e| ConfigError::at(node.place, format!("{what}: {e}")))
 }

@@ -7,9 +7,9 @@ use url::Url;
 
 use crate::config::fields::Fields;
 use crate::config::http_client::read_url;
-use crate::config::yaml::Node;
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize};
 use crate::model::DurationMs;
+use crate::yaml::Node;
 
 /// One webhook.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::grid::TickGrid;
+use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
-use crate::model::{
-    DurationMs, EngineSettings, EvaluationMode, Grid, Labels, METRIC_NAME, Matcher, RuleSource,
-};
+use crate::model::{DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher, RuleSource};
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse};
 use crate::promql::{SelectorUse, selectors};
-use crate::rule::order::Dependence;
+use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
 use crate::template::Template;
@@ -131,6 +130,8 @@ pub struct CompiledRules {
     pub recorded: HashSet<String>,
     /// Which language features are on.
     pub features: Features,
+    /// Who reads what.
+    pub reads: ReadIndex,
 }
 
 /// Returns the language features that `--enable-feature` names switch on.
@@ -286,13 +287,8 @@ impl CompiledRules {
                     annotations: annotations.clone(),
                     annotation_texts: texts(&rule.name, annotations)?,
                 };
-                let all = alert.labels.iter().chain(&alert.annotation_texts);
-                for query in all.flat_map(|(_, text)| constant_queries(text)) {
-                    // A query that does not parse yields the error text when it is expanded.
-                    if let Ok(expr) = parse(&query, &Functions, self.features) {
-                        read.extend(selectors(&expr));
-                    }
-                }
+                let queries = order::template_queries(rule, &Functions, self.features);
+                read.extend(queries.iter().flat_map(selectors));
                 CompiledKind::Alerting(Box::new(alert))
             }
         };
@@ -311,10 +307,8 @@ impl CompiledRules {
 
     /// Finds what depends on recorded series, once all rules are known.
     fn link(&mut self) {
-        let recording = |rule: &CompiledRule| matches!(rule.kind, CompiledKind::Recording);
-        let recording: Vec<RuleIndex> = (0..self.rules.len())
-            .filter(|at| recording(&self.rules[*at]))
-            .collect();
+        let is_recording = |at: &RuleIndex| self.rules[*at].alerting().is_none();
+        let recording: Vec<RuleIndex> = (0..self.rules.len()).filter(is_recording).collect();
         self.recorded = recording
             .iter()
             .map(|at| self.rules[*at].name.clone())
@@ -323,16 +317,9 @@ impl CompiledRules {
             .into_iter()
             .filter(|at| self.groups[self.rules[*at].group].on_arrival)
             .collect();
+        self.reads = ReadIndex::of(&self.rules, &viewable);
         for at in 0..self.rules.len() {
-            let reads = |record: &&RuleIndex| {
-                let record = &self.rules[**record];
-                self.rules[at]
-                    .selectors
-                    .iter()
-                    .any(|used| may_read(&used.matchers, record))
-            };
-            let views: Vec<RuleIndex> = viewable.iter().filter(reads).copied().collect();
-            self.rules[at].views = views;
+            self.rules[at].views = self.reads.views_of(&self.rules, at).into_iter().collect();
         }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {
@@ -370,28 +357,7 @@ impl CompiledRules {
     /// Returns the rules that move when this series does: those of arrival groups that read it,
     /// and those that read what is recorded from it. Also how far back any rule reads it.
     pub fn readers(&self, labels: &Labels) -> (BTreeSet<RuleIndex>, DurationMs) {
-        let mut reach = DurationMs::ZERO;
-        let mut moved = BTreeSet::new();
-        for (at, rule) in self.rules.iter().enumerate() {
-            for used in &rule.selectors {
-                if used
-                    .matchers
-                    .iter()
-                    .all(|matcher| matcher.matches_labels(labels))
-                {
-                    reach = reach.max(used.reach());
-                    moved.insert(at);
-                }
-            }
-        }
-        let mut queue: Vec<RuleIndex> = moved.iter().copied().collect();
-        while let Some(record) = queue.pop() {
-            for (at, rule) in self.rules.iter().enumerate() {
-                if rule.views.contains(&record) && moved.insert(at) {
-                    queue.push(at);
-                }
-            }
-        }
+        let (mut moved, reach) = self.reads.readers(&self.rules, labels);
         moved.retain(|at| {
             let rule = &self.rules[*at];
             rule.alerting().is_some() && self.groups[rule.group].on_arrival
@@ -415,22 +381,9 @@ impl CompiledRules {
     }
 }
 
-fn constant_queries(text: &Text) -> Vec<String> {
-    match text {
-        Text::Plain(_) => Vec::new(),
-        Text::Template(template) => template.constant_queries(),
-    }
-}
-
 /// Tells whether a selector may select what a recording rule records.
 pub fn may_read(matchers: &[Matcher], record: &CompiledRule) -> bool {
-    matchers.iter().all(|matcher| {
-        if matcher.name == METRIC_NAME {
-            return matcher.matches(&record.name);
-        }
-        let written = record.labels.iter().find(|(name, _)| *name == matcher.name);
-        written.is_none_or(|(_, value)| matcher.matches(value))
-    })
+    order::may_read(matchers, &record.name, &record.labels)
 }
 
 fn mode_of(group: &RuleGroup, settings: &EngineSettings) -> EvaluationMode {

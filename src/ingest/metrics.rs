@@ -1,5 +1,9 @@
 //! What receiving counts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::rejection::Reason;
+use crate::model::TimestampMs;
 
 /// The label of a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,6 +35,27 @@ pub struct SenderLabel {
 /// Senders told apart; further ones share the sender `other`.
 const SENDERS_MAX: usize = 64;
 
+/// A sender and how it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// Requests since start.
+    pub requests: u64,
+    /// Samples taken since start.
+    pub samples: u64,
+    /// Wall clock of its last request, ms.
+    pub last_request: TimestampMs,
+    /// Why its last request was refused, where it was.
+    pub last_error: Option<String>,
+}
+
+/// Returns the name under which a sender is counted.
+fn told_apart<'a>(known: &BTreeMap<String, Sender>, sender: &'a str) -> &'a str {
+    if known.contains_key(sender) || known.len() < SENDERS_MAX {
+        return sender;
+    }
+    "other"
+}
+
 /// The metrics of receiving. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct IngestMetrics {
@@ -38,7 +64,7 @@ pub struct IngestMetrics {
     rejected: Family<ReasonLabel, Counter>,
     requests: Family<RequestLabels, Counter>,
     clock_lag: Family<SenderLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
-    senders: std::sync::Arc<parking_lot::Mutex<std::collections::HashSet<String>>>,
+    senders: Arc<Mutex<BTreeMap<String, Sender>>>,
     invalid_labels: Counter,
     repeated: Counter,
     series: Gauge,
@@ -152,14 +178,7 @@ impl IngestMetrics {
 
     /// Sets how far a sender's newest sample is behind the wall clock, in seconds.
     pub fn set_clock_lag(&self, sender: &str, seconds: f64) {
-        let mut senders = self.senders.lock();
-        let known = senders.contains(sender);
-        if !known && senders.len() < SENDERS_MAX {
-            senders.insert(sender.to_owned());
-        }
-        let told_apart = known || senders.contains(sender);
-        drop(senders);
-        let sender = if told_apart { sender } else { "other" }.to_owned();
+        let sender = told_apart(&self.senders.lock(), sender).to_owned();
         self.clock_lag
             .get_or_create(&SenderLabel { sender })
             .set(seconds);
@@ -170,6 +189,44 @@ impl IngestMetrics {
         self.series.set(i64::try_from(read).unwrap_or(i64::MAX));
         self.series_unread
             .set(i64::try_from(unread).unwrap_or(i64::MAX));
+    }
+
+    /// Returns the number of refused samples so far.
+    pub fn rejected(&self) -> u64 {
+        let of = |reason: Reason| ReasonLabel {
+            reason: reason.name(),
+        };
+        let counts = Reason::ALL
+            .into_iter()
+            .map(|reason| self.rejected.get_or_create(&of(reason)).get());
+        counts.sum()
+    }
+
+    /// Returns the series that are read and those that are not, as counted last.
+    pub fn n_series(&self) -> (usize, usize) {
+        let of = |gauge: &Gauge| usize::try_from(gauge.get()).unwrap_or(0);
+        (of(&self.series), of(&self.series_unread))
+    }
+
+    /// Returns who sends, sorted by name.
+    pub fn senders(&self) -> Vec<(String, Sender)> {
+        let senders = self.senders.lock();
+        senders
+            .iter()
+            .map(|(name, sender)| (name.clone(), sender.clone()))
+            .collect()
+    }
+
+    /// Notes a sender's request at an instant of the wall clock: the samples taken, and why not
+    /// all, where it was refused.
+    pub fn add_request_of(&self, sender: &str, now: TimestampMs, samples: u64, error: &str) {
+        let mut senders = self.senders.lock();
+        let name = told_apart(&senders, sender);
+        let sender = senders.entry(name.to_owned()).or_default();
+        sender.requests += 1;
+        sender.samples += samples;
+        sender.last_request = now;
+        sender.last_error = (!error.is_empty()).then(|| error.to_owned());
     }
 
     /// Returns the number of valid samples so far.
@@ -189,7 +246,9 @@ mod tests {
         metrics.add_rejected(Reason::DuplicateLabel, 3);
         metrics.add_request("1.0", 204);
         for n in 0..100 {
-            metrics.set_clock_lag(&format!("10.0.0.{n}"), 1.5);
+            let sender = format!("10.0.0.{n}");
+            metrics.add_request_of(&sender, TimestampMs(0), 1, "");
+            metrics.set_clock_lag(&sender, 1.5);
         }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");

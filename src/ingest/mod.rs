@@ -23,7 +23,7 @@ pub mod series_table;
 
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStore};
-pub use metrics::IngestMetrics;
+pub use metrics::{IngestMetrics, Sender};
 pub use node::{Node, NodeSettings, Protocol, Received, WriteAnswer, Written};
 pub use remote_write::{IngestState, Receive, router};
 pub use route::{ReadSet, ShardId};

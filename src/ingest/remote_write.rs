@@ -60,9 +60,12 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
         ),
     };
     let metrics = state.node.metrics();
+    let now = state.clock.now();
+    let n_samples = answer.written.samples + answer.written.histograms;
     metrics.add_request(protocol.name(), answer.status.as_u16());
+    metrics.add_request_of(&sender, now, n_samples, answer.text.trim_end());
     if let Some(newest) = answer.newest {
-        metrics.set_clock_lag(&sender, (state.clock.now() - newest).seconds());
+        metrics.set_clock_lag(&sender, (now - newest).seconds());
     }
     response(&answer)
 }

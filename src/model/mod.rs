@@ -14,6 +14,7 @@ pub mod matcher;
 pub mod regex;
 pub mod sample;
 pub mod settings;
+pub mod spelling;
 pub mod time;
 pub mod value;
 

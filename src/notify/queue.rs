@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::model::TimestampMs;
 use crate::notify::backoff::Backoff;
+use crate::notify::outcome::Outcome;
 
 /// The longest time the loop sleeps without looking, so that a wall clock that is set does not
 /// leave it asleep for long.
@@ -41,22 +42,6 @@ pub trait Book: Send + 'static {
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs>;
     /// Returns how much waits to be sent.
     fn n_waiting(&self) -> usize;
-}
-
-/// How a push ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The receiver has it.
-    Delivered,
-    /// The receiver will never take it.
-    Refused(String),
-    /// It may be tried again, after a pause that the receiver may have asked for.
-    Retry {
-        /// Why it failed.
-        reason: String,
-        /// The pause asked for.
-        after: Option<Duration>,
-    },
 }
 
 /// Sends batches to one receiver.
@@ -179,10 +164,10 @@ async fn run<B: Book>(queue: Arc<Queue<B>>, pauses: Pauses) {
 /// Pauses after a failure; when the end comes meanwhile, there is one more attempt at once.
 async fn rest<B: Book>(queue: &Queue<B>, pause: Duration) {
     let was_draining = queue.is_draining.load(Ordering::SeqCst);
-    let until = tokio::time::Instant::now() + pause;
+    let mut over = std::pin::pin!(tokio::time::sleep(pause));
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
+            () = &mut over => return,
             () = queue.wake.notified() => {
                 if queue.is_draining.load(Ordering::SeqCst) && !was_draining {
                     return;

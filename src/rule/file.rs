@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use crate::promql::{Features, SignatureTable};
 use crate::rule::group::read_group;
 use crate::rule::hint::{Level, for_yaml, unknown_field};
-use crate::rule::yaml::{Document, Node, NodeKind, Place, first_document};
 use crate::rule::{ParsedFile, RuleError};
+use crate::yaml::{Document, Node, NodeKind, Place, YamlErrorKind, first_document};
 
 /// Parses one rule file; returns all errors, not only the first, by line.
 ///
@@ -27,13 +27,12 @@ pub fn parse_file(
     features: Features,
 ) -> Result<ParsedFile, Vec<RuleError>> {
     let document = first_document(text).map_err(|e| {
-        vec![RuleError {
-            file: path.to_owned(),
-            line: e.place.line,
-            column: e.place.column,
-            message: e.message,
-            hint: Some(for_yaml()),
-        }]
+        vec![RuleError::at(
+            path,
+            e.place,
+            e.to_string(),
+            Some(for_yaml()),
+        )]
     })?;
     let mut reading = Reading {
         path,
@@ -71,13 +70,8 @@ impl Reading<'_> {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.errors.push(RuleError {
-            file: self.path.to_owned(),
-            line: place.line,
-            column: place.column,
-            message: message.into(),
-            hint,
-        });
+        let error = RuleError::at(self.path, place, message, hint);
+        self.errors.push(error);
     }
 }
 
@@ -106,19 +100,20 @@ fn read_document(reading: &mut Reading<'_>, parsed: &mut ParsedFile) {
         return reading.refuse(root.place, message, Some(hint.to_owned()));
     }
     for problem in &document.problems {
-        let hint = problem.message.starts_with("mapping key").then(|| {
+        let is_repeated = matches!(problem.kind, YamlErrorKind::RepeatedKey { .. });
+        let hint = is_repeated.then(|| {
             "keep one of the two: which one a reader sees would be a matter of luck".to_owned()
         });
-        reading.refuse(problem.place, problem.message.clone(), hint);
+        reading.refuse(problem.place, problem.to_string(), hint);
     }
     for (key, value) in pairs {
-        match key_text(key) {
+        match key.text() {
             Some("groups") => read_groups(reading, value, parsed),
             Some(name) => {
                 let message = format!("field {name} not found in rule file");
                 reading.refuse(key.place, message, unknown_field(Level::File, name));
             }
-            None if matches!(key.kind, NodeKind::Null) => {}
+            None if key.is_null() => {}
             None => {
                 let message = format!("a field name must be text, found {}", key.described());
                 reading.refuse(key.place, message, None);
@@ -140,7 +135,7 @@ fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) 
     let mut names = HashMap::new();
     for item in items {
         // A null item is skipped, as Prometheus' decoder does.
-        if !matches!(item.kind, NodeKind::Null)
+        if !item.is_null()
             && let Some(group) = read_group(reading, item, &mut names)
         {
             parsed.groups.push(group);
@@ -148,19 +143,11 @@ fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) 
     }
 }
 
-/// Returns the text of a key, `None` where it is none.
-pub(crate) fn key_text(key: &Node) -> Option<&str> {
-    match &key.kind {
-        NodeKind::Scalar { text, .. } => Some(text),
-        _ => None,
-    }
-}
-
 /// Returns the `kind` of a Kubernetes object, for example `PrometheusRule`.
 fn kubernetes_object(pairs: &[(std::rc::Rc<Node>, std::rc::Rc<Node>)]) -> Option<String> {
     let value = |name: &str| {
-        let found = pairs.iter().find(|(key, _)| key_text(key) == Some(name));
-        found.and_then(|(_, value)| key_text(value))
+        let found = pairs.iter().find(|(key, _)| key.text() == Some(name));
+        found.and_then(|(_, value)| value.text())
     };
     value("apiVersion")?;
     value("kind").map(str::to_owned)

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use crate::model::labels::quote;
 use crate::model::{DurationMs, METRIC_NAME};
 use crate::promql::{self, Expr, ValueType};
-use crate::rule::file::{Reading, key_text};
+use crate::rule::file::Reading;
 use crate::rule::hint::{self, Level};
-use crate::rule::yaml::{Node, NodeKind, Place};
 use crate::rule::{Rule, RuleGroup, RuleKind};
 use crate::template::Template;
+use crate::yaml::{Node, NodeKind, Place};
 
 /// The fields of a mapping that its level knows, by name.
 type Fields<'a> = HashMap<&'a str, &'a Node>;
@@ -73,10 +73,7 @@ fn read_rules<'a>(
     match &node.kind {
         NodeKind::Null => Vec::new(),
         // A null item is skipped and not counted, as Prometheus' decoder does.
-        NodeKind::Sequence(items) => items
-            .iter()
-            .filter(|item| !matches!(item.kind, NodeKind::Null))
-            .collect(),
+        NodeKind::Sequence(items) => items.iter().filter(|item| !item.is_null()).collect(),
         _ => {
             let message = format!(
                 "{about}: field 'rules' must be a list, found {}",
@@ -223,7 +220,7 @@ fn check_templates(reading: &mut Reading<'_>, fields: &Fields<'_>, alert: &str, 
             continue;
         };
         for (key, value) in pairs {
-            let (Some(key), Some(text)) = (key_text(key), key_text(value)) else {
+            let (Some(key), Some(text)) = (key.text(), value.text()) else {
                 continue;
             };
             let about = format!("{about}: {one} {}", quote(key));
@@ -357,7 +354,7 @@ fn read_duration(
         return None;
     }
     let node = fields.get(field)?;
-    let text = key_text(node)?;
+    let text = node.text()?;
     match DurationMs::parse(text) {
         Ok(duration) => Some(duration),
         Err(e) => {
@@ -443,7 +440,7 @@ fn known_fields<'a>(
     };
     let mut fields = Fields::new();
     for (key, value) in pairs {
-        match key_text(key) {
+        match key.text() {
             Some(name) if level.fields().contains(&name) => {
                 fields.insert(name, value);
             }
@@ -451,7 +448,7 @@ fn known_fields<'a>(
                 let message = format!("{about}: field {name} not found in {}", level.described());
                 reading.refuse(key.place, message, hint::unknown_field(level, name));
             }
-            None if matches!(key.kind, NodeKind::Null) => {}
+            None if key.is_null() => {}
             None => {
                 let message = format!(
                     "{about}: a field name must be text, found {}",
@@ -481,10 +478,7 @@ fn read_text(reading: &mut Reading<'_>, fields: &Fields<'_>, field: &str, about:
 
 /// Returns the text of a known field; empty where it is absent, null or none.
 fn node_text<'a>(fields: &Fields<'a>, field: &str) -> &'a str {
-    fields
-        .get(field)
-        .and_then(|node| key_text(node))
-        .unwrap_or("")
+    fields.get(field).and_then(|node| node.text()).unwrap_or("")
 }
 
 /// Returns the text of a field before the mapping has been checked, so that errors can name
@@ -493,6 +487,6 @@ fn peek_text<'a>(node: &'a Node, field: &str) -> Option<&'a str> {
     let NodeKind::Mapping(pairs) = &node.kind else {
         return None;
     };
-    let found = pairs.iter().find(|(key, _)| key_text(key) == Some(field));
-    found.and_then(|(_, value)| key_text(value))
+    let found = pairs.iter().find(|(key, _)| key.text() == Some(field));
+    found.and_then(|(_, value)| value.text())
 }

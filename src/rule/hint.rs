@@ -3,9 +3,9 @@
 //! Prometheus says what is wrong; these say what to do, and name the tool a field comes from
 //! where files of other tools are handed to us. A hint never decides anything.
 
-use crate::promql::ast::AggregateOp;
-use crate::promql::{ParseError, SignatureTable};
-use crate::rule::yaml::{Node, NodeKind, Place};
+use crate::model::spelling::nearest;
+use crate::promql::{ParseError, SignatureTable, suggest};
+use crate::yaml::{Node, NodeKind, Place};
 
 /// Where in a file a field stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,8 +190,7 @@ pub(crate) fn unknown_field(level: Level, name: &str) -> Option<String> {
         return Some((*hint).to_owned());
     }
     let lower = name.to_lowercase();
-    let known = level.fields();
-    let close = suggest(&lower, known.iter().copied());
+    let close = nearest(&lower, level.fields().iter().copied());
     close.map(|close| format!("did you mean `{close}`?"))
 }
 
@@ -236,16 +235,13 @@ pub(crate) fn for_template(message: &str) -> Option<String> {
     None
 }
 
-/// Functions that were renamed or are another language's, and what to write instead.
-const RENAMED: [(&str, &str); 5] = [
+/// Functions of older versions or other languages of which there is more to say than a name.
+const RENAMED: [(&str, &str); 2] = [
     (
         "holt_winters",
         "it is called `double_exponential_smoothing` since Prometheus 3",
     ),
-    ("average", "did you mean `avg`?"),
-    ("mean", "did you mean `avg`?"),
     ("median", "a MetricsQL function; write `quantile(0.5, …)`"),
-    ("histogram_percentile", "did you mean `histogram_quantile`?"),
 ];
 
 /// Returns where in the file an expression is wrong and what to do about it.
@@ -271,9 +267,7 @@ fn remedy_for_expression(
         if let Some((_, hint)) = RENAMED.iter().find(|(old, _)| *old == name) {
             return Some((*hint).to_owned());
         }
-        let operators = AggregateOp::ALL.iter().map(|(name, _)| *name);
-        let close = suggest(name, functions.names().into_iter().chain(operators));
-        return close.map(|close| format!("did you mean `{close}`?"));
+        return suggest(name, functions).map(|close| format!("did you mean `{close}`?"));
     }
     if error.message.starts_with("function ") && error.message.ends_with(" is not enabled") {
         return Some("turn on the feature promql-experimental-functions".to_owned());
@@ -285,30 +279,6 @@ fn remedy_for_expression(
         return Some("this looks like a template; render it before loading it".to_owned());
     }
     None
-}
-
-/// Returns the candidate nearest to a mistyped name, if any is near enough to be meant.
-fn suggest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let nearest = candidates
-        .map(|candidate| (edit_distance(name, candidate), candidate))
-        .min()?;
-    (nearest.0 <= name.len().div_ceil(4)).then_some(nearest.1)
-}
-
-/// Counts the insertions, deletions and replacements that make `a` out of `b`.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

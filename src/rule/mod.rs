@@ -13,12 +13,12 @@ pub mod series_notation;
 mod test_fields;
 pub mod test_file;
 pub mod warming;
-mod yaml;
 
 pub use file::parse_file;
 
 use crate::model::DurationMs;
 use crate::promql::Expr;
+use crate::yaml::Place;
 
 /// A group of rules as written.
 #[derive(Clone, Debug)]
@@ -82,6 +82,24 @@ pub struct RuleError {
     pub message: String,
     /// What to do about it, where we know.
     pub hint: Option<String>,
+}
+
+impl RuleError {
+    /// Says what is wrong at a place of a file.
+    pub(crate) fn at(
+        file: &str,
+        place: Place,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Self {
+        RuleError {
+            file: file.to_owned(),
+            line: place.line,
+            column: place.column,
+            message: message.into(),
+            hint,
+        }
+    }
 }
 
 /// A file's groups and what is worth saying about it.

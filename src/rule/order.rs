@@ -95,9 +95,6 @@ impl<'a> Producers<'a> {
 
 /// Tells whether a matcher could hold for the series `name` that a rule makes.
 fn could_match(matcher: &Matcher, name: &str, rule: &Rule) -> bool {
-    if matcher.name == METRIC_NAME {
-        return matcher.matches(name);
-    }
     let is_alert = matches!(rule.kind, RuleKind::Alerting { .. });
     if is_alert && matcher.name == ALERT_NAME {
         return matcher.matches(&rule.name);
@@ -110,11 +107,26 @@ fn could_match(matcher: &Matcher, name: &str, rule: &Rule) -> bool {
         };
         return states.iter().any(|state| matcher.matches(state));
     }
-    match rule.labels.iter().find(|(label, _)| *label == matcher.name) {
-        // Only alerts' labels are templates; a recording rule's are taken as they are.
-        Some((_, value)) => is_alert && value.contains("{{") || matcher.matches(value),
-        None => true,
+    // Only alerts' labels are templates; a recording rule's are taken as they are.
+    let is_template =
+        |(label, value): &(String, String)| *label == matcher.name && value.contains("{{");
+    is_alert && rule.labels.iter().any(is_template) || could_hold(matcher, name, &rule.labels)
+}
+
+/// Tells whether a matcher could hold for series of a name and labels; a label that is not
+/// among them is not known beforehand.
+fn could_hold(matcher: &Matcher, name: &str, labels: &[(String, String)]) -> bool {
+    if matcher.name == METRIC_NAME {
+        return matcher.matches(name);
     }
+    let written = labels.iter().find(|(label, _)| *label == matcher.name);
+    written.is_none_or(|(_, value)| matcher.matches(value))
+}
+
+/// Tells whether a selector may read what a recording rule records under a name, with labels.
+pub fn may_read(matchers: &[Matcher], record: &str, labels: &[(String, String)]) -> bool {
+    let mut all = matchers.iter();
+    all.all(|matcher| could_hold(matcher, record, labels))
 }
 
 /// How groups depend on each other through what their rules make.
@@ -316,7 +328,11 @@ fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
 
 /// Returns the expressions of the constant `query "…"` calls in an alert's templates; a text
 /// that is no expression fails when the template runs, so there is nothing it reads.
-fn template_queries(rule: &Rule, functions: &dyn SignatureTable, features: Features) -> Vec<Expr> {
+pub fn template_queries(
+    rule: &Rule,
+    functions: &dyn SignatureTable,
+    features: Features,
+) -> Vec<Expr> {
     let RuleKind::Alerting { annotations, .. } = &rule.kind else {
         return Vec::new();
     };

@@ -8,7 +8,7 @@ use crate::rule::RuleError;
 use crate::rule::hint::for_duration;
 use crate::rule::series_notation::NotationError;
 use crate::rule::test_file::Texts;
-use crate::rule::yaml::{Node, NodeKind, Place};
+use crate::yaml::{Node, NodeKind, Place};
 
 /// The known fields of a mapping, by name.
 pub(crate) type Fields<'a> = HashMap<&'a str, &'a Node>;
@@ -27,13 +27,8 @@ impl Reading<'_> {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.errors.push(RuleError {
-            file: self.path.to_owned(),
-            line: place.line,
-            column: place.column,
-            message: message.into(),
-            hint,
-        });
+        let error = RuleError::at(self.path, place, message, hint);
+        self.errors.push(error);
     }
 
     /// Notes an error of the notation; then there is nothing to go on with.
@@ -152,10 +147,7 @@ impl Reading<'_> {
 
     pub(crate) fn duration(&mut self, fields: &Fields<'_>, field: &str) -> DurationMs {
         let text = self.text(fields, field);
-        let Some(node) = fields
-            .get(field)
-            .filter(|n| !matches!(n.kind, NodeKind::Null))
-        else {
+        let Some(node) = fields.get(field).filter(|node| !node.is_null()) else {
             return DurationMs::ZERO;
         };
         DurationMs::parse(&text).unwrap_or_else(|e| {

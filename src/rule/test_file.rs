@@ -9,7 +9,7 @@ use crate::rule::RuleError;
 use crate::rule::histogram_notation::parse_histogram;
 use crate::rule::series_notation::{SequenceValue, parse_metric, parse_values};
 use crate::rule::test_fields::Reading;
-use crate::rule::yaml::{Node, first_document};
+use crate::yaml::{Node, first_document};
 
 /// A unit test file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -131,11 +131,11 @@ pub fn parse_test_file_with(
     match first_document(text) {
         Ok(document) => {
             for problem in &document.problems {
-                reading.refuse(problem.place, problem.message.clone(), None);
+                reading.refuse(problem.place, problem.to_string(), None);
             }
             file = reading.file(&document.root);
         }
-        Err(e) => reading.refuse(e.place, e.message, None),
+        Err(e) => reading.refuse(e.place, e.to_string(), None),
     }
     if reading.errors.is_empty() {
         return Ok(file);

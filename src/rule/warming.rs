@@ -10,15 +10,8 @@
 //! suspicion all the same, but `1 - good / total > 0.01`, the form of most SLO rules, is not
 //! held back for thirty days.
 
-use crate::model::DurationMs;
 use crate::promql::Expr;
-use crate::promql::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Call, DurationExpr, DurationNode, ExprKind, UnaryOp,
-    VectorSelector,
-};
-
-/// How long an instant selector sees a sample.
-const LOOKBACK: DurationMs = DurationMs::from_seconds(300);
+use crate::promql::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, ExprKind, UnaryOp};
 
 /// Tells whether series that are missing could make the expression yield an alert.
 ///
@@ -161,74 +154,6 @@ fn is_constant(expr: &Expr) -> bool {
     !reads
 }
 
-/// Returns how far back an evaluation of the expression looks: its longest window and offset,
-/// those of subqueries added up, and the lookback of instant selectors.
-///
-/// `@` is not counted: it pins history to an instant instead of a distance.
-pub fn history_needed(expr: &Expr) -> DurationMs {
-    match &expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) => DurationMs::ZERO,
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => history_needed(inner),
-        ExprKind::Binary(binary) => history_needed(&binary.lhs).max(history_needed(&binary.rhs)),
-        ExprKind::Aggregate(aggregate) => {
-            let parameter = aggregate.parameter.as_ref().map(history_needed);
-            history_needed(&aggregate.expr).max(parameter.unwrap_or_default())
-        }
-        ExprKind::Call(call) => call
-            .args
-            .iter()
-            .map(history_needed)
-            .max()
-            .unwrap_or_default(),
-        ExprKind::Vector(selector) => behind(selector, LOOKBACK),
-        ExprKind::Matrix(matrix) => behind(&matrix.selector, longest(&matrix.range)),
-        ExprKind::Subquery(subquery) => {
-            let inner = history_needed(&subquery.expr);
-            let window = add(longest(&subquery.range), longest(&subquery.offset));
-            add(inner, window).max(DurationMs::ZERO)
-        }
-    }
-}
-
-fn behind(selector: &VectorSelector, window: DurationMs) -> DurationMs {
-    add(window, longest(&selector.offset)).max(DurationMs::ZERO)
-}
-
-fn add(a: DurationMs, b: DurationMs) -> DurationMs {
-    DurationMs(a.0.saturating_add(b.0))
-}
-
-/// Returns a duration's span; `step()` and `range()` count as nothing, since a rule is an
-/// instant query and has neither.
-fn longest(duration: &DurationExpr) -> DurationMs {
-    match duration {
-        DurationExpr::Literal(span) => *span,
-        DurationExpr::Computed(node) => DurationMs((seconds(node) * 1000.0) as i64),
-    }
-}
-
-fn seconds(node: &DurationNode) -> f64 {
-    match node {
-        DurationNode::Number(number) => number.value,
-        DurationNode::Step | DurationNode::Range => 0.0,
-        DurationNode::Neg(inner) => -seconds(inner),
-        DurationNode::Paren(inner) => seconds(inner),
-        DurationNode::Min(a, b) => seconds(a).min(seconds(b)),
-        DurationNode::Max(a, b) => seconds(a).max(seconds(b)),
-        DurationNode::Binary(op, a, b) => {
-            let (a, b) = (seconds(a), seconds(b));
-            match op {
-                BinaryOp::Add => a + b,
-                BinaryOp::Sub => a - b,
-                BinaryOp::Mul => a * b,
-                BinaryOp::Div => a / b,
-                BinaryOp::Mod => a % b,
-                _ => a.powf(b),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,24 +213,5 @@ mod tests {
         check("a / b < 0.1", false);
         check("x > 5 or y > 3", false);
         check("sum(up == 0) > 3", false);
-    }
-
-    #[test]
-    fn how_far_back_an_expression_looks() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(
-                history_needed(&parsed(text)).to_string(),
-                expected,
-                "{text}"
-            );
-        };
-        check("1", "0s");
-        check("up", "5m");
-        check("up offset 1h", "1h5m");
-        check("up offset -1h", "0s");
-        check("rate(x[30d])", "30d");
-        check("rate(x[1h] offset 1w) / rate(x[6h])", "7d1h");
-        check("max_over_time(rate(x[5m])[1h:1m] offset 1d)", "1d1h5m");
-        check("sum(rate(x[2 * 5m])) > on() group_left() up", "10m");
     }
 }

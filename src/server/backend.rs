@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView,
+    RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
@@ -330,11 +330,22 @@ impl api::Backend for ServerBackend {
         let seconds = (self.parts.options.clock.now() - self.started_at)
             .seconds()
             .max(1.0);
+        let (_, series_unread) = metrics.n_series();
+        let view = |(name, sender): (String, ingest::Sender)| SenderView {
+            name,
+            requests_total: sender.requests,
+            samples_total: sender.samples,
+            last_request: Some(sender.last_request),
+            last_error: sender.last_error,
+        };
         ReceiveView {
             samples_per_second: metrics.accepted() as f64 / seconds,
             samples_total: metrics.accepted(),
+            samples_rejected_total: metrics.rejected(),
             series_read: report.n_series,
+            series_unread,
             frontier: report.frontier,
+            senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
     }

@@ -5,11 +5,10 @@
 //! and is the only thing they share.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
@@ -123,7 +122,7 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
     let mut shard = Shard {
         engine: Engine::new(),
         effects: Vec::new(),
-        origin: Instant::now(),
+        running: Stopwatch::start(),
     };
     loop {
         select! {
@@ -148,13 +147,13 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 struct Shard {
     engine: Engine,
     effects: Vec<Effect>,
-    origin: Instant,
+    running: Stopwatch,
 }
 
 impl Shard {
     fn step(&mut self, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
-        let origin = self.origin;
-        let stopwatch = move || origin.elapsed().as_secs_f64();
+        let running = self.running;
+        let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         dispatch.effects(&mut self.engine, &mut self.effects);

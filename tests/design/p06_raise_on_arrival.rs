@@ -45,6 +45,18 @@ fn a_dip_between_ticks_stops_the_early_start_but_not_the_one_prometheus_sees() {
 }
 
 #[test]
+fn a_dip_between_ticks_makes_the_early_count_begin_anew() {
+    let mut world = World::new(FOR_20S);
+    world.push(3.0, &[("x", 2.0)]);
+    world.push(5.0, &[("x", 0.0)]);
+    for second in [9.0, 10.0, 20.0, 23.0, 26.0, 29.0] {
+        world.push(second, &[("x", 2.0)]);
+    }
+    // 23 would be 20 s after the first sight; Prometheus, which first looks at 10, fires at 30.
+    assert_eq!(world.told(), ["3s pending High", "29s firing High"]);
+}
+
+#[test]
 fn ticks_only_is_prometheus() {
     let mut world = World::ticking(AT_ONCE);
     world.push(1.0, &[("x", 0.0)]);

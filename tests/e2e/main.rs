@@ -2,8 +2,21 @@
 //!
 //! An exporter of our own is scraped by a real Prometheus, which remote-writes to burnwatch;
 //! alerts go to a real Alertmanager, whose API and whose webhook receiver are looked at, and to
-//! a webhook of burnwatch's own. Breaking the notifier, the resend, the stale marker, `for`, the
-//! wholeness of scrapes or the resolve makes a test here fail.
+//! a webhook of burnwatch's own.
+//!
+//! What was broken on purpose, and what then failed here:
+//!
+//! | broken | fails at |
+//! |---|---|
+//! | `Notify::deliver` tells nobody | `AtOnce` in Alertmanager; the webhook of burnwatch |
+//! | `Schedule` never resends a firing alert | a resend that moves `endsAt` on |
+//! | a stale marker is read as an ordinary value | `Vanishing` gone |
+//! | a stale marker is not taken in | `Vanishing` gone |
+//! | an alert fires without waiting for `for` | `for` is 4s, it was 0 ms |
+//! | `Cohorts::hold` holds nothing | half a scrape was seen |
+//! | the engine takes no firing alert back | `AtOnce` gone from Alertmanager |
+//! | `Schedule` sends no resolved alert | `endsAt` of the two webhooks: Alertmanager let it expire |
+//! | webhooks are sent no resolved alert | `AtOnce` resolved by burnwatch's webhook |
 //!
 //! `tests/tools.sh` brings the programs; without them the tests say what they skip.
 

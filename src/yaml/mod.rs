@@ -1,0 +1,88 @@
+//! YAML text to a tree whose every node knows its line and column.
+//!
+//! Rule files, their unit tests and the configuration are read through this tree rather than
+//! through serde, for three reasons: one wrong field need not hide the others, so reading can go
+//! on behind an error; Prometheus takes a scalar of any type as the text that was written
+//! (`name: 5`, `password: 0123`), which serde has lost by the time it asks for a string; and
+//! every message needs the place of its node. Anchors, aliases and merge keys work as in
+//! Prometheus' decoder, and a key that occurs twice is an error.
+//!
+//! What lives here: the tree. What may not: what its fields mean, or how a reader words what is
+//! wrong with them.
+
+mod document;
+mod node;
+mod source;
+mod tree;
+
+pub use document::{Document, first_document};
+pub use node::{Node, NodeKind};
+
+use serde_saphyr::granit_parser::Marker;
+
+use crate::model::labels::quote;
+
+/// How deeply collections may nest; a rule file needs six levels, so what is deeper is refused.
+const DEPTH_MAX: usize = 64;
+/// How many nodes a document may have once its aliases are written out; more is refused, so
+/// that a small file of aliases to aliases cannot cost hours.
+const NODES_MAX: usize = 5_000_000;
+
+/// Where a node begins: 1-based line and column, the column in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+}
+
+impl From<&Marker> for Place {
+    fn from(marker: &Marker) -> Self {
+        Place {
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
+    }
+}
+
+/// Something wrong with the text as YAML.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
+pub struct YamlError {
+    /// Where.
+    pub place: Place,
+    /// What, in the words of Prometheus' decoder.
+    pub kind: YamlErrorKind,
+}
+
+/// What may be wrong with a text as YAML.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum YamlErrorKind {
+    /// It is no YAML, for the reason given.
+    #[error("yaml: {0}")]
+    Syntax(String),
+    /// It nests too deeply.
+    #[error("yaml: nested deeper than {} levels", DEPTH_MAX)]
+    TooDeep,
+    /// It has too many nodes.
+    #[error(
+        "yaml: more than {} nodes with aliases written out: excessive aliasing",
+        NODES_MAX
+    )]
+    TooLarge,
+    /// An alias stands within what its anchor names.
+    #[error("yaml: anchor contains itself")]
+    AliasWithinAnchor,
+    /// A mapping has a key twice; the place is the later one's.
+    #[error("mapping key {} already defined at line {first_line}", quote(.key))]
+    RepeatedKey {
+        /// The key.
+        key: String,
+        /// Where it stands first.
+        first_line: usize,
+    },
+    /// A merge key's value is no mapping.
+    #[error("map merge requires map or sequence of maps as the value")]
+    MergeOfNoMapping,
+}
