@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::engine::grid::TickGrid;
+use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
 use crate::model::{DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher, RuleSource};
 use crate::promql::ast::ExprKind;
@@ -129,6 +130,8 @@ pub struct CompiledRules {
     pub recorded: HashSet<String>,
     /// Which language features are on.
     pub features: Features,
+    /// Who reads what.
+    pub reads: ReadIndex,
 }
 
 /// Returns the language features that `--enable-feature` names switch on.
@@ -304,10 +307,8 @@ impl CompiledRules {
 
     /// Finds what depends on recorded series, once all rules are known.
     fn link(&mut self) {
-        let recording = |rule: &CompiledRule| matches!(rule.kind, CompiledKind::Recording);
-        let recording: Vec<RuleIndex> = (0..self.rules.len())
-            .filter(|at| recording(&self.rules[*at]))
-            .collect();
+        let is_recording = |at: &RuleIndex| self.rules[*at].alerting().is_none();
+        let recording: Vec<RuleIndex> = (0..self.rules.len()).filter(is_recording).collect();
         self.recorded = recording
             .iter()
             .map(|at| self.rules[*at].name.clone())
@@ -316,16 +317,9 @@ impl CompiledRules {
             .into_iter()
             .filter(|at| self.groups[self.rules[*at].group].on_arrival)
             .collect();
+        self.reads = ReadIndex::of(&self.rules, &viewable);
         for at in 0..self.rules.len() {
-            let reads = |record: &&RuleIndex| {
-                let record = &self.rules[**record];
-                self.rules[at]
-                    .selectors
-                    .iter()
-                    .any(|used| may_read(&used.matchers, record))
-            };
-            let views: Vec<RuleIndex> = viewable.iter().filter(reads).copied().collect();
-            self.rules[at].views = views;
+            self.rules[at].views = self.reads.views_of(&self.rules, at).into_iter().collect();
         }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {
@@ -363,28 +357,7 @@ impl CompiledRules {
     /// Returns the rules that move when this series does: those of arrival groups that read it,
     /// and those that read what is recorded from it. Also how far back any rule reads it.
     pub fn readers(&self, labels: &Labels) -> (BTreeSet<RuleIndex>, DurationMs) {
-        let mut reach = DurationMs::ZERO;
-        let mut moved = BTreeSet::new();
-        for (at, rule) in self.rules.iter().enumerate() {
-            for used in &rule.selectors {
-                if used
-                    .matchers
-                    .iter()
-                    .all(|matcher| matcher.matches_labels(labels))
-                {
-                    reach = reach.max(used.reach());
-                    moved.insert(at);
-                }
-            }
-        }
-        let mut queue: Vec<RuleIndex> = moved.iter().copied().collect();
-        while let Some(record) = queue.pop() {
-            for (at, rule) in self.rules.iter().enumerate() {
-                if rule.views.contains(&record) && moved.insert(at) {
-                    queue.push(at);
-                }
-            }
-        }
+        let (mut moved, reach) = self.reads.readers(&self.rules, labels);
         moved.retain(|at| {
             let rule = &self.rules[*at];
             rule.alerting().is_some() && self.groups[rule.group].on_arrival

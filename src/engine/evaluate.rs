@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::alert::Found;
-use crate::engine::compile::{
-    CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text, may_read,
-};
+use crate::engine::compile::{CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text};
 use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
 use crate::model::{
@@ -233,13 +231,7 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
         }
         let rules = self.evaluation.rules;
         let within = self.within.borrow();
-        let viewed = |record: &RuleIndex| {
-            let rule = &rules.rules[*record];
-            rules.groups[rule.group].on_arrival
-                && rule.alerting().is_none()
-                && may_read(&selector.matchers, rule)
-        };
-        let viewed: Vec<RuleIndex> = (0..rules.rules.len()).filter(viewed).collect();
+        let viewed = rules.reads.viewable(&rules.rules, &selector.matchers);
         if viewed.iter().any(|record| within.contains(record)) {
             return Vec::new();
         }

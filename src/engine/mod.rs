@@ -16,6 +16,7 @@ mod effect;
 mod evaluate;
 mod expectation;
 pub mod grid;
+pub mod reads;
 mod reload;
 mod samples;
 pub mod status;

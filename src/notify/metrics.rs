@@ -9,7 +9,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::model::{AlertMessage, TimestampMs};
 use crate::notify::RecordedSample;
-use crate::notify::queue::Outcome;
+use crate::notify::outcome::Outcome;
 use crate::telemetry::Summary;
 
 /// Prometheus' own buckets for a push, seconds.

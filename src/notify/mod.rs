@@ -6,6 +6,7 @@
 //!
 //! What may not live here: anything that decides whether an alert fires.
 
+mod alert_receiver;
 pub mod backoff;
 pub mod board;
 pub mod discovery;
@@ -14,6 +15,7 @@ pub mod grouping;
 pub mod http_client;
 pub mod metrics;
 pub mod notifier;
+pub mod outcome;
 pub mod outgoing_labels;
 pub mod queue;
 pub mod remote_body;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::model::TimestampMs;
 use crate::notify::backoff::Backoff;
+use crate::notify::outcome::Outcome;
 
 /// The longest time the loop sleeps without looking, so that a wall clock that is set does not
 /// leave it asleep for long.
@@ -41,22 +42,6 @@ pub trait Book: Send + 'static {
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs>;
     /// Returns how much waits to be sent.
     fn n_waiting(&self) -> usize;
-}
-
-/// How a push ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The receiver has it.
-    Delivered,
-    /// The receiver will never take it.
-    Refused(String),
-    /// It may be tried again, after a pause that the receiver may have asked for.
-    Retry {
-        /// Why it failed.
-        reason: String,
-        /// The pause asked for.
-        after: Option<Duration>,
-    },
 }
 
 /// Sends batches to one receiver.

@@ -3,146 +3,16 @@
 //! The actions, defaults and refusals are Prometheus' (`model/relabel`). Regular expressions are
 //! fully anchored and `.` matches a newline.
 
-mod group_template;
-mod validate;
-
-pub use validate::RelabelError;
+mod fields;
 
 use md5::{Digest, Md5};
 use regex::Regex;
 use serde::Serialize;
 
-use crate::model::labels::is_legacy_label_name;
-use crate::model::regex::compile_anchored;
+pub use fields::{ACTIONS, Action, NameValidation, RelabelError, RelabelFields};
+
+use crate::model::regex::{compile_anchored, expand};
 use crate::model::{Labels, LabelsBuilder};
-use crate::relabel::group_template::expand;
-use crate::relabel::validate::validate;
-
-/// What a step does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// Writes `replacement`, filled from the match, to `target_label`.
-    #[default]
-    Replace,
-    /// Drops the set unless the source matches.
-    Keep,
-    /// Drops the set if the source matches.
-    Drop,
-    /// Drops the set unless the source equals the target label.
-    KeepEqual,
-    /// Drops the set if the source equals the target label.
-    DropEqual,
-    /// Writes a hash of the source modulo `modulus` to the target label.
-    HashMod,
-    /// Copies labels whose name matches to the name that `replacement` gives.
-    LabelMap,
-    /// Removes labels whose name matches.
-    LabelDrop,
-    /// Removes labels whose name does not match.
-    LabelKeep,
-    /// Writes the source in lower case to the target label.
-    Lowercase,
-    /// Writes the source in upper case to the target label.
-    Uppercase,
-}
-
-/// The words of `action:`.
-pub const ACTIONS: [(&str, Action); 11] = [
-    ("replace", Action::Replace),
-    ("keep", Action::Keep),
-    ("drop", Action::Drop),
-    ("keepequal", Action::KeepEqual),
-    ("dropequal", Action::DropEqual),
-    ("hashmod", Action::HashMod),
-    ("labelmap", Action::LabelMap),
-    ("labeldrop", Action::LabelDrop),
-    ("labelkeep", Action::LabelKeep),
-    ("lowercase", Action::Lowercase),
-    ("uppercase", Action::Uppercase),
-];
-
-impl Action {
-    /// Returns the word of the configuration.
-    pub fn name(self) -> &'static str {
-        let found = ACTIONS.iter().find(|(_, action)| *action == self);
-        found.map_or("", |(name, _)| name)
-    }
-
-    /// Writes to or compares with `target_label`, so needs one.
-    fn needs_target(self) -> bool {
-        use Action::{DropEqual, HashMod, KeepEqual, Lowercase, Replace, Uppercase};
-        matches!(
-            self,
-            Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual
-        )
-    }
-}
-
-/// Which label names are valid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NameValidation {
-    /// Any text that is not empty.
-    #[default]
-    Utf8,
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`
-    Legacy,
-}
-
-impl NameValidation {
-    /// Tells whether `name` is a valid label name.
-    pub fn is_label_name(self, name: &str) -> bool {
-        match self {
-            NameValidation::Utf8 => !name.is_empty(),
-            NameValidation::Legacy => is_legacy_label_name(name),
-        }
-    }
-}
-
-/// A step as written, with Prometheus' defaults.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RelabelFields {
-    /// The labels whose values are joined into the source.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_labels: Option<Vec<String>>,
-    /// What stands between the joined values.
-    pub separator: String,
-    /// What the source (or label name) is matched with.
-    pub regex: String,
-    /// What a hash is taken modulo of; 0 where none is given.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub modulus: u64,
-    /// The label to write; may name groups of the match for `replace`.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub target_label: String,
-    /// What to write; `$1` and `${name}` are groups of the match.
-    pub replacement: String,
-    /// What to do.
-    pub action: Action,
-}
-
-fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
-const REGEX_DEFAULT: &str = "(.*)";
-const REPLACEMENT_DEFAULT: &str = "$1";
-const SEPARATOR_DEFAULT: &str = ";";
-
-impl Default for RelabelFields {
-    fn default() -> Self {
-        RelabelFields {
-            source_labels: None,
-            separator: SEPARATOR_DEFAULT.to_owned(),
-            regex: REGEX_DEFAULT.to_owned(),
-            modulus: 0,
-            target_label: String::new(),
-            replacement: REPLACEMENT_DEFAULT.to_owned(),
-            action: Action::Replace,
-        }
-    }
-}
 
 /// A step, validated and compiled.
 #[derive(Clone, Debug, Serialize)]
@@ -166,7 +36,7 @@ impl Eq for RelabelConfig {}
 impl RelabelConfig {
     /// Validates and compiles a step.
     pub fn new(fields: RelabelFields, names: NameValidation) -> Result<Self, RelabelError> {
-        validate(&fields, names)?;
+        fields.validate(names)?;
         let regex =
             compile_anchored(&fields.regex).map_err(|e| RelabelError::Regex(e.to_string()))?;
         Ok(RelabelConfig {
@@ -454,73 +324,6 @@ mod tests {
             fields(Action::Uppercase),
             &[("a", "äßb")],
             Some(&[("a", "ÄßB")]),
-        );
-    }
-
-    #[test]
-    fn what_prometheus_refuses_is_refused() {
-        let check = |edit: &dyn Fn(&mut RelabelFields), names, part: &str| {
-            let error = RelabelConfig::new(step(edit), names)
-                .expect_err(part)
-                .to_string();
-            assert!(error.contains(part), "{error}");
-        };
-        use NameValidation::{Legacy, Utf8};
-        check(
-            &|f| f.action = Action::HashMod,
-            Utf8,
-            "requires non-zero modulus",
-        );
-        check(
-            &|_| {},
-            Utf8,
-            "replace action requires 'target_label' value",
-        );
-        check(
-            &|f| f.regex = "(".to_owned(),
-            Utf8,
-            "requires 'target_label'",
-        );
-        check(
-            &|f| (f.regex, f.target_label) = ("(".to_owned(), "a".to_owned()),
-            Utf8,
-            "error parsing regexp",
-        );
-        check(
-            &|f| f.target_label = "a-b".to_owned(),
-            Legacy,
-            "\"a-b\" is invalid 'target_label'",
-        );
-        check(
-            &|f| f.target_label = "0${3".to_owned(),
-            Legacy,
-            "invalid 'target_label'",
-        );
-        check(
-            &|f| {
-                (f.action, f.target_label) = (Action::Lowercase, "a".to_owned());
-                f.replacement = "x".to_owned();
-            },
-            Utf8,
-            "'replacement' can not be set for lowercase action",
-        );
-        check(
-            &|f| (f.action, f.replacement) = (Action::LabelMap, "a-b".to_owned()),
-            Legacy,
-            "\"a-b\" is invalid 'replacement' for labelmap action",
-        );
-        check(
-            &|f| {
-                (f.action, f.target_label) = (Action::KeepEqual, "a".to_owned());
-                f.separator = ",".to_owned();
-            },
-            Utf8,
-            "keepequal action requires only 'source_labels'",
-        );
-        check(
-            &|f| (f.action, f.source_labels) = (Action::LabelDrop, sources(&["a"])),
-            Utf8,
-            "labeldrop action requires only 'regex'",
         );
     }
 

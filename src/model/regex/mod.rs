@@ -10,7 +10,10 @@
 
 mod class;
 mod escape;
+mod expand;
 mod syntax;
+
+pub use expand::expand;
 
 use regex_syntax::hir::Hir;
 

@@ -4,28 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde::Serializer;
 use tokio::task::JoinHandle;
 use tracing::warn;
 use url::Url;
 
 use crate::config::AlertmanagerConfig;
 use crate::model::{Labels, TimestampMs};
+use crate::notify::alert_receiver::{AlertReceiver, Annotations, serialize_labels};
 use crate::notify::board::AlertUpdate;
 use crate::notify::discovery::{self, Found};
-use crate::notify::http_client::HttpClient;
 use crate::notify::metrics::AlertmanagerLabel;
 use crate::notify::notifier::{Notifier, World};
+use crate::notify::outcome::Outcome;
 use crate::notify::outgoing_labels::{generator_url, outgoing_labels};
-use crate::notify::queue::{Book, Outcome, Pauses, Push, Queue};
+use crate::notify::queue::{Book, Pauses, Push, Queue};
 use crate::notify::schedule::{Outgoing, Schedule};
 use crate::notify::wire_time::rfc3339_ms;
-use crate::notify::{AlertmanagerView, NotifyConfig, RecordedSample};
+use crate::notify::{AlertmanagerView, NotifyConfig};
 
 /// The pauses after failures: an alert must not wait long for an Alertmanager that restarts.
 const PAUSES: Pauses = Pauses {
@@ -101,8 +100,6 @@ impl Notifier for Alertmanagers {
         }
     }
 
-    fn samples(&mut self, _samples: &[RecordedSample]) {}
-
     fn alertmanagers(&self) -> Vec<AlertmanagerView> {
         let sets = self.sets.iter();
         sets.flat_map(|set| set.lock().found.clone()).collect()
@@ -160,15 +157,18 @@ impl AlertmanagerSet {
 
     /// Returns what sends to an URL; discovery has seen to it that it is one.
     fn push(&self, url: &str) -> Option<AlertmanagerPush> {
+        let block = &self.block_config;
+        let receiver = AlertReceiver::new(
+            label(url),
+            Url::parse(url).ok()?,
+            block.timeout.to_std(),
+            &block.http,
+            &self.world,
+        );
         Some(AlertmanagerPush {
-            label: AlertmanagerLabel {
-                alertmanager: url.to_owned(),
-            },
-            url: Url::parse(url).ok()?,
-            client: HttpClient::new(self.block_config.http.clone()),
-            block: self.block_config.clone(),
+            receiver,
+            block: block.clone(),
             config: self.config.clone(),
-            world: self.world.clone(),
         })
     }
 
@@ -192,7 +192,7 @@ impl AlertmanagerSet {
             let Some(push) = self.push(url) else {
                 continue;
             };
-            self.world.metrics.begin(&push.label);
+            self.world.metrics.begin(&label(url));
             let mut schedule = Schedule::new(self.config.resend_delay, self.config.queue_capacity);
             let now = self.world.clock.now();
             for message in self.world.board.firing() {
@@ -225,9 +225,7 @@ impl AlertmanagerSet {
     fn end_queue(&mut self, url: &str) {
         if let Some(queue) = self.queues.remove(url) {
             queue.stop();
-            self.world.metrics.end(&AlertmanagerLabel {
-                alertmanager: url.to_owned(),
-            });
+            self.world.metrics.end(&label(url));
             self.world.metrics.discovered.dec();
         }
     }
@@ -243,6 +241,12 @@ impl AlertmanagerSet {
         let urls: Vec<String> = self.queues.keys().cloned().collect();
         urls.iter().for_each(|url| self.end_queue(url));
         tracing::info!(block = self.block, "block of Alertmanagers removed");
+    }
+}
+
+fn label(url: &str) -> AlertmanagerLabel {
+    AlertmanagerLabel {
+        alertmanager: url.to_owned(),
     }
 }
 
@@ -298,12 +302,9 @@ impl Book for AlertBook {
 
 /// Sends to one Alertmanager.
 struct AlertmanagerPush {
-    label: AlertmanagerLabel,
-    url: Url,
-    client: HttpClient,
+    receiver: AlertReceiver,
     block: AlertmanagerConfig,
     config: NotifyConfig,
-    world: World,
 }
 
 impl Push<Vec<Outgoing>> for AlertmanagerPush {
@@ -312,11 +313,11 @@ impl Push<Vec<Outgoing>> for AlertmanagerPush {
     }
 
     fn waiting(&self, n_waiting: usize) {
-        self.world.metrics.set_waiting(&self.label, n_waiting);
+        self.receiver.set_waiting(n_waiting);
     }
 
     fn dropped(&self, n_dropped: usize) {
-        self.world.metrics.add_dropped(&self.label, n_dropped);
+        self.receiver.add_dropped(n_dropped);
     }
 }
 
@@ -330,44 +331,9 @@ impl AlertmanagerPush {
             // Relabelling dropped them all.
             return Outcome::Delivered;
         }
-        let body = match serde_json::to_vec(&alerts) {
-            Ok(body) => Bytes::from(body),
-            Err(e) => return Outcome::Refused(format!("alerts cannot be encoded: {e}")),
-        };
-        let n_alerts = alerts.len();
-        let begun = self.world.clock.now();
-        let headers = [("content-type", "application/json")];
-        let timeout = self.block.timeout.to_std();
-        let answer = self.client.post(&self.url, &headers, body, timeout).await;
-        let outcome = match answer {
-            Ok(answer) if answer.status / 100 == 2 => Outcome::Delivered,
-            Ok(answer) => {
-                let reason = format!("bad response status {}: {}", answer.status, answer.text);
-                // 400 says that some alerts are invalid; the valid ones were taken all the same.
-                match answer.status {
-                    408 | 429 | 500.. => Outcome::Retry {
-                        reason,
-                        after: answer.retry_after,
-                    },
-                    _ => Outcome::Refused(reason),
-                }
-            }
-            Err(e) => Outcome::Retry {
-                reason: e.to_string(),
-                after: None,
-            },
-        };
-        let now = self.world.clock.now();
-        self.world
-            .metrics
-            .count(&self.label, &outcome, n_alerts, begun, now);
-        if outcome == Outcome::Delivered {
-            let news = batch.iter().filter(|outgoing| outgoing.is_new);
-            self.world
-                .metrics
-                .observe_arrivals(news.map(|outgoing| &*outgoing.message), now);
-        }
-        outcome
+        let news = batch.iter().filter(|outgoing| outgoing.is_new);
+        let news = news.map(|outgoing| &*outgoing.message);
+        self.receiver.post(&alerts, alerts.len(), news).await
     }
 }
 
@@ -375,7 +341,7 @@ impl AlertmanagerPush {
 /// none.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PostableAlert {
+struct PostableAlert {
     #[serde(skip_serializing_if = "Annotations::is_empty")]
     annotations: Annotations,
     ends_at: String,
@@ -386,28 +352,8 @@ pub(crate) struct PostableAlert {
     labels: Labels,
 }
 
-/// Annotations in their order.
-#[derive(Debug)]
-pub(crate) struct Annotations(pub(crate) Arc<[(String, String)]>);
-
-impl Annotations {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Annotations {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-pub(crate) fn serialize_labels<S: Serializer>(labels: &Labels, s: S) -> Result<S::Ok, S::Error> {
-    s.collect_map(labels.iter())
-}
-
 /// Returns the alert to post, or `None` where relabelling drops it.
-pub(crate) fn postable(
+fn postable(
     outgoing: &Outgoing,
     config: &NotifyConfig,
     block: &AlertmanagerConfig,

@@ -27,12 +27,14 @@ pub trait Notifier: Send {
     /// Starts, changes and ends receivers so that they are what `config` names; what waits for
     /// a receiver that stays is kept.
     fn reconfigure(&mut self, config: &NotifyConfig, world: &World);
-    /// Hands over events about alerts; never waits.
-    fn alerts(&mut self, updates: &[AlertUpdate]);
-    /// Hands over samples that rules wrote; never waits.
-    fn samples(&mut self, samples: &[RecordedSample]);
+    /// Hands over events about alerts to a kind that wants them; never waits.
+    fn alerts(&mut self, _updates: &[AlertUpdate]) {}
+    /// Hands over samples that rules wrote to a kind that wants them; never waits.
+    fn samples(&mut self, _samples: &[RecordedSample]) {}
     /// Returns the Alertmanagers it knows.
-    fn alertmanagers(&self) -> Vec<AlertmanagerView>;
+    fn alertmanagers(&self) -> Vec<AlertmanagerView> {
+        Vec::new()
+    }
     /// Asks the receivers' tasks to end once nothing waits, and returns them.
     fn drain(&mut self) -> Vec<JoinHandle<()>>;
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -11,17 +10,17 @@ use tokio::task::JoinHandle;
 
 use crate::config::WebhookConfig;
 use crate::model::{AlertStatus, Labels, TimestampMs};
+use crate::notify::NotifyConfig;
+use crate::notify::alert_receiver::{AlertReceiver, Annotations, serialize_labels};
 use crate::notify::board::AlertUpdate;
 use crate::notify::grouping::{GroupBatch, GroupSettings, Groups, Told};
-use crate::notify::http_client::HttpClient;
 use crate::notify::metrics::AlertmanagerLabel;
-use crate::notify::notifier::alertmanager::{Annotations, serialize_labels};
 use crate::notify::notifier::{Notifier, World};
+use crate::notify::outcome::Outcome;
 use crate::notify::outgoing_labels::{generator_url, outgoing_labels};
-use crate::notify::queue::{Outcome, Pauses, Push, Queue};
+use crate::notify::queue::{Pauses, Push, Queue};
 use crate::notify::schedule::stamp;
 use crate::notify::wire_time::{ZERO_TIME, rfc3339};
-use crate::notify::{AlertmanagerView, NotifyConfig, RecordedSample};
 
 /// The pauses after failures.
 const PAUSES: Pauses = Pauses {
@@ -92,12 +91,6 @@ impl Notifier for Webhooks {
                 updated.sum()
             });
         }
-    }
-
-    fn samples(&mut self, _samples: &[RecordedSample]) {}
-
-    fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        Vec::new()
     }
 
     fn drain(&mut self) -> Vec<JoinHandle<()>> {
@@ -171,65 +164,26 @@ fn label(webhook: &WebhookConfig) -> AlertmanagerLabel {
 }
 
 struct WebhookPush {
-    label: AlertmanagerLabel,
+    receiver: AlertReceiver,
     webhook: WebhookConfig,
     external_url: String,
-    client: HttpClient,
-    world: World,
 }
 
 impl WebhookPush {
     fn new(webhook: &WebhookConfig, config: &NotifyConfig, world: &World) -> Self {
+        let (url, timeout) = (webhook.url.clone(), webhook.timeout.to_std());
         WebhookPush {
-            label: label(webhook),
+            receiver: AlertReceiver::new(label(webhook), url, timeout, &webhook.http, world),
             webhook: webhook.clone(),
             external_url: config.external_url.clone(),
-            client: HttpClient::new(webhook.http.clone()),
-            world: world.clone(),
         }
     }
 
     async fn send(&self, batch: &GroupBatch, sent_at: TimestampMs) -> Outcome {
         let body = body(batch, &self.webhook, &self.external_url, sent_at);
-        let body = match serde_json::to_vec(&body) {
-            Ok(body) => Bytes::from(body),
-            Err(e) => return Outcome::Refused(format!("alerts cannot be encoded: {e}")),
-        };
-        let headers = [("content-type", "application/json")];
-        let timeout = self.webhook.timeout.to_std();
-        let url = &self.webhook.url;
-        let begun = self.world.clock.now();
-        let outcome = match self.client.post(url, &headers, body, timeout).await {
-            Ok(answer) if answer.status / 100 == 2 => Outcome::Delivered,
-            Ok(answer) => {
-                let reason = format!("bad response status {}: {}", answer.status, answer.text);
-                match answer.status {
-                    408 | 429 | 500.. => Outcome::Retry {
-                        reason,
-                        after: answer.retry_after,
-                    },
-                    _ => Outcome::Refused(reason),
-                }
-            }
-            Err(e) => Outcome::Retry {
-                reason: e.to_string(),
-                after: None,
-            },
-        };
-        self.world.metrics.count(
-            &self.label,
-            &outcome,
-            batch.alerts.len(),
-            begun,
-            self.world.clock.now(),
-        );
-        if outcome == Outcome::Delivered {
-            let news = batch.alerts.iter().filter(|alert| alert.is_new);
-            self.world
-                .metrics
-                .observe_arrivals(news.map(|alert| &*alert.message), self.world.clock.now());
-        }
-        outcome
+        let news = batch.alerts.iter().filter(|alert| alert.is_new);
+        let news = news.map(|alert| &*alert.message);
+        self.receiver.post(&body, batch.alerts.len(), news).await
     }
 }
 
@@ -239,11 +193,11 @@ impl Push<GroupBatch> for WebhookPush {
     }
 
     fn waiting(&self, n_waiting: usize) {
-        self.world.metrics.set_waiting(&self.label, n_waiting);
+        self.receiver.set_waiting(n_waiting);
     }
 
     fn dropped(&self, n_dropped: usize) {
-        self.world.metrics.add_dropped(&self.label, n_dropped);
+        self.receiver.add_dropped(n_dropped);
     }
 }
 

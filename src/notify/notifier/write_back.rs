@@ -9,14 +9,14 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ProtobufMessage, RemoteWriteConfig};
 use crate::model::{SampleValue, TimestampMs};
-use crate::notify::board::AlertUpdate;
 use crate::notify::http_client::{Answer, HttpClient};
 use crate::notify::metrics::RemoteLabel;
 use crate::notify::notifier::{Notifier, World};
-use crate::notify::queue::{Outcome, Pauses, Push, Queue};
+use crate::notify::outcome::Outcome;
+use crate::notify::queue::{Pauses, Push, Queue};
 use crate::notify::remote_body::encode;
 use crate::notify::sample_queue::SampleQueue;
-use crate::notify::{AlertmanagerView, NotifyConfig, RecordedSample};
+use crate::notify::{NotifyConfig, RecordedSample};
 use crate::relabel::relabel;
 
 /// All receivers of recorded samples.
@@ -67,8 +67,6 @@ impl Notifier for WriteBack {
         self.world = Some(world.clone());
     }
 
-    fn alerts(&mut self, _updates: &[AlertUpdate]) {}
-
     fn samples(&mut self, samples: &[RecordedSample]) {
         let Some(world) = self.world.as_ref().filter(|_| !self.running.is_empty()) else {
             return;
@@ -87,10 +85,6 @@ impl Notifier for WriteBack {
             world.metrics.remote.add_dropped(&running.label, n_left_out);
             running.queue.edit(|queue, now| queue.push(kept, now));
         }
-    }
-
-    fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        Vec::new()
     }
 
     fn drain(&mut self) -> Vec<JoinHandle<()>> {
@@ -202,17 +196,10 @@ impl RemotePush {
         let all = [&headers[..], &extra[..]].concat();
         let timeout = self.config.remote_timeout.to_std();
         let body = Bytes::from(body);
-        let outcome = match self
-            .client
-            .post(&self.config.url, &all, body, timeout)
+        let posted = self.client.post(&self.config.url, &all, body, timeout);
+        let outcome = posted
             .await
-        {
-            Ok(answer) => self.outcome(&answer),
-            Err(e) => Outcome::Retry {
-                reason: e.to_string(),
-                after: None,
-            },
-        };
+            .map_or_else(Outcome::from, |answer| self.outcome(&answer));
         self.world
             .metrics
             .remote
@@ -222,7 +209,6 @@ impl RemotePush {
 
     fn outcome(&self, answer: &Answer) -> Outcome {
         let retries_429 = self.config.queue_config.retry_on_http_429;
-        let reason = || format!("bad response status {}: {}", answer.status, answer.text);
         match answer.status {
             200..300 if self.is_broken_2_0(answer) => Outcome::Refused(
                 "the receiver accepted a 2.0 request without counting what it wrote: it speaks \
@@ -230,15 +216,9 @@ impl RemotePush {
                     .to_owned(),
             ),
             200..300 => Outcome::Delivered,
-            500.. => Outcome::Retry {
-                reason: reason(),
-                after: answer.retry_after,
-            },
-            429 if retries_429 => Outcome::Retry {
-                reason: reason(),
-                after: answer.retry_after,
-            },
-            _ => Outcome::Refused(reason()),
+            500.. => answer.retry(),
+            429 if retries_429 => answer.retry(),
+            _ => Outcome::Refused(answer.reason()),
         }
     }
 

@@ -1,0 +1,125 @@
+//! Which rules a series moves, and which recording rules a selector may look through.
+//!
+//! Both questions are asked for every new series and for every evaluation, and a rule set has
+//! thousands of selectors: so they are indexed by metric name. Nearly all selectors have one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::engine::compile::{CompiledRule, RuleIndex, may_read};
+use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher};
+
+/// A selector by its rule and its place among that rule's selectors.
+type SelectorPlace = (RuleIndex, usize);
+
+/// The selectors of all rules, by metric name.
+#[derive(Clone, Debug, Default)]
+pub struct ReadIndex {
+    selectors_by_name: HashMap<String, Vec<SelectorPlace>>,
+    selectors_of_any_name: Vec<SelectorPlace>,
+    /// For each rule, those that look through it.
+    viewers: Vec<Vec<RuleIndex>>,
+    /// Recording rules that may be looked through, by the name they record.
+    viewable_by_name: HashMap<String, Vec<RuleIndex>>,
+}
+
+impl ReadIndex {
+    /// Indexes rules; `viewable` are the recording rules that may be looked through, ascending.
+    pub fn of(rules: &[CompiledRule], viewable: &[RuleIndex]) -> Self {
+        let mut index = ReadIndex {
+            viewers: vec![Vec::new(); rules.len()],
+            ..ReadIndex::default()
+        };
+        for (at, rule) in rules.iter().enumerate() {
+            for (place, used) in rule.selectors.iter().enumerate() {
+                match exact_name(&used.matchers) {
+                    Some(name) => {
+                        let of_name = index.selectors_by_name.entry(name.to_owned());
+                        of_name.or_default().push((at, place));
+                    }
+                    None => index.selectors_of_any_name.push((at, place)),
+                }
+            }
+        }
+        for at in viewable {
+            let of_name = index.viewable_by_name.entry(rules[*at].name.clone());
+            of_name.or_default().push(*at);
+        }
+        for at in 0..rules.len() {
+            for record in index.views_of(rules, at) {
+                index.viewers[record].push(at);
+            }
+        }
+        index
+    }
+
+    /// Returns the recording rules that a selector may look through, ascending.
+    pub fn viewable(&self, rules: &[CompiledRule], matchers: &[Matcher]) -> Vec<RuleIndex> {
+        let could = |at: &&RuleIndex| may_read(matchers, &rules[**at]);
+        let mut found: Vec<RuleIndex> = match exact_name(matchers) {
+            Some(name) => {
+                let of_name = self.viewable_by_name.get(name).into_iter().flatten();
+                of_name.filter(could).copied().collect()
+            }
+            None => self
+                .viewable_by_name
+                .values()
+                .flatten()
+                .filter(could)
+                .copied()
+                .collect(),
+        };
+        found.sort_unstable();
+        found
+    }
+
+    /// Returns the recording rules that a rule looks through, ascending.
+    pub fn views_of(&self, rules: &[CompiledRule], at: RuleIndex) -> BTreeSet<RuleIndex> {
+        let selectors = rules[at].selectors.iter();
+        selectors
+            .flat_map(|used| self.viewable(rules, &used.matchers))
+            .collect()
+    }
+
+    /// Returns the rules that read a series, themselves or through what is recorded from it, and
+    /// how far back any of them reads it.
+    pub fn readers(
+        &self,
+        rules: &[CompiledRule],
+        labels: &Labels,
+    ) -> (BTreeSet<RuleIndex>, DurationMs) {
+        let (mut reach, mut moved) = (DurationMs::ZERO, BTreeSet::new());
+        let named = self.selectors_by_name.get(labels.metric_name());
+        for (at, place) in named
+            .into_iter()
+            .flatten()
+            .chain(&self.selectors_of_any_name)
+        {
+            let used = &rules[*at].selectors[*place];
+            if used
+                .matchers
+                .iter()
+                .all(|matcher| matcher.matches_labels(labels))
+            {
+                reach = reach.max(used.reach());
+                moved.insert(*at);
+            }
+        }
+        let mut queue: Vec<RuleIndex> = moved.iter().copied().collect();
+        while let Some(record) = queue.pop() {
+            let newly = self.viewers[record]
+                .iter()
+                .filter(|viewer| moved.insert(**viewer));
+            queue.extend(newly.copied().collect::<Vec<_>>());
+        }
+        (moved, reach)
+    }
+}
+
+/// Returns the metric name that a selector demands, if it demands one.
+fn exact_name(matchers: &[Matcher]) -> Option<&str> {
+    let is_exact = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+    matchers
+        .iter()
+        .find(is_exact)
+        .map(|matcher| matcher.value.as_str())
+}

@@ -1,0 +1,109 @@
+//! One receiver of alerts in JSON, an Alertmanager or a webhook: the post, how it ended, and the
+//! counts of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer};
+use url::Url;
+
+use crate::config::HttpClientConfig;
+use crate::model::{AlertMessage, Labels};
+use crate::notify::http_client::{Answer, HttpClient};
+use crate::notify::metrics::AlertmanagerLabel;
+use crate::notify::notifier::World;
+use crate::notify::outcome::Outcome;
+
+/// A receiver of alerts.
+pub(crate) struct AlertReceiver {
+    label: AlertmanagerLabel,
+    url: Url,
+    timeout: Duration,
+    client: HttpClient,
+    world: World,
+}
+
+impl AlertReceiver {
+    /// Names a receiver by `label` in metrics.
+    pub(crate) fn new(
+        label: AlertmanagerLabel,
+        url: Url,
+        timeout: Duration,
+        http: &HttpClientConfig,
+        world: &World,
+    ) -> Self {
+        AlertReceiver {
+            label,
+            url,
+            timeout,
+            client: HttpClient::new(http.clone()),
+            world: world.clone(),
+        }
+    }
+
+    /// Posts a body with `n_alerts` alerts, `news` being those that the receiver has not had.
+    pub(crate) async fn post<'a>(
+        &self,
+        body: &impl Serialize,
+        n_alerts: usize,
+        news: impl Iterator<Item = &'a AlertMessage>,
+    ) -> Outcome {
+        let body = match serde_json::to_vec(body) {
+            Ok(body) => Bytes::from(body),
+            Err(e) => return Outcome::Refused(format!("alerts cannot be encoded: {e}")),
+        };
+        let begun = self.world.clock.now();
+        let headers = [("content-type", "application/json")];
+        let posted = self.client.post(&self.url, &headers, body, self.timeout);
+        let outcome = posted.await.map_or_else(Outcome::from, outcome);
+        let now = self.world.clock.now();
+        let metrics = &self.world.metrics;
+        metrics.count(&self.label, &outcome, n_alerts, begun, now);
+        if outcome == Outcome::Delivered {
+            metrics.observe_arrivals(news, now);
+        }
+        outcome
+    }
+
+    /// Counts what waits for the receiver.
+    pub(crate) fn set_waiting(&self, n_waiting: usize) {
+        self.world.metrics.set_waiting(&self.label, n_waiting);
+    }
+
+    /// Counts what a bound pushed out.
+    pub(crate) fn add_dropped(&self, n_dropped: usize) {
+        self.world.metrics.add_dropped(&self.label, n_dropped);
+    }
+}
+
+fn outcome(answer: Answer) -> Outcome {
+    match answer.status {
+        200..300 => Outcome::Delivered,
+        408 | 429 | 500.. => answer.retry(),
+        // To an Alertmanager's 400 some alerts are invalid; the valid ones were taken all the same.
+        _ => Outcome::Refused(answer.reason()),
+    }
+}
+
+/// Annotations in their order.
+#[derive(Debug)]
+pub(crate) struct Annotations(pub(crate) Arc<[(String, String)]>);
+
+impl Annotations {
+    /// Tells whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Annotations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Writes labels as a mapping.
+pub(crate) fn serialize_labels<S: Serializer>(labels: &Labels, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map(labels.iter())
+}
