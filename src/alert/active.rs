@@ -42,21 +42,6 @@ impl ActiveAlerts {
         self.alerts.values()
     }
 
-    /// Returns the number of pending and firing alerts.
-    pub fn len(&self) -> usize {
-        self.alerts.len()
-    }
-
-    /// Tells whether nothing is pending or firing.
-    pub fn is_empty(&self) -> bool {
-        self.alerts.is_empty()
-    }
-
-    /// Returns the alert with these labels.
-    pub fn get(&self, labels: &Labels) -> Option<&Alert> {
-        self.alerts.get(labels)
-    }
-
     /// Removes all alerts and returns them: the limit was exceeded, or the rule is gone.
     pub fn take_all(&mut self) -> Vec<Alert> {
         std::mem::take(&mut self.alerts).into_values().collect()
@@ -217,7 +202,7 @@ mod tests {
                 'T' => drop(alerts.tick(at, found, None, &policy)),
                 _ => drop(alerts.arrive(at, found, &policy)),
             }
-            states.push(match alerts.get(&labels).map(|alert| alert.phase) {
+            states.push(match alerts.alerts.get(&labels).map(|alert| alert.phase) {
                 None => '.',
                 Some(Phase::Pending) => 'p',
                 Some(Phase::Firing { .. }) => 'F',
@@ -268,7 +253,7 @@ mod tests {
         };
         let mut alerts = ActiveAlerts::default();
         assert!(alerts.arrive(TimestampMs(0), &two, &policy).is_empty());
-        assert!(alerts.is_empty());
+        assert_eq!(alerts.iter().count(), 0);
         assert_eq!(alerts.tick(TimestampMs(1), &two, None, &policy), Err(2));
     }
 }

@@ -377,13 +377,15 @@ mod tests {
     }
 
     #[test]
-    fn groups_find_their_evaluation_mode() {
+    fn an_exception_is_for_all_groups_unless_it_names_some() {
         let text = "burnwatch: {evaluation: {groups: [{file: 'slow*.yml', mode: tick}]}}";
         let evaluation = load_text(text).expect("valid").burnwatch.evaluation;
-        let check = |file: &str, expected| assert_eq!(evaluation.mode(file, "g"), expected);
-        check("/etc/rules/slow-1.yml", EvaluationMode::Tick);
-        check("slow.yml", EvaluationMode::Tick);
-        check("/etc/rules/fast.yml", EvaluationMode::Arrival);
+        let entry = &evaluation.groups[0];
+        assert_eq!(
+            (entry.file.as_str(), entry.group.as_str()),
+            ("slow*.yml", "*")
+        );
+        assert_eq!(entry.mode, EvaluationMode::Tick);
     }
 
     #[test]

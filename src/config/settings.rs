@@ -79,17 +79,6 @@ pub struct Evaluation {
     pub groups: Vec<GroupEvaluation>,
 }
 
-impl Evaluation {
-    /// Returns the mode of a group.
-    pub fn mode(&self, file: &str, group: &str) -> EvaluationMode {
-        let fits = |entry: &&GroupEvaluation| {
-            glob_matches(&entry.file, file) && glob_matches(&entry.group, group)
-        };
-        let found = self.groups.iter().find(fits);
-        found.map_or(self.default, |entry| entry.mode)
-    }
-}
-
 /// Whether rules are evaluated between ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -231,13 +220,6 @@ fn read_evaluation(node: &Node, what: &str) -> Result<Evaluation, ConfigError> {
     };
     fields.finish()?;
     Ok(evaluation)
-}
-
-/// Matches a glob; one without a leading slash fits any path that ends in it.
-fn glob_matches(pattern: &str, text: &str) -> bool {
-    let matches =
-        |pattern: &str| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text));
-    matches(pattern) || (!pattern.starts_with('/') && matches(&format!("*/{pattern}")))
 }
 
 /// Returns `storage.tsdb.out_of_order_time_window`, which counts unless ours is written.

@@ -239,7 +239,7 @@ impl CompiledRules {
             Grid::Hashed => TickGrid::hashed(&group.file, &group.name, interval),
         };
         let query_offset = group.query_offset.unwrap_or(settings.query_offset);
-        let mode = mode_of(group, settings);
+        let mode = settings.mode_of(&group.file, &group.name);
         let index = self.groups.len();
         let mut rules = Vec::with_capacity(group.rules.len());
         for rule in &group.rules {
@@ -384,15 +384,4 @@ impl CompiledRules {
 /// Tells whether a selector may select what a recording rule records.
 pub fn may_read(matchers: &[Matcher], record: &CompiledRule) -> bool {
     order::may_read(matchers, &record.name, &record.labels)
-}
-
-fn mode_of(group: &RuleGroup, settings: &EngineSettings) -> EvaluationMode {
-    let matches = |pattern: &str, text: &str| {
-        glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text))
-    };
-    let found = settings
-        .mode_overrides
-        .iter()
-        .find(|o| matches(&o.file, &group.file) && matches(&o.group, &group.name));
-    found.map_or(settings.mode, |found| found.mode)
 }

@@ -90,11 +90,6 @@ impl SeriesHistory {
         })
     }
 
-    /// Returns the oldest sample's instant.
-    pub fn oldest_at(&self) -> Option<TimestampMs> {
-        self.slots.front().map(|slot| slot.0)
-    }
-
     /// Returns the newest sample at or before `at`, stale markers included.
     pub fn last_at_or_before(&self, at: TimestampMs) -> Option<Point> {
         let index = self
@@ -139,15 +134,6 @@ impl SeriesHistory {
     /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
-    }
-
-    /// Returns a copy of the samples in `(after, until]`.
-    pub fn copy_range(&self, after: TimestampMs, until: TimestampMs) -> SeriesHistory {
-        let mut copy = SeriesHistory::default();
-        for point in self.range(after, until) {
-            copy.append(point.at, point.value, TimestampMs::MIN);
-        }
-        copy
     }
 }
 
@@ -197,6 +183,7 @@ mod tests {
         assert_eq!(times, [at(3), at(4)]);
         assert_eq!(history.last_at_or_before(at(0)), None);
         history.forget(at(3));
-        assert_eq!(history.oldest_at(), Some(at(4)));
+        let times: Vec<_> = history.range(at(0), at(9)).map(|p| p.at).collect();
+        assert_eq!(times, [at(4), at(5)]);
     }
 }

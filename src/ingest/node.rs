@@ -22,7 +22,7 @@ use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::log::{Log, LogError};
-use crate::model::{DurationMs, Entry, Generation, Stamp, TimestampMs};
+use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
 /// Which message a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -432,11 +432,6 @@ impl Node {
         self.locked.lock().writer.sequencer.clock()
     }
 
-    /// Returns the generation by which samples are routed.
-    pub fn generation(&self) -> Generation {
-        self.routing.load().generation()
-    }
-
     /// Refuses requests from now on with 503, so that senders keep them for the next process.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -490,6 +485,7 @@ fn answer(written: Written, collected: &Collected) -> WriteAnswer {
 mod tests {
     use super::*;
     use crate::log::RecordingLog;
+    use crate::model::Generation;
     use crate::model::{Labels, Matcher, SeriesHandle};
     use crate::wire::v1 as messages;
     use prost::Message;

@@ -68,24 +68,9 @@ impl Evidence {
         }
     }
 
-    /// Adds what another part of the request proves.
-    pub fn merge(&mut self, other: Evidence) {
-        for (at, target) in [other.newest, other.second].into_iter().flatten() {
-            self.offer(at, target);
-        }
-        for (at, target) in other.ahead.into_iter().flatten() {
-            self.hear(at, target, TimestampMs::MIN);
-        }
-    }
-
     /// Tells whether there was no sample.
     pub fn is_empty(&self) -> bool {
         self.newest.is_none()
-    }
-
-    /// Returns the newest timestamp, ms.
-    pub fn newest_at(&self) -> Option<TimestampMs> {
-        self.newest.map(|(at, _)| at)
     }
 }
 
@@ -189,13 +174,6 @@ impl Sequencer {
         }
         self.move_to(moved_to);
         Some(self.next_stamp(wall))
-    }
-
-    /// Takes up a clock and a sequence found in a durable log.
-    pub fn resume(&mut self, last: &Stamp) {
-        self.sequence = self.sequence.max(last.sequence);
-        self.clock = self.clock.max(last.clock);
-        self.wall = self.wall.max(last.wall);
     }
 
     fn advance(&mut self, evidence: Evidence) {
@@ -377,21 +355,6 @@ mod tests {
         let second = sequencer.stamp_only(TimestampMs(1_000));
         assert_eq!((first.sequence, second.sequence), (1, 2));
         assert_eq!(second.wall, TimestampMs(2_000));
-    }
-
-    #[test]
-    fn a_sequencer_resumes_from_the_last_stamp_of_a_log() {
-        let mut sequencer = sequencer();
-        sequencer.resume(&Stamp {
-            sequence: 41,
-            wall: TimestampMs(9_000),
-            clock: Some(TimestampMs(8_000)),
-        });
-        let stamp = sequencer.stamp_only(TimestampMs(9_500));
-        assert_eq!(
-            (stamp.sequence, stamp.clock),
-            (42, Some(TimestampMs(8_000)))
-        );
     }
 
     /// A step of a random run: how far the wall clock goes, and samples as (age, target).

@@ -99,16 +99,6 @@ impl Matcher {
         }
     }
 
-    /// Returns the only values that `=` or `=~` accepts, when the matcher is one of these and
-    /// names them one by one.
-    pub fn accepted_values(&self) -> Option<&[String]> {
-        match self.op {
-            MatchOp::Equal => Some(std::slice::from_ref(&self.value)),
-            MatchOp::Matches => self.regex.as_ref()?.literals(),
-            MatchOp::NotEqual | MatchOp::NotMatches => None,
-        }
-    }
-
     /// Tells whether a label set satisfies the matcher.
     pub fn matches_labels(&self, labels: &Labels) -> bool {
         self.matches(labels.value(&self.name))
@@ -170,21 +160,6 @@ mod tests {
             error.to_string(),
             "error parsing regexp: missing closing ): `(`"
         );
-    }
-
-    #[test]
-    fn accepted_values_are_known_for_plain_texts() {
-        let accepted = |op, value: &str| {
-            let matcher = Matcher::new(op, "l", value).expect(value);
-            matcher.accepted_values().map(<[String]>::to_vec)
-        };
-        assert_eq!(accepted(MatchOp::Equal, "a"), Some(vec!["a".to_owned()]));
-        assert_eq!(
-            accepted(MatchOp::Matches, "b|a"),
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
-        assert_eq!(accepted(MatchOp::Matches, "a.*"), None);
-        assert_eq!(accepted(MatchOp::NotMatches, "a"), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum EvaluationMode {
 /// The mode of the groups that a pair of glob patterns names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModeOverride {
-    /// Glob over the file's path.
+    /// Glob over the file's path; a relative one fits any path that ends in it.
     pub file: String,
     /// Glob over the group's name.
     pub group: String,
@@ -84,6 +84,24 @@ pub struct EngineSettings {
     pub features: Vec<String>,
 }
 
+impl EngineSettings {
+    /// Returns the mode of a group.
+    pub fn mode_of(&self, file: &str, group: &str) -> EvaluationMode {
+        let fits = |entry: &&ModeOverride| {
+            glob_matches(&entry.file, file) && glob_matches(&entry.group, group)
+        };
+        let found = self.mode_overrides.iter().find(fits);
+        found.map_or(self.mode, |entry| entry.mode)
+    }
+}
+
+/// Matches a glob; one without a leading slash fits any path that ends in it.
+fn glob_matches(pattern: &str, text: &str) -> bool {
+    let matches =
+        |pattern: &str| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(text));
+    matches(pattern) || (!pattern.starts_with('/') && matches(&format!("*/{pattern}")))
+}
+
 impl Default for EngineSettings {
     fn default() -> Self {
         EngineSettings {
@@ -107,5 +125,27 @@ impl Default for EngineSettings {
             elements_max: 1_000_000,
             features: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_find_their_evaluation_mode() {
+        let slow = ModeOverride {
+            file: "slow*.yml".to_owned(),
+            group: "*".to_owned(),
+            mode: EvaluationMode::Tick,
+        };
+        let settings = EngineSettings {
+            mode_overrides: vec![slow],
+            ..EngineSettings::default()
+        };
+        let check = |file: &str, expected| assert_eq!(settings.mode_of(file, "g"), expected);
+        check("/etc/rules/slow-1.yml", EvaluationMode::Tick);
+        check("slow.yml", EvaluationMode::Tick);
+        check("/etc/rules/fast.yml", EvaluationMode::Arrival);
     }
 }

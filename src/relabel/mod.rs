@@ -46,11 +46,6 @@ impl RelabelConfig {
         })
     }
 
-    /// Returns the step as written.
-    pub fn fields(&self) -> &RelabelFields {
-        &self.fields
-    }
-
     fn source(&self, labels: &LabelsBuilder) -> String {
         let names = self.fields.source_labels.as_deref().unwrap_or_default();
         let values: Vec<&str> = names

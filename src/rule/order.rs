@@ -4,8 +4,8 @@
 //! instant, whichever file they stand in, so that a chain of rules adds no lag. Reading
 //! `ALERTS` or `ALERTS_FOR_STATE` is reading alerting rules. What a rule may read is decided
 //! from what is written alone: a selector reads a rule unless a matcher contradicts the name or
-//! a label that is known beforehand. Too many edges cost time or a place in a shard; one too
-//! few would cost correctness.
+//! a label that is known beforehand. Too many edges cost time; one too few would cost
+//! correctness.
 //!
 //! Cost: linear in rules and edges; a selector without a metric name looks at every rule.
 
@@ -194,21 +194,6 @@ impl Dependence {
             order.extend(first_things_first(&circles[circle], &reads));
         }
         order
-    }
-
-    /// Returns the groups that are linked by what they read, directly or over others: what must
-    /// be told of each other's samples. Each component, and they among themselves, by file and
-    /// name.
-    pub fn components(&self) -> Vec<Vec<usize>> {
-        let reads = self.groups_read();
-        let mut linked: Vec<BTreeSet<usize>> = reads.clone();
-        for (reader, producers) in reads.iter().enumerate() {
-            producers.iter().for_each(|producer| {
-                linked[*producer].insert(reader);
-            });
-        }
-        // Both directions present, every component is a circle.
-        circles(&linked, &self.by_name)
     }
 
     /// Returns, for each group, the other groups it reads.
