@@ -115,7 +115,7 @@ limits! {
     label_value_bytes: Bytes = 16 << 10;
     /// How far ahead of the wall clock a sample may be. Further: it is refused with 400.
     future: Duration = 600_000;
-    /// Series that rules read, per shard. More: new ones are answered 503 until others expire.
+    /// Series that rules read. More: new ones are refused with 400 until others expire.
     series: Count = 5_000_000;
     /// Samples that an engine may lag behind its log. More: requests are answered 503.
     log_samples: Count = 50_000_000;
@@ -131,8 +131,8 @@ limits! {
     notification_queue: Count = 10_000;
     /// Ticks that a group makes when the clock leaps. More: they count as missed.
     missed_ticks: Count = 1_000;
-    /// Points of one subquery and one series of a range query. More: the query fails.
-    subquery_points: Count = 11_000;
+    /// Steps of one subquery, in rules and queries. More: the evaluation fails.
+    subquery_points: Count = 1_000_000;
     /// Elements that one rule may yield, beside the group's own limit. More: the rule fails.
     rule_elements: Count = 1_000_000;
     /// Connections that are open at a time. More: they wait to be accepted.

@@ -52,7 +52,14 @@ impl<'a> Evaluation<'a> {
         view: View,
     ) -> Result<Vec<VectorElement>, String> {
         let source = RuleSourceAt::new(self, at, view);
-        source.evaluate_rule(rule)
+        let elements = source.evaluate_rule(rule)?;
+        let (found, max) = (elements.len(), self.settings.elements_max);
+        if found > max {
+            return Err(format!(
+                "{found} elements exceed the limit of {max} (rule_elements)"
+            ));
+        }
+        Ok(elements)
     }
 
     /// Returns what a recording rule writes: name and labels set, no two elements alike.

@@ -57,6 +57,7 @@ impl Engine {
             default_step: self.settings.evaluation_interval,
             features: rules.features,
             samples_max: self.settings.samples_max,
+            subquery_steps_max: self.settings.subquery_steps_max,
             ..EvalOptions::default()
         };
         let old_rules = std::mem::replace(&mut self.rules, rules);

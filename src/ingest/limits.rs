@@ -20,6 +20,8 @@ pub struct Limits {
     pub label_name_bytes: usize,
     /// Bytes of a label's value. Beyond: the series is refused, 400.
     pub label_value_bytes: usize,
+    /// Requests that are read and written at a time. Beyond: 503.
+    pub requests_in_flight: usize,
     /// How far ahead of the wall clock a sample may lie. Beyond: the sample is refused, 400.
     pub future: DurationMs,
     /// Series that rules read, and as many that none reads. Beyond: a new series that is read is
@@ -40,6 +42,7 @@ impl Default for Limits {
             labels_per_series: 128,
             label_name_bytes: 1024,
             label_value_bytes: 16_384,
+            requests_in_flight: 256,
             future: DurationMs::from_seconds(600),
             series: 5_000_000,
             log_samples: 5_000_000,

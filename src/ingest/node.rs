@@ -7,7 +7,7 @@
 //! request that was routed before is routed anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
@@ -105,7 +105,8 @@ impl WriteAnswer {
         }
     }
 
-    fn unavailable(text: &str) -> Self {
+    /// Returns the answer that nothing was written and the sender should come again.
+    pub(crate) fn unavailable(text: &str) -> Self {
         WriteAnswer {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
             ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
@@ -165,6 +166,16 @@ pub struct Node {
     metadata: MetadataStore,
     metrics: IngestMetrics,
     stopping: AtomicBool,
+    n_in_flight: AtomicUsize,
+}
+
+/// A request under way; it counts until it is dropped.
+pub struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Node {
@@ -186,9 +197,17 @@ impl Node {
             metadata: MetadataStore::new(settings.limits.metadata),
             metrics: IngestMetrics::default(),
             stopping: AtomicBool::new(false),
+            n_in_flight: AtomicUsize::new(0),
             logs,
             settings,
         })
+    }
+
+    /// Begins a request, whose body is yet to be read; `None` when too many are under way.
+    pub fn begin(&self) -> Option<InFlight<'_>> {
+        let before = self.n_in_flight.fetch_add(1, Ordering::AcqRel);
+        let in_flight = InFlight(&self.n_in_flight);
+        (before < self.settings.limits.requests_in_flight).then_some(in_flight)
     }
 
     /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to

@@ -71,6 +71,9 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
 }
 
 async fn read_and_write(state: &IngestState, protocol: Protocol, body: Body) -> WriteAnswer {
+    let Some(_in_flight) = state.node.begin() else {
+        return WriteAnswer::unavailable("too many requests are under way; come again\n");
+    };
     let limit = state.node.limits().request_bytes;
     let body = match axum::body::to_bytes(body, limit).await {
         Ok(body) => body,

@@ -76,6 +76,10 @@ pub struct EngineSettings {
     pub ticks_per_leap_max: usize,
     /// The most samples one evaluation may hold.
     pub samples_max: usize,
+    /// The most steps a subquery may have.
+    pub subquery_steps_max: usize,
+    /// The most elements one rule may yield.
+    pub elements_max: usize,
     /// Names of Prometheus' feature flags that are on.
     pub features: Vec<String>,
 }
@@ -117,6 +121,8 @@ impl Default for EngineSettings {
             resend_delay: DurationMs::from_seconds(60),
             ticks_per_leap_max: 1000,
             samples_max: 50_000_000,
+            subquery_steps_max: 1_000_000,
+            elements_max: 1_000_000,
             features: Vec::new(),
         }
     }

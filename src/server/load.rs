@@ -120,6 +120,8 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
         resend_delay: options.resend_delay,
         ticks_per_leap_max: own.limits.missed_ticks,
         samples_max: own.limits.query_samples,
+        subquery_steps_max: own.limits.subquery_points,
+        elements_max: own.limits.rule_elements,
         features: options.features.clone(),
         ..defaults
     }
@@ -130,6 +132,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
 pub struct StartSettings {
     node: NodeSettings,
     query: QuerySettings,
+    connections_max: usize,
 }
 
 impl StartSettings {
@@ -138,8 +141,10 @@ impl StartSettings {
         let (node, query) = (&self.node, &self.query);
         let limits = node.limits != later.node.limits
             || query.samples_max != later.query.samples_max
+            || query.subquery_steps_max != later.query.subquery_steps_max
             || query.timeout != later.query.timeout
-            || query.concurrency_max != later.query.concurrency_max;
+            || query.concurrency_max != later.query.concurrency_max
+            || self.connections_max != later.connections_max;
         let window = node.out_of_order_time_window != later.node.out_of_order_time_window;
         let changed = [
             ("limits", limits),
@@ -167,6 +172,7 @@ impl Loaded {
         StartSettings {
             node: self.node_settings(),
             query: self.query_settings(),
+            connections_max: self.config.burnwatch.limits.connections,
         }
     }
 
@@ -187,6 +193,8 @@ impl Loaded {
         QuerySettings {
             default_step: self.config.global.evaluation_interval,
             samples_max: limits.query_samples,
+            subquery_steps_max: limits.subquery_points,
+            concurrency_max: limits.query_concurrency,
             timeout: limits.query_timeout.to_std(),
             features: self.rules.features,
             ..QuerySettings::default()
@@ -223,6 +231,7 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
         series: limits.series,
         log_samples: limits.log_samples,
         metadata: limits.metadata,
+        requests_in_flight: limits.requests_in_flight,
         ..ingest::Limits::default()
     }
 }

@@ -4,6 +4,7 @@
 //! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
+pub mod connections;
 pub mod dispatch;
 pub mod load;
 pub mod metrics;
@@ -16,6 +17,9 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -26,6 +30,7 @@ use crate::log::{LogTail, MemoryLog};
 use crate::model::DurationMs;
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
+use crate::server::connections::{BoundedListener, Peer};
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::load;
 use crate::server::pipeline::Pipeline;
@@ -93,6 +98,7 @@ impl Server {
             .clone()
             .unwrap_or_else(|| format!("http://{address}"));
         let loaded = load(&options, &external_url)?;
+        let listener = BoundedListener::new(listener, loaded.config.burnwatch.limits.connections);
         warn_if_open(&address);
 
         let clock = Arc::clone(&options.clock);
@@ -178,17 +184,28 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
+async fn serve(listener: BoundedListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
     let until_stopped = async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let app = app.layer(from_fn(tell_peer));
+    let app = app.into_make_service_with_connect_info::<Peer>();
     if let Err(error) = axum::serve(listener, app)
         .with_graceful_shutdown(until_stopped)
         .await
     {
         warn!(%error, "the HTTP server ended");
     }
+}
+
+/// Handlers know the peer by its address, whatever the listener.
+async fn tell_peer(
+    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(ConnectInfo(address));
+    next.run(request).await
 }
 
 async fn beat(pipeline: Arc<Pipeline>, mut stopped: watch::Receiver<bool>) {

@@ -310,6 +310,33 @@ fn external_labels_and_relabelling_make_the_outgoing_labels() {
     assert_eq!(server.alerts().len(), 2);
 }
 
+/// A template that cannot be expanded spoils its text, not the alert.
+#[test]
+fn a_template_that_fails_gives_the_text_that_prometheus_gives() {
+    let alertmanager = Receiver::start();
+    let rules = "
+groups:
+- name: g
+  interval: 1s
+  rules:
+  - alert: High
+    expr: level > 5
+    annotations:
+      summary: '{{ template \"missing\" }}'
+      value: '{{ $value }}'
+";
+    let server = Setup::with_config(&alerting(&[&alertmanager]), rules).start();
+    raise(&server, now_ms() - 20_000);
+    let seen = alertmanager.wait_firing("High");
+    let summary = seen.alert["annotations"]["summary"].as_str();
+    let summary = summary.expect("a text");
+    assert!(
+        summary.starts_with("<error expanding template: error executing template __alert_High: "),
+        "{summary}"
+    );
+    assert_eq!(seen.alert["annotations"]["value"], "9");
+}
+
 /// What a server's rules record is written to another one, which watches it.
 #[test]
 fn recorded_series_are_written_back() {

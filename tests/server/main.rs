@@ -9,6 +9,7 @@ mod alerts;
 mod api;
 mod bad_input;
 mod config;
+mod limits;
 mod process;
 mod receiver;
 mod reload;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -308,11 +308,6 @@ impl Server {
         wait_for("the server to end", || {
             self.child.try_wait().expect("a child can be asked")
         })
-    }
-
-    /// Returns its directory.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 

@@ -1,0 +1,244 @@
+//! Every limit of the configuration is a limit: set low, it is met, says so, and the rest goes on.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use burnwatch::config::LIMITS;
+
+use crate::process::{Reply, Server, Setup, now_ms, wait_for};
+use crate::sender::{Protocol, Series};
+
+const RULES: &str = "
+groups:
+- name: g
+  interval: 1s
+  rules:
+  - {alert: High, expr: level > 5}
+  - {record: 'steps:max', expr: 'max_over_time(level[1m:1s])'}
+";
+
+/// Limits whose tests stand elsewhere, and where.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("future", "bad_input"),
+    ("missed_ticks", "tests/design/p05_ticks.rs"),
+    ("notification_queue", "alerts"),
+    ("query_timeout", "tests/api/query.rs"),
+    ("request_decoded_bytes", "bad_input"),
+];
+
+/// Limits that stand in a test of this file.
+const HERE: &[&str] = &[
+    "connections",
+    "label_name_bytes",
+    "label_value_bytes",
+    "labels_per_series",
+    "log_samples",
+    "metadata",
+    "query_concurrency",
+    "query_samples",
+    "request_bytes",
+    "requests_in_flight",
+    "rule_elements",
+    "series",
+    "subquery_points",
+];
+
+/// Catches a limit that is documented, accepted and never looked at.
+#[test]
+fn every_limit_has_its_test() {
+    let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);
+    let mut tested: Vec<&str> = HERE.iter().copied().chain(elsewhere).collect();
+    tested.sort_unstable();
+    let mut known: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
+    known.sort_unstable();
+    assert_eq!(tested, known);
+}
+
+fn server(limits: &str) -> Server {
+    let config = format!("burnwatch: {{limits: {{{limits}}}}}");
+    Setup::with_config(&config, RULES).start()
+}
+
+fn level(label: &str, value: &str, at: i64) -> Series {
+    Series::new("level").label(label, value).float(at, 9.0)
+}
+
+fn send(server: &Server, series: &[Series]) -> Reply {
+    server.write_body(Protocol::V2, &Protocol::V2.body(series))
+}
+
+#[test]
+fn series_beyond_their_limits_are_refused_and_the_rest_is_written() {
+    let at = now_ms() - 10_000;
+    let check = |limits: &str, bad: Series, reason: &str| {
+        let server = server(limits);
+        let good = [level("n", "1", at), level("n", "2", at)];
+        let reply = send(&server, &[&good[..], &[bad]].concat());
+        assert_eq!(reply.status, 400, "{limits}");
+        assert!(reply.text.starts_with(reason), "{limits}: {}", reply.text);
+        assert_eq!(reply.written(), [2, 0, 0], "{limits}");
+        assert_eq!(server.query("count(level)", at), ["{} 2"], "{limits}");
+    };
+    check(
+        "series: 2",
+        level("n", "3", at),
+        "too_many_series: 1 refused",
+    );
+    let two = level("a", "b", at).label("c", "d");
+    check("labels_per_series: 2", two, "too_many_labels: 1 refused");
+    let long = level("longer_name", "b", at);
+    check(
+        "label_name_bytes: 10B",
+        long,
+        "label_name_too_long: 1 refused",
+    );
+    let long = level("n", "longer value", at);
+    check(
+        "label_value_bytes: 10B",
+        long,
+        "label_value_too_long: 1 refused",
+    );
+}
+
+#[test]
+fn requests_beyond_their_limits_are_refused_whole() {
+    let at = now_ms() - 10_000;
+    let (small, series) = (
+        server("request_bytes: 100B"),
+        level("n", &"x".repeat(200), at),
+    );
+    let reply = small.write_body(Protocol::V1, &Protocol::V1.message(&[series]));
+    assert_eq!(reply.status, 413, "{}", reply.text);
+
+    assert_eq!(send(&small, &[level("n", "1", at)]).status, 204);
+    assert_eq!(small.alerts(), ["High firing"]);
+}
+
+/// An engine that is busy for a while: what would pile up beyond the bound is to come again.
+#[test]
+fn an_engine_that_lags_answers_503_and_catches_up() {
+    let slow = "groups: [{name: g, interval: 1s, rules: \
+                [{alert: High, expr: 'max_over_time(sum(level)[12h:1s]) > 5'}]}]";
+    let config = "burnwatch: {limits: {log_samples: 1}}";
+    let server = Setup::with_config(config, slow).start();
+    // On a step of the subquery.
+    let at = now_ms() / 1_000 * 1_000 - 10_000;
+    assert_eq!(send(&server, &[level("n", "1", at)]).status, 204);
+    let reply = send(&server, &[level("n", "2", at)]);
+    assert_eq!(reply.status, 503, "{}", reply.text);
+    assert_eq!(reply.headers["retry-after"], "5");
+    assert_eq!(reply.written(), [0, 0, 0]);
+    wait_for("room in the log", || {
+        let reply = send(&server, &[level("n", "2", at)]);
+        (reply.status == 204).then_some(())
+    });
+    assert_eq!(server.alerts(), ["High firing"]);
+    assert_eq!(server.query("count(level)", at), ["{} 2"]);
+}
+
+/// Opens a request whose body does not come to its end.
+fn half_a_request(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).expect("connects");
+    let head =
+        "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\na";
+    stream.write_all(head.as_bytes()).expect("sends");
+    stream
+}
+
+fn finish(mut stream: TcpStream) -> String {
+    let _ = stream.write_all(b"b");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn too_many_requests_at_a_time_are_told_to_come_again() {
+    let at = now_ms() - 10_000;
+    let server = server("requests_in_flight: 1");
+    let open = half_a_request(&server);
+    let body = Protocol::V2.body(&[level("n", "1", at)]);
+    let refused = wait_for("the first request to be under way", || {
+        let reply = server.write_body(Protocol::V2, &body);
+        (reply.status == 503).then_some(reply)
+    });
+    assert_eq!(refused.headers["retry-after"], "5");
+    assert_eq!(server.get("/-/ready").status, 200, "others are answered");
+    assert!(finish(open).contains("400 Bad Request"));
+    assert_eq!(send(&server, &[level("n", "1", at + 1)]).status, 204);
+}
+
+#[test]
+fn too_many_connections_wait() {
+    let server = server("connections: 2");
+    let first = half_a_request(&server);
+    let second = half_a_request(&server);
+    // Both are accepted before a third one, which is not answered until one of them ends.
+    let mut third = TcpStream::connect(server.address()).expect("the system accepts it");
+    let head = "GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    third.write_all(head.as_bytes()).expect("sends");
+    let patience = std::time::Duration::from_millis(200);
+    third.set_read_timeout(Some(patience)).expect("can be set");
+    let mut answer = [0; 12];
+    assert!(third.read(&mut answer).is_err(), "answered at once");
+    assert!(finish(first).contains("400 Bad Request"));
+    third
+        .set_read_timeout(Some(crate::process::PATIENCE))
+        .expect("can be set");
+    third.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert!(finish(second).contains("400 Bad Request"));
+}
+
+#[test]
+fn evaluations_beyond_their_limits_fail_and_say_so() {
+    let at = now_ms() - 20_000;
+    let health = |server: &Server, rule: usize| {
+        let data = server.data("rules");
+        let rule = &data["groups"][0]["rules"][rule];
+        format!("{} {}", rule["health"], rule["lastError"])
+    };
+    let fill = |server: &Server| {
+        for n in 0..3 {
+            let three = ["1", "2", "3"].map(|value| level("n", value, at + n * 1_000));
+            assert_eq!(send(server, &three).status, 204);
+        }
+    };
+    let few = server("rule_elements: 2");
+    fill(&few);
+    assert!(
+        health(&few, 0).contains("limit of 2"),
+        "{}",
+        health(&few, 0)
+    );
+    let short = server("subquery_points: 30");
+    fill(&short);
+    assert!(health(&short, 1).contains("steps"), "{}", health(&short, 1));
+    assert!(
+        health(&short, 0).starts_with("\"ok\""),
+        "{}",
+        health(&short, 0)
+    );
+    let reply = short.get("/api/v1/query?query=max_over_time(level%5B1m:1s%5D)");
+    assert_eq!(reply.status, 422, "{}", reply.text);
+    let narrow = server("query_samples: 4");
+    fill(&narrow);
+    let reply = narrow.get("/api/v1/query?query=level%5B1m%5D");
+    assert_eq!(reply.status, 422, "{}", reply.text);
+    assert!(reply.text.contains("too many samples"), "{}", reply.text);
+}
+
+#[test]
+fn queries_at_a_time_and_metadata_are_bounded() {
+    let server = server("query_concurrency: 3, metadata: 1");
+    let max = server.metric("prometheus_engine_queries_concurrent_max");
+    assert_eq!(max, Some(3.0));
+    let at = now_ms() - 10_000;
+    let both = [
+        level("n", "1", at).help("a"),
+        Series::new("other").float(at, 1.0).help("b"),
+    ];
+    assert_eq!(send(&server, &both).status, 204);
+    let metadata = server.data("metadata");
+    assert_eq!(metadata.as_object().map(serde_json::Map::len), Some(1));
+}
