@@ -10,7 +10,10 @@ use std::sync::Arc;
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
-use crate::model::{DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher, RuleSource};
+use crate::model::{
+    ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
+    RuleSource,
+};
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse};
 use crate::promql::{SelectorUse, selectors};
@@ -23,11 +26,6 @@ use crate::template::Template;
 pub type RuleIndex = usize;
 /// The position of a group in [`CompiledRules::groups`].
 pub type GroupIndex = usize;
-
-/// The metric that holds one sample per pending or firing alert.
-pub const ALERTS: &str = "ALERTS";
-/// The metric that holds since when an alert is active.
-pub const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 
 /// A text with or without template actions.
 #[derive(Clone, Debug)]

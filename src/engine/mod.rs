@@ -23,7 +23,7 @@ pub mod status;
 mod step;
 pub mod unit_test;
 
-pub use compile::{ALERTS, ALERTS_FOR_STATE, CompiledRules, compile, features};
+pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 

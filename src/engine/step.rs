@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::alert::{Alert, Phase, Policy, Transition};
 use crate::engine::compile::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
 use crate::engine::evaluate::{Evaluation, View};
-use crate::engine::{ALERTS, ALERTS_FOR_STATE, Effect, Engine, RuleHealth, Stopwatch};
+use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{
-    AlertMessage, AlertStatus, DurationMs, Labels, LabelsBuilder, METRIC_NAME, SampleValue,
-    TimestampMs, stale_nan,
+    ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, Labels, LabelsBuilder,
+    METRIC_NAME, SampleValue, TimestampMs, stale_nan,
 };
 
 /// What a rule writes at a tick.

@@ -1,7 +1,7 @@
 //! `deriv` and `predict_linear`: the line of least squares through a window.
 
 use crate::functions::call::FloatPoint;
-use crate::functions::formula::WindowFunction;
+use crate::functions::formula::{Window, WindowFunction};
 use crate::model::kahan::KahanSum;
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ValueType;
@@ -11,16 +11,9 @@ pub(super) static DERIV: WindowFunction = WindowFunction::new(
     "Returns the slope per second of the line of least squares through the window.",
     "deriv(node_filesystem_avail_bytes[1h])",
     |window| {
-        if window.floats().len() < 2 {
-            if window.floats().len() == 1 {
-                window.remark_ignored_histograms();
-            }
-            return Ok(None);
-        }
-        window.remark_ignored_histograms();
         // Times near the origin lose less to rounding.
-        let (slope, _) = linear_regression(window.floats(), window.floats()[0].at);
-        Ok(Some(SampleValue::Float(slope)))
+        let line = line(window, |window| window.floats()[0].at);
+        Ok(line.map(|(slope, _)| SampleValue::Float(slope)))
     },
 );
 
@@ -29,19 +22,23 @@ pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
     "Returns what the line of least squares through the window comes to in some seconds.",
     "predict_linear(node_filesystem_avail_bytes[1h], 4 * 3600) < 0",
     |window| {
-        if window.floats().len() < 2 {
-            if window.floats().len() == 1 {
-                window.remark_ignored_histograms();
-            }
-            return Ok(None);
-        }
-        window.remark_ignored_histograms();
-        let (slope, intercept) = linear_regression(window.floats(), window.call.at);
+        let line = line(window, |window| window.call.at);
         let ahead = window.call.scalar(1);
-        Ok(Some(SampleValue::Float(slope * ahead + intercept)))
+        Ok(line.map(|(slope, intercept)| SampleValue::Float(slope * ahead + intercept)))
     },
 )
 .with_args(&[ValueType::Matrix, ValueType::Scalar]);
+
+/// Returns the line through a window of at least two floats, as [`linear_regression`] does.
+fn line(
+    window: &mut Window<'_, '_>,
+    origin: fn(&Window<'_, '_>) -> TimestampMs,
+) -> Option<(f64, f64)> {
+    if !window.floats().is_empty() {
+        window.remark_ignored_histograms();
+    }
+    (window.floats().len() >= 2).then(|| linear_regression(window.floats(), origin(window)))
+}
 
 /// Returns slope per second, and value at `origin`, of the line of least squares.
 pub(super) fn linear_regression(points: &[FloatPoint], origin: TimestampMs) -> (f64, f64) {

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::ingest::route_table::RouteTable;
-use crate::model::{Generation, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs};
+use crate::model::{
+    ALERTS, ALERTS_FOR_STATE, Generation, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs,
+};
 
 /// The number of a shard on this node, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
-
-/// The series names that the engine writes itself, whatever rules are loaded.
-const OWN_NAMES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
 /// What a loaded rule set reads and records.
 #[derive(Clone, Debug)]
@@ -92,7 +91,7 @@ impl Routing {
     /// Tells whether samples of this metric name are the engine's own.
     pub fn is_recorded(&self, labels: &Labels) -> bool {
         let name = labels.metric_name();
-        OWN_NAMES.contains(&name) || self.read_set.recorded.contains(name)
+        [ALERTS, ALERTS_FOR_STATE].contains(&name) || self.read_set.recorded.contains(name)
     }
 
     /// Returns the shards that read a series, ascending; where all are kept and none reads it,

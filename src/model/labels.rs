@@ -13,6 +13,10 @@ use std::sync::Arc;
 pub const METRIC_NAME: &str = "__name__";
 /// The label that holds an alert's name.
 pub const ALERT_NAME: &str = "alertname";
+/// The metric that holds one sample per pending or firing alert.
+pub const ALERTS: &str = "ALERTS";
+/// The metric that holds since when an alert is active.
+pub const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 /// The label that holds a classic histogram's upper bound.
 pub const BUCKET_LABEL: &str = "le";
 

@@ -21,7 +21,9 @@ pub mod value;
 pub use alert::{AlertMessage, AlertStatus};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
-pub use labels::{ALERT_NAME, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME};
+pub use labels::{
+    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
+};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
 pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};

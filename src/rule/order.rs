@@ -11,16 +11,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{ALERT_NAME, METRIC_NAME, MatchOp, Matcher};
+use crate::model::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::ast::{ExprKind, VectorSelector};
 use crate::promql::{self, Expr, Features, SignatureTable};
 use crate::rule::{Rule, RuleGroup, RuleKind};
 use crate::template::Template;
 
-/// The series that tell which alerts are pending and firing.
-const ALERTS: &str = "ALERTS";
-/// The series that tell since when alerts are active.
-const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 /// The label of `ALERTS` that tells the state; not known beforehand.
 const ALERT_STATE: &str = "alertstate";
 
