@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::compile::{GroupIndex, RuleIndex};
+use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::{Effect, Engine, Stopwatch};
 use crate::model::{DurationMs, TimestampMs};
 

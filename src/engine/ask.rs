@@ -1,7 +1,7 @@
 //! What an engine answers when asked how its rules do.
 
 use crate::alert::{Alert, Phase};
-use crate::engine::compile::{CompiledAlert, GroupIndex, RuleIndex};
+use crate::engine::compiled_rule::{CompiledAlert, GroupIndex, RuleIndex};
 use crate::engine::{
     AlertState, AlertView, AlertingStatus, Engine, GroupStatus, RuleHealth, RuleStatus,
 };

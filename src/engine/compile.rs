@@ -5,8 +5,10 @@
 //! log compiles what was live.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 
+use crate::engine::compiled_rule::{
+    CompiledAlert, CompiledKind, CompiledRule, GroupIndex, RuleIndex, Text,
+};
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
@@ -15,83 +17,11 @@ use crate::model::{
     RuleSource,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::{Expr, Features, parse};
-use crate::promql::{SelectorUse, selectors};
+use crate::promql::{Expr, Features, parse, selectors};
 use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
 use crate::template::Template;
-
-/// The position of a rule in [`CompiledRules::rules`].
-pub type RuleIndex = usize;
-/// The position of a group in [`CompiledRules::groups`].
-pub type GroupIndex = usize;
-
-/// A text with or without template actions.
-#[derive(Clone, Debug)]
-pub enum Text {
-    /// Nothing to expand.
-    Plain(String),
-    /// To be expanded for each alert.
-    Template(Box<Template>),
-}
-
-/// A rule ready to be evaluated.
-#[derive(Clone, Debug)]
-pub struct CompiledRule {
-    /// The record or alert name.
-    pub name: String,
-    /// The group it belongs to.
-    pub group: GroupIndex,
-    /// The expression.
-    pub expr: Expr,
-    /// The expression, canonical.
-    pub expr_text: Arc<str>,
-    /// Labels as written, sorted by name.
-    pub labels: Vec<(String, String)>,
-    /// What only one kind has.
-    pub kind: CompiledKind,
-    /// What the expression and the templates' constant queries read.
-    pub selectors: Vec<SelectorUse>,
-    /// Recording rules whose series an instant selector of it may read, views allowed.
-    pub views: Vec<RuleIndex>,
-    /// `true` when missing members could make it true (DESIGN 2.12).
-    pub missing_makes_true: bool,
-}
-
-/// What only one kind of rule has.
-#[derive(Clone, Debug)]
-pub enum CompiledKind {
-    /// `record:`
-    Recording,
-    /// `alert:`
-    Alerting(Box<CompiledAlert>),
-}
-
-/// What only an alerting rule has.
-#[derive(Clone, Debug)]
-pub struct CompiledAlert {
-    /// `for`
-    pub hold: DurationMs,
-    /// `keep_firing_for`
-    pub keep_firing: DurationMs,
-    /// Labels to expand.
-    pub labels: Vec<(String, Text)>,
-    /// Annotations as written.
-    pub annotations: Vec<(String, String)>,
-    /// Annotations to expand.
-    pub annotation_texts: Vec<(String, Text)>,
-}
-
-impl CompiledRule {
-    /// Returns the alerting part, if it is an alerting rule.
-    pub fn alerting(&self) -> Option<&CompiledAlert> {
-        match &self.kind {
-            CompiledKind::Recording => None,
-            CompiledKind::Alerting(alert) => Some(alert),
-        }
-    }
-}
 
 /// A group ready to be evaluated.
 #[derive(Clone, Debug)]
@@ -337,7 +267,7 @@ impl CompiledRules {
             };
             let reader = *within.last().expect("starts with the rule itself");
             let views = self.rules[reader].views.iter();
-            let recorded = |at: &&RuleIndex| may_read(&selector.matchers, &self.rules[**at]);
+            let recorded = |at: &&RuleIndex| self.rules[**at].may_be_read_by(&selector.matchers);
             let Some(at) = views.copied().find(|at| recorded(&at)) else {
                 return;
             };
@@ -377,9 +307,4 @@ impl CompiledRules {
     pub fn is_recorded(&self, name: &str) -> bool {
         name == ALERTS || name == ALERTS_FOR_STATE || self.recorded.contains(name)
     }
-}
-
-/// Tells whether a selector may select what a recording rule records.
-pub fn may_read(matchers: &[Matcher], record: &CompiledRule) -> bool {
-    order::may_read(matchers, &record.name, &record.labels)
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::alert::Found;
-use crate::engine::compile::{CompiledAlert, CompiledRule, CompiledRules, RuleIndex, Text};
+use crate::engine::compile::CompiledRules;
+use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
 use crate::model::{

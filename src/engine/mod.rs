@@ -12,6 +12,7 @@ mod advance;
 mod ask;
 pub mod cohort;
 pub mod compile;
+pub mod compiled_rule;
 mod effect;
 mod evaluate;
 mod expectation;
@@ -31,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
-use crate::engine::compile::{GroupIndex, RuleIndex};
+use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::EvalOptions;
 use crate::model::{

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::engine::compile::{CompiledRule, RuleIndex, may_read};
+use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher};
 
 /// A selector by its rule and its place among that rule's selectors.
@@ -54,7 +54,7 @@ impl ReadIndex {
 
     /// Returns the recording rules that a selector may look through, ascending.
     pub fn viewable(&self, rules: &[CompiledRule], matchers: &[Matcher]) -> Vec<RuleIndex> {
-        let could = |at: &&RuleIndex| may_read(matchers, &rules[**at]);
+        let could = |at: &&RuleIndex| rules[**at].may_be_read_by(matchers);
         let mut found: Vec<RuleIndex> = match exact_name(matchers) {
             Some(name) => {
                 let of_name = self.viewable_by_name.get(name).into_iter().flatten();

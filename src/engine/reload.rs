@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::engine::compile::{CompiledRule, CompiledRules, RuleIndex, compile};
+use crate::engine::compile::{CompiledRules, compile};
+use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
-use crate::engine::compile::RuleIndex;
+use crate::engine::compiled_rule::RuleIndex;
 use crate::history::Appended;
 use crate::model::{
     Batch, DurationMs, Grid, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::alert::{Alert, Phase, Policy, Transition};
-use crate::engine::compile::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
+use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
 use crate::engine::evaluate::{Evaluation, View};
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{

@@ -1,0 +1,84 @@
+//! A rule ready to be evaluated: its expression, its texts, what it reads.
+
+use std::sync::Arc;
+
+use crate::model::{DurationMs, Matcher};
+use crate::promql::{Expr, SelectorUse};
+use crate::rule::order;
+use crate::template::Template;
+
+/// The position of a rule in `CompiledRules::rules`.
+pub type RuleIndex = usize;
+/// The position of a group in `CompiledRules::groups`.
+pub type GroupIndex = usize;
+
+/// A text with or without template actions.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// Nothing to expand.
+    Plain(String),
+    /// To be expanded for each alert.
+    Template(Box<Template>),
+}
+
+/// A rule ready to be evaluated.
+#[derive(Clone, Debug)]
+pub struct CompiledRule {
+    /// The record or alert name.
+    pub name: String,
+    /// The group it belongs to.
+    pub group: GroupIndex,
+    /// The expression.
+    pub expr: Expr,
+    /// The expression, canonical.
+    pub expr_text: Arc<str>,
+    /// Labels as written, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// What only one kind has.
+    pub kind: CompiledKind,
+    /// What the expression and the templates' constant queries read.
+    pub selectors: Vec<SelectorUse>,
+    /// Recording rules whose series an instant selector of it may read, views allowed.
+    pub views: Vec<RuleIndex>,
+    /// `true` when missing members could make it true (DESIGN 2.12).
+    pub missing_makes_true: bool,
+}
+
+/// What only one kind of rule has.
+#[derive(Clone, Debug)]
+pub enum CompiledKind {
+    /// `record:`
+    Recording,
+    /// `alert:`
+    Alerting(Box<CompiledAlert>),
+}
+
+/// What only an alerting rule has.
+#[derive(Clone, Debug)]
+pub struct CompiledAlert {
+    /// `for`
+    pub hold: DurationMs,
+    /// `keep_firing_for`
+    pub keep_firing: DurationMs,
+    /// Labels to expand.
+    pub labels: Vec<(String, Text)>,
+    /// Annotations as written.
+    pub annotations: Vec<(String, String)>,
+    /// Annotations to expand.
+    pub annotation_texts: Vec<(String, Text)>,
+}
+
+impl CompiledRule {
+    /// Returns the alerting part, if it is an alerting rule.
+    pub fn alerting(&self) -> Option<&CompiledAlert> {
+        match &self.kind {
+            CompiledKind::Recording => None,
+            CompiledKind::Alerting(alert) => Some(alert),
+        }
+    }
+
+    /// Tells whether a selector may select what this rule records.
+    pub fn may_be_read_by(&self, matchers: &[Matcher]) -> bool {
+        order::may_read(matchers, &self.name, &self.labels)
+    }
+}
