@@ -7,7 +7,7 @@
 //! templates, recorded series, resends, resolved alerts, labels outside, or the shapes of JSON.
 
 #[path = "../api/backend.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the tests of the API use the rest")]
 mod backend;
 
 mod answers;

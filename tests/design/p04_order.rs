@@ -58,7 +58,7 @@ fn play(scrapes: &[Vec<f64>], split: &[(usize, bool)]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::world::cases(64))]
 
     #[test]
     fn how_samples_are_batched_changes_no_alert(

@@ -69,7 +69,7 @@ fn ticks_only_is_prometheus() {
 #[test]
 fn every_alert_of_ticks_alone_is_also_fired_on_arrival_and_never_later() {
     use proptest::prelude::*;
-    let config = ProptestConfig::with_cases(128);
+    let config = crate::world::cases(128);
     proptest!(config, |(values in prop::collection::vec(0u8..4, 1..60))| {
         let first_firing = |mut world: World| {
             for (n, value) in values.iter().enumerate() {

@@ -14,7 +14,7 @@ groups:
 ";
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::world::cases(64))]
 
     #[test]
     fn the_same_log_has_the_same_effects(

@@ -16,6 +16,12 @@ use burnwatch::promql::{Features, parse};
 /// A sample in a test: a series as it is written, its value.
 pub type Sample<'a> = (&'a str, f64);
 
+/// Returns how many random cases to try; forty times as many under `make deep`.
+pub fn cases(usual: u32) -> proptest::test_runner::Config {
+    let deep = std::env::var_os("BURNWATCH_DEEP").is_some();
+    proptest::test_runner::Config::with_cases(if deep { usual * 40 } else { usual })
+}
+
 /// Returns an instant, in seconds since the start of the test.
 pub fn at(seconds: f64) -> TimestampMs {
     TimestampMs((seconds * 1000.0).round() as i64)
