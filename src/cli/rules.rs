@@ -7,6 +7,9 @@ use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
 use crate::bundled;
+use crate::functions::Functions;
+use crate::promql::Features;
+use crate::rule::{RuleKind, parse_file};
 
 /// What to do with the bundled rules.
 #[derive(Debug, Subcommand)]
@@ -28,8 +31,7 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
     match args {
         RulesArgs::List => {
             for (name, text) in bundled::RULES {
-                let alerts = text.matches("alert:").count();
-                println!("{name}: {alerts} alerts");
+                println!("{name}: {}", describe(name, text)?);
             }
         }
         RulesArgs::Export { dir, force } => {
@@ -55,4 +57,17 @@ pub fn run(args: &RulesArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn describe(name: &str, text: &str) -> anyhow::Result<String> {
+    let parsed = parse_file(name, text, &Functions, Features::default())
+        .map_err(|errors| anyhow::anyhow!("{}", errors[0]))?;
+    let rules = parsed.groups.iter().flat_map(|group| &group.rules);
+    let (alerts, records): (Vec<_>, Vec<_>) =
+        rules.partition(|rule| matches!(rule.kind, RuleKind::Alerting { .. }));
+    Ok(format!(
+        "{} alerts, {} recording rules",
+        alerts.len(),
+        records.len()
+    ))
 }
