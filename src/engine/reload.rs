@@ -1,7 +1,7 @@
 //! A rule set takes the place of another: state of what stayed is kept.
 //!
-//! Groups are the same when file and name are; a rule's state goes to the rule of the same name
-//! and labels, in order of appearance, as Prometheus copies it (`rules/group.go`, `CopyState`).
+//! Groups are the same when file and name are; a rule's state goes to the rule of the same kind,
+//! name and labels, in order of appearance, as Prometheus copies it (`rules/group.go`, `CopyState`).
 //! What is gone is not resolved: receivers let it expire, and its series are ended after two
 //! intervals.
 
@@ -14,7 +14,7 @@ use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};
 use crate::promql::SelectorUse;
 
-type RuleKey = (String, String, String, Vec<(String, String)>);
+type RuleKey = (String, String, String, bool, Vec<(String, String)>);
 
 fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
     let group = &rules.groups[rule.group];
@@ -22,6 +22,7 @@ fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
         group.file.clone(),
         group.name.clone(),
         rule.name.clone(),
+        rule.alerting().is_some(),
         rule.labels.clone(),
     )
 }
@@ -89,10 +90,7 @@ impl Engine {
             let rule = &self.rules.rules[at];
             let moved = old_states
                 .get_mut(&rule_key(&self.rules, rule))
-                .and_then(VecDeque::pop_front)
-                .filter(|(old_at, _)| {
-                    old.rules[*old_at].alerting().is_some() == rule.alerting().is_some()
-                });
+                .and_then(VecDeque::pop_front);
             let Some((old_at, mut state)) = moved else {
                 self.rule_states.push(RuleState::default());
                 continue;

@@ -70,6 +70,15 @@ fn a_removed_rule_is_forgotten_not_resolved() {
 }
 
 #[test]
+fn an_alert_whose_rule_becomes_a_recording_rule_is_forgotten() {
+    let mut world = World::new(RULES);
+    world.push(3.0, &[("x", 2.0)]);
+    world.reload("groups: [{name: g, rules: [{record: High, expr: x}]}]");
+    let forgotten = |effect: &&Effect| matches!(effect, Effect::Forget { .. });
+    assert_eq!(world.effects.iter().filter(forgotten).count(), 1);
+}
+
+#[test]
 fn a_changed_expression_keeps_the_state_and_a_changed_label_loses_it() {
     let reloaded = |rules: &str| {
         let mut world = World::new(RULES);
