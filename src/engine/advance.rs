@@ -20,6 +20,7 @@ impl Engine {
         for since in self.kept_since.values_mut() {
             *since = (*since).max(at);
         }
+        self.find_warm_instants();
         for group in 0..self.rules.groups.len() {
             self.plan_tick(group, at);
         }
@@ -92,8 +93,7 @@ impl Engine {
             moved.extend(entry.remove());
         }
         let mut rules = self.readers.rules(&moved);
-        while let Some((timer, rule)) = self.timers.first().copied().filter(|(t, _)| *t <= at) {
-            debug_assert!(timer <= at);
+        while let Some((_, rule)) = self.timers.first().copied().filter(|(t, _)| *t <= at) {
             self.timers.pop_first();
             rules.insert(rule);
         }

@@ -101,6 +101,8 @@ pub struct Engine {
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
     kept_since: BTreeMap<String, TimestampMs>,
+    /// From when on each rule has the history that it looks back on; follows from `kept_since`.
+    warm_from: Vec<Option<TimestampMs>>,
     first_tick_told: bool,
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
@@ -131,6 +133,7 @@ impl Engine {
             timers: BTreeSet::new(),
             endings: BTreeSet::new(),
             kept_since: BTreeMap::new(),
+            warm_from: Vec::new(),
             first_tick_told: false,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),

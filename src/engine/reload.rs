@@ -150,14 +150,19 @@ impl Engine {
             .into_iter()
             .map(|key| (key.clone(), *old.get(&key).unwrap_or(&now)))
             .collect();
+        self.find_warm_instants();
     }
 
-    /// Returns until when a rule lacks history that its windows look back on.
-    pub(crate) fn warming_until(&self, index: RuleIndex) -> Option<TimestampMs> {
-        self.warming_within(index, &mut Vec::new())
+    /// Finds from when on each rule has the history that its windows look back on. Changes only
+    /// with the rules and with the first frontier, and is asked at every evaluation.
+    pub(crate) fn find_warm_instants(&mut self) {
+        let rules = 0..self.rules.rules.len();
+        self.warm_from = rules
+            .map(|index| self.warm_within(index, &mut Vec::new()))
+            .collect();
     }
 
-    fn warming_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
+    fn warm_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
         if within.contains(&index) {
             return None;
         }
@@ -171,10 +176,16 @@ impl Engine {
         let recorded = rule
             .views
             .iter()
-            .filter_map(|view| self.warming_within(*view, within));
-        let until = recorded.chain(own).max();
+            .filter_map(|view| self.warm_within(*view, within));
+        let from = recorded.chain(own).max();
         within.pop();
-        until.filter(|until| self.frontier.is_none_or(|frontier| frontier < *until))
+        from
+    }
+
+    /// Returns until when a rule lacks history that its windows look back on.
+    pub(crate) fn warming_until(&self, index: RuleIndex) -> Option<TimestampMs> {
+        let is_ahead = |from: &TimestampMs| self.frontier.is_none_or(|frontier| frontier < *from);
+        self.warm_from[index].filter(is_ahead)
     }
 
     /// Tells whether a rule lacks history that its windows look back on.
