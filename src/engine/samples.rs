@@ -233,35 +233,21 @@ impl Engine {
 
     /// Drops series that have been silent for longer than anything looks back.
     pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
-        let mut kept: HashMap<usize, DurationMs> = HashMap::new();
-        for state in self.handles.values() {
-            kept.insert(state.place, state.keep);
-        }
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
-            let keep = kept.get(place).copied().unwrap_or(self.recorded_keep);
-            series
-                .history
-                .newest()
-                .is_none_or(|newest| newest.at + keep < frontier)
+            let state = self.by_place.get(place).and_then(|h| self.handles.get(h));
+            let keep = state.map_or(self.recorded_keep, |state| state.keep);
+            let newest = series.history.newest();
+            newest.is_none_or(|newest| newest.at + keep < frontier)
         };
-        let silent: BTreeSet<usize> = self
-            .store
-            .iter()
-            .filter(is_silent)
-            .map(|(place, _, _)| place)
-            .collect();
-        for state in self
-            .handles
-            .values_mut()
-            .filter(|state| silent.contains(&state.place))
-        {
-            if let Some(newest) = state.newest.take() {
-                self.cohorts.removed(state.target, newest);
-            }
-        }
+        let silent = self.store.iter().filter(is_silent);
+        let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();
         for place in silent {
             self.store.remove(place);
-            self.by_place.remove(&place);
+            let handle = self.by_place.remove(&place);
+            let state = handle.and_then(|handle| self.handles.get_mut(&handle));
+            if let Some((state, newest)) = state.and_then(|s| s.newest.take().map(|at| (s, at))) {
+                self.cohorts.removed(state.target, newest);
+            }
         }
         let (wall, by_place) = (self.wall(), &self.by_place);
         self.handles.retain(|handle, state| {
