@@ -1,5 +1,5 @@
-//! Executes a query: waits for its turn, copies the series it reads, and evaluates the copy on
-//! a thread of its own.
+//! Executes a query: waits for its turn, takes a snapshot of the series it reads, and evaluates
+//! it on a thread of its own.
 //!
 //! An evaluation looks at a flag before every step down the expression: once its time is up, or
 //! its client gone, it ends there.
@@ -82,7 +82,7 @@ pub struct Evaluated {
 pub struct Timings {
     /// Waiting for its turn.
     pub queue: f64,
-    /// Copying the series.
+    /// Taking the snapshot.
     pub preparation: f64,
     /// Evaluating.
     pub evaluation: f64,
@@ -111,9 +111,8 @@ pub async fn execute<T: Send + 'static>(
 
     let stopwatch = Stopwatch::start();
     let selections = selections_of(&query.expr, query.times);
-    let samples_max = state.settings.query.samples_max;
-    let copy = state.backend.snapshot(selections, samples_max);
-    let snapshot = time.spend("query preparation", copy).await??;
+    let take = state.backend.snapshot(selections);
+    let snapshot = time.spend("query preparation", take).await??;
     let preparation = stopwatch.seconds();
     metrics.prepared(preparation);
 

@@ -27,7 +27,9 @@ pub use labels::{
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
-pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use sample::{
+    FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
+};
 pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

@@ -2,9 +2,9 @@
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
-use crate::functions::{Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::functions::{cut_to_window, interpolated};
-use crate::model::{Point, SampleValue, TimestampMs};
+use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs};
 use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
 
 impl Interpreter<'_> {

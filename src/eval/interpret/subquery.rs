@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
-use crate::functions::{Argument, Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
-use crate::model::{CounterResetHint, DurationMs, Labels, SampleValue, TimestampMs};
+use crate::functions::{Argument, Element, RangeSeries, RangeVector};
+use crate::model::{
+    CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, SampleValue, TimestampMs,
+};
 use crate::promql::ast::{RangeMode, Subquery};
 
 impl Interpreter<'_> {
