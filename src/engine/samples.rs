@@ -10,7 +10,8 @@ use crate::engine::cohort::TargetId;
 use crate::engine::compiled_rule::RuleIndex;
 use crate::history::Appended;
 use crate::model::{
-    Batch, DurationMs, Grid, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,
+    Batch, DurationMs, Grid, Labels, NO_START, SampleValue, SeriesHandle, Stamp, TimestampMs,
+    is_stale_nan,
 };
 use crate::series::StoredSeries;
 
@@ -96,14 +97,21 @@ impl Engine {
         for definition in &batch.definitions {
             self.define(definition.handle, &definition.labels);
         }
-        for (handle, at, value) in &batch.floats {
+        let keeps_starts = self.rules.features.start_timestamps_kept;
+        let mut starts = batch.float_starts.in_order();
+        for (position, (handle, at, value)) in batch.floats.iter().enumerate() {
+            let start = starts.of(position);
+            let start = if keeps_starts { start } else { NO_START };
             let ends = is_stale_nan(*value);
-            self.take_sample(*handle, *at, SampleValue::Float(*value), ends);
+            self.take_sample(*handle, (*at, start), SampleValue::Float(*value), ends);
         }
-        for (handle, at, histogram) in &batch.histograms {
+        let mut starts = batch.histogram_starts.in_order();
+        for (position, (handle, at, histogram)) in batch.histograms.iter().enumerate() {
+            let start = starts.of(position);
+            let start = if keeps_starts { start } else { NO_START };
             let value = SampleValue::Histogram(histogram.clone());
             let ends = value.is_stale();
-            self.take_sample(*handle, *at, value, ends);
+            self.take_sample(*handle, (*at, start), value, ends);
         }
     }
 
@@ -167,7 +175,7 @@ impl Engine {
     fn take_sample(
         &mut self,
         handle: SeriesHandle,
-        at: TimestampMs,
+        (at, start): (TimestampMs, TimestampMs),
         value: SampleValue,
         ends: bool,
     ) {
@@ -198,7 +206,10 @@ impl Engine {
             .newest()
             .map_or(TimestampMs::MIN, |newest| newest.at);
         let window = self.settings.out_of_order_window;
-        match series.history.append(at, value, newest - window) {
+        let taken = series
+            .history
+            .append_started(at, start, value, newest - window);
+        match taken {
             Appended::InOrder => {
                 self.cohorts.arrived(state.target, state.newest, at, ends);
                 state.newest = (!ends).then_some(at);

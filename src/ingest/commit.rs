@@ -100,26 +100,32 @@ impl Writer {
             ..Written::default()
         };
         let room = collected.floats.len() / commit.logs.len().max(1);
-        for routed in &collected.floats {
+        let mut starts = collected.float_starts.in_order();
+        for (position, routed) in collected.floats.iter().enumerate() {
+            let start = starts.of(position);
             let value = ValueBits::Float(routed.value.to_bits());
             judge.sample(routed, value, |shard, handle| {
-                let floats = &mut batches[shard].floats;
+                let batch = &mut batches[shard];
+                let floats = &mut batch.floats;
                 if floats.capacity() == 0 {
                     floats.reserve(room);
                 }
+                batch.float_starts.push(floats.len(), start);
                 floats.push((handle, routed.at, routed.value));
             });
         }
         written.samples = std::mem::take(&mut judge.n_valid)
             + collected.unread_floats
             + collected.recorded_floats;
-        for routed in &collected.histograms {
+        let mut starts = collected.histogram_starts.in_order();
+        for (position, routed) in collected.histograms.iter().enumerate() {
+            let start = starts.of(position);
             let value = ValueBits::of_histogram(&routed.value);
             judge.sample(routed, value, |shard, handle| {
                 let histogram = Arc::clone(&routed.value);
-                batches[shard]
-                    .histograms
-                    .push((handle, routed.at, histogram));
+                let batch = &mut batches[shard];
+                batch.histogram_starts.push(batch.histograms.len(), start);
+                batch.histograms.push((handle, routed.at, histogram));
             });
         }
         written.histograms =
