@@ -17,7 +17,7 @@ use crate::clock::Stopwatch;
 use crate::eval::{
     EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
 };
-use crate::functions::Functions;
+use crate::functions::{Functions, RangeSeries};
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
 use crate::promql::ast::VectorSelector;
 use crate::promql::{self, Expr};
@@ -211,7 +211,7 @@ impl Source for Starvable<'_> {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints> {
+    ) -> Vec<RangeSeries<'_>> {
         if self.is_starved() {
             return Vec::new();
         }
