@@ -20,10 +20,8 @@ impl<'a> Interpreter<'a> {
         }
         let after = samples_at - self.options.lookback;
         let samples = self.source.instant(selector, after, samples_at);
-        self.n_read += samples
-            .iter()
-            .map(|sample| weight(&sample.value))
-            .sum::<usize>();
+        let n_samples = samples.iter().map(|sample| weight(&sample.value)).sum();
+        self.count(n_samples, selector.at.is_some());
         let elements = samples.into_iter().map(|sample| Element {
             labels: sample.labels,
             value: sample.value,
@@ -76,8 +74,10 @@ impl<'a> Interpreter<'a> {
             RangeMode::Anchored => (start - lookback, end),
             RangeMode::Smoothed => (start - lookback, end + lookback),
         };
+        let series = self.read(selector, after, until)?;
+        self.count_window(&series, until, selector.at.is_some());
         Ok(RangeVector {
-            series: self.read(selector, after, until)?,
+            series,
             start,
             end,
             mode: selector.mode,
@@ -93,6 +93,7 @@ impl<'a> Interpreter<'a> {
     ) -> Result<RangeVector<'a>, EvalError> {
         let mut window = self.eval_window(matrix, at)?;
         if window.mode != RangeMode::Plain {
+            let n_read = window.series.iter().map(n_samples_in).sum();
             let smoothed = window.mode == RangeMode::Smoothed;
             for series in &mut window.series {
                 refuse_histograms(series)?;
@@ -100,6 +101,7 @@ impl<'a> Interpreter<'a> {
                 series.floats = cut_to_window(&series.floats, edges, smoothed).into();
             }
             window.series.retain(|series| !series.is_empty());
+            self.recount_window(n_read, &window);
         }
         Ok(window)
     }
@@ -113,9 +115,7 @@ impl<'a> Interpreter<'a> {
         let source: &'a dyn Source = self.source;
         let mut series = source.range(selector, after, until);
         self.reduce_window(selector, &mut series, (after, until));
-        let n_samples = series.iter().map(n_samples_in).sum();
-        self.n_read += n_samples;
-        self.hold(n_samples)?;
+        self.hold(series.iter().map(n_samples_in).sum())?;
         Ok(series)
     }
 }

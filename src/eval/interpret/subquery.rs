@@ -49,8 +49,10 @@ impl<'a> Interpreter<'a> {
         let first = TimestampMs((start.0.div_euclid(step.0) + 1).saturating_mul(step.0));
         let mut collected = Collected::default();
         let was_range = std::mem::replace(&mut self.is_range, first + step <= end);
+        let outer = self.reading;
         let mut point_at = first;
         while point_at <= end {
+            self.reading = outer.in_subquery(subquery, (end, step), (first, point_at));
             match self.eval(&subquery.expr, point_at)? {
                 Argument::Vector(elements) => collected.add(elements, point_at),
                 Argument::Scalar(value) => collected.add(
@@ -72,6 +74,7 @@ impl<'a> Interpreter<'a> {
             point_at = next;
         }
         self.is_range = was_range;
+        self.reading = outer;
         Ok(RangeVector {
             series: collected.series.into_values().collect(),
             start,
