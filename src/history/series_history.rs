@@ -243,15 +243,9 @@ impl SeriesHistory {
             .flat_map(|(chunk, from, to)| chunk.points(from, to))
     }
 
-    /// Returns the samples in `(after, until]` without stale markers; the cursors are those of
-    /// the window's two ends.
-    pub fn window(
-        &self,
-        (after, until): (TimestampMs, TimestampMs),
-        [tail, head]: &mut [Cursor; 2],
-    ) -> Samples<'_> {
-        let from = self.seek(after, tail);
-        let to = self.seek(until.max(after), head);
+    /// Returns the samples in `(after, until]` without stale markers.
+    pub fn window(&self, after: TimestampMs, until: TimestampMs) -> Samples<'_> {
+        let (from, to) = (self.search(after), self.search(until.max(after)));
         let mut samples = Samples::default();
         if let Some(floats) = self.side_by_side(from, to) {
             samples.floats = Cow::Borrowed(floats);
@@ -362,6 +356,7 @@ fn copy_run((chunk, from, to): Run<'_>, samples: &mut Samples<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::FlatFloats;
 
     fn at(seconds: i64) -> TimestampMs {
         TimestampMs(seconds * 1000)
@@ -431,8 +426,8 @@ mod tests {
         }
         history.forget(at(9));
         all.retain(|at, value| *at > self::at(9) && !crate::model::is_stale_nan(*value));
-        let mut ends = [Cursor::default(), Cursor::default()];
         let mut cursor = Cursor::default();
+        let flat = FlatFloats::new(&history, at(100)).expect("there are no histograms");
         let windows = (0..n).step_by(3).map(|end| (end, (end * 37) % 300));
         for (end, length) in windows.chain([(40, 30), (n + 50, 100), (5, 4), (n, 2 * n)]) {
             let (after, until) = (at(end - length), at(end));
@@ -444,11 +439,15 @@ mod tests {
                     value: *value,
                 })
                 .collect();
-            let samples = history.window((after, until), &mut ends);
+            let samples = history.window(after, until);
             assert_eq!(*samples.floats, expected, "({after:?}, {until:?}]");
             let part = history.part(after, until);
-            let of_part = part.window((after, until), &mut Default::default());
+            let of_part = part.window(after, until);
             assert_eq!(*of_part.floats, expected, "({after:?}, {until:?}]");
+            if end - length >= 100 {
+                let of_flat = flat.window(after, until).expect("it begins before");
+                assert_eq!(of_flat, expected, "({after:?}, {until:?}]");
+            }
             let newest = history.last_at_or_before(until, &mut cursor);
             let expected = history.range(TimestampMs::MIN, until).last();
             assert_eq!(newest, expected, "{until:?}");
