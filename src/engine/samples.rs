@@ -77,6 +77,19 @@ impl Readers {
     }
 }
 
+/// Returns the series that have floats and histograms in one batch. Their samples are taken by
+/// time, since the batch does not say which kind came first.
+fn with_both_kinds(batch: &Batch) -> BTreeSet<SeriesHandle> {
+    if batch.histograms.is_empty() || batch.floats.is_empty() {
+        return BTreeSet::new();
+    }
+    let histograms: BTreeSet<SeriesHandle> = batch.histograms.iter().map(|(h, ..)| *h).collect();
+    let floats = batch.floats.iter().map(|(handle, ..)| *handle);
+    floats
+        .filter(|handle| histograms.contains(handle))
+        .collect()
+}
+
 impl Engine {
     /// Puts the frontier just before the first samples ever, so that a first batch from a
     /// backlog is evaluated tick by tick.
@@ -96,14 +109,29 @@ impl Engine {
         for definition in &batch.definitions {
             self.define(definition.handle, &definition.labels);
         }
+        let both = with_both_kinds(batch);
+        let mut later = Vec::new();
         for (handle, at, value) in &batch.floats {
-            let ends = is_stale_nan(*value);
-            self.take_sample(*handle, *at, SampleValue::Float(*value), ends);
+            let float = SampleValue::Float(*value);
+            if both.contains(handle) {
+                later.push((*at, *handle, float));
+                continue;
+            }
+            self.take_sample(*handle, *at, float, is_stale_nan(*value));
         }
         for (handle, at, histogram) in &batch.histograms {
             let value = SampleValue::Histogram(histogram.clone());
+            if both.contains(handle) {
+                later.push((*at, *handle, value));
+                continue;
+            }
             let ends = value.is_stale();
             self.take_sample(*handle, *at, value, ends);
+        }
+        later.sort_by_key(|(at, handle, _)| (*at, *handle));
+        for (at, handle, value) in later {
+            let ends = value.is_stale();
+            self.take_sample(handle, at, value, ends);
         }
     }
 
