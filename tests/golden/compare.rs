@@ -32,7 +32,8 @@ pub fn may_round(query: &str) -> bool {
 /// How many answers agreed, by kind; and what did not.
 #[derive(Default)]
 pub struct Tally {
-    by_kind: BTreeMap<String, (usize, usize)>,
+    /// Agreeing bit for bit, agreeing otherwise, all.
+    by_kind: BTreeMap<String, [usize; 3]>,
     pub exceptions: BTreeSet<usize>,
     failures: Vec<String>,
 }
@@ -40,7 +41,8 @@ pub struct Tally {
 impl Tally {
     /// Counts the verdict on one query.
     pub fn count(&mut self, kind: &str, query: &str, verdict: Result<Agreement, String>) {
-        let (bits, near) = self.by_kind.entry(kind.to_owned()).or_default();
+        let [bits, near, all] = self.by_kind.entry(kind.to_owned()).or_default();
+        *all += 1;
         match verdict {
             Ok(Agreement::Bits) => *bits += 1,
             Ok(Agreement::Tolerance) if may_round(query) => *near += 1,
@@ -59,8 +61,9 @@ impl Tally {
 
     /// Prints the counts, and fails if anything differs.
     pub fn finish(self) {
-        for (kind, (bits, near)) in &self.by_kind {
-            println!("{kind}: {} agree, {bits} of them bit for bit", bits + near);
+        for (kind, [bits, near, all]) in &self.by_kind {
+            let agree = bits + near;
+            println!("{kind}: {agree} of {all} agree, {bits} of them bit for bit");
         }
         for index in &self.exceptions {
             let (query, _, why) = EXCEPTIONS[*index];

@@ -26,14 +26,16 @@ const REMARKS_MAX: usize = 10;
 struct Stored(Vec<(Labels, SeriesHistory)>);
 
 impl SeriesReader for Stored {
-    fn select<'a>(
+    fn select_numbered<'a>(
         &'a self,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
     ) {
         let is_selected = |labels: &Labels| matchers.iter().all(|m| m.matches_labels(labels));
-        for (labels, history) in self.0.iter().filter(|(labels, _)| is_selected(labels)) {
-            visit(labels, history);
+        for (number, (labels, history)) in (0..).zip(&self.0) {
+            if is_selected(labels) {
+                visit(number, labels, history);
+            }
         }
     }
 }
