@@ -10,7 +10,7 @@ use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use crate::clock::SystemClock;
-use crate::model::DurationMs;
+use crate::model::{Dialect, DurationMs};
 use crate::server::{Options, Server};
 use crate::telemetry::logging::{self, parse_level};
 
@@ -45,6 +45,14 @@ pub struct ServeArgs {
     /// promql-duration-expr, promql-extended-range-selectors, promql-binop-fill-modifiers.
     #[arg(long = "enable-feature", value_name = "NAME", value_delimiter = ',')]
     features: Vec<String>,
+    /// Whose fields rule files may have beside Prometheus' own: those that change nothing here are
+    /// passed over with a note, the others are refused still.
+    #[arg(
+        long = "rules.dialect",
+        value_name = "prometheus|thanos|mimir|vmalert",
+        default_value = "prometheus"
+    )]
+    rules_dialect: Dialect,
     /// How long to wait before a firing alert is sent again.
     #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     resend_delay: DurationMs,
@@ -86,6 +94,7 @@ impl ServeArgs {
             ("log.format", self.log_format.clone()),
             ("log.level", self.log_level.to_string().to_lowercase()),
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
+            ("rules.dialect", self.rules_dialect.to_string()),
             ("storage.path", self.storage_path.display().to_string()),
             ("web.enable-lifecycle", self.lifecycle.to_string()),
             (
@@ -124,6 +133,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             .external_url
             .map(|url| url.trim_end_matches('/').to_owned()),
         lifecycle: args.lifecycle,
+        rules_dialect: args.rules_dialect,
         features: args.features,
         resend_delay: args.resend_delay,
         flags,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::eval::{InstantSample, Source};
-use crate::history::SeriesHistory;
+use crate::history::{Cursor, SeriesHistory};
 use crate::model::{Labels, Matcher, Point, SeriesPoints, TimestampMs};
 use crate::promql::ast::VectorSelector;
 use crate::series::SeriesReader;
@@ -55,7 +55,7 @@ impl Source for Scan<'_> {
     ) -> Vec<InstantSample> {
         let series = self.select(&selector.matchers);
         let newest = series.iter().filter_map(|(labels, history)| {
-            let newest = history.last_at_or_before(at)?;
+            let newest = history.last_at_or_before(at, &mut Cursor::default())?;
             if newest.at <= after || newest.value.is_stale() {
                 return None;
             }

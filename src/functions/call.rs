@@ -1,11 +1,12 @@
 //! What a function gets and gives: arguments, the instant, a place for remarks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
-use crate::model::{DurationMs, FloatHistogram, Labels, METRIC_NAME, SampleValue, TimestampMs};
+use crate::model::{
+    DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue, TimestampMs,
+};
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
 /// Why a function cannot be computed; the text is Prometheus'.
@@ -24,24 +25,6 @@ pub struct Element {
     pub at: TimestampMs,
     /// `true` when the name has to go at the end (only with delayed name removal).
     pub drop_name: bool,
-}
-
-/// A float at an instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FloatPoint {
-    /// The instant, ms.
-    pub at: TimestampMs,
-    /// The value.
-    pub value: f64,
-}
-
-/// A native histogram at an instant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistogramPoint {
-    /// The instant, ms.
-    pub at: TimestampMs,
-    /// The value.
-    pub value: Arc<FloatHistogram>,
 }
 
 /// The samples of one series inside a window; each list ascends in time.

@@ -7,10 +7,9 @@
 use crate::functions::Function;
 use crate::functions::annotation::Remark;
 use crate::functions::call::{
-    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Output, RangeSeries,
-    RangeVector, drop_metadata,
+    Argument, Call, Element, FunctionError, Output, RangeSeries, RangeVector, drop_metadata,
 };
-use crate::model::{FloatHistogram, SampleValue, TimestampMs};
+use crate::model::{FloatHistogram, FloatPoint, HistogramPoint, SampleValue, TimestampMs};
 use crate::promql::ast::RangeMode;
 use crate::promql::{Signature, ValueType};
 

@@ -38,8 +38,7 @@ mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Origins, Output,
-    QueryTimes, RangeSeries, RangeVector,
+    Argument, Call, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries, RangeVector,
 };
 
 pub use extended_rate::{cut_to_window, interpolated};

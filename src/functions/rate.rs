@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use crate::functions::FunctionError;
 use crate::functions::annotation::{HistogramOperation, Remark};
-use crate::functions::call::FloatPoint;
 use crate::functions::extended_rate::extended_rate;
 use crate::functions::formula::{Window, WindowFunction};
-use crate::model::{CounterResetHint, FloatHistogram, SampleValue, TimestampMs};
+use crate::model::{CounterResetHint, FloatHistogram, FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ast::RangeMode;
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];

@@ -4,6 +4,7 @@
 //! series store is the only writer; `Scan` and snapshots read. This is the in-memory form; the
 //! compressed and the on-disk form take its place behind the same methods.
 
+mod chunk;
 mod series_history;
 
-pub use series_history::{Appended, SeriesHistory};
+pub use series_history::{Appended, Cursor, Samples, SeriesHistory};

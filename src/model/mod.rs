@@ -12,6 +12,7 @@ pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod regex;
+pub mod rule_format;
 pub mod sample;
 pub mod settings;
 pub mod spelling;
@@ -25,7 +26,10 @@ pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
+pub use sample::{
+    FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
+};
 pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 
-use crate::promql::{Features, SignatureTable};
+use crate::promql::SignatureTable;
 use crate::rule::group::read_group;
 use crate::rule::hint::{Level, for_yaml, unknown_field};
-use crate::rule::{ParsedFile, RuleError};
+use crate::rule::{ParseOptions, ParsedFile, RuleError, RuleNote};
 use crate::yaml::{Document, Node, NodeKind, Place, YamlErrorKind, first_document};
 
 /// Parses one rule file; returns all errors, not only the first, by line.
@@ -24,7 +24,7 @@ pub fn parse_file(
     path: &str,
     text: &str,
     functions: &dyn SignatureTable,
-    features: Features,
+    options: impl Into<ParseOptions>,
 ) -> Result<ParsedFile, Vec<RuleError>> {
     let document = first_document(text).map_err(|e| {
         vec![RuleError::at(
@@ -38,14 +38,16 @@ pub fn parse_file(
         path,
         document: &document,
         functions,
-        features,
+        options: options.into(),
         errors: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
     };
     let mut parsed = ParsedFile::default();
     read_document(&mut reading, &mut parsed);
     if reading.errors.is_empty() {
         parsed.warnings = reading.warnings;
+        parsed.notes = reading.notes;
         return Ok(parsed);
     }
     reading.errors.sort_by_key(|e| (e.line, e.column));
@@ -57,9 +59,10 @@ pub(crate) struct Reading<'a> {
     pub path: &'a str,
     pub document: &'a Document,
     pub functions: &'a dyn SignatureTable,
-    pub features: Features,
+    pub options: ParseOptions,
     pub errors: Vec<RuleError>,
     pub warnings: Vec<String>,
+    pub notes: Vec<RuleNote>,
 }
 
 impl Reading<'_> {
@@ -109,6 +112,7 @@ fn read_document(reading: &mut Reading<'_>, parsed: &mut ParsedFile) {
     for (key, value) in pairs {
         match key.text() {
             Some("groups") => read_groups(reading, value, parsed),
+            Some(_) if reading.options.format.ignore_unknown_fields => {}
             Some(name) => {
                 let message = format!("field {name} not found in rule file");
                 reading.refuse(key.place, message, unknown_field(Level::File, name));

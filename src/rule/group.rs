@@ -157,6 +157,10 @@ fn read_rule(
 }
 
 fn check_record_name(reading: &mut Reading<'_>, record: &str, place: Place, about: &str) {
+    if !reading.options.format.names.is_metric_name(record) {
+        let message = format!("{about}: invalid recording rule name: {record}");
+        reading.refuse(place, message, Some(hint::for_name(record)));
+    }
     if record.contains(['{', '}']) {
         let message = format!(
             "{about}: braces present in the recording rule name; should it be in expr?: {record}"
@@ -186,7 +190,7 @@ fn read_expr(
         reading.refuse(place, message, Some(hint));
         return None;
     };
-    match promql::parse(text, reading.functions, reading.features) {
+    match promql::parse(text, reading.functions, reading.options.features) {
         Ok(expr) => {
             warn_of_type(reading, &expr, about);
             Some(expr)
@@ -238,7 +242,7 @@ fn check_templates(reading: &mut Reading<'_>, fields: &Fields<'_>, alert: &str, 
 /// Warns of constant queries in a template that load, in Prometheus too, but fail when it runs.
 fn warn_of_queries(reading: &mut Reading<'_>, template: &Template, about: &str) {
     for query in template.constant_queries() {
-        if let Err(e) = promql::parse(&query, reading.functions, reading.features) {
+        if let Err(e) = promql::parse(&query, reading.functions, reading.options.features) {
             let warning = format!("{about}: its query will fail: {e}");
             reading.warnings.push(warning);
         }
@@ -252,11 +256,10 @@ fn read_labels(
 ) -> BTreeMap<String, String> {
     let pairs = read_texts(reading, fields, "labels", about);
     for (name, (_, place)) in &pairs {
-        if name.is_empty() || name == METRIC_NAME {
-            let hint = if name.is_empty() {
-                "a label name must not be empty".to_owned()
-            } else {
-                "the metric name is what `record` or `alert` says".to_owned()
+        if !reading.options.format.names.is_label_name(name) || name == METRIC_NAME {
+            let hint = match name.as_str() {
+                METRIC_NAME => "the metric name is what `record` or `alert` says".to_owned(),
+                name => hint::for_name(name),
             };
             reading.refuse(
                 *place,
@@ -277,13 +280,11 @@ fn read_annotations(
     about: &str,
 ) -> BTreeMap<String, String> {
     let pairs = read_texts(reading, fields, "annotations", about);
-    if let Some((_, place)) = pairs.get("") {
-        let hint = "an annotation name must not be empty".to_owned();
-        reading.refuse(
-            *place,
-            format!("{about}: invalid annotation name: "),
-            Some(hint),
-        );
+    for (name, (_, place)) in &pairs {
+        if !reading.options.format.names.is_label_name(name) {
+            let message = format!("{about}: invalid annotation name: {name}");
+            reading.refuse(*place, message, Some(hint::for_name(name)));
+        }
     }
     pairs
         .into_iter()
@@ -444,6 +445,7 @@ fn known_fields<'a>(
             Some(name) if level.fields().contains(&name) => {
                 fields.insert(name, value);
             }
+            Some(_) if reading.options.format.ignore_unknown_fields => {}
             Some(name) => {
                 let message = format!("{about}: field {name} not found in {}", level.described());
                 reading.refuse(key.place, message, hint::unknown_field(level, name));

@@ -194,6 +194,16 @@ pub(crate) fn unknown_field(level: Level, name: &str) -> Option<String> {
     close.map(|close| format!("did you mean `{close}`?"))
 }
 
+/// Returns what to do about a name that is none in the naming scheme of the configuration.
+pub(crate) fn for_name(name: &str) -> String {
+    if name.is_empty() {
+        return "a name must not be empty".to_owned();
+    }
+    "write letters, digits and `_` only, not a digit first, or set \
+     `metric_name_validation_scheme: utf8`"
+        .to_owned()
+}
+
 /// Returns what to do about a text that is not YAML.
 pub(crate) fn for_yaml() -> String {
     "look at the indentation and quotes of this line and those above it: the fields of an item \

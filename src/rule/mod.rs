@@ -16,9 +16,27 @@ pub mod warming;
 
 pub use file::parse_file;
 
-use crate::model::DurationMs;
-use crate::promql::Expr;
+use crate::model::{DurationMs, RuleFormat};
+use crate::promql::{Expr, Features};
 use crate::yaml::Place;
+
+/// How to read a rule file; the default is what Prometheus does without flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// The language features that are on.
+    pub features: Features,
+    /// The dialect, the valid names, what to pass over.
+    pub format: RuleFormat,
+}
+
+impl From<Features> for ParseOptions {
+    fn from(features: Features) -> Self {
+        ParseOptions {
+            features,
+            format: RuleFormat::default(),
+        }
+    }
+}
 
 /// A group of rules as written.
 #[derive(Clone, Debug)]
@@ -102,6 +120,20 @@ impl RuleError {
     }
 }
 
+/// Something about a rule file that is as it should be and yet worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct RuleNote {
+    /// The file's path.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based.
+    pub column: usize,
+    /// What is worth knowing.
+    pub message: String,
+}
+
 /// A file's groups and what is worth saying about it.
 #[derive(Clone, Debug, Default)]
 pub struct ParsedFile {
@@ -109,4 +141,6 @@ pub struct ParsedFile {
     pub groups: Vec<RuleGroup>,
     /// For example: only the first of several YAML documents is used.
     pub warnings: Vec<String>,
+    /// Fields of another evaluator's dialect that are passed over: where, which and why.
+    pub notes: Vec<RuleNote>,
 }

@@ -1,15 +1,13 @@
-//! A copy of some series over some time, taken between two log entries.
+//! Some series over some time, as they were between two log entries.
 //!
-//! Questions from the API are answered from such copies on other threads, so that a long query
+//! Questions from the API are answered from snapshots on other threads, so that a long query
 //! never holds up an evaluation.
-
-use std::collections::BTreeMap;
 
 use crate::history::SeriesHistory;
 use crate::model::{Labels, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
-/// Which samples to copy: those of series that satisfy `matchers`, in `(after, until]`.
+/// Which samples to take: those of series that satisfy `matchers`, in `(after, until]`.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// All must be satisfied.
@@ -20,46 +18,62 @@ pub struct Selection {
     pub until: TimestampMs,
 }
 
-/// Copied series.
+/// Series with a part of their past, in the order of labels.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    series: BTreeMap<Labels, SeriesHistory>,
-    n_samples: usize,
+    series: Vec<(Labels, SeriesHistory)>,
 }
 
 impl Snapshot {
-    /// Copies what `selections` ask for out of `from`. Stops and returns `false` when more than
-    /// `samples_max` samples would be copied.
-    pub fn take(
-        &mut self,
-        from: &dyn SeriesReader,
-        selections: &[Selection],
-        samples_max: usize,
-    ) -> bool {
+    /// Takes what `selections` ask for out of `from`. Full chunks are shared, so that this costs
+    /// little for each series and next to nothing for each sample.
+    pub fn take(from: &dyn SeriesReader, selections: &[Selection]) -> Snapshot {
+        let mut found = Vec::new();
         for selection in selections {
             from.select(&selection.matchers, &mut |labels, history| {
-                if self.n_samples > samples_max {
-                    return;
-                }
-                let entry = self.series.entry(labels.clone()).or_default();
-                for point in history.range(selection.after, selection.until) {
-                    entry.append(point.at, point.value, TimestampMs::MIN);
-                    self.n_samples += 1;
-                }
+                found.push((labels, history, (selection.after, selection.until)));
             });
         }
-        self.n_samples <= samples_max
+        found.sort_by(|a, b| a.0.cmp(b.0));
+        // A series that two selections ask for comes with all that lies between.
+        found.dedup_by(|next, kept| {
+            let is_same = next.0 == kept.0;
+            if is_same {
+                kept.2 = (kept.2.0.min(next.2.0), kept.2.1.max(next.2.1));
+            }
+            is_same
+        });
+        let part = |(labels, history, (after, until)): (&Labels, &SeriesHistory, _)| {
+            (labels.clone(), history.part(after, until))
+        };
+        Snapshot {
+            series: found.into_iter().map(part).collect(),
+        }
+    }
+
+    /// Adds the series of another shard.
+    pub fn merge(&mut self, other: Snapshot) {
+        if self.series.is_empty() {
+            self.series = other.series;
+            return;
+        }
+        self.series.extend(other.series);
+        self.series.sort_by(|a, b| a.0.cmp(&b.0));
     }
 
     /// Adds one series, for tests and loaders.
     pub fn insert(&mut self, labels: Labels, history: SeriesHistory) {
-        self.n_samples += history.len();
-        self.series.insert(labels, history);
+        match self.series.binary_search_by(|known| known.0.cmp(&labels)) {
+            Ok(at) => self.series[at].1 = history,
+            Err(at) => self.series.insert(at, (labels, history)),
+        }
     }
 
     /// Iterates over the series in the order of labels.
     pub fn iter(&self) -> impl Iterator<Item = (&Labels, &SeriesHistory)> {
-        self.series.iter()
+        self.series
+            .iter()
+            .map(|(labels, history)| (labels, history))
     }
 }
 

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::ingest::Node;
 use crate::log::{LogTail, MemoryLog};
-use crate::model::DurationMs;
+use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::connections::{BoundedListener, Peer};
@@ -57,6 +57,8 @@ pub struct Options {
     pub external_url: Option<String>,
     /// Whether `POST /-/reload` and `/-/quit` work.
     pub lifecycle: bool,
+    /// Whose dialect rule files may be written in.
+    pub rules_dialect: Dialect,
     /// Names of `--enable-feature`.
     pub features: Vec<String>,
     /// How often a firing alert is sent again.

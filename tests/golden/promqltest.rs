@@ -283,6 +283,8 @@ fn run_eval(eval: &Eval, snapshot: &Snapshot) -> Result<(), String> {
                         warnings: outcome.warnings,
                         infos: outcome.infos,
                         n_samples: outcome.n_samples,
+                        steps: outcome.steps,
+                        peak_samples: outcome.peak_samples,
                     })
                 }
                 When::Instant(at) => {

@@ -185,7 +185,7 @@ fn what_is_no_rule() {
         "{alert: A, expr: up, annotations: {'': b, c: [d]}, severity: page}",
         &[
             "4:40: group \"g\", rule 1, \"A\": invalid annotation name:  \
-                 [an annotation name must not be empty]",
+                 [a name must not be empty]",
             "4:50: group \"g\", rule 1, \"A\": c in 'annotations' must be text, found a list \
                  [quote text that begins with `[` or `- `]",
             "4:56: group \"g\", rule 1, \"A\": field severity not found in rule \

@@ -55,7 +55,7 @@ impl Interpreter<'_> {
         match &expr.kind {
             ExprKind::Matrix(matrix) => self.eval_window(matrix, at).map(Argument::Matrix),
             ExprKind::Subquery(_) => {
-                let mut value = self.eval(expr, at)?;
+                let mut value = self.eval_subquery_argument(expr, at)?;
                 if let Argument::Matrix(range) = &mut value {
                     forget_reset_hints(range);
                 }

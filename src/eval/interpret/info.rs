@@ -85,7 +85,7 @@ impl Interpreter<'_> {
         let samples = self
             .source
             .instant(&selector, at - self.options.lookback, at);
-        self.n_read += samples.len();
+        self.count(samples.len(), false);
         by_identity(samples)
     }
 }

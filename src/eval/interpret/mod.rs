@@ -11,6 +11,7 @@ mod info;
 mod matching;
 mod operation;
 mod origins;
+mod reading;
 mod selector;
 mod set;
 mod statistics;
@@ -22,8 +23,9 @@ pub(super) use steps::evaluate_steps;
 use std::collections::HashSet;
 
 use crate::eval::interpret::origins::OriginsByCall;
+use crate::eval::interpret::reading::{Reading, gathers};
 use crate::eval::interpret::statistics::Surroundings;
-use crate::eval::{EvalError, EvalOptions, Outcome, Source};
+use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Argument, Element, Level, QueryTimes, RangeSeries};
 use crate::model::{
@@ -49,8 +51,12 @@ struct Interpreter<'a> {
     surroundings: Surroundings,
     /// Samples held by the values that are alive.
     n_held: usize,
-    /// Samples read from the source.
-    n_read: usize,
+    /// The most that were held at once.
+    n_peak: usize,
+    /// Samples used.
+    counted: StepSamples,
+    /// Which of them count as new.
+    reading: Reading,
 }
 
 /// Evaluates at one instant.
@@ -82,7 +88,8 @@ pub(super) fn evaluate_instant(
             Value::Matrix(series.into_iter().map(into_points).collect())
         }
     };
-    Ok(interpreter.outcome(value))
+    let steps = vec![interpreter.counted];
+    Ok(interpreter.outcome(value, steps))
 }
 
 impl<'a> Interpreter<'a> {
@@ -96,26 +103,39 @@ impl<'a> Interpreter<'a> {
             origins: OriginsByCall::new(),
             surroundings: Surroundings::default(),
             n_held: 0,
-            n_read: 0,
+            n_peak: 0,
+            counted: StepSamples::default(),
+            reading: Reading::default(),
         }
     }
 
-    fn outcome<T>(self, value: T) -> Outcome<T> {
+    fn outcome<T>(self, value: T, steps: Vec<StepSamples>) -> Outcome<T> {
         let query = self.options.query.as_deref();
         Outcome {
             value,
             warnings: self.annotations.texts(Level::Warning, query),
             infos: self.annotations.texts(Level::Info, query),
-            n_samples: self.n_read,
+            n_samples: self.counted.used,
+            steps,
+            peak_samples: self.n_peak,
         }
     }
 
     /// Evaluates `expr` at `at`. What it held on the way is let go of; its result is held.
     fn eval(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+        if self.options.is_stopped() {
+            return Err(EvalError::Stopped);
+        }
         let held_before = self.n_held;
         let value = self.eval_node(expr, at)?;
+        let n_result = n_samples(&value);
+        if gathers(expr) {
+            // Prometheus holds a copy of what went in, too, while it makes what comes out.
+            let n_inputs = self.n_held - held_before;
+            self.n_peak = self.n_peak.max(self.n_held + n_inputs + n_result);
+        }
         self.n_held = held_before;
-        self.hold(n_samples(&value))?;
+        self.hold(n_result)?;
         Ok(value)
     }
 
@@ -242,6 +262,7 @@ impl<'a> Interpreter<'a> {
     /// Counts samples against the limit.
     fn hold(&mut self, n_samples: usize) -> Result<(), EvalError> {
         self.n_held = self.n_held.saturating_add(n_samples);
+        self.n_peak = self.n_peak.max(self.n_held);
         if self.n_held > self.options.samples_max {
             return Err(EvalError::TooManySamples);
         }

@@ -2,9 +2,9 @@
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
-use crate::functions::{Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::functions::{cut_to_window, interpolated};
-use crate::model::{Point, SampleValue, TimestampMs};
+use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs};
 use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
 
 impl Interpreter<'_> {
@@ -20,10 +20,8 @@ impl Interpreter<'_> {
         }
         let after = samples_at - self.options.lookback;
         let samples = self.source.instant(selector, after, samples_at);
-        self.n_read += samples
-            .iter()
-            .map(|sample| weight(&sample.value))
-            .sum::<usize>();
+        let n_samples = samples.iter().map(|sample| weight(&sample.value)).sum();
+        self.count(n_samples, selector.at.is_some());
         let elements = samples.into_iter().map(|sample| Element {
             labels: sample.labels,
             value: sample.value,
@@ -76,8 +74,10 @@ impl Interpreter<'_> {
             RangeMode::Anchored => (start - lookback, end),
             RangeMode::Smoothed => (start - lookback, end + lookback),
         };
+        let series = self.read(selector, after, until)?;
+        self.count_window(&series, until, selector.at.is_some());
         Ok(RangeVector {
-            series: self.read(selector, after, until)?,
+            series,
             start,
             end,
             mode: selector.mode,
@@ -93,12 +93,14 @@ impl Interpreter<'_> {
     ) -> Result<RangeVector, EvalError> {
         let mut window = self.eval_window(matrix, at)?;
         if window.mode != RangeMode::Plain {
+            let n_read = window.series.iter().map(n_samples_in).sum();
             let smoothed = window.mode == RangeMode::Smoothed;
             for series in &mut window.series {
                 refuse_histograms(series)?;
                 series.floats = cut_to_window(&series.floats, (window.start, window.end), smoothed);
             }
             window.series.retain(|series| !series.is_empty());
+            self.recount_window(n_read, &window);
         }
         Ok(window)
     }
@@ -115,9 +117,7 @@ impl Interpreter<'_> {
             .map(|found| split(found.labels, found.points));
         let mut series: Vec<RangeSeries> = series.collect();
         self.reduce_window(selector, &mut series, (after, until));
-        let n_samples = series.iter().map(n_samples_in).sum();
-        self.n_read += n_samples;
-        self.hold(n_samples)?;
+        self.hold(series.iter().map(n_samples_in).sum())?;
         Ok(series)
     }
 }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::eval::interpret::Interpreter;
-use crate::functions::{Element, HistogramPoint, RangeSeries};
-use crate::model::{CounterResetHint, FloatHistogram, SampleValue, TimestampMs};
+use crate::functions::{Element, RangeSeries};
+use crate::model::{CounterResetHint, FloatHistogram, HistogramPoint, SampleValue, TimestampMs};
 use crate::promql::ast::VectorSelector;
 
 /// What the expressions around a selector make of its histograms.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
-use crate::functions::{Argument, Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
-use crate::model::{CounterResetHint, DurationMs, Labels, SampleValue, TimestampMs};
+use crate::functions::{Argument, Element, RangeSeries, RangeVector};
+use crate::model::{
+    CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, SampleValue, TimestampMs,
+};
 use crate::promql::ast::{RangeMode, Subquery};
 
 impl Interpreter<'_> {
@@ -46,8 +48,10 @@ impl Interpreter<'_> {
         let first = TimestampMs((start.0.div_euclid(step.0) + 1).saturating_mul(step.0));
         let mut collected = Collected::default();
         let was_range = std::mem::replace(&mut self.is_range, first + step <= end);
+        let outer = self.reading;
         let mut point_at = first;
         while point_at <= end {
+            self.reading = outer.in_subquery(subquery, (end, step), (first, point_at));
             match self.eval(&subquery.expr, point_at)? {
                 Argument::Vector(elements) => collected.add(elements, point_at),
                 Argument::Scalar(value) => collected.add(
@@ -69,6 +73,7 @@ impl Interpreter<'_> {
             point_at = next;
         }
         self.is_range = was_range;
+        self.reading = outer;
         Ok(RangeVector {
             series: collected.series.into_values().collect(),
             start,
