@@ -38,7 +38,8 @@ mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries, RangeVector,
+    Argument, Call, CallMemory, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries,
+    RangeVector,
 };
 
 pub use extended_rate::{cut_to_window, interpolated};

@@ -82,14 +82,36 @@ pub fn format_general_rounded(value: f64, precision: usize) -> String {
 
 /// Prints as the query API does: plain decimal, an exponent only below 1e-6 or from 1e21 on.
 pub fn format_api(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format_plain(value);
-    }
-    let magnitude = value.abs();
-    if !(1e-6..1e21).contains(&magnitude) {
-        format_exponent(value)
-    } else {
-        format_plain(value)
+    let mut buffer = ApiFloat::default();
+    buffer.format(value).to_owned()
+}
+
+/// Prints floats as the query API does, one after the other: there may be millions in an answer.
+#[derive(Default)]
+pub struct ApiFloat {
+    digits: zmij::Buffer,
+    rare: String,
+}
+
+impl ApiFloat {
+    /// Prints a float.
+    pub fn format(&mut self, value: f64) -> &str {
+        let magnitude = value.abs();
+        // Here the shortest digits that read back as the float have no exponent.
+        if (1e-4..1e15).contains(&magnitude) {
+            let text = self.digits.format_finite(value);
+            return text.strip_suffix(".0").unwrap_or(text);
+        }
+        if value == 0.0 {
+            return if value.is_sign_negative() { "-0" } else { "0" };
+        }
+        let is_plain = !value.is_finite() || (1e-6..1e21).contains(&magnitude);
+        self.rare = if is_plain {
+            format_plain(value)
+        } else {
+            format_exponent(value)
+        };
+        &self.rare
     }
 }
 
@@ -139,6 +161,19 @@ mod tests {
             assert_eq!(format_exponent(value), exponent);
             assert_eq!(format_general(value), general);
             assert_eq!(format_api(value), api);
+        }
+    }
+
+    #[test]
+    fn the_api_prints_the_digits_that_the_standard_library_finds() {
+        let mut bits: u64 = 1;
+        for _ in 0..20_000 {
+            // Knuth's generator; exponents around 1, where floats are printed the fast way.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let exponent = 1023 - 14 + (bits >> 40) % 66;
+            let value = f64::from_bits((bits >> 12) | exponent << 52 | bits & 1 << 63);
+            assert_eq!(format_api(value), format_plain(value));
+            assert_eq!(format_api(value.trunc()), format_plain(value.trunc()));
         }
     }
 
