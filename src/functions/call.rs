@@ -7,7 +7,7 @@ use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
 use crate::model::{
     DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
-    TimestampMs,
+    StartTimes, TimestampMs,
 };
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
@@ -39,6 +39,8 @@ pub struct RangeSeries<'a> {
     pub floats: Cow<'a, [FloatPoint]>,
     /// Its native histograms.
     pub histograms: Vec<HistogramPoint>,
+    /// Since when its samples have been counting, if any says so and it is to be made use of.
+    pub starts: Option<&'a StartTimes>,
     /// `true` when the name has to go at the end (only with delayed name removal).
     pub drop_name: bool,
 }

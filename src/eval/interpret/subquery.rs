@@ -101,6 +101,7 @@ impl Collected {
                 labels: labels.clone(),
                 floats: Cow::default(),
                 histograms: Vec::new(),
+                starts: None,
                 drop_name,
             });
             match element.value {
