@@ -12,9 +12,10 @@ use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
+use crate::functions::RangeSeries;
 use crate::model::{
-    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, SampleValue, SeriesPoints,
-    TimestampMs, Value, VectorElement,
+    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, SampleValue, TimestampMs,
+    Value, VectorElement,
 };
 use crate::promql::ast::VectorSelector;
 use crate::promql::parse;
@@ -288,7 +289,7 @@ impl Source for RuleSourceAt<'_, '_> {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints> {
+    ) -> Vec<RangeSeries<'_>> {
         self.scan.range(selector, after, until)
     }
 }

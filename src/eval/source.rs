@@ -2,7 +2,8 @@
 //!
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
-use crate::model::{Labels, SampleValue, SeriesPoints, TimestampMs};
+use crate::functions::RangeSeries;
+use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::VectorSelector;
 
 /// What an instant selector found for one series.
@@ -34,5 +35,5 @@ pub trait Source {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints>;
+    ) -> Vec<RangeSeries<'_>>;
 }

@@ -1,5 +1,6 @@
 //! What a function gets and gives: arguments, the instant, a place for remarks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::functions::annotation::{Annotations, Remark};
@@ -27,20 +28,21 @@ pub struct Element {
     pub drop_name: bool,
 }
 
-/// The samples of one series inside a window; each list ascends in time.
+/// The samples of one series inside a window; each list ascends in time. Floats are those of
+/// the history itself where it can be had.
 #[derive(Clone, Debug)]
-pub struct RangeSeries {
+pub struct RangeSeries<'a> {
     /// The series' labels.
     pub labels: Labels,
     /// Its floats.
-    pub floats: Vec<FloatPoint>,
+    pub floats: Cow<'a, [FloatPoint]>,
     /// Its native histograms.
     pub histograms: Vec<HistogramPoint>,
     /// `true` when the name has to go at the end (only with delayed name removal).
     pub drop_name: bool,
 }
 
-impl RangeSeries {
+impl RangeSeries<'_> {
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.floats.len() + self.histograms.len()
@@ -54,9 +56,9 @@ impl RangeSeries {
 
 /// A range vector with its window `(start, end]`.
 #[derive(Clone, Debug)]
-pub struct RangeVector {
+pub struct RangeVector<'a> {
     /// The series with at least one sample.
-    pub series: Vec<RangeSeries>,
+    pub series: Vec<RangeSeries<'a>>,
     /// The window's open left end, ms.
     pub start: TimestampMs,
     /// The window's closed right end, ms.
@@ -65,7 +67,7 @@ pub struct RangeVector {
     pub mode: RangeMode,
 }
 
-impl RangeVector {
+impl RangeVector<'_> {
     /// Returns the length of the window.
     pub fn range(&self) -> DurationMs {
         self.end - self.start
@@ -75,11 +77,11 @@ impl RangeVector {
 /// An argument.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each is its own name")]
-pub enum Argument {
+pub enum Argument<'a> {
     Scalar(f64),
     String(String),
     Vector(Vec<Element>),
-    Matrix(RangeVector),
+    Matrix(RangeVector<'a>),
 }
 
 /// What a function returns.
@@ -108,7 +110,7 @@ pub type Origins = HashMap<Labels, Labels>;
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The values of the arguments; a function takes what it needs.
-    pub args: Vec<Argument>,
+    pub args: Vec<Argument<'a>>,
     /// The arguments as written, without parentheses around them.
     pub exprs: Vec<&'a Expr>,
     /// Where the call stands.

@@ -112,7 +112,7 @@ impl Function for HistogramFunction {
 #[derive(Debug)]
 pub struct Window<'w, 'a> {
     /// The samples.
-    pub series: &'w RangeSeries,
+    pub series: &'w RangeSeries<'w>,
     /// The window's open left end, ms.
     pub start: TimestampMs,
     /// The window's closed right end, ms.
@@ -144,7 +144,12 @@ impl Window<'_, '_> {
 
     /// Returns the metric's name, for remarks.
     pub fn metric(&self) -> String {
-        self.series.labels.metric_name().to_owned()
+        self.metric_name().to_owned()
+    }
+
+    /// Returns the metric's name.
+    pub fn metric_name(&self) -> &str {
+        self.series.labels.metric_name()
     }
 
     /// Adds a remark about the range vector.

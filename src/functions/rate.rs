@@ -91,9 +91,10 @@ fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue
 }
 
 fn remark_non_counter(window: &mut Window<'_, '_>) {
-    let metric = window.metric();
+    let metric = window.metric_name();
     let endings = ["_total", "_sum", "_count", "_bucket"];
     if !metric.is_empty() && !endings.iter().any(|ending| metric.ends_with(ending)) {
+        let metric = window.metric();
         window.remark(Remark::PossibleNonCounter { metric });
     }
 }

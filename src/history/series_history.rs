@@ -12,7 +12,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::history::chunk::Chunk;
-use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs};
+use crate::model::{
+    FloatPoint, HistogramPoint, NO_START, Point, SampleValue, StartTimes, TimestampMs,
+};
 
 /// A cursor looks at this many samples ahead before it searches.
 const STEPS_MAX: usize = 32;
@@ -39,6 +41,8 @@ pub struct SeriesHistory {
     full: VecDeque<Arc<Chunk>>,
     /// The chunk that is being written.
     head: Chunk,
+    /// The start timestamps, if any sample ever stated one; shared as chunks are.
+    starts: Option<Arc<StartTimes>>,
 }
 
 /// Where a search ended, for the next one to begin at.
@@ -84,10 +88,22 @@ impl Samples<'_> {
 }
 
 impl SeriesHistory {
-    /// Adds a sample. One behind the newest is taken only if it is newer than `oldest_allowed`.
+    /// Adds a sample that states no start. One behind the newest is taken only if it is newer
+    /// than `oldest_allowed`.
     pub fn append(
         &mut self,
         at: TimestampMs,
+        value: SampleValue,
+        oldest_allowed: TimestampMs,
+    ) -> Appended {
+        self.append_started(at, NO_START, value, oldest_allowed)
+    }
+
+    /// Does the same with a sample that has been counting since `start`.
+    pub fn append_started(
+        &mut self,
+        at: TimestampMs,
+        start: TimestampMs,
         value: SampleValue,
         oldest_allowed: TimestampMs,
     ) -> Appended {
@@ -97,6 +113,9 @@ impl SeriesHistory {
                     .push_back(Arc::new(std::mem::take(&mut self.head)));
             }
             self.head.push(at, value);
+            if let Some(starts) = self.starts_to_change(start) {
+                starts.push(at, start);
+            }
             return Appended::InOrder;
         }
         let before = TimestampMs(at.0.saturating_sub(1));
@@ -105,11 +124,28 @@ impl SeriesHistory {
             Some(known) if known.at == at && known.value == value => Appended::Duplicate,
             Some(known) if known.at == at => Appended::Conflict,
             _ if at <= oldest_allowed => Appended::TooOld,
-            _ => {
+            next => {
+                let next = next.map_or(TimestampMs::MAX, |next| next.at);
                 self.insert(place, at, value);
+                if let Some(starts) = self.starts_to_change(start) {
+                    starts.insert(at, start, next);
+                }
                 Appended::Inserted
             }
         }
+    }
+
+    /// Returns the start timestamps if there are any or `start` is one.
+    fn starts_to_change(&mut self, start: TimestampMs) -> Option<&mut StartTimes> {
+        if self.starts.is_none() && start == NO_START {
+            return None;
+        }
+        Some(Arc::make_mut(self.starts.get_or_insert_default()))
+    }
+
+    /// Returns the start timestamps, if any sample states one.
+    pub fn starts(&self) -> Option<Arc<StartTimes>> {
+        self.starts.clone()
     }
 
     fn insert(&mut self, place: Place, at: TimestampMs, value: SampleValue) {
@@ -207,15 +243,9 @@ impl SeriesHistory {
             .flat_map(|(chunk, from, to)| chunk.points(from, to))
     }
 
-    /// Returns the samples in `(after, until]` without stale markers; the cursors are those of
-    /// the window's two ends.
-    pub fn window(
-        &self,
-        (after, until): (TimestampMs, TimestampMs),
-        [tail, head]: &mut [Cursor; 2],
-    ) -> Samples<'_> {
-        let from = self.seek(after, tail);
-        let to = self.seek(until.max(after), head);
+    /// Returns the samples in `(after, until]` without stale markers.
+    pub fn window(&self, after: TimestampMs, until: TimestampMs) -> Samples<'_> {
+        let (from, to) = (self.search(after), self.search(until.max(after)));
         let mut samples = Samples::default();
         if let Some(floats) = self.side_by_side(from, to) {
             samples.floats = Cow::Borrowed(floats);
@@ -263,6 +293,7 @@ impl SeriesHistory {
         SeriesHistory {
             full: self.full.range(shared).cloned().collect(),
             head: self.head.part(after, until),
+            starts: self.starts.clone(),
         }
     }
 
@@ -278,6 +309,13 @@ impl SeriesHistory {
             }
             Some(_) => {}
             None => self.head.forget(until),
+        }
+        if let Some(starts) = &mut self.starts {
+            let kept = Arc::make_mut(starts);
+            kept.forget(until);
+            if kept.is_empty() {
+                self.starts = None;
+            }
         }
     }
 
@@ -318,6 +356,7 @@ fn copy_run((chunk, from, to): Run<'_>, samples: &mut Samples<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::FlatFloats;
 
     fn at(seconds: i64) -> TimestampMs {
         TimestampMs(seconds * 1000)
@@ -387,8 +426,8 @@ mod tests {
         }
         history.forget(at(9));
         all.retain(|at, value| *at > self::at(9) && !crate::model::is_stale_nan(*value));
-        let mut ends = [Cursor::default(), Cursor::default()];
         let mut cursor = Cursor::default();
+        let flat = FlatFloats::new(&history, at(100)).expect("there are no histograms");
         let windows = (0..n).step_by(3).map(|end| (end, (end * 37) % 300));
         for (end, length) in windows.chain([(40, 30), (n + 50, 100), (5, 4), (n, 2 * n)]) {
             let (after, until) = (at(end - length), at(end));
@@ -400,11 +439,15 @@ mod tests {
                     value: *value,
                 })
                 .collect();
-            let samples = history.window((after, until), &mut ends);
+            let samples = history.window(after, until);
             assert_eq!(*samples.floats, expected, "({after:?}, {until:?}]");
             let part = history.part(after, until);
-            let of_part = part.window((after, until), &mut Default::default());
+            let of_part = part.window(after, until);
             assert_eq!(*of_part.floats, expected, "({after:?}, {until:?}]");
+            if end - length >= 100 {
+                let of_flat = flat.window(after, until).expect("it begins before");
+                assert_eq!(of_flat, expected, "({after:?}, {until:?}]");
+            }
             let newest = history.last_at_or_before(until, &mut cursor);
             let expected = history.range(TimestampMs::MIN, until).last();
             assert_eq!(newest, expected, "{until:?}");

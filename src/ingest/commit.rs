@@ -100,27 +100,36 @@ impl Writer {
         };
         let room = collected.floats.len() / commit.logs.len().max(1);
         let (mut n_floats, mut n_histograms) = (0, 0);
+        let mut histogram_starts = collected.histogram_starts.in_order();
         let mut histogram =
-            |judge: &mut Judge<'_>, batches: &mut [Batch], routed: &Routed<Arc<FloatHistogram>>| {
+            |judge: &mut Judge<'_>,
+             batches: &mut [Batch],
+             (position, routed): (usize, &Routed<Arc<FloatHistogram>>)| {
+                let start = histogram_starts.of(position);
                 let value = ValueBits::of_histogram(&routed.value);
                 n_histograms += u64::from(judge.sample(routed, value, |shard, handle| {
                     let histogram = Arc::clone(&routed.value);
-                    let histograms = &mut batches[shard].histograms;
-                    histograms.push((handle, routed.at, histogram));
+                    let batch = &mut batches[shard];
+                    batch.histogram_starts.push(batch.histograms.len(), start);
+                    batch.histograms.push((handle, routed.at, histogram));
                 }));
             };
         // In the order of the request: a series may go over from one kind to the other.
-        let mut histograms = collected.histograms.iter().peekable();
-        for routed in &collected.floats {
-            while let Some(before) = histograms.next_if(|h| h.ordinal < routed.ordinal) {
+        let mut histograms = collected.histograms.iter().enumerate().peekable();
+        let mut float_starts = collected.float_starts.in_order();
+        for (position, routed) in collected.floats.iter().enumerate() {
+            while let Some(before) = histograms.next_if(|(_, h)| h.ordinal < routed.ordinal) {
                 histogram(&mut judge, &mut batches, before);
             }
+            let start = float_starts.of(position);
             let value = ValueBits::Float(routed.value.to_bits());
             n_floats += u64::from(judge.sample(routed, value, |shard, handle| {
-                let floats = &mut batches[shard].floats;
+                let batch = &mut batches[shard];
+                let floats = &mut batch.floats;
                 if floats.capacity() == 0 {
                     floats.reserve(room);
                 }
+                batch.float_starts.push(floats.len(), start);
                 floats.push((handle, routed.at, routed.value));
             }));
         }

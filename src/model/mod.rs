@@ -16,6 +16,7 @@ pub mod rule_format;
 pub mod sample;
 pub mod settings;
 pub mod spelling;
+pub mod start_times;
 pub mod time;
 pub mod value;
 
@@ -31,5 +32,6 @@ pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
 };
 pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
+pub use start_times::{ListedStarts, NO_START, StartTimes, StartsInOrder};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

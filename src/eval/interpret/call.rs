@@ -9,14 +9,14 @@ use crate::model::TimestampMs;
 use crate::promql::Expr;
 use crate::promql::ast::{self, ExprKind, Span};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates a call.
     pub(super) fn eval_call(
         &mut self,
         call: &ast::Call,
         span: Span,
         at: TimestampMs,
-    ) -> Result<Argument, EvalError> {
+    ) -> Result<Argument<'a>, EvalError> {
         if call.function == "info" {
             return self.eval_info(call, at).map(Argument::Vector);
         }
@@ -51,7 +51,7 @@ impl Interpreter<'_> {
         }
     }
 
-    fn eval_argument(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval_argument(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         match &expr.kind {
             ExprKind::Matrix(matrix) => self.eval_window(matrix, at).map(Argument::Matrix),
             ExprKind::Subquery(_) => {

@@ -122,7 +122,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Evaluates `expr` at `at`. What it held on the way is let go of; its result is held.
-    fn eval(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         if self.options.is_stopped() {
             return Err(EvalError::Stopped);
         }
@@ -139,7 +139,7 @@ impl<'a> Interpreter<'a> {
         Ok(value)
     }
 
-    fn eval_node(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval_node(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         Ok(match &expr.kind {
             ExprKind::Number(number) => Argument::Scalar(number.value),
             ExprKind::String(text) => Argument::String(text.clone()),
@@ -169,7 +169,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn negate(&mut self, value: Argument, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn negate(&mut self, value: Argument<'a>, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         let elements = match value {
             Argument::Scalar(value) => return Ok(Argument::Scalar(-value)),
             Argument::Vector(elements) => elements,
@@ -225,7 +225,10 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Does the same for the series of a matrix, and puts them in the order of labels.
-    fn finish_matrix(&self, mut series: Vec<RangeSeries>) -> Result<Vec<RangeSeries>, EvalError> {
+    fn finish_matrix(
+        &self,
+        mut series: Vec<RangeSeries<'a>>,
+    ) -> Result<Vec<RangeSeries<'a>>, EvalError> {
         if self.options.delayed_name_removal {
             for series in series.iter_mut().filter(|series| series.drop_name) {
                 series.labels = drop_metadata(&series.labels);
@@ -291,7 +294,7 @@ fn unexpected(wanted: &str) -> EvalError {
     EvalError::Execution(format!("expected {wanted} in expression"))
 }
 
-fn n_samples(value: &Argument) -> usize {
+fn n_samples(value: &Argument<'_>) -> usize {
     match value {
         Argument::Scalar(_) | Argument::String(_) => 1,
         Argument::Vector(elements) => elements.iter().map(|e| weight(&e.value)).sum(),
@@ -299,7 +302,7 @@ fn n_samples(value: &Argument) -> usize {
     }
 }
 
-fn n_samples_in(series: &RangeSeries) -> usize {
+fn n_samples_in(series: &RangeSeries<'_>) -> usize {
     let histograms = series.histograms.iter();
     let histograms = histograms.map(|point| histogram_weight(&point.value));
     series.floats.len() + histograms.sum::<usize>()
@@ -322,8 +325,8 @@ fn histogram_weight(histogram: &crate::model::FloatHistogram) -> usize {
 }
 
 /// Returns a series with floats and histograms in one list.
-fn into_points(series: RangeSeries) -> SeriesPoints {
-    let floats = series.floats.into_iter().map(|point| Point {
+fn into_points(series: RangeSeries<'_>) -> SeriesPoints {
+    let floats = series.floats.iter().map(|point| Point {
         at: point.at,
         value: SampleValue::Float(point.value),
     });

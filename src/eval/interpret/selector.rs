@@ -1,13 +1,13 @@
 //! The leaves: instant selectors and range selectors.
 
-use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
+use crate::eval::{EvalError, Source};
 use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::functions::{cut_to_window, interpolated};
-use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs};
+use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Returns the newest sample of each series within the lookback.
     pub(super) fn eval_vector(
         &mut self,
@@ -63,7 +63,7 @@ impl Interpreter<'_> {
         &mut self,
         matrix: &MatrixSelector,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let selector = &matrix.selector;
         let range = self.positive(&matrix.range)?;
         let end = self.resolve(selector.at, self.offset(&selector.offset)?, at);
@@ -90,14 +90,15 @@ impl Interpreter<'_> {
         &mut self,
         matrix: &MatrixSelector,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let mut window = self.eval_window(matrix, at)?;
         if window.mode != RangeMode::Plain {
             let n_read = window.series.iter().map(n_samples_in).sum();
             let smoothed = window.mode == RangeMode::Smoothed;
             for series in &mut window.series {
                 refuse_histograms(series)?;
-                series.floats = cut_to_window(&series.floats, (window.start, window.end), smoothed);
+                let edges = (window.start, window.end);
+                series.floats = cut_to_window(&series.floats, edges, smoothed).into();
             }
             window.series.retain(|series| !series.is_empty());
             self.recount_window(n_read, &window);
@@ -110,40 +111,19 @@ impl Interpreter<'_> {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Result<Vec<RangeSeries>, EvalError> {
-        let found = self.source.range(selector, after, until);
-        let series = found
-            .into_iter()
-            .map(|found| split(found.labels, found.points));
-        let mut series: Vec<RangeSeries> = series.collect();
+    ) -> Result<Vec<RangeSeries<'a>>, EvalError> {
+        let source: &'a dyn Source = self.source;
+        let mut series = source.range(selector, after, until);
         self.reduce_window(selector, &mut series, (after, until));
         self.hold(series.iter().map(n_samples_in).sum())?;
         Ok(series)
     }
 }
 
-fn refuse_histograms(series: &RangeSeries) -> Result<(), EvalError> {
+fn refuse_histograms(series: &RangeSeries<'_>) -> Result<(), EvalError> {
     if series.histograms.is_empty() {
         return Ok(());
     }
     let text = "smoothed and anchored modifiers do not work with native histograms";
     Err(EvalError::Execution(text.to_owned()))
-}
-
-/// Puts floats and histograms apart.
-pub(super) fn split(labels: crate::model::Labels, points: Vec<Point>) -> RangeSeries {
-    let mut series = RangeSeries {
-        labels,
-        floats: Vec::with_capacity(points.len()),
-        histograms: Vec::new(),
-        drop_name: false,
-    };
-    for point in points {
-        let at = point.at;
-        match point.value {
-            SampleValue::Float(value) => series.floats.push(FloatPoint { at, value }),
-            SampleValue::Histogram(value) => series.histograms.push(HistogramPoint { at, value }),
-        }
-    }
-    series
 }

@@ -1,5 +1,6 @@
 //! Subqueries: an expression evaluated on a grid of absolute multiples of the step.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::eval::EvalError;
@@ -10,13 +11,13 @@ use crate::model::{
 };
 use crate::promql::ast::{RangeMode, Subquery};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates the inner expression at every grid point in `(end - range, end]`.
     pub(super) fn eval_subquery(
         &mut self,
         subquery: &Subquery,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let inside = self.surroundings.needing_buckets();
         let outer = std::mem::take(&mut self.origins);
         let points = self.within(inside, |interpreter| interpreter.eval_points(subquery, at));
@@ -28,7 +29,7 @@ impl Interpreter<'_> {
         &mut self,
         subquery: &Subquery,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let range = self.positive(&subquery.range)?;
         let step = match &subquery.step {
             Some(step) => self.positive(step)?,
@@ -86,7 +87,7 @@ impl Interpreter<'_> {
 /// Points of several instants, by series.
 #[derive(Default)]
 struct Collected {
-    series: BTreeMap<Labels, RangeSeries>,
+    series: BTreeMap<Labels, RangeSeries<'static>>,
 }
 
 impl Collected {
@@ -96,12 +97,12 @@ impl Collected {
             let entry = self.series.entry(element.labels);
             let series = entry.or_insert_with_key(|labels| RangeSeries {
                 labels: labels.clone(),
-                floats: Vec::new(),
+                floats: Cow::default(),
                 histograms: Vec::new(),
                 drop_name,
             });
             match element.value {
-                SampleValue::Float(value) => series.floats.push(FloatPoint { at, value }),
+                SampleValue::Float(value) => series.floats.to_mut().push(FloatPoint { at, value }),
                 SampleValue::Histogram(value) => {
                     series.histograms.push(HistogramPoint { at, value });
                 }
@@ -112,7 +113,7 @@ impl Collected {
 
 /// Forgets what samples say of resets: a subquery may leave out or repeat the sample that says
 /// so.
-pub(super) fn forget_reset_hints(range: &mut RangeVector) {
+pub(super) fn forget_reset_hints(range: &mut RangeVector<'_>) {
     let series = range.series.iter_mut();
     for point in series.flat_map(|series| &mut series.histograms) {
         let hint = point.value.counter_reset_hint;

@@ -13,7 +13,7 @@ use crate::functions::{Argument, Element};
 use crate::model::{Labels, METRIC_NAME, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates an aggregation.
     pub(super) fn eval_aggregate(
         &mut self,
