@@ -267,7 +267,8 @@ pub(crate) fn for_expression(
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn remedy_for_expression(
+/// Returns what to do about an expression that does not parse.
+pub fn remedy_for_expression(
     text: &str,
     error: &ParseError,
     functions: &dyn SignatureTable,
@@ -284,6 +285,18 @@ fn remedy_for_expression(
     }
     if error.message.contains("experimental duration expression") {
         return Some("turn on the feature promql-duration-expr, or write one literal".to_owned());
+    }
+    if error
+        .message
+        .ends_with(" modifier is experimental and not enabled")
+    {
+        return Some("turn on the feature promql-extended-range-selectors".to_owned());
+    }
+    if error
+        .message
+        .starts_with("binop fill modifiers are experimental")
+    {
+        return Some("turn on the feature promql-binop-fill-modifiers".to_owned());
     }
     if text.contains("{{") || text.contains("<%") {
         return Some("this looks like a template; render it before loading it".to_owned());

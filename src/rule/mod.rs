@@ -15,6 +15,7 @@ pub mod test_file;
 pub mod warming;
 
 pub use file::parse_file;
+pub use hint::remedy_for_expression;
 
 use crate::model::{DurationMs, RuleFormat};
 use crate::promql::{Expr, Features};
