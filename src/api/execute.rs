@@ -1,8 +1,8 @@
-//! Executes a query: waits for its turn, copies the series it reads, and evaluates the copy on
-//! a thread of its own.
+//! Executes a query: waits for its turn, takes a snapshot of the series it reads, and evaluates
+//! it on a thread of its own.
 //!
-//! An evaluation cannot be killed, but it can be starved: once its time is up, or its client
-//! gone, the source finds no more samples and the evaluation runs out.
+//! An evaluation looks at a flag before every step down the expression: once its time is up, or
+//! its client gone, it ends there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,9 @@ use crate::api::selections::{QueryTimes, selections_of};
 use crate::api::state::ApiState;
 use crate::api::worker::on_worker;
 use crate::clock::Stopwatch;
-use crate::eval::{
-    EvalError, EvalOptions, InstantSample, Outcome, Scan, Source, evaluate, evaluate_range,
-};
+use crate::eval::{EvalError, EvalOptions, Outcome, Scan, evaluate, evaluate_range};
 use crate::functions::Functions;
-use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
-use crate::promql::ast::VectorSelector;
+use crate::model::{DurationMs, SeriesPoints, Value};
 use crate::promql::{self, Expr};
 use crate::series::Snapshot;
 
@@ -85,7 +82,7 @@ pub struct Evaluated {
 pub struct Timings {
     /// Waiting for its turn.
     pub queue: f64,
-    /// Copying the series.
+    /// Taking the snapshot.
     pub preparation: f64,
     /// Evaluating.
     pub evaluation: f64,
@@ -114,21 +111,19 @@ pub async fn execute<T: Send + 'static>(
 
     let stopwatch = Stopwatch::start();
     let selections = selections_of(&query.expr, query.times);
-    let samples_max = state.settings.query.samples_max;
-    let copy = state.backend.snapshot(selections, samples_max);
-    let snapshot = time.spend("query preparation", copy).await??;
+    let take = state.backend.snapshot(selections);
+    let snapshot = time.spend("query preparation", take).await??;
     let preparation = stopwatch.seconds();
     metrics.prepared(preparation);
 
-    let starve = StarveOnDrop::default();
-    let starved = Arc::clone(&starve.0);
-    let options = options_of(state, &query);
+    let stop = StopOnDrop::default();
+    let options = options_of(state, &query, Arc::clone(&stop.0));
     let metrics = metrics.clone();
     let task = on_worker(move || {
-        // The slot goes along: an evaluation that is starved but not yet over still counts.
+        // The slot goes along: an evaluation that is stopped but not yet over still counts.
         let _slot = slot;
         let stopwatch = Stopwatch::start();
-        let outcome = evaluate_snapshot(&query, &snapshot, &starved, &options)?;
+        let outcome = evaluate_snapshot(&query, &snapshot, &options)?;
         let evaluation = stopwatch.seconds();
         metrics.evaluated(evaluation, outcome.n_samples);
         Ok(finish(Evaluated {
@@ -160,7 +155,7 @@ impl TimeBudget {
     }
 }
 
-fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
+fn options_of(state: &ApiState, query: &Query, stop: Arc<AtomicBool>) -> EvalOptions {
     let settings = &state.settings.query;
     EvalOptions {
         lookback: query.times.lookback,
@@ -170,66 +165,26 @@ fn options_of(state: &ApiState, query: &Query) -> EvalOptions {
         subquery_steps_max: settings.subquery_steps_max,
         delayed_name_removal: settings.delayed_name_removal,
         query: Some(Arc::clone(&query.text)),
+        stop: Some(stop),
     }
 }
 
+/// Ends the evaluation when nobody waits for it any more: its time is up, or its client gone.
 #[derive(Default)]
-struct StarveOnDrop(Arc<AtomicBool>);
+struct StopOnDrop(Arc<AtomicBool>);
 
-impl Drop for StarveOnDrop {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A source that finds nothing any more once it is starved.
-struct Starvable<'a> {
-    source: &'a dyn Source,
-    starved: &'a AtomicBool,
-}
-
-impl Starvable<'_> {
-    fn is_starved(&self) -> bool {
-        self.starved.load(Ordering::Relaxed)
-    }
-}
-
-impl Source for Starvable<'_> {
-    fn instant(
-        &self,
-        selector: &VectorSelector,
-        after: TimestampMs,
-        at: TimestampMs,
-    ) -> Vec<InstantSample> {
-        if self.is_starved() {
-            return Vec::new();
-        }
-        self.source.instant(selector, after, at)
-    }
-
-    fn range(
-        &self,
-        selector: &VectorSelector,
-        after: TimestampMs,
-        until: TimestampMs,
-    ) -> Vec<SeriesPoints> {
-        if self.is_starved() {
-            return Vec::new();
-        }
-        self.source.range(selector, after, until)
     }
 }
 
 fn evaluate_snapshot(
     query: &Query,
     snapshot: &Snapshot,
-    starved: &AtomicBool,
     options: &EvalOptions,
 ) -> Result<Outcome<Value>, ApiError> {
-    let source = Starvable {
-        source: &Scan::new(snapshot),
-        starved,
-    };
+    let source = Scan::new(snapshot);
     let times = query.times;
     let outcome = if times.step == DurationMs::ZERO {
         evaluate(&query.expr, &source, times.start, options)
@@ -246,38 +201,7 @@ fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {
         warnings: outcome.warnings,
         infos: outcome.infos,
         n_samples: outcome.n_samples,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::history::SeriesHistory;
-    use crate::model::{Labels, SampleValue};
-    use crate::promql::ast::ExprKind;
-
-    #[test]
-    fn a_starved_source_finds_nothing() {
-        let mut history = SeriesHistory::default();
-        let at = TimestampMs(1_000);
-        history.append(at, SampleValue::Float(1.0), TimestampMs::MIN);
-        let mut snapshot = Snapshot::default();
-        snapshot.insert(Labels::from_pairs([("__name__", "up")]), history);
-        let starved = AtomicBool::new(false);
-        let source = Starvable {
-            source: &Scan::new(&snapshot),
-            starved: &starved,
-        };
-        let expr = promql::parse("up", &Functions, promql::Features::default()).unwrap();
-        let ExprKind::Vector(selector) = expr.kind else {
-            panic!("{expr:?} is no selector");
-        };
-        let found = || {
-            let instant = source.instant(&selector, TimestampMs(0), at).len();
-            (instant, source.range(&selector, TimestampMs(0), at).len())
-        };
-        assert_eq!(found(), (1, 1));
-        starved.store(true, Ordering::Relaxed);
-        assert_eq!(found(), (0, 0));
+        steps: outcome.steps,
+        peak_samples: outcome.peak_samples,
     }
 }

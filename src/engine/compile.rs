@@ -72,6 +72,9 @@ pub fn features(names: &[String]) -> Features {
         duration_expr: on("promql-duration-expr"),
         extended_range_selectors: on("promql-extended-range-selectors"),
         binop_fill_modifiers: on("promql-binop-fill-modifiers"),
+        delayed_name_removal: on("promql-delayed-name-removal"),
+        start_timestamps_kept: on("st-storage"),
+        start_timestamps_used: on("use-start-timestamps"),
     }
 }
 

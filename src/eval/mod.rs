@@ -4,6 +4,7 @@
 //! clock. Called by the engine for rules and by the API for queries.
 
 mod interpret;
+pub mod plan;
 mod scan;
 pub mod source;
 
@@ -11,6 +12,7 @@ pub use scan::Scan;
 pub use source::{InstantSample, Source};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
@@ -34,6 +36,8 @@ pub struct EvalOptions {
     pub delayed_name_removal: bool,
     /// The query's text, so that warnings can say where; without it they do not.
     pub query: Option<Arc<str>>,
+    /// Set from outside when nobody waits for the answer any more; the evaluation then fails.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Default for EvalOptions {
@@ -46,7 +50,15 @@ impl Default for EvalOptions {
             subquery_steps_max: 1_000_000,
             delayed_name_removal: false,
             query: None,
+            stop: None,
         }
+    }
+}
+
+impl EvalOptions {
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 }
 
@@ -59,8 +71,21 @@ pub struct Outcome<T> {
     pub warnings: Vec<String>,
     /// Infos, as the API lists them.
     pub infos: Vec<String>,
-    /// The samples that were read.
+    /// The samples that all steps together used; a window counts whole at every step.
     pub n_samples: usize,
+    /// The samples of each step, in the order of steps; one at a single instant.
+    pub steps: Vec<StepSamples>,
+    /// The most samples held at once.
+    pub peak_samples: usize,
+}
+
+/// The samples of one step of a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepSamples {
+    /// Those it used: what the step would need if it were the only one.
+    pub used: usize,
+    /// Those of them that no earlier step had used.
+    pub new: usize,
 }
 
 /// Why an evaluation failed; the text is Prometheus'.
@@ -72,6 +97,9 @@ pub enum EvalError {
     /// The query asks for too much.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// [`EvalOptions::stop`] was set.
+    #[error("query was canceled in expression evaluation")]
+    Stopped,
     /// A subquery asks for too many steps.
     #[error(
         "subquery of {range} by steps of {step} has more than {max} steps: \
