@@ -146,7 +146,11 @@ pub fn read_target_groups(text: &str) -> Result<Vec<TargetGroup>, ConfigError> {
         .collect()
 }
 
-pub(crate) fn read_file_sd(node: &Node, what: &str, base_dir: &Path) -> Result<FileSdConfig, ConfigError> {
+pub(crate) fn read_file_sd(
+    node: &Node,
+    what: &str,
+    base_dir: &Path,
+) -> Result<FileSdConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
     let files = fields.list("files", |node, what| {
         let path = value::text(node, what)?;

@@ -15,6 +15,7 @@ mod limits;
 mod remote_write;
 mod scraping;
 mod secret;
+mod sections;
 mod serialize;
 mod settings;
 mod steps;

@@ -4,12 +4,11 @@
 //! and takes from them how often samples come. Of service discoveries the ones for files, DNS and
 //! fixed targets are read whole; of the others only that there is such a one.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::fields::Fields;
 use crate::config::{ConfigError, FileSdConfig, Source, TargetGroup};
-use crate::config::{discovery, steps, value};
+use crate::config::{discovery, sections, steps, value};
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, Place};
 
@@ -170,15 +169,7 @@ impl Scraping {
                 .remedy("* may stand in the last part of the path only")),
             }
         })?;
-        for key in ["remote_write", "remote_read"] {
-            check_remotes(&mut fields, key, base_dir, global.names)?;
-        }
-        if let Some(node) = fields.node("tracing") {
-            let mut tracing = Fields::open(node, "tracing")?;
-            if tracing.nonempty("endpoint")?.is_none() {
-                return Err(tracing.error("tracing endpoint must be set"));
-            }
-        }
+        sections::check(&mut fields, base_dir, global.names)?;
         Ok(Scraping {
             interval: global.interval,
             jobs,
@@ -207,10 +198,7 @@ impl Scraping {
 }
 
 fn repeated(job: &ScrapeJob) -> ConfigError {
-    let message = format!(
-        "found multiple scrape configs with job name {:?}",
-        job.name
-    );
+    let message = format!("found multiple scrape configs with job name {:?}", job.name);
     ConfigError::at(job.place, message).remedy("rename one of them")
 }
 
@@ -249,10 +237,14 @@ fn check_protocols(fields: &mut Fields<'_>) -> Result<(), ConfigError> {
     }
     for (idx, protocol) in protocols.iter().enumerate() {
         if !PROTOCOLS.contains(&protocol.as_str()) {
-            return wrong(format!("scrape_protocols: unknown scrape protocol {protocol}"));
+            return wrong(format!(
+                "scrape_protocols: unknown scrape protocol {protocol}"
+            ));
         }
         if protocols[..idx].contains(protocol) {
-            return wrong(format!("duplicated protocol in scrape_protocols: {protocol}"));
+            return wrong(format!(
+                "duplicated protocol in scrape_protocols: {protocol}"
+            ));
         }
     }
     Ok(())
@@ -369,33 +361,77 @@ fn check_discovery(
         }
         match key {
             "dns_sd_configs" => discovery::read_dns_sd(node, what).map(drop),
-            "kubernetes_sd_configs" => {
-                let mut inner = Fields::open(node, what)?;
-                inner.read("tls_config", |node, what| {
-                    read_tls(node, what, base_dir, files)
-                })?;
-                match inner.nonempty("role")? {
-                    Some(_) => Ok(()),
-                    None => Err(inner
-                        .error("role missing (one of: pod, service, endpoints, endpointslice, node or ingress)")
-                        .remedy("write one of them as `role`")),
-                }
-            }
+            "kubernetes_sd_configs" => check_kubernetes(node, what, base_dir, files),
             "http_sd_configs" => {
                 let mut inner = Fields::open(node, what)?;
+                read_http(&mut inner, base_dir, &mut Vec::new())?;
                 match inner.nonempty("url")? {
                     Some(_) => Ok(()),
                     None => Err(inner.error("URL is missing").remedy("write its `url`")),
                 }
             }
-            _ => Fields::open(node, what).map(drop),
+            _ => read_http(&mut Fields::open(node, what)?, base_dir, &mut Vec::new()),
         }
     })?;
     Ok(())
 }
 
+/// Checks what excludes each other in `kubernetes_sd_configs`.
+fn check_kubernetes(
+    node: &Node,
+    what: &str,
+    base_dir: &Path,
+    files: &mut Vec<(&'static str, PathBuf)>,
+) -> Result<(), ConfigError> {
+    const CLIENT: [&str; 6] = [
+        "basic_auth",
+        "authorization",
+        "oauth2",
+        "bearer_token",
+        "bearer_token_file",
+        "tls_config",
+    ];
+    let mut fields = Fields::open(node, what)?;
+    read_http(&mut fields, base_dir, files)?;
+    let roles = [
+        "pod",
+        "service",
+        "endpoints",
+        "endpointslice",
+        "node",
+        "ingress",
+    ];
+    let roles = roles.map(|role| (role, ()));
+    if fields.word("role", &roles)?.is_none() {
+        return Err(fields
+            .error("role missing")
+            .remedy("write `role`: one of pod, service, endpoints, endpointslice, node, ingress"));
+    }
+    let has_server = fields.nonempty("api_server")?.is_some();
+    let has_kubeconfig = fields.nonempty("kubeconfig_file")?.is_some();
+    let has_client = CLIENT.iter().any(|key| fields.has(key));
+    let own = fields.read("namespaces", |node, what| {
+        Fields::open(node, what)?.bool("own_namespace")
+    })?;
+    let in_own_namespace = own.flatten() == Some(true);
+    let wrong = if has_kubeconfig && has_server {
+        "cannot use 'kubeconfig_file' and 'api_server' simultaneously"
+    } else if has_kubeconfig && has_client {
+        "cannot use a custom HTTP client configuration together with 'kubeconfig_file'"
+    } else if !has_server && has_client {
+        "to use custom HTTP client configuration please provide the 'api_server' URL explicitly"
+    } else if has_server && in_own_namespace {
+        "cannot use 'api_server' and 'namespaces.own_namespace' simultaneously"
+    } else if has_kubeconfig && in_own_namespace {
+        "cannot use 'kubeconfig_file' and 'namespaces.own_namespace' simultaneously"
+    } else {
+        return Ok(());
+    };
+    Err(fields.error(wrong))
+}
+
 /// Reads an HTTP client as Prometheus has it; notes the files that promtool looks for.
-fn read_http(
+pub(crate) fn read_http(
     fields: &mut Fields<'_>,
     base_dir: &Path,
     files: &mut Vec<(&'static str, PathBuf)>,
@@ -414,9 +450,13 @@ fn read_http(
     if let Some(node) = fields.node("basic_auth") {
         let mut inner = Fields::open(node, "basic_auth")?;
         for pair in [["username", "username_file"], ["password", "password_file"]] {
-            if inner.nonempty(pair[0])?.is_some() && inner.nonempty(pair[1])?.is_some() {
+            let (inline, file) = (inner.nonempty(pair[0])?, inner.nonempty(pair[1])?);
+            if inline.is_some() && file.is_some() {
                 return Err(inner
-                    .error(format!("at most one of {} & {} must be configured", pair[0], pair[1]))
+                    .error(format!(
+                        "at most one of {} & {} must be configured",
+                        pair[0], pair[1]
+                    ))
                     .remedy(both));
             }
         }
@@ -432,7 +472,10 @@ fn read_http(
                 .error("at most one of credentials & credentials_file must be configured")
                 .remedy(both));
         }
-        if inner.text("type")?.is_some_and(|t| t.trim().eq_ignore_ascii_case("basic")) {
+        if inner
+            .text("type")?
+            .is_some_and(|t| t.trim().eq_ignore_ascii_case("basic"))
+        {
             return Err(inner
                 .error("authorization type cannot be set to \"basic\"")
                 .remedy("use basic_auth instead"));
@@ -475,9 +518,10 @@ fn read_tls(
     let mut fields = Fields::open(node, what)?;
     let cert = fields.path("cert_file", base_dir)?;
     let key = fields.path("key_file", base_dir)?;
-    let has = |fields: &mut Fields<'_>, key| Ok::<bool, ConfigError>(fields.nonempty(key)?.is_some());
-    let has_key = has(&mut fields, "key")? || has(&mut fields, "key_ref")? || key.is_some();
-    let has_cert = has(&mut fields, "cert")? || has(&mut fields, "cert_ref")? || cert.is_some();
+    let (inline_key, key_ref) = (fields.nonempty("key")?, fields.nonempty("key_ref")?);
+    let (inline_cert, cert_ref) = (fields.nonempty("cert")?, fields.nonempty("cert_ref")?);
+    let has_key = inline_key.or(key_ref).is_some() || key.is_some();
+    let has_cert = inline_cert.or(cert_ref).is_some() || cert.is_some();
     match (&cert, &key) {
         (Some(cert), _) if !has_key => {
             let message = format!(
@@ -491,7 +535,9 @@ fn read_tls(
                 "client key file {:?} specified without client cert file",
                 key.display().to_string()
             );
-            return Err(fields.error(message).remedy("write its cert_file beside it"));
+            return Err(fields
+                .error(message)
+                .remedy("write its cert_file beside it"));
         }
         _ => {}
     }
@@ -506,42 +552,4 @@ fn read_tls(
         "min_version",
         "max_version",
     ])
-}
-
-/// Checks `remote_write` and `remote_read`: each has a URL, and a name of its own if any.
-fn check_remotes(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    base_dir: &Path,
-    names: NameValidation,
-) -> Result<(), ConfigError> {
-    let mut seen: BTreeMap<String, Place> = BTreeMap::new();
-    fields.list(key, |node, what| {
-        if node.is_null() {
-            let message = format!("empty or null {} config section", key.replace('_', " "));
-            return Err(ConfigError::at(node.place, message).remedy("remove the empty element"));
-        }
-        let mut inner = Fields::open(node, what)?;
-        if inner.nonempty("url")?.is_none() {
-            return Err(inner
-                .error(format!("url for {key} is empty"))
-                .remedy("write the `url` to send to or ask"));
-        }
-        read_http(&mut inner, base_dir, &mut Vec::new())?;
-        inner.list("write_relabel_configs", |node, what| {
-            steps::read(node, what, names)
-        })?;
-        if let Some(name) = inner.nonempty("name")?
-            && let Some(first) = seen.insert(name.clone(), node.place)
-        {
-            let message = format!(
-                "found multiple {} configs with job name {name:?}",
-                key.replace('_', " ")
-            );
-            let remedy = format!("the first is at line {}; rename one of them", first.line);
-            return Err(ConfigError::at(node.place, message).remedy(remedy));
-        }
-        Ok(())
-    })?;
-    Ok(())
 }

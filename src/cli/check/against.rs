@@ -57,7 +57,10 @@ pub(crate) fn unseen_selectors(
         let asked = &asked[&selector];
         for (file_idx, advice) in &asked.uses {
             let mut advice = advice.clone();
-            advice.message += &format!("no series of the last hour at {} fits {selector}", server.shown);
+            advice.message += &format!(
+                "no series of the last hour at {} fits {selector}",
+                server.shown
+            );
             advice.remedy = suggestion.clone();
             found[*file_idx].push(advice);
         }
@@ -216,7 +219,10 @@ impl Server {
                 (_, true) => "no connection".to_owned(),
                 _ => e.without_url().to_string(),
             };
-            anyhow!("--against: cannot ask {}: {why}; is it running there?", self.shown)
+            anyhow!(
+                "--against: cannot ask {}: {why}; is it running there?",
+                self.shown
+            )
         })?;
         let status = answer.status();
         if matches!(status.as_u16(), 401 | 403) {

@@ -85,7 +85,8 @@ pub(crate) fn check(args: &CheckConfigArgs, io: &mut Io<'_>) -> anyhow::Result<V
             continue;
         }
         verdict.has_lint_errors |= lint_jobs(&checked.scraping.jobs, args, &lints, io)?;
-        let options = args.lint.parse_options();
+        let mut options = args.lint.parse_options();
+        options.format.names = checked.config.global.metric_name_validation_scheme;
         let read = |path: &PathBuf| RuleFile::read(&path.display().to_string(), options);
         let files: Vec<RuleFile> = checked.rule_files.iter().map(read).collect();
         let mut settings = settings_of(&checked.config, &checked.scraping, path);
@@ -205,7 +206,12 @@ fn check_named(
 }
 
 fn add_scrape_files(scraping: &mut Scraping) -> Result<(), ConfigError> {
-    for file in config::expand_patterns(&scraping.files)? {
+    let mut files = Vec::new();
+    // One file found by two patterns holds its jobs twice.
+    for pattern in &scraping.files {
+        files.extend(config::expand_patterns(std::slice::from_ref(pattern))?);
+    }
+    for file in files {
         let text = std::fs::read_to_string(&file)
             .map_err(|e| error_in(&file, Place::default(), format!("cannot be read: {e}")))?;
         scraping.add_file(Source {
@@ -275,8 +281,11 @@ fn write_uses(checked: &Checked, io: &mut Io<'_>) -> std::io::Result<()> {
         counted(global.external_labels.len(), "external label"),
         counted(config.rule_files.len(), "entry of rule_files")
             .replace("entry of rule_filess", "entries of rule_files"),
-        counted(config.alerting.alertmanagers.len(), "block of alertmanagers")
-            .replace("block of alertmanagerss", "blocks of alertmanagers"),
+        counted(
+            config.alerting.alertmanagers.len(),
+            "block of alertmanagers",
+        )
+        .replace("block of alertmanagerss", "blocks of alertmanagers"),
     ];
     writeln!(io.err, "  NOTE: burnwatch uses {}", used.join(", "))?;
     if !config.ignored.is_empty() {

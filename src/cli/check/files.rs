@@ -20,7 +20,10 @@ impl RuleFile {
     /// Reads and parses a file.
     pub(crate) fn read(path: &str, options: ParseOptions) -> Self {
         if Path::new(path).is_dir() {
-            let hint = format!("name its files, for example {}/*.yml", path.trim_end_matches('/'));
+            let hint = format!(
+                "name its files, for example {}/*.yml",
+                path.trim_end_matches('/')
+            );
             return RuleFile::unread(path, "this is a directory".to_owned(), hint);
         }
         RuleFile::from_bytes(path, std::fs::read(path), options)

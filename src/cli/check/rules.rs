@@ -170,7 +170,10 @@ fn write_valid(
             remedy,
             ..
         } = one;
-        writeln!(io.err, "  {kind}: {file}:{line}:{column}: {message} ({name})")?;
+        writeln!(
+            io.err,
+            "  {kind}: {file}:{line}:{column}: {message} ({name})"
+        )?;
         writeln!(io.err, "    hint: {remedy}")?;
     }
     let is_advised = advice.iter().any(|one| one.severity == Severity::Advice);

@@ -1,6 +1,6 @@
 //! Alerts that no value keeps from firing.
 
-use crate::model::METRIC_NAME;
+use crate::model::{METRIC_NAME, Matcher};
 use crate::promql::ast::{BinaryOp, Expr, ExprKind};
 use crate::promql::{ValueType, type_of};
 use crate::rule::lint::{At, Finding, Subject, equal_value};
@@ -51,7 +51,10 @@ pub(crate) fn no_condition(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         may_be_condition |= match equal_value(matchers, METRIC_NAME) {
             Some(name) => {
                 let recorded = subject.context.recorded(matchers);
-                name.starts_with("ALERTS")
+                // A matcher on a label that tells a state is a condition: `x_info{ready!="True"}`.
+                let asks = |m: &Matcher| m.name != METRIC_NAME && m.name != "job";
+                matchers.iter().any(asks)
+                    || name.starts_with("ALERTS")
                     || recorded.iter().any(|(_, rule)| filters(&rule.expr))
                     || (recorded.is_empty() && name.contains(':'))
             }

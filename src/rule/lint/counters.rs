@@ -58,7 +58,9 @@ pub(crate) fn rate_of_sum(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for_each_rate(subject, &mut |function, arg| {
         let message = match &arg.kind {
             ExprKind::Subquery(subquery) if adds_up_series(&subquery.expr) => {
-                format!("{function}() of a sum takes the restart of one member for a restart of all")
+                format!(
+                    "{function}() of a sum takes the restart of one member for a restart of all"
+                )
             }
             ExprKind::Matrix(matrix) => {
                 let rules = subject.context.recorded(&matrix.selector.matchers);
@@ -76,7 +78,9 @@ pub(crate) fn rate_of_sum(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             }
             _ => return,
         };
-        let remedy = format!("take {function}() of each series first and add up then: `sum({function}(x[5m]))`");
+        let remedy = format!(
+            "take {function}() of each series first and add up then: `sum({function}(x[5m]))`"
+        );
         findings.push(Finding::at(At::Expr(arg.span), message, remedy));
     });
 }

@@ -27,7 +27,11 @@ pub(crate) fn short_hold(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         ),
     };
     for (field, length, means) in [
-        ("for", *hold, "the alert fires at the second evaluation in a row, as with"),
+        (
+            "for",
+            *hold,
+            "the alert fires at the second evaluation in a row, as with",
+        ),
         (
             "keep_firing_for",
             *keep_firing,

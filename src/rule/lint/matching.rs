@@ -72,8 +72,11 @@ fn mismatch(binary: &Binary, subject: &Subject<'_>) -> Option<Finding> {
             let remedy = match matching.on {
                 true => format!("take {name} out of on(…), or keep it on both sides"),
                 false => {
-                    format!("write ignoring({name}) behind `{}`, or on(…) with the labels that \
-                             both sides have", binary.op)
+                    format!(
+                        "write ignoring({name}) behind `{}`, or on(…) with the labels that \
+                             both sides have",
+                        binary.op
+                    )
                 }
             };
             return Some(Finding::at(

@@ -16,11 +16,7 @@ pub(crate) fn never_true(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     });
 }
 
-fn of_comparison(
-    expr: &Expr,
-    binary: &Binary,
-    functions: &dyn SignatureTable,
-) -> Option<Finding> {
+fn of_comparison(expr: &Expr, binary: &Binary, functions: &dyn SignatureTable) -> Option<Finding> {
     let fills = binary
         .matching
         .as_ref()
@@ -72,7 +68,10 @@ fn of_bounds(expr: &Expr, binary: &Binary, functions: &dyn SignatureTable) -> Op
     if binary.op != BinaryOp::And || !is_plain {
         return None;
     }
-    let (lhs, rhs) = (bounded(&binary.lhs, functions)?, bounded(&binary.rhs, functions)?);
+    let (lhs, rhs) = (
+        bounded(&binary.lhs, functions)?,
+        bounded(&binary.rhs, functions)?,
+    );
     if lhs.0 != rhs.0 {
         return None;
     }
@@ -84,7 +83,10 @@ fn of_bounds(expr: &Expr, binary: &Binary, functions: &dyn SignatureTable) -> Op
     (both.low > both.high || touches).then(|| {
         Finding::at(
             At::Expr(expr.span),
-            format!("`{}` never holds: no value is within both bounds", shown(expr)),
+            format!(
+                "`{}` never holds: no value is within both bounds",
+                shown(expr)
+            ),
             "turn one of the two comparisons round, or write `or`",
         )
     })

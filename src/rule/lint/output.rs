@@ -257,10 +257,7 @@ fn of_binary(binary: &Binary, functions: &dyn SignatureTable) -> OutputLabels {
     match matching.cardinality {
         Cardinality::ManyToMany => {}
         Cardinality::OneToOne if matching.on => labels = labels.keep(&matching.labels),
-        Cardinality::OneToOne => matching
-            .labels
-            .iter()
-            .for_each(|name| labels.forbid(name)),
+        Cardinality::OneToOne => matching.labels.iter().for_each(|name| labels.forbid(name)),
         Cardinality::ManyToOne | Cardinality::OneToMany => {
             for name in &matching.include {
                 match one.may_have(name) {

@@ -1,9 +1,9 @@
 //! Labels and annotations against what the expression leaves of its series.
 
 use crate::promql::ast::{BinaryOp, ExprKind};
+use crate::rule::RuleKind;
 use crate::rule::lint::output::output_labels;
 use crate::rule::lint::{At, Finding, Subject};
-use crate::rule::RuleKind;
 use crate::template::Template;
 
 /// Finds `{{ $labels.x }}` where the result cannot have a label x.

@@ -79,7 +79,10 @@ fn spacing(subject: &Subject<'_>, matrix: &MatrixSelector) -> Option<(DurationMs
             .iter()
             .map(|(group, _)| group.interval.or(settings.evaluation_interval));
         let shortest = intervals.collect::<Option<Vec<_>>>()?.into_iter().min()?;
-        return Some((shortest, "the interval of the group that records them".to_owned()));
+        return Some((
+            shortest,
+            "the interval of the group that records them".to_owned(),
+        ));
     }
     let name = equal_value(matchers, METRIC_NAME)?;
     // A series that other files record comes as often as its group is evaluated.
@@ -88,7 +91,10 @@ fn spacing(subject: &Subject<'_>, matrix: &MatrixSelector) -> Option<(DurationMs
     }
     let scrape = &settings.scrape;
     let job = equal_value(matchers, "job");
-    let of_job = scrape.jobs.iter().find(|(name, _)| Some(name.as_str()) == job);
+    let of_job = scrape
+        .jobs
+        .iter()
+        .find(|(name, _)| Some(name.as_str()) == job);
     let spacing = match (of_job, job) {
         (Some((_, interval)), _) => *interval,
         (None, Some(_)) => scrape.default,
