@@ -130,8 +130,8 @@ fn float_change(window: &mut Window<'_, '_>, kind: &Kind) -> Option<f64> {
         return None;
     }
     // What the counter had at the first sample, as a part of its increase.
-    edges.start_part = (kind.is_counter && change > 0.0 && first.value >= 0.0)
-        .then(|| first.value / change);
+    edges.start_part =
+        (kind.is_counter && change > 0.0 && first.value >= 0.0).then(|| first.value / change);
     Some(change * edges.factor(window, kind))
 }
 

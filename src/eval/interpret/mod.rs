@@ -157,7 +157,9 @@ impl<'a> Interpreter<'a> {
                 Argument::Vector(self.eval_aggregate(aggregate, expr.span, at)?)
             }
             ExprKind::Call(call) => self.eval_call(call, expr.span, at)?,
-            ExprKind::Vector(selector) => Argument::Vector(self.eval_vector(selector, expr.span, at)?),
+            ExprKind::Vector(selector) => {
+                Argument::Vector(self.eval_vector(selector, expr.span, at)?)
+            }
             ExprKind::Matrix(matrix) => Argument::Matrix(self.eval_matrix(matrix, at)?),
             ExprKind::Subquery(subquery) => Argument::Matrix(self.eval_subquery(subquery, at)?),
         })
