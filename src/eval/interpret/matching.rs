@@ -120,13 +120,15 @@ fn index_one_side(
             continue;
         };
         let side = if is_swapped { "left" } else { "right" };
+        let mut found = [&element.labels, &one[other].labels].map(braces);
+        found.sort();
         return Err(EvalError::Execution(format!(
             "found duplicate series for the match group {} on the {side} hand-side of the \
              operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
              unique on one side",
             braces(&key),
-            braces(&element.labels),
-            braces(&one[other].labels)
+            found[0],
+            found[1]
         )));
     }
     Ok(by_key)

@@ -29,6 +29,7 @@ use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Argument, Element, Level, QueryTimes, RangeSeries};
+use crate::model::raw_bytes::shown;
 use crate::model::{
     DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
 };
@@ -75,7 +76,7 @@ pub(super) fn evaluate_instant(
     let mut interpreter = Interpreter::new(source, options, query);
     let value = match interpreter.eval(expr, at)? {
         Argument::Scalar(value) => Value::Scalar(value),
-        Argument::String(text) => Value::String(text),
+        Argument::String(text) => Value::String(shown(&text).into_owned()),
         Argument::Vector(elements) => {
             let elements = interpreter.finish_vector(elements)?;
             let elements = elements.into_iter().map(|element| VectorElement {
