@@ -78,6 +78,19 @@ impl Readers {
     }
 }
 
+/// Returns the series that have floats and histograms in one batch. Their samples are taken by
+/// time, since the batch does not say which kind came first.
+fn with_both_kinds(batch: &Batch) -> BTreeSet<SeriesHandle> {
+    if batch.histograms.is_empty() || batch.floats.is_empty() {
+        return BTreeSet::new();
+    }
+    let histograms: BTreeSet<SeriesHandle> = batch.histograms.iter().map(|(h, ..)| *h).collect();
+    let floats = batch.floats.iter().map(|(handle, ..)| *handle);
+    floats
+        .filter(|handle| histograms.contains(handle))
+        .collect()
+}
+
 impl Engine {
     /// Puts the frontier just before the first samples ever, so that a first batch from a
     /// backlog is evaluated tick by tick.
@@ -98,20 +111,35 @@ impl Engine {
             self.define(definition.handle, &definition.labels);
         }
         let keeps_starts = self.rules.features.start_timestamps_kept;
+        let both = with_both_kinds(batch);
+        let mut later = Vec::new();
         let mut starts = batch.float_starts.in_order();
         for (position, (handle, at, value)) in batch.floats.iter().enumerate() {
             let start = starts.of(position);
             let start = if keeps_starts { start } else { NO_START };
-            let ends = is_stale_nan(*value);
-            self.take_sample(*handle, (*at, start), SampleValue::Float(*value), ends);
+            let float = SampleValue::Float(*value);
+            if both.contains(handle) {
+                later.push((*at, *handle, start, float));
+                continue;
+            }
+            self.take_sample(*handle, (*at, start), float, is_stale_nan(*value));
         }
         let mut starts = batch.histogram_starts.in_order();
         for (position, (handle, at, histogram)) in batch.histograms.iter().enumerate() {
             let start = starts.of(position);
             let start = if keeps_starts { start } else { NO_START };
             let value = SampleValue::Histogram(histogram.clone());
+            if both.contains(handle) {
+                later.push((*at, *handle, start, value));
+                continue;
+            }
             let ends = value.is_stale();
             self.take_sample(*handle, (*at, start), value, ends);
+        }
+        later.sort_by_key(|(at, handle, ..)| (*at, *handle));
+        for (at, handle, start, value) in later {
+            let ends = value.is_stale();
+            self.take_sample(handle, (at, start), value, ends);
         }
     }
 

@@ -22,7 +22,7 @@ pub struct InstantSample {
 
 /// Where leaves get their values.
 pub trait Source {
-    /// Returns, in the order of labels, the newest sample in `(after, at]` of each series that
+    /// Returns, in one order for all instants, the newest sample in `(after, at]` of each series that
     /// `selector` matches; series whose newest sample there is a stale marker are left out.
     fn instant(
         &self,
@@ -31,7 +31,7 @@ pub trait Source {
         at: TimestampMs,
     ) -> Vec<InstantSample>;
 
-    /// Returns, in the order of labels, the samples in `(after, until]` without stale markers;
+    /// Returns, in the same order, the samples in `(after, until]` without stale markers;
     /// series without any are left out.
     fn range(
         &self,

@@ -7,8 +7,8 @@ use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
 use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::{
-    DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue, StartTimes,
-    TimestampMs,
+    DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
+    StartTimes, TimestampMs,
 };
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
@@ -131,6 +131,19 @@ pub struct Call<'a> {
     pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
     pub annotations: &'a mut Annotations,
+    /// Labels without the name, of all that the evaluation has come across.
+    pub nameless: &'a mut DerivedLabels,
+    /// What this call has kept at earlier steps.
+    pub memory: &'a mut CallMemory,
+}
+
+/// What a call keeps from one step of a range to the next.
+#[derive(Debug, Default)]
+pub struct CallMemory {
+    /// What the function makes of its elements' labels.
+    pub labels: DerivedLabels,
+    /// The regular expression that it is called with.
+    pub regex: Option<regex::Regex>,
 }
 
 impl Call<'_> {
@@ -189,12 +202,12 @@ impl Call<'_> {
     }
 
     /// Returns `element` with another value, and without its name as functions leave it.
-    pub fn renamed(&self, element: Element, value: SampleValue) -> Element {
+    pub fn renamed(&mut self, element: Element, value: SampleValue) -> Element {
         Element {
             labels: if self.delayed_name_removal {
                 element.labels
             } else {
-                drop_metadata(&element.labels)
+                self.nameless.labels(&element.labels, drop_metadata)
             },
             value,
             at: self.at,

@@ -312,11 +312,13 @@ impl Function for WindowFunction {
                 continue;
             };
             let drop_name = !self.keeps_name || series.drop_name;
-            let mut labels = series.labels.clone();
-            if drop_name && !call.delayed_name_removal {
-                labels = drop_metadata(&labels);
+            let labels = if drop_name && !call.delayed_name_removal {
+                let labels = call.nameless.labels(&series.labels, drop_metadata);
                 call.note_origin(&labels, &series.labels)?;
-            }
+                labels
+            } else {
+                series.labels.clone()
+            };
             out.push(Element {
                 labels,
                 value,

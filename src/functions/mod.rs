@@ -41,7 +41,8 @@ mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries, RangeVector,
+    Argument, Call, CallMemory, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries,
+    RangeVector,
 };
 
 pub use extended_histogram_rate::interpolate_histograms;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use crate::history::chunk::Chunk;
 use crate::model::{
-    FloatPoint, HistogramPoint, NO_START, Point, SampleValue, StartTimes, TimestampMs,
+    CounterResetHint, FloatHistogram, FloatPoint, HistogramPoint, NO_START, Point, SampleValue,
+    StartTimes, TimestampMs, is_stale_nan,
 };
 
 /// A cursor looks at this many samples ahead before it searches.
@@ -108,6 +109,7 @@ impl SeriesHistory {
         oldest_allowed: TimestampMs,
     ) -> Appended {
         if self.end().is_none_or(|end| at > end) {
+            let value = self.hinted(value);
             if self.head.len() >= Chunk::LEN {
                 self.full
                     .push_back(Arc::new(std::mem::take(&mut self.head)));
@@ -121,7 +123,7 @@ impl SeriesHistory {
         let before = TimestampMs(at.0.saturating_sub(1));
         let place = self.search(before);
         match self.chunk(place.chunk).and_then(|c| c.get(place.slot)) {
-            Some(known) if known.at == at && known.value == value => Appended::Duplicate,
+            Some(known) if known.at == at && is_same(&known.value, &value) => Appended::Duplicate,
             Some(known) if known.at == at => Appended::Conflict,
             _ if at <= oldest_allowed => Appended::TooOld,
             next => {
@@ -133,6 +135,32 @@ impl SeriesHistory {
                 Appended::Inserted
             }
         }
+    }
+
+    /// Sets a counter histogram's hint as Prometheus' store gives it back: whether there was a
+    /// reset is known where the histogram before it could lie in one chunk with it, and is left
+    /// to those who ask everywhere else.
+    fn hinted(&self, value: SampleValue) -> SampleValue {
+        let SampleValue::Histogram(mut histogram) = value else {
+            return value;
+        };
+        if histogram.counter_reset_hint == CounterResetHint::Gauge || is_stale_nan(histogram.sum) {
+            return SampleValue::Histogram(histogram);
+        }
+        let goes_on = match self.newest().map(|newest| newest.value) {
+            Some(SampleValue::Histogram(newest)) => {
+                !is_stale_nan(newest.sum) && histogram.goes_on_from(&newest)
+            }
+            _ => false,
+        };
+        let hint = match goes_on {
+            true => CounterResetHint::NotReset,
+            false => CounterResetHint::Unknown,
+        };
+        if histogram.counter_reset_hint != hint {
+            Arc::make_mut(&mut histogram).counter_reset_hint = hint;
+        }
+        SampleValue::Histogram(histogram)
     }
 
     /// Returns the start timestamps if there are any or `start` is one.
@@ -327,6 +355,19 @@ impl SeriesHistory {
     /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.chunks().all(Chunk::is_empty)
+    }
+}
+
+/// Tells whether two samples are the same but for what was found out of counter resets.
+fn is_same(known: &SampleValue, value: &SampleValue) -> bool {
+    match (known, value) {
+        (SampleValue::Histogram(known), SampleValue::Histogram(value)) => {
+            let hint = known.counter_reset_hint;
+            let mut value = FloatHistogram::clone(value);
+            value.counter_reset_hint = hint;
+            **known == value
+        }
+        _ => known == value,
     }
 }
 

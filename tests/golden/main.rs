@@ -2,12 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
+#[path = "../server/process.rs"]
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+mod process;
+#[path = "../server/sender.rs"]
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+mod sender;
+
 mod answer;
 mod at_modifier;
+mod compare;
 mod expected;
 mod laws;
 mod notation;
+mod over_http;
 mod promql;
 mod promqltest;
+mod push;
+mod recorded;
 mod script;
 mod stored;

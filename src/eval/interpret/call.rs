@@ -33,6 +33,7 @@ impl<'a> Interpreter<'a> {
         })?;
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
+        let mut memory = self.of_calls.take(call);
         let output = function.call(&mut Call {
             args,
             exprs,
@@ -43,8 +44,11 @@ impl<'a> Interpreter<'a> {
             delayed_name_removal: self.options.delayed_name_removal,
             origins: origins.as_mut(),
             annotations: &mut annotations,
+            nameless: &mut self.nameless,
+            memory: &mut memory,
         });
         self.put_origins(call, origins);
+        self.of_calls.put(call, memory);
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),
