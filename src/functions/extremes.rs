@@ -57,55 +57,29 @@ impl Function for Extreme {
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
-        let (a, b) = (call.scalar(0), call.scalar(1));
-        let picked = if a.is_nan() || b.is_nan() {
-            // Go prefers an infinity on the side asked for to NaN.
-            let infinite = [a, b].into_iter().find(|value| value.is_infinite());
-            let wins = infinite.filter(|value| (self.pick)(*value, 0.0) == *value);
-            wins.unwrap_or(f64::NAN)
-        } else {
-            (self.pick)(a, b)
-        };
-        Ok(Output::Scalar(picked))
+        Ok(Output::Scalar(self.of(call.scalar(0), call.scalar(1))))
+    }
+}
+
+impl Extreme {
+    fn of(&self, a: f64, b: f64) -> f64 {
+        if !a.is_nan() && !b.is_nan() {
+            return (self.pick)(a, b);
+        }
+        // Go prefers an infinity on the side asked for to NaN.
+        let infinite = [a, b].into_iter().find(|value| value.is_infinite());
+        let wins = infinite.filter(|value| (self.pick)(*value, 0.0) == *value);
+        wins.unwrap_or(f64::NAN)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::functions::call::CallMemory;
-    use crate::functions::{Annotations, Argument, QueryTimes};
-    use crate::model::{DerivedLabels, DurationMs, TimestampMs};
-    use crate::promql::ast::Span;
 
     #[test]
     fn nan_zeros_and_infinities_are_as_in_go() {
         let (inf, nan) = (f64::INFINITY, f64::NAN);
-        let pick = |function: &Extreme, a, b| {
-            let at = TimestampMs(0);
-            let query = QueryTimes {
-                start: at,
-                end: at,
-                step: DurationMs::ZERO,
-            };
-            let mut call = Call {
-                args: vec![Argument::Scalar(a), Argument::Scalar(b)],
-                exprs: Vec::new(),
-                span: Span::default(),
-                at,
-                query,
-                is_range: false,
-                delayed_name_removal: false,
-                origins: None,
-                annotations: &mut Annotations::default(),
-                nameless: &mut DerivedLabels::default(),
-                memory: &mut CallMemory::default(),
-            };
-            match function.call(&mut call) {
-                Ok(Output::Scalar(value)) => value,
-                other => panic!("{other:?}"),
-            }
-        };
         for (a, b, larger, smaller) in [
             (1.0, 2.0, 2.0, 1.0),
             (0.0, -0.0, 0.0, -0.0),
@@ -116,8 +90,8 @@ mod tests {
         ] {
             for (a, b) in [(a, b), (b, a)] {
                 let bits = |value: f64| if value.is_nan() { 1 } else { value.to_bits() };
-                assert_eq!(bits(pick(&MAX_OF, a, b)), bits(larger), "max {a} {b}");
-                assert_eq!(bits(pick(&MIN_OF, a, b)), bits(smaller), "min {a} {b}");
+                assert_eq!(bits(MAX_OF.of(a, b)), bits(larger), "max {a} {b}");
+                assert_eq!(bits(MIN_OF.of(a, b)), bits(smaller), "min {a} {b}");
             }
         }
     }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burnwatch::history::SeriesHistory;
-use burnwatch::model::{
-    BucketSpan, CounterResetHint, FloatHistogram, Labels, NO_START, SampleValue, TimestampMs,
-};
+use burnwatch::model::{BucketSpan, FloatHistogram, Labels, NO_START, SampleValue, TimestampMs};
 use burnwatch::series::Snapshot;
 
 use crate::script::Load;
@@ -52,9 +50,8 @@ impl Stored {
         let mut snapshot = Snapshot::default();
         for (labels, samples) in &self.series {
             let mut history = SeriesHistory::default();
-            let mut previous: Option<Arc<FloatHistogram>> = None;
             for (at, start, value) in samples {
-                let value = as_stored(value, &mut previous);
+                let value = value.clone();
                 history.append_started(TimestampMs(*at), *start, value, TimestampMs::MIN);
             }
             snapshot.insert(labels.clone(), history);
@@ -142,36 +139,4 @@ fn custom_histograms(
         .into_iter()
         .map(|(labels, histograms)| (labels, convert_all(histograms)))
         .collect()
-}
-
-/// Sets a counter histogram's hint as chunks do: nothing is known of the first in a chunk, and
-/// a chunk has no resets within.
-fn as_stored(value: &SampleValue, previous: &mut Option<Arc<FloatHistogram>>) -> SampleValue {
-    let SampleValue::Histogram(histogram) = value else {
-        *previous = None;
-        return value.clone();
-    };
-    if histogram.counter_reset_hint == CounterResetHint::Gauge || value.is_stale() {
-        *previous = None;
-        return value.clone();
-    }
-    let goes_on = previous.as_ref().is_some_and(|previous| {
-        let plain = FloatHistogram {
-            counter_reset_hint: CounterResetHint::Unknown,
-            ..(**histogram).clone()
-        };
-        histogram.counter_reset_hint != CounterResetHint::Reset
-            && histogram.schema == previous.schema
-            && histogram.zero_threshold == previous.zero_threshold
-            && histogram.custom_values == previous.custom_values
-            && !plain.detect_reset(previous)
-    });
-    *previous = Some(Arc::clone(histogram));
-    SampleValue::Histogram(Arc::new(FloatHistogram {
-        counter_reset_hint: match goes_on {
-            true => CounterResetHint::NotReset,
-            false => CounterResetHint::Unknown,
-        },
-        ..(**histogram).clone()
-    }))
 }

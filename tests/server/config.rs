@@ -56,7 +56,7 @@ fn a_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    annotations:\n      \
          summary: 'down: {{ $labels.instance '\n",
         "rules.yml:7:16: group \"g\", rule 1, \"A\": annotation \"summary\": template: \
-         __alert_A:1: unclosed action",
+         __alert_A:1: unclosed action (hint: write the `}}` that is missing)",
     );
     check_rules(
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    severity: page\n",
