@@ -14,7 +14,7 @@ use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
-    RuleSource,
+    RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse, selectors};
@@ -72,6 +72,9 @@ pub fn features(names: &[String]) -> Features {
         duration_expr: on("promql-duration-expr"),
         extended_range_selectors: on("promql-extended-range-selectors"),
         binop_fill_modifiers: on("promql-binop-fill-modifiers"),
+        delayed_name_removal: on("promql-delayed-name-removal"),
+        start_timestamps_kept: on("st-storage"),
+        start_timestamps_used: on("use-start-timestamps"),
     }
 }
 
@@ -182,6 +185,7 @@ impl CompiledRules {
         };
         let grid = match &settings.grid {
             Grid::UnitTest { start, .. } => TickGrid::aligned(*start, interval),
+            Grid::Hashed if group.is_aligned => TickGrid::aligned(TimestampMs(0), interval),
             Grid::Hashed => TickGrid::hashed(&group.file, &group.name, interval),
         };
         let query_offset = group.query_offset.unwrap_or(settings.query_offset);

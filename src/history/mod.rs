@@ -5,6 +5,8 @@
 //! compressed and the on-disk form take its place behind the same methods.
 
 mod chunk;
+mod flat_floats;
 mod series_history;
 
+pub use flat_floats::FlatFloats;
 pub use series_history::{Appended, Cursor, Samples, SeriesHistory};

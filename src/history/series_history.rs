@@ -12,7 +12,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::history::chunk::Chunk;
-use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs};
+use crate::model::{
+    CounterResetHint, FloatHistogram, FloatPoint, HistogramPoint, NO_START, Point, SampleValue,
+    StartTimes, TimestampMs, is_stale_nan,
+};
 
 /// A cursor looks at this many samples ahead before it searches.
 const STEPS_MAX: usize = 32;
@@ -39,6 +42,8 @@ pub struct SeriesHistory {
     full: VecDeque<Arc<Chunk>>,
     /// The chunk that is being written.
     head: Chunk,
+    /// The start timestamps, if any sample ever stated one; shared as chunks are.
+    starts: Option<Arc<StartTimes>>,
 }
 
 /// Where a search ended, for the next one to begin at.
@@ -84,32 +89,91 @@ impl Samples<'_> {
 }
 
 impl SeriesHistory {
-    /// Adds a sample. One behind the newest is taken only if it is newer than `oldest_allowed`.
+    /// Adds a sample that states no start. One behind the newest is taken only if it is newer
+    /// than `oldest_allowed`.
     pub fn append(
         &mut self,
         at: TimestampMs,
         value: SampleValue,
         oldest_allowed: TimestampMs,
     ) -> Appended {
+        self.append_started(at, NO_START, value, oldest_allowed)
+    }
+
+    /// Does the same with a sample that has been counting since `start`.
+    pub fn append_started(
+        &mut self,
+        at: TimestampMs,
+        start: TimestampMs,
+        value: SampleValue,
+        oldest_allowed: TimestampMs,
+    ) -> Appended {
         if self.end().is_none_or(|end| at > end) {
+            let value = self.hinted(value);
             if self.head.len() >= Chunk::LEN {
                 self.full
                     .push_back(Arc::new(std::mem::take(&mut self.head)));
             }
             self.head.push(at, value);
+            if let Some(starts) = self.starts_to_change(start) {
+                starts.push(at, start);
+            }
             return Appended::InOrder;
         }
         let before = TimestampMs(at.0.saturating_sub(1));
         let place = self.search(before);
         match self.chunk(place.chunk).and_then(|c| c.get(place.slot)) {
-            Some(known) if known.at == at && known.value == value => Appended::Duplicate,
+            Some(known) if known.at == at && is_same(&known.value, &value) => Appended::Duplicate,
             Some(known) if known.at == at => Appended::Conflict,
             _ if at <= oldest_allowed => Appended::TooOld,
-            _ => {
+            next => {
+                let next = next.map_or(TimestampMs::MAX, |next| next.at);
                 self.insert(place, at, value);
+                if let Some(starts) = self.starts_to_change(start) {
+                    starts.insert(at, start, next);
+                }
                 Appended::Inserted
             }
         }
+    }
+
+    /// Sets a counter histogram's hint as Prometheus' store gives it back: whether there was a
+    /// reset is known where the histogram before it could lie in one chunk with it, and is left
+    /// to those who ask everywhere else.
+    fn hinted(&self, value: SampleValue) -> SampleValue {
+        let SampleValue::Histogram(mut histogram) = value else {
+            return value;
+        };
+        if histogram.counter_reset_hint == CounterResetHint::Gauge || is_stale_nan(histogram.sum) {
+            return SampleValue::Histogram(histogram);
+        }
+        let goes_on = match self.newest().map(|newest| newest.value) {
+            Some(SampleValue::Histogram(newest)) => {
+                !is_stale_nan(newest.sum) && histogram.goes_on_from(&newest)
+            }
+            _ => false,
+        };
+        let hint = match goes_on {
+            true => CounterResetHint::NotReset,
+            false => CounterResetHint::Unknown,
+        };
+        if histogram.counter_reset_hint != hint {
+            Arc::make_mut(&mut histogram).counter_reset_hint = hint;
+        }
+        SampleValue::Histogram(histogram)
+    }
+
+    /// Returns the start timestamps if there are any or `start` is one.
+    fn starts_to_change(&mut self, start: TimestampMs) -> Option<&mut StartTimes> {
+        if self.starts.is_none() && start == NO_START {
+            return None;
+        }
+        Some(Arc::make_mut(self.starts.get_or_insert_default()))
+    }
+
+    /// Returns the start timestamps, if any sample states one.
+    pub fn starts(&self) -> Option<&StartTimes> {
+        self.starts.as_deref()
     }
 
     fn insert(&mut self, place: Place, at: TimestampMs, value: SampleValue) {
@@ -207,15 +271,9 @@ impl SeriesHistory {
             .flat_map(|(chunk, from, to)| chunk.points(from, to))
     }
 
-    /// Returns the samples in `(after, until]` without stale markers; the cursors are those of
-    /// the window's two ends.
-    pub fn window(
-        &self,
-        (after, until): (TimestampMs, TimestampMs),
-        [tail, head]: &mut [Cursor; 2],
-    ) -> Samples<'_> {
-        let from = self.seek(after, tail);
-        let to = self.seek(until.max(after), head);
+    /// Returns the samples in `(after, until]` without stale markers.
+    pub fn window(&self, after: TimestampMs, until: TimestampMs) -> Samples<'_> {
+        let (from, to) = (self.search(after), self.search(until.max(after)));
         let mut samples = Samples::default();
         if let Some(floats) = self.side_by_side(from, to) {
             samples.floats = Cow::Borrowed(floats);
@@ -263,6 +321,7 @@ impl SeriesHistory {
         SeriesHistory {
             full: self.full.range(shared).cloned().collect(),
             head: self.head.part(after, until),
+            starts: self.starts.clone(),
         }
     }
 
@@ -279,6 +338,13 @@ impl SeriesHistory {
             Some(_) => {}
             None => self.head.forget(until),
         }
+        if let Some(starts) = &mut self.starts {
+            let kept = Arc::make_mut(starts);
+            kept.forget(until);
+            if kept.is_empty() {
+                self.starts = None;
+            }
+        }
     }
 
     /// Returns the number of samples.
@@ -289,6 +355,19 @@ impl SeriesHistory {
     /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.chunks().all(Chunk::is_empty)
+    }
+}
+
+/// Tells whether two samples are the same but for what was found out of counter resets.
+fn is_same(known: &SampleValue, value: &SampleValue) -> bool {
+    match (known, value) {
+        (SampleValue::Histogram(known), SampleValue::Histogram(value)) => {
+            let hint = known.counter_reset_hint;
+            let mut value = FloatHistogram::clone(value);
+            value.counter_reset_hint = hint;
+            **known == value
+        }
+        _ => known == value,
     }
 }
 
@@ -318,6 +397,7 @@ fn copy_run((chunk, from, to): Run<'_>, samples: &mut Samples<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::FlatFloats;
 
     fn at(seconds: i64) -> TimestampMs {
         TimestampMs(seconds * 1000)
@@ -387,8 +467,8 @@ mod tests {
         }
         history.forget(at(9));
         all.retain(|at, value| *at > self::at(9) && !crate::model::is_stale_nan(*value));
-        let mut ends = [Cursor::default(), Cursor::default()];
         let mut cursor = Cursor::default();
+        let flat = FlatFloats::new(&history, at(100)).expect("there are no histograms");
         let windows = (0..n).step_by(3).map(|end| (end, (end * 37) % 300));
         for (end, length) in windows.chain([(40, 30), (n + 50, 100), (5, 4), (n, 2 * n)]) {
             let (after, until) = (at(end - length), at(end));
@@ -400,11 +480,15 @@ mod tests {
                     value: *value,
                 })
                 .collect();
-            let samples = history.window((after, until), &mut ends);
+            let samples = history.window(after, until);
             assert_eq!(*samples.floats, expected, "({after:?}, {until:?}]");
             let part = history.part(after, until);
-            let of_part = part.window((after, until), &mut Default::default());
+            let of_part = part.window(after, until);
             assert_eq!(*of_part.floats, expected, "({after:?}, {until:?}]");
+            if end - length >= 100 {
+                let of_flat = flat.window(after, until).expect("it begins before");
+                assert_eq!(of_flat, expected, "({after:?}, {until:?}]");
+            }
             let newest = history.last_at_or_before(until, &mut cursor);
             let expected = history.range(TimestampMs::MIN, until).last();
             assert_eq!(newest, expected, "{until:?}");

@@ -18,10 +18,21 @@ pub struct Selection {
     pub until: TimestampMs,
 }
 
-/// Series with a part of their past, in the order of labels.
+/// Series with a part of their past, in the order in which they were first met: where PromQL
+/// leaves open which of equal elements is taken or added first, Prometheus goes by that order.
+/// Rules do not: they go by labels, so that no alert depends on which sender came first.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    series: Vec<(Labels, SeriesHistory)>,
+    series: Vec<Part>,
+}
+
+/// A part of one series.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Its place in the order.
+    number: u64,
+    labels: Labels,
+    history: SeriesHistory,
 }
 
 impl Snapshot {
@@ -30,21 +41,27 @@ impl Snapshot {
     pub fn take(from: &dyn SeriesReader, selections: &[Selection]) -> Snapshot {
         let mut found = Vec::new();
         for selection in selections {
-            from.select(&selection.matchers, &mut |labels, history| {
-                found.push((labels, history, (selection.after, selection.until)));
+            let span = (selection.after, selection.until);
+            from.select_numbered(&selection.matchers, &mut |number, labels, history| {
+                found.push((number, labels, history, span));
             });
         }
-        found.sort_by(|a, b| a.0.cmp(b.0));
+        found.sort_by_key(|(number, ..)| *number);
         // A series that two selections ask for comes with all that lies between.
         found.dedup_by(|next, kept| {
             let is_same = next.0 == kept.0;
             if is_same {
-                kept.2 = (kept.2.0.min(next.2.0), kept.2.1.max(next.2.1));
+                kept.3 = (kept.3.0.min(next.3.0), kept.3.1.max(next.3.1));
             }
             is_same
         });
-        let part = |(labels, history, (after, until)): (&Labels, &SeriesHistory, _)| {
-            (labels.clone(), history.part(after, until))
+        let part = |(number, labels, history, (after, until)): (_, &Labels, &SeriesHistory, _)| {
+            let (labels, history) = (labels.clone(), history.part(after, until));
+            Part {
+                number,
+                labels,
+                history,
+            }
         };
         Snapshot {
             series: found.into_iter().map(part).collect(),
@@ -58,38 +75,39 @@ impl Snapshot {
             return;
         }
         self.series.extend(other.series);
-        self.series.sort_by(|a, b| a.0.cmp(&b.0));
+        self.series.sort_by_key(|part| part.number);
     }
 
-    /// Adds one series, for tests and loaders.
+    /// Adds one series behind the others, for tests and loaders.
     pub fn insert(&mut self, labels: Labels, history: SeriesHistory) {
-        match self.series.binary_search_by(|known| known.0.cmp(&labels)) {
-            Ok(at) => self.series[at].1 = history,
-            Err(at) => self.series.insert(at, (labels, history)),
+        if let Some(known) = self.series.iter_mut().find(|part| part.labels == labels) {
+            known.history = history;
+            return;
         }
+        let number = self.series.last().map_or(0, |last| last.number + 1);
+        self.series.push(Part {
+            number,
+            labels,
+            history,
+        });
     }
 
-    /// Iterates over the series in the order of labels.
+    /// Iterates over the series in the order in which they were first met.
     pub fn iter(&self) -> impl Iterator<Item = (&Labels, &SeriesHistory)> {
-        self.series
-            .iter()
-            .map(|(labels, history)| (labels, history))
+        let parts = self.series.iter();
+        parts.map(|part| (&part.labels, &part.history))
     }
 }
 
 impl SeriesReader for Snapshot {
-    fn select<'a>(
+    fn select_numbered<'a>(
         &'a self,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
     ) {
-        for (labels, history) in &self.series {
-            if matchers
-                .iter()
-                .all(|matcher| matcher.matches_labels(labels))
-            {
-                visit(labels, history);
-            }
+        let is_selected = |part: &&Part| matchers.iter().all(|m| m.matches_labels(&part.labels));
+        for part in self.series.iter().filter(is_selected) {
+            visit(part.number, &part.labels, &part.history);
         }
     }
 }

@@ -162,7 +162,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
         Ok(explanation) => Ok(vec![explanation]),
         Err(error) => {
             let remedy = crate::rule::remedy_for_expression(text, &error, &Functions);
-            bail!("{}", caret::point(text, &error, remedy.as_deref()))
+            bail!("{}", caret::point(text, &error, Some(&remedy)))
         }
     }
 }

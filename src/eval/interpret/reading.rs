@@ -47,7 +47,7 @@ impl Reading {
     }
 }
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Counts the samples of an instant selector.
     pub(super) fn count(&mut self, n_samples: usize, is_pinned: bool) {
         self.counted.used += n_samples;
@@ -59,7 +59,7 @@ impl Interpreter<'_> {
     /// Counts the samples of a window that ends at `until`.
     pub(super) fn count_window(
         &mut self,
-        series: &[RangeSeries],
+        series: &[RangeSeries<'_>],
         until: TimestampMs,
         is_pinned: bool,
     ) {
@@ -82,7 +82,7 @@ impl Interpreter<'_> {
         &mut self,
         expr: &Expr,
         at: TimestampMs,
-    ) -> Result<Argument, EvalError> {
+    ) -> Result<Argument<'a>, EvalError> {
         let used = self.counted.used;
         let value = self.eval(expr, at)?;
         self.counted.used = used + n_samples(&value);
@@ -90,7 +90,7 @@ impl Interpreter<'_> {
     }
 
     /// Counts a window's samples anew, after it was cut to its edges.
-    pub(super) fn recount_window(&mut self, n_before: usize, window: &RangeVector) {
+    pub(super) fn recount_window(&mut self, n_before: usize, window: &RangeVector<'_>) {
         let n_now: usize = window.series.iter().map(n_samples_in).sum();
         self.counted.used = self.counted.used - n_before + n_now;
         self.counted.new = self.counted.new - n_before + n_now;
@@ -98,12 +98,14 @@ impl Interpreter<'_> {
 }
 
 /// Returns what the samples of a series behind an instant weigh.
-fn behind(series: &RangeSeries, instant: TimestampMs) -> usize {
-    let floats = series.floats.partition_point(|point| point.at <= instant);
+fn behind(series: &RangeSeries<'_>, instant: TimestampMs) -> usize {
+    // Newest first: there are few behind the instant, and many before it in a long window.
+    let newest = series.floats.iter().rev();
+    let floats = newest.take_while(|point| point.at > instant).count();
     let histograms = series.histograms.iter();
     let histograms = histograms.filter(|point| point.at > instant);
     let histograms = histograms.map(|point| histogram_weight(&point.value));
-    series.floats.len() - floats + histograms.sum::<usize>()
+    floats + histograms.sum::<usize>()
 }
 
 /// Tells whether Prometheus copies an expression's inputs together before it evaluates it.
