@@ -6,6 +6,8 @@ mod management;
 mod pages;
 mod parameters;
 mod query;
+mod recorded;
+mod recorded_state;
 mod rules;
 mod series;
 mod status;

@@ -1,8 +1,8 @@
 //! Function calls: arguments evaluated, the function asked, its result checked.
 
 use crate::eval::EvalError;
-use crate::eval::interpret::Interpreter;
 use crate::eval::interpret::subquery::forget_reset_hints;
+use crate::eval::interpret::{Interpreter, n_samples_in, weight};
 use crate::functions::call::plain;
 use crate::functions::{self, Argument, Call, Output};
 use crate::model::TimestampMs;
@@ -26,10 +26,15 @@ impl Interpreter<'_> {
         };
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
         let surroundings = self.surroundings.inside_call(&call.function);
+        let held_before = self.n_held;
         let args = self.within(surroundings, |interpreter| {
             let args = exprs.iter().map(|expr| interpreter.eval_argument(expr, at));
             args.collect::<Result<Vec<_>, _>>()
         })?;
+        let windows: Vec<usize> = args.iter().flat_map(windows_of).collect();
+        let is_subquery = exprs
+            .iter()
+            .any(|expr| matches!(expr.kind, ExprKind::Subquery(_)));
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
         let output = function.call(&mut Call {
@@ -47,7 +52,17 @@ impl Interpreter<'_> {
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),
-            Output::Vector(elements) => self.unique(elements).map(Argument::Vector),
+            Output::Vector(elements) => {
+                let n_results = elements.iter().map(|element| weight(&element.value)).sum();
+                // The points of a subquery are held besides.
+                let held_besides = if is_subquery {
+                    self.n_held
+                } else {
+                    held_before
+                };
+                self.note_windows(held_besides, &windows, n_results);
+                self.unique(elements).map(Argument::Vector)
+            }
         }
     }
 
@@ -71,5 +86,13 @@ impl Interpreter<'_> {
                 Ok(value)
             }
         }
+    }
+}
+
+/// Returns how many samples each series of a window has.
+fn windows_of(arg: &Argument) -> Vec<usize> {
+    match arg {
+        Argument::Matrix(window) => window.series.iter().map(n_samples_in).collect(),
+        _ => Vec::new(),
     }
 }
