@@ -59,6 +59,10 @@ pub struct Options {
     pub lifecycle: bool,
     /// Names of `--enable-feature`.
     pub features: Vec<String>,
+    /// Bounds of queries that go before those of the configuration.
+    pub query: QueryFlags,
+    /// `--web.cors.origin`; `None` allows every origin.
+    pub cors_origin: Option<regex::Regex>,
     /// How often a firing alert is sent again.
     pub resend_delay: DurationMs,
     /// `(flag, value)` for `/api/v1/status/flags`.
@@ -67,6 +71,17 @@ pub struct Options {
     pub observer: Option<Observer>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Bounds of queries, under the names of Prometheus' flags.
+#[derive(Clone, Debug, Default)]
+pub struct QueryFlags {
+    /// `--query.timeout`
+    pub timeout: Option<DurationMs>,
+    /// `--query.max-concurrency`
+    pub max_concurrency: Option<usize>,
+    /// `--query.max-samples`; rules are bound by it, too.
+    pub max_samples: Option<usize>,
 }
 
 /// A running server.
@@ -103,7 +118,7 @@ impl Server {
 
         let clock = Arc::clone(&options.clock);
         let build = BuildInfo::of_package();
-        let queries = loaded.query_settings();
+        let queries = loaded.query_settings(&options);
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
         let (log, tail) = MemoryLog::new(settings.limits.log_samples);
