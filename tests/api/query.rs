@@ -259,3 +259,32 @@ async fn queries_are_formatted() {
     .await;
     check(&format!("POST /api/v1/format_query {query}"), 200, expected).await;
 }
+
+/// The only slot is free again at once: an evaluation that would take days has ended.
+#[tokio::test]
+async fn an_evaluation_that_nobody_waits_for_ends() {
+    let fake = fake();
+    let mut settings = settings(&fake);
+    settings.query.concurrency_max = 1;
+    let router = router(Arc::new(fake), settings, axum::Router::new());
+    let endless = "query=sum_over_time(sum_over_time(up%5B1000000s:1s%5D)%5B1000000s:1s%5D)";
+    let short = "GET /api/v1/query?query=up&timeout=60s";
+
+    let expected = error("timeout", "query timed out in expression evaluation");
+    let request = format!("GET /api/v1/query?{endless}&timeout=10ms");
+    check_at(&router, &request, 503, expected).await;
+    assert_eq!(send(&router, short).await.status.as_u16(), 200);
+
+    let other = router.clone();
+    let request = format!("GET /api/v1/query?{endless}");
+    let client = tokio::spawn(async move { send(&other, &request).await });
+    loop {
+        tokio::task::yield_now().await;
+        let metrics = send(&router, "GET /metrics").await.body;
+        if metrics.contains("\nprometheus_engine_queries 1\n") {
+            break;
+        }
+    }
+    client.abort();
+    assert_eq!(send(&router, short).await.status.as_u16(), 200);
+}
