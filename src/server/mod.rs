@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
+mod request_line;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
