@@ -73,8 +73,6 @@ pub struct QuerySettings {
     pub concurrency_max: usize,
     /// Which language features are on.
     pub features: Features,
-    /// `promql-delayed-name-removal`
-    pub delayed_name_removal: bool,
 }
 
 impl Default for QuerySettings {
@@ -88,7 +86,6 @@ impl Default for QuerySettings {
             timeout: Duration::from_secs(120),
             concurrency_max: 20,
             features: evaluation.features,
-            delayed_name_removal: evaluation.delayed_name_removal,
         }
     }
 }
