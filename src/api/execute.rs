@@ -181,7 +181,6 @@ fn options_of(state: &ApiState, query: &Query, stop: Arc<AtomicBool>) -> EvalOpt
         features: settings.features,
         samples_max: settings.samples_max,
         subquery_steps_max: settings.subquery_steps_max,
-        delayed_name_removal: settings.delayed_name_removal,
         query: Some(Arc::clone(&query.text)),
         stop: Some(stop),
     }

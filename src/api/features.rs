@@ -66,7 +66,7 @@ fn categories(state: &ApiState) -> BTreeMap<&'static str, Category> {
     promql.extend([
         ("anchored", query.features.extended_range_selectors),
         ("at_modifier", true),
-        ("delayed_name_removal", query.delayed_name_removal),
+        ("delayed_name_removal", query.features.delayed_name_removal),
         ("duration_expr", query.features.duration_expr),
         ("fill", query.features.binop_fill_modifiers),
         ("fill_left", query.features.binop_fill_modifiers),

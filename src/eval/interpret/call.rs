@@ -46,7 +46,7 @@ impl<'a> Interpreter<'a> {
             at,
             query: self.query,
             is_range: self.is_range,
-            delayed_name_removal: self.options.delayed_name_removal,
+            features: self.options.features,
             origins: origins.as_mut(),
             annotations: &mut annotations,
             nameless: &mut self.nameless,

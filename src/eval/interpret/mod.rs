@@ -222,7 +222,7 @@ impl<'a> Interpreter<'a> {
     /// Returns `element` with another value and without its name.
     fn renamed(&mut self, element: Element, value: SampleValue, at: TimestampMs) -> Element {
         Element {
-            labels: if self.options.delayed_name_removal {
+            labels: if self.options.features.delayed_name_removal {
                 element.labels
             } else {
                 self.nameless.labels(&element.labels, drop_metadata)
@@ -236,7 +236,7 @@ impl<'a> Interpreter<'a> {
     /// Refuses a vector in which two elements have the same labels. With delayed name removal
     /// this is only known at the end.
     fn unique(&self, elements: Vec<Element>) -> Result<Vec<Element>, EvalError> {
-        if !self.options.delayed_name_removal {
+        if !self.options.features.delayed_name_removal {
             check_unique(elements.iter().map(|element| &element.labels))?;
         }
         Ok(elements)
@@ -244,7 +244,7 @@ impl<'a> Interpreter<'a> {
 
     /// Drops the names whose removal was put off.
     fn finish_vector(&self, mut elements: Vec<Element>) -> Result<Vec<Element>, EvalError> {
-        if self.options.delayed_name_removal {
+        if self.options.features.delayed_name_removal {
             for element in elements.iter_mut().filter(|element| element.drop_name) {
                 element.labels = drop_metadata(&element.labels);
             }
@@ -258,7 +258,7 @@ impl<'a> Interpreter<'a> {
         &self,
         mut series: Vec<RangeSeries<'a>>,
     ) -> Result<Vec<RangeSeries<'a>>, EvalError> {
-        if self.options.delayed_name_removal {
+        if self.options.features.delayed_name_removal {
             for series in series.iter_mut().filter(|series| series.drop_name) {
                 series.labels = drop_metadata(&series.labels);
             }
