@@ -157,6 +157,9 @@ impl Visitor for Nobody {
         Ok(false)
     }
     fn unreadable_series(&mut self, _reason: Reason, _labels: &RawLabels<'_>) {}
+    fn start_timestamp(&mut self, start: TimestampMs) {
+        self.0 ^= start.0 as u128;
+    }
     fn float(&mut self, at: TimestampMs, value: f64) {
         self.0 ^= at.0 as u128 ^ u128::from(value.to_bits());
     }

@@ -1,5 +1,5 @@
-//! Executes a query: waits for its turn, copies the series it reads, and evaluates the copy on
-//! a thread of its own.
+//! Executes a query: waits for its turn, takes a snapshot of the series it reads, and evaluates
+//! it on a thread of its own.
 //!
 //! An evaluation looks at a flag before every step down the expression: once its time is up, or
 //! its client gone, it ends there.
@@ -20,10 +20,6 @@ use crate::functions::Functions;
 use crate::model::{DurationMs, SeriesPoints, Value};
 use crate::promql::{self, Expr};
 use crate::series::Snapshot;
-
-/// A query may copy this many samples for each that it may hold: a selector holds one for each
-/// step and reads all in between. A query that would copy more fails as one that holds too many.
-const COPIED_FOR_EACH_HELD: usize = 4;
 
 /// What both kinds of queries are asked with.
 pub struct Query {
@@ -98,7 +94,7 @@ pub struct Evaluated {
 pub struct Timings {
     /// Waiting for its turn.
     pub queue: f64,
-    /// Copying the series.
+    /// Taking the snapshot.
     pub preparation: f64,
     /// Evaluating.
     pub evaluation: f64,
@@ -130,10 +126,8 @@ pub async fn execute<T: Send + 'static>(
 
     let stopwatch = Stopwatch::start();
     let selections = selections_of(&query.expr, query.times);
-    let held_max = state.settings.query.samples_max;
-    let copied_max = held_max.saturating_mul(COPIED_FOR_EACH_HELD);
-    let copy = state.backend.snapshot(selections, copied_max);
-    let snapshot = time.spend("expression evaluation", copy).await??;
+    let take = state.backend.snapshot(selections);
+    let snapshot = time.spend("expression evaluation", take).await??;
     let preparation = stopwatch.seconds();
     metrics.prepared(preparation);
 

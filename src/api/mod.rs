@@ -10,6 +10,7 @@ mod answer;
 mod compress;
 mod cors;
 pub mod execute;
+pub mod explain;
 mod features;
 mod form;
 pub mod instant;
@@ -49,9 +50,6 @@ use crate::series::{Selection, Snapshot};
 /// Why the engines gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// More samples than a query may load.
-    #[error("query processing would load too many samples into memory in query execution")]
-    TooManySamples,
     /// The engines are stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -138,12 +136,9 @@ pub struct RuntimeView {
 pub trait Backend: Send + Sync + 'static {
     /// Returns all groups, ordered by file, then name.
     fn groups(&self) -> BoxFuture<'_, Result<Vec<GroupStatus>, BackendError>>;
-    /// Copies series for a query that is then evaluated outside the engines.
-    fn snapshot(
-        &self,
-        selections: Vec<Selection>,
-        samples_max: usize,
-    ) -> BoxFuture<'_, Result<Snapshot, BackendError>>;
+    /// Takes series along for a query that is then evaluated outside the engines.
+    fn snapshot(&self, selections: Vec<Selection>)
+    -> BoxFuture<'_, Result<Snapshot, BackendError>>;
     /// Returns the labels of series that satisfy any of the matcher sets (all series where there
     /// is none) and have a sample in `[from, until]`.
     fn series(

@@ -78,7 +78,6 @@ impl ApiError {
 impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
         let kind = match error {
-            BackendError::TooManySamples => ErrorKind::Execution,
             BackendError::Stopping => ErrorKind::Unavailable,
         };
         ApiError::new(kind, error.to_string())

@@ -12,9 +12,9 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::engine::features;
 use crate::functions::Functions;
-use crate::promql::Features;
+use crate::model::{Dialect, RuleFormat};
 use crate::rule::lint::{DuplicateRule, duplicate_rules};
-use crate::rule::{ParsedFile, RuleError, parse_file};
+use crate::rule::{ParseOptions, ParsedFile, RuleError, parse_file};
 
 /// The exit code of files that do not load.
 const INVALID: u8 = 1;
@@ -42,6 +42,16 @@ pub struct CheckRulesArgs {
     /// Prometheus' feature flags for PromQL, separated by commas; unknown ones are ignored.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
+    /// Whose fields rule files may have beside Prometheus' own.
+    #[arg(
+        long = "rules.dialect",
+        value_name = "prometheus|thanos|mimir|vmalert",
+        default_value = "prometheus"
+    )]
+    rules_dialect: Dialect,
+    /// Pass over unknown fields in the rule files.
+    #[arg(long)]
+    ignore_unknown_fields: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -82,7 +92,14 @@ fn exit_code(verdict: Verdict, lint_fatal: bool) -> u8 {
 }
 
 fn check_rules(args: &CheckRulesArgs, out: &mut dyn Write) -> std::io::Result<Verdict> {
-    let features = features(&args.enable_feature);
+    let options = ParseOptions {
+        features: features(&args.enable_feature),
+        format: RuleFormat {
+            dialect: args.rules_dialect,
+            ignore_unknown_fields: args.ignore_unknown_fields,
+            ..RuleFormat::default()
+        },
+    };
     let mut verdict = Verdict::default();
     if args.files.is_empty() {
         writeln!(out, "Checking standard input")?;
@@ -92,14 +109,14 @@ fn check_rules(args: &CheckRulesArgs, out: &mut dyn Write) -> std::io::Result<Ve
             "standard input",
             read,
             args.lint,
-            features,
+            options,
             &mut verdict,
             out,
         )?;
     }
     for file in &args.files {
         writeln!(out, "Checking {file}")?;
-        check_file(file, fs::read(file), args.lint, features, &mut verdict, out)?;
+        check_file(file, fs::read(file), args.lint, options, &mut verdict, out)?;
     }
     Ok(verdict)
 }
@@ -108,7 +125,7 @@ fn check_file(
     path: &str,
     bytes: std::io::Result<Vec<u8>>,
     lint: Lint,
-    features: Features,
+    options: ParseOptions,
     verdict: &mut Verdict,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
@@ -118,11 +135,14 @@ fn check_file(
             String::from_utf8(bytes)
                 .map_err(|e| vec![no_text(path, &format!("the file is not UTF-8: {e}"))])
         })
-        .and_then(|text| parse_file(path, &text, &Functions, features));
+        .and_then(|text| parse_file(path, &text, &Functions, options));
     match parsed {
         Ok(parsed) => {
             for warning in &parsed.warnings {
                 writeln!(out, "  WARNING: {warning}")?;
+            }
+            for note in &parsed.notes {
+                writeln!(out, "  NOTE: {note}")?;
             }
             verdict.has_lint_errors |= write_result(&parsed, lint, out)?;
         }

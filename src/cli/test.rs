@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::engine::unit_test::{TestOptions, run_test};
+use crate::model::{Dialect, RuleFormat};
 use crate::rule::test_file::{TestFile, parse_test_file_with};
 
 /// What to test.
@@ -45,6 +46,13 @@ pub struct TestRulesArgs {
     /// Language features to enable, separated by commas.
     #[arg(long, value_delimiter = ',')]
     enable_feature: Vec<String>,
+    /// Whose fields rule files may have beside Prometheus' own.
+    #[arg(
+        long = "rules.dialect",
+        value_name = "prometheus|thanos|mimir|vmalert",
+        default_value = "prometheus"
+    )]
+    rules_dialect: Dialect,
 }
 
 /// What came of one test file.
@@ -129,6 +137,11 @@ fn test_file(
     };
     let options = TestOptions {
         features: args.enable_feature.clone(),
+        rule_format: RuleFormat {
+            dialect: args.rules_dialect,
+            ignore_unknown_fields: args.ignore_unknown_fields,
+            ..RuleFormat::default()
+        },
         diff: args.diff,
         dump: args.debug,
     };

@@ -10,8 +10,8 @@ use crate::config::value;
 use crate::config::{
     ConfigError, Discovery, HttpClientConfig, discovery, http_client, serialize, steps,
 };
-use crate::model::DurationMs;
-use crate::relabel::{NameValidation, RelabelConfig};
+use crate::model::{DurationMs, NameValidation};
+use crate::relabel::RelabelConfig;
 use crate::yaml::Node;
 
 /// Where alerts go.

@@ -5,8 +5,7 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{ConfigError, serialize};
-use crate::model::{DurationMs, Labels};
-use crate::relabel::NameValidation;
+use crate::model::{DurationMs, Labels, NameValidation};
 use crate::yaml::Node;
 
 /// What `global:` says to an evaluator.
@@ -24,7 +23,8 @@ pub struct Global {
         skip_serializing_if = "Labels::is_empty"
     )]
     pub external_labels: Labels,
-    /// Which label names are valid.
+    /// Which names of labels and recorded series are valid.
+    #[serde(serialize_with = "serialize::shown")]
     pub metric_name_validation_scheme: NameValidation,
 }
 

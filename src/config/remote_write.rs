@@ -8,8 +8,8 @@ use url::Url;
 use crate::config::fields::Fields;
 use crate::config::http_client::{check_header, read_url, refuse};
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize, steps};
-use crate::model::DurationMs;
-use crate::relabel::{NameValidation, RelabelConfig};
+use crate::model::{DurationMs, NameValidation};
+use crate::relabel::RelabelConfig;
 use crate::yaml::Node;
 
 /// One remote-write receiver.

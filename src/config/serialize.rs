@@ -6,6 +6,14 @@ use url::Url;
 
 use crate::model::{DurationMs, Labels};
 
+/// Writes a value as it is shown.
+pub(crate) fn shown<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    s: S,
+) -> Result<S::Ok, S::Error> {
+    s.collect_str(value)
+}
+
 pub(crate) fn duration<S: Serializer>(value: &DurationMs, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(value)
 }

@@ -9,8 +9,7 @@ use crate::config::value;
 use crate::config::{
     ConfigError, Limits, RemoteWriteConfig, WebhookConfig, limits, remote_write, serialize, webhook,
 };
-use crate::model::DurationMs;
-use crate::relabel::NameValidation;
+use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
 
 /// Our own settings.

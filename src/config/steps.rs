@@ -3,7 +3,8 @@
 use crate::config::ConfigError;
 use crate::config::fields::Fields;
 use crate::config::value;
-use crate::relabel::{ACTIONS, NameValidation, RelabelConfig, RelabelFields};
+use crate::model::NameValidation;
+use crate::relabel::{ACTIONS, RelabelConfig, RelabelFields};
 use crate::yaml::Node;
 
 /// Reads one relabelling step.

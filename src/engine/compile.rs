@@ -14,13 +14,13 @@ use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
-    RuleSource,
+    RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse, selectors};
 use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
-use crate::rule::{RuleError, RuleGroup, RuleKind, parse_file};
+use crate::rule::{ParseOptions, RuleError, RuleGroup, RuleKind, parse_file};
 use crate::template::Template;
 
 /// A group ready to be evaluated.
@@ -58,6 +58,8 @@ pub struct CompiledRules {
     pub recorded: HashSet<String>,
     /// Which language features are on.
     pub features: Features,
+    /// What is worth saying about the files, each with its file.
+    pub notes: Vec<String>,
     /// Who reads what.
     pub reads: ReadIndex,
 }
@@ -70,21 +72,40 @@ pub fn features(names: &[String]) -> Features {
         duration_expr: on("promql-duration-expr"),
         extended_range_selectors: on("promql-extended-range-selectors"),
         binop_fill_modifiers: on("promql-binop-fill-modifiers"),
+        delayed_name_removal: on("promql-delayed-name-removal"),
+        start_timestamps_kept: on("st-storage"),
+        start_timestamps_used: on("use-start-timestamps"),
+    }
+}
+
+/// Returns how the settings want rule files to be read.
+pub fn parse_options(settings: &EngineSettings) -> ParseOptions {
+    ParseOptions {
+        features: features(&settings.features),
+        format: settings.rule_format,
     }
 }
 
 /// Compiles a rule set; returns all errors of all files, not only the first.
 pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
-    let features = features(&source.settings.features);
+    let options = parse_options(&source.settings);
+    let features = options.features;
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
+    let mut notes = Vec::new();
     for (path, text) in &source.files {
-        match parse_file(path, text, &Functions, features) {
-            Ok(parsed) => groups.extend(parsed.groups),
+        match parse_file(path, text, &Functions, options) {
+            Ok(parsed) => {
+                groups.extend(parsed.groups);
+                let warning = |text| format!("{path}: {text}");
+                notes.extend(parsed.warnings.into_iter().map(warning));
+                notes.extend(parsed.notes.iter().map(ToString::to_string));
+            }
             Err(found) => errors.extend(found),
         }
     }
     let mut compiled = CompiledRules {
         features,
+        notes,
         ..CompiledRules::default()
     };
     for text in &source.settings.watch {
@@ -164,6 +185,7 @@ impl CompiledRules {
         };
         let grid = match &settings.grid {
             Grid::UnitTest { start, .. } => TickGrid::aligned(*start, interval),
+            Grid::Hashed if group.is_aligned => TickGrid::aligned(TimestampMs(0), interval),
             Grid::Hashed => TickGrid::hashed(&group.file, &group.name, interval),
         };
         let query_offset = group.query_offset.unwrap_or(settings.query_offset);

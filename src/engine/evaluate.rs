@@ -12,8 +12,9 @@ use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
+use crate::functions::RangeSeries;
 use crate::model::{
-    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, SampleValue, SeriesPoints,
+    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
     TimestampMs, Value, VectorElement,
 };
 use crate::promql::ast::VectorSelector;
@@ -221,6 +222,7 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
         let sample = |(labels, value)| InstantSample {
             labels,
             at: self.at,
+            start: NO_START,
             value,
         };
         let samples: Arc<[InstantSample]> = recorded
@@ -288,7 +290,7 @@ impl Source for RuleSourceAt<'_, '_> {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints> {
+    ) -> Vec<RangeSeries<'_>> {
         self.scan.range(selector, after, until)
     }
 }

@@ -10,7 +10,8 @@ use crate::engine::cohort::TargetId;
 use crate::engine::compiled_rule::RuleIndex;
 use crate::history::Appended;
 use crate::model::{
-    Batch, DurationMs, Grid, Labels, SampleValue, SeriesHandle, Stamp, TimestampMs, is_stale_nan,
+    Batch, DurationMs, Grid, Labels, NO_START, SampleValue, SeriesHandle, Stamp, TimestampMs,
+    is_stale_nan,
 };
 use crate::series::StoredSeries;
 
@@ -77,6 +78,19 @@ impl Readers {
     }
 }
 
+/// Returns the series that have floats and histograms in one batch. Their samples are taken by
+/// time, since the batch does not say which kind came first.
+fn with_both_kinds(batch: &Batch) -> BTreeSet<SeriesHandle> {
+    if batch.histograms.is_empty() || batch.floats.is_empty() {
+        return BTreeSet::new();
+    }
+    let histograms: BTreeSet<SeriesHandle> = batch.histograms.iter().map(|(h, ..)| *h).collect();
+    let floats = batch.floats.iter().map(|(handle, ..)| *handle);
+    floats
+        .filter(|handle| histograms.contains(handle))
+        .collect()
+}
+
 impl Engine {
     /// Puts the frontier just before the first samples ever, so that a first batch from a
     /// backlog is evaluated tick by tick.
@@ -96,14 +110,36 @@ impl Engine {
         for definition in &batch.definitions {
             self.define(definition.handle, &definition.labels);
         }
-        for (handle, at, value) in &batch.floats {
-            let ends = is_stale_nan(*value);
-            self.take_sample(*handle, *at, SampleValue::Float(*value), ends);
+        let keeps_starts = self.rules.features.start_timestamps_kept;
+        let both = with_both_kinds(batch);
+        let mut later = Vec::new();
+        let mut starts = batch.float_starts.in_order();
+        for (position, (handle, at, value)) in batch.floats.iter().enumerate() {
+            let start = starts.of(position);
+            let start = if keeps_starts { start } else { NO_START };
+            let float = SampleValue::Float(*value);
+            if both.contains(handle) {
+                later.push((*at, *handle, start, float));
+                continue;
+            }
+            self.take_sample(*handle, (*at, start), float, is_stale_nan(*value));
         }
-        for (handle, at, histogram) in &batch.histograms {
+        let mut starts = batch.histogram_starts.in_order();
+        for (position, (handle, at, histogram)) in batch.histograms.iter().enumerate() {
+            let start = starts.of(position);
+            let start = if keeps_starts { start } else { NO_START };
             let value = SampleValue::Histogram(histogram.clone());
+            if both.contains(handle) {
+                later.push((*at, *handle, start, value));
+                continue;
+            }
             let ends = value.is_stale();
-            self.take_sample(*handle, *at, value, ends);
+            self.take_sample(*handle, (*at, start), value, ends);
+        }
+        later.sort_by_key(|(at, handle, ..)| (*at, *handle));
+        for (at, handle, start, value) in later {
+            let ends = value.is_stale();
+            self.take_sample(handle, (at, start), value, ends);
         }
     }
 
@@ -167,7 +203,7 @@ impl Engine {
     fn take_sample(
         &mut self,
         handle: SeriesHandle,
-        at: TimestampMs,
+        (at, start): (TimestampMs, TimestampMs),
         value: SampleValue,
         ends: bool,
     ) {
@@ -198,7 +234,10 @@ impl Engine {
             .newest()
             .map_or(TimestampMs::MIN, |newest| newest.at);
         let window = self.settings.out_of_order_window;
-        match series.history.append(at, value, newest - window) {
+        let taken = series
+            .history
+            .append_started(at, start, value, newest - window);
+        match taken {
             Appended::InOrder => {
                 self.cohorts.arrived(state.target, state.newest, at, ends);
                 state.newest = (!ends).then_some(at);

@@ -17,7 +17,7 @@ use crate::model::float::format_plain;
 use crate::model::labels::quote;
 use crate::model::{
     ALERT_NAME, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid, Labels,
-    RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
+    RuleFormat, RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
     VectorElement,
 };
 use crate::promql::parse;
@@ -30,6 +30,8 @@ use crate::template::duration_text;
 pub struct TestOptions {
     /// Names of feature flags that are on.
     pub features: Vec<String>,
+    /// How to read the rule files.
+    pub rule_format: RuleFormat,
     /// Whether a failed alert test shows only what differs.
     pub diff: bool,
     /// Whether to write out all series at the end.
@@ -140,6 +142,7 @@ impl<'a> Run<'a> {
             out_of_order_window: RETENTION,
             ticks_per_leap_max: usize::MAX,
             features: self.options.features.clone(),
+            rule_format: self.options.rule_format,
             ..EngineSettings::default()
         };
         let stamp = self.stamp(before);

@@ -1,24 +1,44 @@
 //! A [`Source`] that reads leaves from history: the textbook loop, and the oracle of the tests.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 
 use crate::eval::{InstantSample, Source};
-use crate::history::SeriesHistory;
-use crate::model::{Labels, Matcher, Point, SeriesPoints, TimestampMs};
+use crate::functions::RangeSeries;
+use crate::history::{Cursor, FlatFloats, Samples, SeriesHistory};
+use crate::model::{DurationMs, Labels, NO_START, TimestampMs};
 use crate::promql::ast::VectorSelector;
 use crate::series::SeriesReader;
 
-type Selected<'a> = Rc<[(&'a Labels, &'a SeriesHistory)]>;
-
 /// Reads from the series of a store or a snapshot.
 ///
-/// Which series a selector matches is looked up once, since a subquery or a range query asks
-/// for the same selector at every step.
+/// A subquery or a range query asks for the same leaf at every step. So which series a leaf
+/// selects is looked up once, and the next step looks for samples where the last one found them.
 pub struct Scan<'a> {
     reader: &'a dyn SeriesReader,
-    selected: RefCell<HashMap<Vec<Matcher>, Selected<'a>>>,
+    leaves: Leaves<'a>,
+}
+
+/// A list that grows while what is in it is lent out.
+type Leaves<'a> = OnceCell<Box<Leaf<'a>>>;
+
+/// A selector and how far it looks back, with the series that it selects.
+struct Leaf<'a> {
+    selector: VectorSelector,
+    length: DurationMs,
+    series: Vec<SelectedSeries<'a>>,
+    next: Leaves<'a>,
+}
+
+struct SelectedSeries<'a> {
+    labels: &'a Labels,
+    history: &'a SeriesHistory,
+    /// Where the newest sample was last found.
+    newest: Cell<Cursor>,
+    /// How many windows were asked for.
+    n_windows: Cell<usize>,
+    /// From the second window on, what lies in it and after it.
+    flat: OnceCell<Option<FlatFloats>>,
 }
 
 impl<'a> Scan<'a> {
@@ -26,23 +46,93 @@ impl<'a> Scan<'a> {
     pub fn new(reader: &'a dyn SeriesReader) -> Self {
         Scan {
             reader,
-            selected: RefCell::default(),
+            leaves: OnceCell::new(),
         }
     }
 
-    fn select(&self, matchers: &[Matcher]) -> Selected<'a> {
-        if let Some(found) = self.selected.borrow().get(matchers) {
-            return Rc::clone(found);
+    fn leaf(&self, selector: &VectorSelector, length: DurationMs) -> &Leaf<'a> {
+        let mut leaves = &self.leaves;
+        while let Some(leaf) = leaves.get() {
+            if leaf.length == length && leaf.selector == *selector {
+                return leaf;
+            }
+            leaves = &leaf.next;
         }
-        let mut found = Vec::new();
-        self.reader.select(matchers, &mut |labels, history| {
-            found.push((labels, history))
-        });
-        let found: Selected<'a> = found.into();
-        self.selected
-            .borrow_mut()
-            .insert(matchers.to_vec(), Rc::clone(&found));
-        found
+        leaves.get_or_init(|| Box::new(self.select(selector, length)))
+    }
+
+    fn select(&self, selector: &VectorSelector, length: DurationMs) -> Leaf<'a> {
+        let mut series = Vec::new();
+        self.reader
+            .select(&selector.matchers, &mut |labels, history| {
+                series.push(SelectedSeries {
+                    labels,
+                    history,
+                    newest: Cell::default(),
+                    n_windows: Cell::new(0),
+                    flat: OnceCell::new(),
+                });
+            });
+        Leaf {
+            selector: selector.clone(),
+            length,
+            series,
+            next: OnceCell::new(),
+        }
+    }
+}
+
+impl Drop for Scan<'_> {
+    /// Leaves go one by one: each taking the next along would need a stack as deep as the list.
+    fn drop(&mut self) {
+        let mut leaves = std::mem::take(&mut self.leaves);
+        while let Some(leaf) = leaves.into_inner() {
+            leaves = leaf.next;
+        }
+    }
+}
+
+impl SelectedSeries<'_> {
+    fn newest(&self, after: TimestampMs, at: TimestampMs) -> Option<InstantSample> {
+        let mut cursor = self.newest.get();
+        let newest = self.history.last_at_or_before(at, &mut cursor);
+        self.newest.set(cursor);
+        let newest = newest.filter(|newest| newest.at > after && !newest.value.is_stale())?;
+        Some(InstantSample {
+            labels: self.labels.clone(),
+            at: newest.at,
+            start: self
+                .history
+                .starts()
+                .map_or(NO_START, |starts| starts.of(newest.at)),
+            value: newest.value,
+        })
+    }
+
+    fn window(&self, after: TimestampMs, until: TimestampMs) -> Option<RangeSeries<'_>> {
+        self.n_windows.set(self.n_windows.get() + 1);
+        let flat = if self.n_windows.get() > 1 {
+            let flat = self
+                .flat
+                .get_or_init(|| FlatFloats::new(self.history, after));
+            flat.as_ref().and_then(|flat| flat.window(after, until))
+        } else {
+            None
+        };
+        let samples = match flat {
+            Some(floats) => Samples {
+                floats: Cow::Borrowed(floats),
+                histograms: Vec::new(),
+            },
+            None => self.history.window(after, until),
+        };
+        (!samples.is_empty()).then(|| RangeSeries {
+            labels: self.labels.clone(),
+            floats: samples.floats,
+            histograms: samples.histograms,
+            starts: self.history.starts(),
+            drop_name: false,
+        })
     }
 }
 
@@ -53,18 +143,8 @@ impl Source for Scan<'_> {
         after: TimestampMs,
         at: TimestampMs,
     ) -> Vec<InstantSample> {
-        let series = self.select(&selector.matchers);
-        let newest = series.iter().filter_map(|(labels, history)| {
-            let newest = history.last_at_or_before(at)?;
-            if newest.at <= after || newest.value.is_stale() {
-                return None;
-            }
-            Some(InstantSample {
-                labels: (*labels).clone(),
-                at: newest.at,
-                value: newest.value,
-            })
-        });
+        let series = &self.leaf(selector, at - after).series;
+        let newest = series.iter().filter_map(|series| series.newest(after, at));
         newest.collect()
     }
 
@@ -73,24 +153,19 @@ impl Source for Scan<'_> {
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints> {
-        let series = self.select(&selector.matchers);
-        let inside = series.iter().filter_map(|(labels, history)| {
-            let points = history.range(after, until);
-            let points: Vec<Point> = points.filter(|point| !point.value.is_stale()).collect();
-            (!points.is_empty()).then(|| SeriesPoints {
-                labels: (*labels).clone(),
-                points,
-            })
-        });
-        inside.collect()
+    ) -> Vec<RangeSeries<'_>> {
+        let series = &self.leaf(selector, until - after).series;
+        let windows = series
+            .iter()
+            .filter_map(|series| series.window(after, until));
+        windows.collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SampleValue, stale_nan};
+    use crate::model::{Matcher, SampleValue, stale_nan};
     use crate::promql::ast::{DurationExpr, RangeMode};
     use crate::series::Snapshot;
 
@@ -115,7 +190,7 @@ mod tests {
             let found = scan.instant(&selector, after, at);
             assert_eq!(found.first().map(|sample| sample.at.0), instant);
             let found = scan.range(&selector, after, at);
-            let times = found.iter().flat_map(|series| &series.points);
+            let times = found.iter().flat_map(|series| series.floats.iter());
             assert_eq!(times.map(|point| point.at.0).collect::<Vec<_>>(), range);
         };
         check(0, 25, Some(20), &[10, 20]);

@@ -2,7 +2,8 @@
 //!
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
-use crate::model::{Labels, SampleValue, SeriesPoints, TimestampMs};
+use crate::functions::RangeSeries;
+use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::VectorSelector;
 
 /// What an instant selector found for one series.
@@ -12,13 +13,16 @@ pub struct InstantSample {
     pub labels: Labels,
     /// When the sample was taken (for `timestamp()`), ms.
     pub at: TimestampMs,
+    /// Since when its counter has been counting (for `start_timestamp()`), ms;
+    /// [`NO_START`](crate::model::NO_START) when it does not say.
+    pub start: TimestampMs,
     /// Its value; never a stale marker.
     pub value: SampleValue,
 }
 
 /// Where leaves get their values.
 pub trait Source {
-    /// Returns, in the order of labels, the newest sample in `(after, at]` of each series that
+    /// Returns, in one order for all instants, the newest sample in `(after, at]` of each series that
     /// `selector` matches; series whose newest sample there is a stale marker are left out.
     fn instant(
         &self,
@@ -27,12 +31,12 @@ pub trait Source {
         at: TimestampMs,
     ) -> Vec<InstantSample>;
 
-    /// Returns, in the order of labels, the samples in `(after, until]` without stale markers;
+    /// Returns, in the same order, the samples in `(after, until]` without stale markers;
     /// series without any are left out.
     fn range(
         &self,
         selector: &VectorSelector,
         after: TimestampMs,
         until: TimestampMs,
-    ) -> Vec<SeriesPoints>;
+    ) -> Vec<RangeSeries<'_>>;
 }

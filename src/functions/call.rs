@@ -1,11 +1,14 @@
 //! What a function gets and gives: arguments, the instant, a place for remarks.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
-use crate::model::{DurationMs, FloatHistogram, Labels, METRIC_NAME, SampleValue, TimestampMs};
+use crate::model::{
+    DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
+    StartTimes, TimestampMs,
+};
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
 /// Why a function cannot be computed; the text is Prometheus'.
@@ -26,38 +29,23 @@ pub struct Element {
     pub drop_name: bool,
 }
 
-/// A float at an instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FloatPoint {
-    /// The instant, ms.
-    pub at: TimestampMs,
-    /// The value.
-    pub value: f64,
-}
-
-/// A native histogram at an instant.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistogramPoint {
-    /// The instant, ms.
-    pub at: TimestampMs,
-    /// The value.
-    pub value: Arc<FloatHistogram>,
-}
-
-/// The samples of one series inside a window; each list ascends in time.
+/// The samples of one series inside a window; each list ascends in time. Floats are those of
+/// the history itself where it can be had.
 #[derive(Clone, Debug)]
-pub struct RangeSeries {
+pub struct RangeSeries<'a> {
     /// The series' labels.
     pub labels: Labels,
     /// Its floats.
-    pub floats: Vec<FloatPoint>,
+    pub floats: Cow<'a, [FloatPoint]>,
     /// Its native histograms.
     pub histograms: Vec<HistogramPoint>,
+    /// Since when its samples have been counting, if any says so and it is to be made use of.
+    pub starts: Option<&'a StartTimes>,
     /// `true` when the name has to go at the end (only with delayed name removal).
     pub drop_name: bool,
 }
 
-impl RangeSeries {
+impl RangeSeries<'_> {
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.floats.len() + self.histograms.len()
@@ -71,9 +59,9 @@ impl RangeSeries {
 
 /// A range vector with its window `(start, end]`.
 #[derive(Clone, Debug)]
-pub struct RangeVector {
+pub struct RangeVector<'a> {
     /// The series with at least one sample.
-    pub series: Vec<RangeSeries>,
+    pub series: Vec<RangeSeries<'a>>,
     /// The window's open left end, ms.
     pub start: TimestampMs,
     /// The window's closed right end, ms.
@@ -82,7 +70,7 @@ pub struct RangeVector {
     pub mode: RangeMode,
 }
 
-impl RangeVector {
+impl RangeVector<'_> {
     /// Returns the length of the window.
     pub fn range(&self) -> DurationMs {
         self.end - self.start
@@ -92,11 +80,11 @@ impl RangeVector {
 /// An argument.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "each is its own name")]
-pub enum Argument {
+pub enum Argument<'a> {
     Scalar(f64),
     String(String),
     Vector(Vec<Element>),
-    Matrix(RangeVector),
+    Matrix(RangeVector<'a>),
 }
 
 /// What a function returns.
@@ -125,7 +113,7 @@ pub type Origins = HashMap<Labels, Labels>;
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The values of the arguments; a function takes what it needs.
-    pub args: Vec<Argument>,
+    pub args: Vec<Argument<'a>>,
     /// The arguments as written, without parentheses around them.
     pub exprs: Vec<&'a Expr>,
     /// Where the call stands.
@@ -142,6 +130,19 @@ pub struct Call<'a> {
     pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
     pub annotations: &'a mut Annotations,
+    /// Labels without the name, of all that the evaluation has come across.
+    pub nameless: &'a mut DerivedLabels,
+    /// What this call has kept at earlier steps.
+    pub memory: &'a mut CallMemory,
+}
+
+/// What a call keeps from one step of a range to the next.
+#[derive(Debug, Default)]
+pub struct CallMemory {
+    /// What the function makes of its elements' labels.
+    pub labels: DerivedLabels,
+    /// The regular expression that it is called with.
+    pub regex: Option<regex::Regex>,
 }
 
 impl Call<'_> {
@@ -200,12 +201,12 @@ impl Call<'_> {
     }
 
     /// Returns `element` with another value, and without its name as functions leave it.
-    pub fn renamed(&self, element: Element, value: SampleValue) -> Element {
+    pub fn renamed(&mut self, element: Element, value: SampleValue) -> Element {
         Element {
             labels: if self.delayed_name_removal {
                 element.labels
             } else {
-                drop_metadata(&element.labels)
+                self.nameless.labels(&element.labels, drop_metadata)
             },
             value,
             at: self.at,

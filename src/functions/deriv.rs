@@ -1,9 +1,8 @@
 //! `deriv` and `predict_linear`: the line of least squares through a window.
 
-use crate::functions::call::FloatPoint;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::kahan::KahanSum;
-use crate::model::{SampleValue, TimestampMs};
+use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
 
 pub(super) static DERIV: WindowFunction = WindowFunction::new(

@@ -1,9 +1,8 @@
 //! `double_exponential_smoothing`: Holt's linear method over a window.
 
 use crate::functions::FunctionError;
-use crate::functions::call::FloatPoint;
 use crate::functions::formula::WindowFunction;
-use crate::model::SampleValue;
+use crate::model::{FloatPoint, SampleValue};
 use crate::promql::ValueType;
 
 pub(super) static DOUBLE_EXPONENTIAL_SMOOTHING: WindowFunction = WindowFunction::new(

@@ -4,10 +4,9 @@
 //! An anchored window takes the last sample before its start as the value there; a smoothed one
 //! interpolates at both edges.
 
-use crate::functions::call::FloatPoint;
 use crate::functions::formula::Window;
 use crate::functions::rate::Kind;
-use crate::model::TimestampMs;
+use crate::model::{FloatPoint, TimestampMs};
 use crate::promql::ast::RangeMode;
 
 /// Returns the change over the window, or `None` when nothing lies in it.

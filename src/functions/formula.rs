@@ -7,10 +7,12 @@
 use crate::functions::Function;
 use crate::functions::annotation::Remark;
 use crate::functions::call::{
-    Argument, Call, Element, FloatPoint, FunctionError, HistogramPoint, Output, RangeSeries,
-    RangeVector, drop_metadata,
+    Argument, Call, Element, FunctionError, Output, RangeSeries, RangeVector, drop_metadata,
 };
-use crate::model::{FloatHistogram, SampleValue, TimestampMs};
+use crate::functions::start_reset::Counted;
+use crate::model::{
+    FloatHistogram, FloatPoint, HistogramPoint, NO_START, SampleValue, TimestampMs,
+};
 use crate::promql::ast::RangeMode;
 use crate::promql::{Signature, ValueType};
 
@@ -113,7 +115,7 @@ impl Function for HistogramFunction {
 #[derive(Debug)]
 pub struct Window<'w, 'a> {
     /// The samples.
-    pub series: &'w RangeSeries,
+    pub series: &'w RangeSeries<'w>,
     /// The window's open left end, ms.
     pub start: TimestampMs,
     /// The window's closed right end, ms.
@@ -143,9 +145,23 @@ impl Window<'_, '_> {
         (range / 1000) as f64 + (range % 1000 * 1_000_000) as f64 / 1e9
     }
 
+    /// Returns when a sample was taken and since when its counter had been counting.
+    pub(super) fn counted(&self, at: TimestampMs) -> Counted {
+        let starts = self.series.starts;
+        Counted {
+            at,
+            start: starts.map_or(NO_START, |starts| starts.of(at)),
+        }
+    }
+
     /// Returns the metric's name, for remarks.
     pub fn metric(&self) -> String {
-        self.series.labels.metric_name().to_owned()
+        self.metric_name().to_owned()
+    }
+
+    /// Returns the metric's name.
+    pub fn metric_name(&self) -> &str {
+        self.series.labels.metric_name()
     }
 
     /// Adds a remark about the range vector.
@@ -284,10 +300,6 @@ impl Function for WindowFunction {
         check_mode(self.name, self.modes, range.mode)?;
         let mut out = Vec::with_capacity(range.series.len());
         for series in range.series.iter().filter(|series| !series.is_empty()) {
-            if range.mode != RangeMode::Plain && !series.histograms.is_empty() {
-                let text = "smoothed and anchored modifiers do not work with native histograms";
-                return Err(FunctionError(text.to_owned()));
-            }
             let mut window = Window {
                 series,
                 start: range.start,
@@ -300,11 +312,13 @@ impl Function for WindowFunction {
                 continue;
             };
             let drop_name = !self.keeps_name || series.drop_name;
-            let mut labels = series.labels.clone();
-            if drop_name && !call.delayed_name_removal {
-                labels = drop_metadata(&labels);
+            let labels = if drop_name && !call.delayed_name_removal {
+                let labels = call.nameless.labels(&series.labels, drop_metadata);
                 call.note_origin(&labels, &series.labels)?;
-            }
+                labels
+            } else {
+                series.labels.clone()
+            };
             out.push(Element {
                 labels,
                 value,

@@ -57,7 +57,7 @@ impl Function for HistogramQuantiles {
                     ..renamed
                 }));
             }
-            for classic in histograms.classic.values() {
+            for classic in &histograms.classic {
                 let mut buckets = classic.buckets.clone();
                 let labels = &classic.element.labels;
                 let value = classic_quantile(call, 1, (q, labels, &mut buckets));

@@ -37,11 +37,14 @@ impl Function for LabelReplace {
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
         let (target, pattern) = (call.text(1).to_owned(), call.text(4).to_owned());
-        let regex = compile_anchored(&pattern).map_err(|_| {
-            FunctionError(format!(
-                "invalid regular expression in label_replace(): {pattern}"
-            ))
-        })?;
+        let regex = match call.memory.regex.take() {
+            Some(regex) => regex,
+            None => compile_anchored(&pattern).map_err(|_| {
+                FunctionError(format!(
+                    "invalid regular expression in label_replace(): {pattern}"
+                ))
+            })?,
+        };
         if !is_label_name(&target) {
             return Err(FunctionError(format!(
                 "invalid destination label name in label_replace(): {target}"
@@ -62,6 +65,7 @@ impl Function for LabelReplace {
                 element.drop_name = false;
             }
         }
+        call.memory.regex = Some(regex);
         Ok(Output::Vector(elements))
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::functions::FunctionError;
 use crate::functions::annotation::Remark;
-use crate::functions::call::FloatPoint;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::over_time_histogram::{average, total};
 use crate::functions::quantile::quantile;
 use crate::model::kahan::{KahanMean, KahanSum};
-use crate::model::{SampleValue, TimestampMs};
+use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
 
 type Formula = Result<Option<SampleValue>, FunctionError>;

@@ -4,6 +4,9 @@
 //! series store is the only writer; `Scan` and snapshots read. This is the in-memory form; the
 //! compressed and the on-disk form take its place behind the same methods.
 
+mod chunk;
+mod flat_floats;
 mod series_history;
 
-pub use series_history::{Appended, SeriesHistory};
+pub use flat_floats::FlatFloats;
+pub use series_history::{Appended, Cursor, Samples, SeriesHistory};

@@ -13,7 +13,7 @@ use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
 use crate::ingest::route_table::{Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
-use crate::model::{FloatHistogram, Labels, TimestampMs};
+use crate::model::{FloatHistogram, Labels, ListedStarts, NO_START, TimestampMs};
 
 /// The label names that make a target.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
@@ -78,6 +78,10 @@ pub struct Collected {
     pub floats: Vec<Routed<f64>>,
     /// Histograms that a rule reads.
     pub histograms: Vec<Routed<Arc<FloatHistogram>>>,
+    /// The start timestamps of those of [`Collected::floats`] that state one.
+    pub float_starts: ListedStarts,
+    /// The same of [`Collected::histograms`].
+    pub histogram_starts: ListedStarts,
     /// Series not met before.
     pub unknown: Vec<UnknownSeries>,
     /// What was refused so far.
@@ -107,17 +111,23 @@ impl Collected {
         self.floats.capacity() * size_of::<Routed<f64>>()
             + self.histograms.capacity() * size_of::<Routed<Arc<FloatHistogram>>>()
             + self.unknown.capacity() * size_of::<UnknownSeries>()
+            + self.float_starts.heap_bytes()
+            + self.histogram_starts.heap_bytes()
     }
 
     /// Forgets everything, keeping the memory.
     pub fn clear(&mut self) {
         self.floats.clear();
         self.histograms.clear();
+        self.float_starts.clear();
+        self.histogram_starts.clear();
         self.unknown.clear();
         self.rejections.clear();
         *self = Collected {
             floats: std::mem::take(&mut self.floats),
             histograms: std::mem::take(&mut self.histograms),
+            float_starts: std::mem::take(&mut self.float_starts),
+            histogram_starts: std::mem::take(&mut self.histogram_starts),
             unknown: std::mem::take(&mut self.unknown),
             rejections: std::mem::take(&mut self.rejections),
             ..Collected::default()
@@ -167,6 +177,8 @@ pub struct Collector<'a> {
     ordinal: u32,
     n_samples: u64,
     newest_exemplar: TimestampMs,
+    /// The start timestamp of the next sample.
+    start: TimestampMs,
     name_scratch: Vec<u8>,
 }
 
@@ -184,6 +196,7 @@ impl<'a> Collector<'a> {
             ordinal: 0,
             n_samples: 0,
             newest_exemplar: TimestampMs::MIN,
+            start: NO_START,
             name_scratch: Vec::new(),
         }
     }
@@ -354,14 +367,20 @@ impl Visitor for Collector<'_> {
         self.begin(Fate::Refused(reason), Target(0));
     }
 
+    fn start_timestamp(&mut self, start: TimestampMs) {
+        self.start = start;
+    }
+
     #[inline]
     fn float(&mut self, at: TimestampMs, value: f64) {
+        let start = std::mem::replace(&mut self.start, NO_START);
         match self.admit(at) {
             Some(Admitted::Unread) => self.out.unread_floats += 1,
             Some(Admitted::Recorded) => self.out.recorded_floats += 1,
             Some(Admitted::Routed(series)) => {
                 self.count_routed(series);
                 let ordinal = self.ordinal;
+                self.out.float_starts.push(self.out.floats.len(), start);
                 self.out.floats.push(Routed {
                     series,
                     ordinal,
@@ -374,6 +393,7 @@ impl Visitor for Collector<'_> {
     }
 
     fn histogram(&mut self, at: TimestampMs, histogram: &mut RawHistogram) {
+        let start = std::mem::replace(&mut self.start, NO_START);
         if !matches!(self.fate, Fate::Refused(_))
             && let Err(wrong) = histogram.check()
         {
@@ -390,6 +410,8 @@ impl Visitor for Collector<'_> {
             Admitted::Routed(series) => {
                 self.count_routed(series);
                 let ordinal = self.ordinal;
+                let starts = &mut self.out.histogram_starts;
+                starts.push(self.out.histograms.len(), start);
                 self.out.histograms.push(Routed {
                     series,
                     ordinal,

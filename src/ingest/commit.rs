@@ -11,7 +11,7 @@ use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
 use crate::ingest::sequencer::{Evidence, Sequencer};
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
 use crate::log::Log;
-use crate::model::{Batch, Entry, SeriesDefinition, SeriesHandle, TimestampMs};
+use crate::model::{Batch, Entry, FloatHistogram, SeriesDefinition, SeriesHandle, TimestampMs};
 
 /// Why nothing was written; the sender should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,37 +93,52 @@ impl Writer {
             newest: collected.newest,
             rejections: &mut collected.rejections,
             evidence: collected.evidence,
-            n_valid: 0,
         };
         let mut written = Written {
             exemplars: collected.exemplars,
             ..Written::default()
         };
         let room = collected.floats.len() / commit.logs.len().max(1);
-        for routed in &collected.floats {
+        let (mut n_floats, mut n_histograms) = (0, 0);
+        let mut histogram_starts = collected.histogram_starts.in_order();
+        let mut histogram =
+            |judge: &mut Judge<'_>,
+             batches: &mut [Batch],
+             (position, routed): (usize, &Routed<Arc<FloatHistogram>>)| {
+                let start = histogram_starts.of(position);
+                let value = ValueBits::of_histogram(&routed.value);
+                n_histograms += u64::from(judge.sample(routed, value, |shard, handle| {
+                    let histogram = Arc::clone(&routed.value);
+                    let batch = &mut batches[shard];
+                    batch.histogram_starts.push(batch.histograms.len(), start);
+                    batch.histograms.push((handle, routed.at, histogram));
+                }));
+            };
+        // In the order of the request: a series may go over from one kind to the other.
+        let mut histograms = collected.histograms.iter().enumerate().peekable();
+        let mut float_starts = collected.float_starts.in_order();
+        for (position, routed) in collected.floats.iter().enumerate() {
+            while let Some(before) = histograms.next_if(|(_, h)| h.ordinal < routed.ordinal) {
+                histogram(&mut judge, &mut batches, before);
+            }
+            let start = float_starts.of(position);
             let value = ValueBits::Float(routed.value.to_bits());
-            judge.sample(routed, value, |shard, handle| {
-                let floats = &mut batches[shard].floats;
+            n_floats += u64::from(judge.sample(routed, value, |shard, handle| {
+                let batch = &mut batches[shard];
+                let floats = &mut batch.floats;
                 if floats.capacity() == 0 {
                     floats.reserve(room);
                 }
+                batch.float_starts.push(floats.len(), start);
                 floats.push((handle, routed.at, routed.value));
-            });
+            }));
         }
-        written.samples = std::mem::take(&mut judge.n_valid)
-            + collected.unread_floats
-            + collected.recorded_floats;
-        for routed in &collected.histograms {
-            let value = ValueBits::of_histogram(&routed.value);
-            judge.sample(routed, value, |shard, handle| {
-                let histogram = Arc::clone(&routed.value);
-                batches[shard]
-                    .histograms
-                    .push((handle, routed.at, histogram));
-            });
+        for routed in histograms {
+            histogram(&mut judge, &mut batches, routed);
         }
+        written.samples = n_floats + collected.unread_floats + collected.recorded_floats;
         written.histograms =
-            judge.n_valid + collected.unread_histograms + collected.recorded_histograms;
+            n_histograms + collected.unread_histograms + collected.recorded_histograms;
         let evidence = judge.evidence;
         collected.newest = judge.newest;
         self.newest = self.newest.max(collected.newest);
@@ -245,18 +260,17 @@ struct Judge<'a> {
     newest: Option<TimestampMs>,
     rejections: &'a mut Rejections,
     evidence: Evidence,
-    n_valid: u64,
 }
 
 impl Judge<'_> {
-    /// Judges one sample; `push` is called for each shard that takes it.
+    /// Judges one sample; `push` is called for each shard that takes it. Tells whether it is valid.
     #[inline]
     fn sample<T>(
         &mut self,
         routed: &Routed<T>,
         value: ValueBits,
         mut push: impl FnMut(usize, SeriesHandle),
-    ) {
+    ) -> bool {
         let Some(place) = self.place(routed.series) else {
             return self.refuse(routed, Reason::TooManySeries);
         };
@@ -266,8 +280,7 @@ impl Judge<'_> {
             Verdict::Newer => state.set_newest(at, value),
             Verdict::Duplicate => {
                 state.touch(self.commit.wall);
-                self.n_valid += 1;
-                return;
+                return true;
             }
             Verdict::Conflict => return self.refuse(routed, Reason::DuplicateTimestamp),
             Verdict::Older if !self.window_is_open => {
@@ -282,9 +295,9 @@ impl Judge<'_> {
         for (shard, handle) in state.readers() {
             push(usize::from(shard.0), handle);
         }
-        self.n_valid += 1;
         self.evidence.hear(at, state.target, self.commit.wall);
         self.newest = self.newest.max(Some(at));
+        true
     }
 
     #[inline]
@@ -296,9 +309,10 @@ impl Judge<'_> {
     }
 
     #[cold]
-    fn refuse<T>(&mut self, routed: &Routed<T>, reason: Reason) {
+    fn refuse<T>(&mut self, routed: &Routed<T>, reason: Reason) -> bool {
         let at = routed.at.0;
         self.rejections
             .add_of_series(reason, 1, routed.ordinal, || format!(" at {at}"));
+        false
     }
 }

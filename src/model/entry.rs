@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{EngineSettings, FloatHistogram, Labels, TimestampMs};
+use crate::model::{EngineSettings, FloatHistogram, Labels, ListedStarts, TimestampMs};
 
 /// The number of a series within one shard; never reused within a process' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +44,10 @@ pub struct Batch {
     pub floats: Vec<(SeriesHandle, TimestampMs, f64)>,
     /// Native histograms, in the order of the request.
     pub histograms: Vec<(SeriesHandle, TimestampMs, Arc<FloatHistogram>)>,
+    /// The start timestamps of those floats that state one.
+    pub float_starts: ListedStarts,
+    /// The start timestamps of those histograms that state one.
+    pub histogram_starts: ListedStarts,
 }
 
 impl Batch {

@@ -2,12 +2,16 @@
 //!
 //! All pairs lie in one `Arc<str>`, each text behind its length, so that cloning is a
 //! reference count, equality is one comparison of bytes, and a series costs one allocation.
-//! Lengths are written as three characters of seven bits, which keeps the whole valid UTF-8
+//! Before them stands a hash of them, so that looking a set up costs the same however long it is.
+//! Hash and lengths are written as characters of seven bits, which keeps the whole valid UTF-8
 //! and so free of `unsafe`; a single name or value may be up to [`Labels::TEXT_BYTES_MAX`].
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
@@ -20,9 +24,29 @@ pub const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 /// The label that holds a classic histogram's upper bound.
 pub const BUCKET_LABEL: &str = "le";
 
+/// Eight characters of seven bits before the pairs: their hash.
+const HASH_BYTES: usize = 8;
+
 /// A label set: names unique, sorted by name, no empty values.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Labels(Arc<str>);
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Labels {}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let bytes = self.0.as_bytes().first_chunk::<HASH_BYTES>();
+        state.write_u64(u64::from_le_bytes(
+            *bytes.expect("every set begins with its hash"),
+        ));
+    }
+}
 
 impl Labels {
     /// The longest name or value that a label set can hold, in bytes.
@@ -30,7 +54,7 @@ impl Labels {
 
     /// Returns the empty label set.
     pub fn empty() -> Self {
-        Labels(Arc::from(""))
+        Labels::from_sorted(std::iter::empty())
     }
 
     /// Builds a label set from pairs in any order; a later pair replaces an earlier one of the
@@ -47,11 +71,15 @@ impl Labels {
 
     /// Builds from pairs that are already sorted by name, unique and without empty values.
     pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = String::new();
+        let mut packed = " ".repeat(HASH_BYTES);
         for (name, value) in pairs {
             push_text(&mut packed, name);
             push_text(&mut packed, value);
         }
+        let hash = xxh3_64(&packed.as_bytes()[HASH_BYTES..]).to_le_bytes();
+        let hash = hash.map(|byte| byte & 0x7f);
+        let hash = std::str::from_utf8(&hash).expect("seven bits are ASCII");
+        packed.replace_range(..HASH_BYTES, hash);
         Labels(Arc::from(packed))
     }
 
@@ -79,7 +107,9 @@ impl Labels {
 
     /// Iterates over `(name, value)` in the order of names.
     pub fn iter(&self) -> LabelsIter<'_> {
-        LabelsIter { rest: &self.0 }
+        LabelsIter {
+            rest: &self.0[HASH_BYTES..],
+        }
     }
 
     /// Returns the number of labels.
@@ -89,7 +119,7 @@ impl Labels {
 
     /// Tells whether there are no labels.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.len() == HASH_BYTES
     }
 
     /// Returns the heap bytes of the set.
@@ -351,5 +381,22 @@ mod tests {
         let labels = Labels::from_pairs([("a", long.as_str()), ("b", "é")]);
         assert_eq!(labels.get("a").map(str::len), Some(300_000));
         assert_eq!(labels.get("b"), Some("é"));
+    }
+
+    #[test]
+    fn equal_sets_have_equal_hashes_however_they_were_made() {
+        let hash = |labels: &Labels| {
+            std::hash::BuildHasher::hash_one(
+                &std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(),
+                labels,
+            )
+        };
+        let labels = Labels::from_pairs([("a", "1"), ("b", "2")]);
+        let same = Labels::from_pairs([("b", "2"), ("c", "3"), ("a", "1")]).with("c", "");
+        assert_eq!((hash(&labels), &labels), (hash(&same), &same));
+        let other = labels.with("a", "2");
+        assert_ne!(hash(&labels), hash(&other));
+        assert!(labels != other && !labels.is_empty());
+        assert!(labels.filter(|_| false).is_empty() && Labels::empty().is_empty());
     }
 }

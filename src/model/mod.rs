@@ -4,6 +4,7 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
 pub mod float;
@@ -12,20 +13,27 @@ pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod regex;
+pub mod rule_format;
 pub mod sample;
 pub mod settings;
 pub mod spelling;
+pub mod start_times;
 pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
+pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
-pub use sample::{Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan};
+pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
+pub use sample::{
+    FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
+};
 pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
+pub use start_times::{ListedStarts, NO_START, StartTimes, StartsInOrder};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

@@ -63,3 +63,21 @@ pub struct Point {
     /// The value.
     pub value: SampleValue,
 }
+
+/// A float at an instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FloatPoint {
+    /// The instant, ms.
+    pub at: TimestampMs,
+    /// The value.
+    pub value: f64,
+}
+
+/// A native histogram at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramPoint {
+    /// The instant, ms.
+    pub at: TimestampMs,
+    /// The value.
+    pub value: Arc<FloatHistogram>,
+}

@@ -1,6 +1,6 @@
 //! What an engine must know beside its rules; part of the log, so that replay decides alike.
 
-use crate::model::{DurationMs, Labels, TimestampMs};
+use crate::model::{DurationMs, Labels, RuleFormat, TimestampMs};
 
 /// Whether a group is evaluated as samples arrive, or at its ticks alone as Prometheus does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct EngineSettings {
     pub elements_max: usize,
     /// Names of Prometheus' feature flags that are on.
     pub features: Vec<String>,
+    /// How the rule files are to be read.
+    pub rule_format: RuleFormat,
 }
 
 impl EngineSettings {
@@ -124,6 +126,7 @@ impl Default for EngineSettings {
             subquery_steps_max: 1_000_000,
             elements_max: 1_000_000,
             features: Vec::new(),
+            rule_format: RuleFormat::default(),
         }
     }
 }

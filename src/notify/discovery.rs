@@ -340,7 +340,8 @@ fn found_in_record(data: &RData, name: &str, port: u16) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relabel::{Action, NameValidation, RelabelConfig, RelabelFields};
+    use crate::model::NameValidation;
+    use crate::relabel::{Action, RelabelConfig, RelabelFields};
 
     fn group(targets: &[&str], labels: &[(&str, &str)]) -> TargetGroup {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());

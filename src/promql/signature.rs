@@ -57,6 +57,13 @@ pub struct Features {
     pub extended_range_selectors: bool,
     /// `promql-binop-fill-modifiers`
     pub binop_fill_modifiers: bool,
+    /// `promql-delayed-name-removal`: names go at the end of a query instead of with each
+    /// operation.
+    pub delayed_name_removal: bool,
+    /// `st-storage`: the start timestamps of samples are kept.
+    pub start_timestamps_kept: bool,
+    /// `use-start-timestamps`: functions over counters make use of those kept.
+    pub start_timestamps_used: bool,
 }
 
 impl Features {
@@ -66,5 +73,8 @@ impl Features {
         duration_expr: true,
         extended_range_selectors: true,
         binop_fill_modifiers: true,
+        delayed_name_removal: true,
+        start_timestamps_kept: true,
+        start_timestamps_used: true,
     };
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Serialize;
 
-use crate::model::labels::is_legacy_label_name;
+use crate::model::NameValidation;
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -65,27 +65,6 @@ impl Action {
             self,
             Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual
         )
-    }
-}
-
-/// Which label names are valid.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NameValidation {
-    /// Any text that is not empty.
-    #[default]
-    Utf8,
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`
-    Legacy,
-}
-
-impl NameValidation {
-    /// Tells whether `name` is a valid label name.
-    pub fn is_label_name(self, name: &str) -> bool {
-        match self {
-            NameValidation::Utf8 => !name.is_empty(),
-            NameValidation::Legacy => is_legacy_label_name(name),
-        }
     }
 }
 

@@ -9,10 +9,10 @@ use md5::{Digest, Md5};
 use regex::Regex;
 use serde::Serialize;
 
-pub use fields::{ACTIONS, Action, NameValidation, RelabelError, RelabelFields};
+pub use fields::{ACTIONS, Action, RelabelError, RelabelFields};
 
 use crate::model::regex::{compile_anchored, expand};
-use crate::model::{Labels, LabelsBuilder};
+use crate::model::{Labels, LabelsBuilder, NameValidation};
 
 /// A step, validated and compiled.
 #[derive(Clone, Debug, Serialize)]

@@ -3,27 +3,52 @@
 //! What lives here: rules as they are written. What may not: evaluation, alert state. Called
 //! by the engine (compile) and the CLI (check, test).
 
+mod dialect;
+mod expression_hint;
+mod fields;
 mod file;
 mod group;
 mod hint;
 pub mod histogram_notation;
+mod kubernetes;
 pub mod lint;
 pub mod order;
 pub mod series_notation;
+mod template_hint;
 mod test_fields;
 pub mod test_file;
 pub mod warming;
 
+pub use expression_hint::remedy_for_expression;
 pub use file::parse_file;
 
-use crate::model::DurationMs;
-use crate::promql::Expr;
+use crate::model::{DurationMs, RuleFormat};
+use crate::promql::{Expr, Features};
 use crate::yaml::Place;
+
+/// How to read a rule file; the default is what Prometheus does without flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// The language features that are on.
+    pub features: Features,
+    /// The dialect, the valid names, what to pass over.
+    pub format: RuleFormat,
+}
+
+impl From<Features> for ParseOptions {
+    fn from(features: Features) -> Self {
+        ParseOptions {
+            features,
+            format: RuleFormat::default(),
+        }
+    }
+}
 
 /// A group of rules as written.
 #[derive(Clone, Debug)]
 pub struct RuleGroup {
-    /// The path of its file, as `rule_files` found it.
+    /// The path of its file, as `rule_files` found it; of one resource of several in a file,
+    /// `path#namespace/name`.
     pub file: String,
     /// Its name, unique in the file.
     pub name: String,
@@ -31,6 +56,8 @@ pub struct RuleGroup {
     pub interval: Option<DurationMs>,
     /// How far its queries look back; `None` takes `global.rule_query_offset`.
     pub query_offset: Option<DurationMs>,
+    /// Whether its ticks lie at multiples of its interval, rather than where Prometheus has them.
+    pub is_aligned: bool,
     /// The most alerts or series a rule may yield; 0 = no limit.
     pub limit: usize,
     /// Its rules, in order.
@@ -102,6 +129,20 @@ impl RuleError {
     }
 }
 
+/// Something about a rule file that is as it should be and yet worth knowing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct RuleNote {
+    /// The file's path.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based.
+    pub column: usize,
+    /// What is worth knowing.
+    pub message: String,
+}
+
 /// A file's groups and what is worth saying about it.
 #[derive(Clone, Debug, Default)]
 pub struct ParsedFile {
@@ -109,4 +150,6 @@ pub struct ParsedFile {
     pub groups: Vec<RuleGroup>,
     /// For example: only the first of several YAML documents is used.
     pub warnings: Vec<String>,
+    /// Fields of another evaluator's dialect that are passed over: where, which and why.
+    pub notes: Vec<RuleNote>,
 }

@@ -14,10 +14,20 @@ use crate::model::{Labels, Matcher};
 
 /// Where an evaluation finds its series: the live store, or a snapshot of a part of it.
 pub trait SeriesReader {
-    /// Calls `visit` for every series that satisfies all matchers, in the order of labels.
+    /// Calls `visit` for every series that satisfies all matchers, with a number by which the
+    /// one met first is the lesser. The live store visits in the order of labels.
+    fn select_numbered<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
+    );
+
+    /// The same without the numbers.
     fn select<'a>(
         &'a self,
         matchers: &[Matcher],
         visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
-    );
+    ) {
+        self.select_numbered(matchers, &mut |_, labels, history| visit(labels, history));
+    }
 }

@@ -1,15 +1,13 @@
-//! A copy of some series over some time, taken between two log entries.
+//! Some series over some time, as they were between two log entries.
 //!
-//! Questions from the API are answered from such copies on other threads, so that a long query
+//! Questions from the API are answered from snapshots on other threads, so that a long query
 //! never holds up an evaluation.
-
-use std::collections::BTreeMap;
 
 use crate::history::SeriesHistory;
 use crate::model::{Labels, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
-/// Which samples to copy: those of series that satisfy `matchers`, in `(after, until]`.
+/// Which samples to take: those of series that satisfy `matchers`, in `(after, until]`.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// All must be satisfied.
@@ -20,62 +18,96 @@ pub struct Selection {
     pub until: TimestampMs,
 }
 
-/// Copied series.
+/// Series with a part of their past, in the order in which they were first met: where PromQL
+/// leaves open which of equal elements is taken or added first, Prometheus goes by that order.
+/// Rules do not: they go by labels, so that no alert depends on which sender came first.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    series: BTreeMap<Labels, SeriesHistory>,
-    n_samples: usize,
+    series: Vec<Part>,
+}
+
+/// A part of one series.
+#[derive(Clone, Debug)]
+struct Part {
+    /// Its place in the order.
+    number: u64,
+    labels: Labels,
+    history: SeriesHistory,
 }
 
 impl Snapshot {
-    /// Copies what `selections` ask for out of `from`. Stops and returns `false` when more than
-    /// `samples_max` samples would be copied.
-    pub fn take(
-        &mut self,
-        from: &dyn SeriesReader,
-        selections: &[Selection],
-        samples_max: usize,
-    ) -> bool {
+    /// Takes what `selections` ask for out of `from`. Full chunks are shared, so that this costs
+    /// little for each series and next to nothing for each sample.
+    pub fn take(from: &dyn SeriesReader, selections: &[Selection]) -> Snapshot {
+        let mut found = Vec::new();
         for selection in selections {
-            from.select(&selection.matchers, &mut |labels, history| {
-                if self.n_samples > samples_max {
-                    return;
-                }
-                let entry = self.series.entry(labels.clone()).or_default();
-                for point in history.range(selection.after, selection.until) {
-                    entry.append(point.at, point.value, TimestampMs::MIN);
-                    self.n_samples += 1;
-                }
+            let span = (selection.after, selection.until);
+            from.select_numbered(&selection.matchers, &mut |number, labels, history| {
+                found.push((number, labels, history, span));
             });
         }
-        self.n_samples <= samples_max
+        found.sort_by_key(|(number, ..)| *number);
+        // A series that two selections ask for comes with all that lies between.
+        found.dedup_by(|next, kept| {
+            let is_same = next.0 == kept.0;
+            if is_same {
+                kept.3 = (kept.3.0.min(next.3.0), kept.3.1.max(next.3.1));
+            }
+            is_same
+        });
+        let part = |(number, labels, history, (after, until)): (_, &Labels, &SeriesHistory, _)| {
+            let (labels, history) = (labels.clone(), history.part(after, until));
+            Part {
+                number,
+                labels,
+                history,
+            }
+        };
+        Snapshot {
+            series: found.into_iter().map(part).collect(),
+        }
     }
 
-    /// Adds one series, for tests and loaders.
+    /// Adds the series of another shard.
+    pub fn merge(&mut self, other: Snapshot) {
+        if self.series.is_empty() {
+            self.series = other.series;
+            return;
+        }
+        self.series.extend(other.series);
+        self.series.sort_by_key(|part| part.number);
+    }
+
+    /// Adds one series behind the others, for tests and loaders.
     pub fn insert(&mut self, labels: Labels, history: SeriesHistory) {
-        self.n_samples += history.len();
-        self.series.insert(labels, history);
+        if let Some(known) = self.series.iter_mut().find(|part| part.labels == labels) {
+            known.history = history;
+            return;
+        }
+        let number = self.series.last().map_or(0, |last| last.number + 1);
+        self.series.push(Part {
+            number,
+            labels,
+            history,
+        });
     }
 
-    /// Iterates over the series in the order of labels.
+    /// Iterates over the series in the order in which they were first met.
     pub fn iter(&self) -> impl Iterator<Item = (&Labels, &SeriesHistory)> {
-        self.series.iter()
+        let parts = self.series.iter();
+        parts.map(|part| (&part.labels, &part.history))
     }
 }
 
 impl SeriesReader for Snapshot {
-    fn select<'a>(
+    fn select_numbered<'a>(
         &'a self,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
     ) {
-        for (labels, history) in &self.series {
-            if matchers
-                .iter()
-                .all(|matcher| matcher.matches_labels(labels))
-            {
-                visit(labels, history);
-            }
+        let is_selected = |part: &&Part| matchers.iter().all(|m| m.matches_labels(&part.labels));
+        for part in self.series.iter().filter(is_selected) {
+            visit(part.number, &part.labels, &part.history);
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::series::SeriesReader;
 pub struct StoredSeries {
     /// The past.
     pub history: SeriesHistory,
+    /// How many series had been met before it.
+    number: u64,
 }
 
 /// All series of one shard.
@@ -25,6 +27,8 @@ pub struct SeriesStore {
     series: Vec<Option<(Labels, StoredSeries)>>,
     free: Vec<usize>,
     n_series: usize,
+    /// Series ever met.
+    n_met: u64,
 }
 
 impl SeriesStore {
@@ -44,7 +48,12 @@ impl SeriesStore {
         if at == self.series.len() {
             self.series.push(None);
         }
-        self.series[at] = Some((labels.clone(), StoredSeries::default()));
+        let series = StoredSeries {
+            number: self.n_met,
+            ..StoredSeries::default()
+        };
+        self.series[at] = Some((labels.clone(), series));
+        self.n_met += 1;
         self.n_series += 1;
         at
     }
@@ -107,7 +116,7 @@ impl SeriesStore {
         &'a self,
         name: &str,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
     ) {
         for at in self
             .by_name
@@ -122,17 +131,17 @@ impl SeriesStore {
                 .iter()
                 .all(|matcher| matcher.matches_labels(labels))
             {
-                visit(labels, &series.history);
+                visit(series.number, labels, &series.history);
             }
         }
     }
 }
 
 impl SeriesReader for SeriesStore {
-    fn select<'a>(
+    fn select_numbered<'a>(
         &'a self,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(&'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
     ) {
         let is_name = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
         if let Some(name) = matchers.iter().find(is_name) {

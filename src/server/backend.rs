@@ -222,21 +222,13 @@ impl api::Backend for ServerBackend {
     fn snapshot(
         &self,
         selections: Vec<Selection>,
-        samples_max: usize,
     ) -> BoxFuture<'_, Result<Snapshot, BackendError>> {
         async move {
             let selections = Arc::new(selections);
-            let copy = move |engine: &Engine| {
-                let mut snapshot = Snapshot::default();
-                let fits = snapshot.take(engine.series(), &selections, samples_max);
-                fits.then_some(snapshot)
-            };
+            let take = move |engine: &Engine| Snapshot::take(engine.series(), &selections);
             let mut whole = Snapshot::default();
-            for part in self.ask_all(copy).await? {
-                let part = part.ok_or(BackendError::TooManySamples)?;
-                for (labels, history) in part.iter() {
-                    whole.insert(labels.clone(), history.clone());
-                }
+            for part in self.ask_all(take).await? {
+                whole.merge(part);
             }
             Ok(whole)
         }

@@ -11,7 +11,9 @@ use crate::bundled;
 use crate::config::{self, Config, LogContent};
 use crate::engine::{CompiledRules, compile};
 use crate::ingest::{self, NodeSettings};
-use crate::model::{DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleSource};
+use crate::model::{
+    DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat, RuleSource,
+};
 use crate::notify::NotifyConfig;
 use crate::server::Options;
 
@@ -68,6 +70,9 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
             .collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
+    for note in &rules.notes {
+        warn!("{note}");
+    }
     info!(
         groups = rules.groups.len(),
         rules = rules.rules.len(),
@@ -126,6 +131,11 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
         subquery_steps_max: own.limits.subquery_points,
         elements_max: own.limits.rule_elements,
         features: options.features.clone(),
+        rule_format: RuleFormat {
+            dialect: options.rules_dialect,
+            names: config.global.metric_name_validation_scheme,
+            ignore_unknown_fields: false,
+        },
         ..defaults
     }
 }

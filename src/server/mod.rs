@@ -28,7 +28,7 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::ingest::Node;
 use crate::log::{LogTail, MemoryLog};
-use crate::model::DurationMs;
+use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::connections::{BoundedListener, Peer};
@@ -58,6 +58,8 @@ pub struct Options {
     pub external_url: Option<String>,
     /// Whether `POST /-/reload` and `/-/quit` work.
     pub lifecycle: bool,
+    /// Whose dialect rule files may be written in.
+    pub rules_dialect: Dialect,
     /// Names of `--enable-feature`.
     pub features: Vec<String>,
     /// Bounds of queries that go before those of the configuration.

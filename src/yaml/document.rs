@@ -1,4 +1,4 @@
-//! The first document of a text: the tree and the text it came from.
+//! The documents of a text: each a tree and the text it came from.
 //!
 //! Cost: linear in the text; an aliased node is shared, not copied.
 
@@ -14,16 +14,16 @@ use crate::yaml::{Node, NodeKind, Place, YamlError, YamlErrorKind};
 /// file that needs more is refused.
 const PADS_MAX: usize = 256;
 
-/// The first document of a text.
+/// A document of a text.
 #[derive(Debug)]
 pub struct Document {
     /// Its root; a text without a document has a null one.
     pub root: Rc<Node>,
-    /// Tells whether another document, or something that is none, follows.
+    /// Tells whether something follows that was not read: another document, or none.
     pub more: bool,
     /// Repeated keys and wrong merges, in the order met.
     pub problems: Vec<YamlError>,
-    source: Source,
+    source: Rc<Source>,
 }
 
 /// Reads the first document; what follows it is not looked at.
@@ -31,19 +31,34 @@ pub struct Document {
 /// # Errors
 /// Returns where and why the text is not YAML, or which bound it exceeds.
 pub fn first_document(text: &str) -> Result<Document, YamlError> {
+    let mut documents = read(text, 1)?;
+    Ok(documents.swap_remove(0))
+}
+
+/// Reads all documents of a text; there is at least one.
+///
+/// # Errors
+/// As [`first_document`], of any of them.
+pub fn all_documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    read(text, usize::MAX)
+}
+
+/// Reads the first documents of a text, one at least and `n_max` at most.
+fn read(text: &str, n_max: usize) -> Result<Vec<Document>, YamlError> {
     let mut source = Source::new(text);
     let mut n_pads = 0;
     loop {
-        let mut tree = Tree::default();
-        match read_events(&source, &mut tree) {
-            Ok(more) => {
-                let nothing = || Rc::new(Node::leaf(NodeKind::Null, Place { line: 1, column: 1 }));
-                return Ok(Document {
-                    root: tree.root.take().unwrap_or_else(nothing),
-                    more,
+        match read_events(&source, n_max) {
+            Ok((trees, more)) => {
+                let source = Rc::new(source);
+                let n_trees = trees.len();
+                let document = |(idx, tree): (usize, Tree)| Document {
+                    root: tree.root.unwrap_or_else(nothing),
+                    more: more && idx + 1 == n_trees,
                     problems: tree.problems,
-                    source,
-                });
+                    source: Rc::clone(&source),
+                };
+                return Ok(trees.into_iter().enumerate().map(document).collect());
             }
             Err(Stop::QuotedIndent(place)) if n_pads < PADS_MAX => {
                 source.pad(place);
@@ -69,8 +84,16 @@ enum Stop {
     Wrong(YamlError),
 }
 
-/// Builds the tree of the first document; tells whether something follows it.
-fn read_events(source: &Source, tree: &mut Tree) -> Result<bool, Stop> {
+/// The root of a text without a document.
+fn nothing() -> Rc<Node> {
+    Rc::new(Node::leaf(NodeKind::Null, Place { line: 1, column: 1 }))
+}
+
+/// Builds the trees of the first documents, one at least and `n_max` at most; tells whether
+/// something follows them.
+fn read_events(source: &Source, n_max: usize) -> Result<(Vec<Tree>, bool), Stop> {
+    let mut trees = Vec::new();
+    let mut tree = Tree::default();
     let text = source.text.as_str();
     let mut events = Parser::new_from_str_with_options(text, options! { emit_comments: false });
     while let Some(event) = events.next_event() {
@@ -82,10 +105,14 @@ fn read_events(source: &Source, tree: &mut Tree) -> Result<bool, Stop> {
             }),
         })?;
         match event {
-            // An error behind the first document is of no concern, but something is there.
             Event::DocumentEnd => {
-                let next = events.next_event();
-                return Ok(!matches!(next, Some(Ok((Event::StreamEnd, _))) | None));
+                trees.push(std::mem::take(&mut tree));
+                if trees.len() == n_max {
+                    // An error there is of no concern, but something is there.
+                    let next = events.next_event();
+                    let more = !matches!(next, Some(Ok((Event::StreamEnd, _))) | None);
+                    return Ok((trees, more));
+                }
             }
             Event::StreamEnd => break,
             event => {
@@ -101,7 +128,10 @@ fn read_events(source: &Source, tree: &mut Tree) -> Result<bool, Stop> {
             }
         }
     }
-    Ok(false)
+    if trees.is_empty() {
+        trees.push(tree);
+    }
+    Ok((trees, false))
 }
 
 impl Document {
@@ -264,6 +294,26 @@ mod tests {
         check("---\na: 1\n", r#"{"a"@2:1: "1"@2:4}@2:1"#);
         check("a: 1\n---\nb: 2\n", r#"{"a"@1:1: "1"@1:4}@1:1; more"#);
         check("a: 1\n---\n}{", r#"{"a"@1:1: "1"@1:4}@1:1; more"#);
+    }
+
+    #[test]
+    fn all_documents_are_read_where_that_is_asked_for() {
+        let check = |text: &str, expected: &[&str]| {
+            let documents = all_documents(text).expect("YAML");
+            let printed: Vec<String> = documents.iter().map(|d| printed(&d.root)).collect();
+            assert_eq!(printed, expected, "{text:?}");
+            assert!(documents.iter().all(|d| !d.more), "{text:?}");
+        };
+        check("", &["null@1:1"]);
+        check(
+            "a: 1\n---\nb: 2\n",
+            &[r#"{"a"@1:1: "1"@1:4}@1:1"#, r#"{"b"@3:1: "2"@3:4}@3:1"#],
+        );
+        check(
+            "- &x a\n---\n- 'b\nc'\n---\n",
+            &[r#"["a"@1:6]@1:1"#, r#"["b c"@3:3]@3:1"#, "null@5:4"],
+        );
+        assert!(all_documents("a: 1\n---\n}{").is_err());
     }
 
     #[test]

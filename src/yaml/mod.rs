@@ -15,7 +15,7 @@ mod node;
 mod source;
 mod tree;
 
-pub use document::{Document, first_document};
+pub use document::{Document, all_documents, first_document};
 pub use node::{Node, NodeKind};
 
 use serde_saphyr::granit_parser::Marker;

@@ -63,7 +63,6 @@ impl Backend for Fake {
     fn snapshot(
         &self,
         selections: Vec<Selection>,
-        samples_max: usize,
     ) -> BoxFuture<'_, Result<Snapshot, BackendError>> {
         if self.is_hanging {
             return pending().boxed();
@@ -71,14 +70,7 @@ impl Backend for Fake {
         if let Err(error) = self.unless_stopped() {
             return ready(Err(error)).boxed();
         }
-        let mut snapshot = Snapshot::default();
-        let fits = snapshot.take(&self.series, &selections, samples_max);
-        let taken = if fits {
-            Ok(snapshot)
-        } else {
-            Err(BackendError::TooManySamples)
-        };
-        ready(taken).boxed()
+        ready(Ok(Snapshot::take(&self.series, &selections))).boxed()
     }
 
     fn series(
@@ -205,6 +197,8 @@ fn rule(name: &str, query: &str, labels: &[(&str, &str)]) -> RuleStatus {
         health: RuleHealth::Ok,
         evaluation_seconds: 0.0005,
         last_evaluation: Some(TimestampMs(NOW.0 - 500)),
+        kept_since: Some(TimestampMs(NOW.0 - 600_000)),
+        held_while_warming: false,
         warming_until: None,
         alerting: None,
     }

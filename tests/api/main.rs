@@ -2,6 +2,7 @@
 
 mod backend;
 mod documented;
+mod explain;
 mod grafana;
 mod management;
 mod pages;

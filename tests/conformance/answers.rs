@@ -13,7 +13,12 @@ const VARYING: [&str; 4] = ["evaluationTime", "lastEvaluation", "file", "warming
 
 /// Asks the API over these groups and returns the `data` of its answer.
 async fn asked(groups: Vec<GroupStatus>, path: &str) -> Value {
-    let answer = send(&serve(Fake { groups, ..fake() }), &format!("GET {path}")).await;
+    asked_of(Fake { groups, ..fake() }, path).await
+}
+
+/// Asks the API over a backend and returns the `data` of its answer.
+pub async fn asked_of(fake: Fake, path: &str) -> Value {
+    let answer = send(&serve(fake), &format!("GET {path}")).await;
     let mut body: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!(body["status"], "success");
     body["data"].take()

@@ -11,6 +11,8 @@
 mod backend;
 
 mod answers;
+mod cases;
+mod lifecycle;
 mod posts;
 mod recording;
 mod replay;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burnwatch::model::{DurationMs, Labels, TimestampMs};
+use burnwatch::model::{DurationMs, Labels, NameValidation, TimestampMs};
 use burnwatch::notify::AlertEvent;
 use burnwatch::notify::outgoing_labels::{generator_url, outgoing_labels};
 use burnwatch::notify::schedule::{Outgoing, Schedule};
 use burnwatch::notify::wire_time::rfc3339_ms;
-use burnwatch::relabel::{Action, NameValidation, RelabelConfig, RelabelFields};
+use burnwatch::relabel::{Action, RelabelConfig, RelabelFields};
 use burnwatch::server::dispatch::alert_event;
 use serde_json::{Value, json};
 

@@ -1,13 +1,15 @@
-//! The engine, fed with a recording's series.
+//! The engine, fed with series in event time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burnwatch::engine::{Effect, Engine};
 use burnwatch::model::{
-    Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, RuleSource,
+    Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Labels, RuleSource,
     SeriesDefinition, SeriesHandle, Stamp, TimestampMs, stale_nan,
 };
+
+use serde_json::Value;
 
 use crate::recording::{Recording, labels, number};
 
@@ -22,15 +24,23 @@ pub struct Replay {
     samples: Samples,
 }
 
+/// A series: its labels and its samples.
+pub type Series = (Labels, Vec<(TimestampMs, f64)>);
+
 impl Replay {
-    /// Returns an engine that has the rules and stands just before the first evaluation.
+    /// Returns an engine that has a recording's rules and stands just before the first evaluation.
     pub fn new(recording: &Recording) -> Self {
+        let first = *recording.evaluations().first().expect("evaluations");
+        Replay::start(rules(recording), series_of(recording), first)
+    }
+
+    /// Returns an engine that has these rules and stands just before `first`.
+    pub fn start(rules: RuleSource, series: Vec<Series>, first: TimestampMs) -> Self {
         let mut replay = Replay {
             engine: Engine::new(),
             sequence: 0,
             samples: BTreeMap::new(),
         };
-        let first = *recording.evaluations().first().expect("evaluations");
         let before_first = TimestampMs(first.0 - 1);
         let mut effects = Vec::new();
         let stamp = replay.stamp(before_first);
@@ -40,12 +50,11 @@ impl Replay {
                 ..stamp
             },
             generation: Generation(1),
-            rules: Arc::new(rules(recording)),
+            rules: Arc::new(rules),
         };
         replay.engine.apply(&rules, &|| 0.0, &mut effects);
-        let definitions = replay.read_series(recording);
         let batch = Batch {
-            definitions,
+            definitions: replay.define(series),
             ..Batch::default()
         };
         replay.apply(before_first, batch, &mut effects);
@@ -53,21 +62,12 @@ impl Replay {
         replay
     }
 
-    fn read_series(&mut self, recording: &Recording) -> Vec<SeriesDefinition> {
+    fn define(&mut self, series: Vec<Series>) -> Vec<SeriesDefinition> {
         let mut definitions = Vec::new();
-        let series = recording.json["series"].as_array().expect("series");
-        for (at, series) in series.iter().enumerate() {
+        for (at, (labels, points)) in series.into_iter().enumerate() {
             let handle = SeriesHandle(u32::try_from(at).expect("few series"));
-            definitions.push(SeriesDefinition {
-                handle,
-                labels: labels(&series["labels"]),
-            });
-            for pair in series["samples"].as_array().expect("samples") {
-                let at = TimestampMs(pair[0].as_i64().expect("ms"));
-                let value = match pair[1].as_str() {
-                    Some("stale") => stale_nan(),
-                    _ => number(&pair[1]),
-                };
+            definitions.push(SeriesDefinition { handle, labels });
+            for (at, value) in points {
                 let together = self.samples.entry(at).or_default();
                 together.push((handle, at, value));
             }
@@ -111,6 +111,23 @@ impl Replay {
             clock: Some(at),
         }
     }
+}
+
+fn series_of(recording: &Recording) -> Vec<Series> {
+    let sample = |pair: &Value| {
+        let at = TimestampMs(pair[0].as_i64().expect("ms"));
+        let value = match pair[1].as_str() {
+            Some("stale") => stale_nan(),
+            _ => number(&pair[1]),
+        };
+        (at, value)
+    };
+    let series = recording.json["series"].as_array().expect("series").iter();
+    let one = |series: &Value| {
+        let samples = series["samples"].as_array().expect("samples").iter();
+        (labels(&series["labels"]), samples.map(sample).collect())
+    };
+    series.map(one).collect()
 }
 
 fn rules(recording: &Recording) -> RuleSource {

@@ -2,9 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
+#[path = "../server/process.rs"]
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+mod process;
+#[path = "../server/sender.rs"]
+#[allow(dead_code, reason = "the tests of the server use the rest")]
+mod sender;
+
 mod answer;
+mod compare;
 mod laws;
 mod notation;
+mod over_http;
 mod promql;
 mod promqltest;
+mod push;
+mod recorded;
 mod script;

@@ -12,8 +12,7 @@ use burnwatch::eval::{EvalOptions, Outcome, Scan, evaluate, evaluate_range};
 use burnwatch::functions::Functions;
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
-    CounterResetHint, DurationMs, FloatHistogram, Labels, SampleValue, SeriesPoints, TimestampMs,
-    Value,
+    DurationMs, FloatHistogram, Labels, SampleValue, SeriesPoints, TimestampMs, Value,
 };
 use burnwatch::promql::{Features, parse};
 use burnwatch::series::Snapshot;
@@ -223,46 +222,12 @@ fn snapshot(stored: &BTreeMap<Labels, Vec<(i64, SampleValue)>>) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for (labels, samples) in stored {
         let mut history = SeriesHistory::default();
-        let mut previous: Option<Arc<FloatHistogram>> = None;
         for (at, value) in samples {
-            let value = as_stored(value, &mut previous);
-            history.append(TimestampMs(*at), value, TimestampMs::MIN);
+            history.append(TimestampMs(*at), value.clone(), TimestampMs::MIN);
         }
         snapshot.insert(labels.clone(), history);
     }
     snapshot
-}
-
-/// Sets a counter histogram's hint as chunks do: nothing is known of the first in a chunk, and
-/// a chunk has no resets within.
-fn as_stored(value: &SampleValue, previous: &mut Option<Arc<FloatHistogram>>) -> SampleValue {
-    let SampleValue::Histogram(histogram) = value else {
-        *previous = None;
-        return value.clone();
-    };
-    if histogram.counter_reset_hint == CounterResetHint::Gauge || value.is_stale() {
-        *previous = None;
-        return value.clone();
-    }
-    let goes_on = previous.as_ref().is_some_and(|previous| {
-        let plain = FloatHistogram {
-            counter_reset_hint: CounterResetHint::Unknown,
-            ..(**histogram).clone()
-        };
-        histogram.counter_reset_hint != CounterResetHint::Reset
-            && histogram.schema == previous.schema
-            && histogram.zero_threshold == previous.zero_threshold
-            && histogram.custom_values == previous.custom_values
-            && !plain.detect_reset(previous)
-    });
-    *previous = Some(Arc::clone(histogram));
-    SampleValue::Histogram(Arc::new(FloatHistogram {
-        counter_reset_hint: match goes_on {
-            true => CounterResetHint::NotReset,
-            false => CounterResetHint::Unknown,
-        },
-        ..(**histogram).clone()
-    }))
 }
 
 fn run_eval(eval: &Eval, snapshot: &Snapshot) -> Result<(), String> {

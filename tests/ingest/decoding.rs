@@ -20,6 +20,7 @@ struct Decoded {
     labels: String,
     floats: Vec<(i64, u64)>,
     histograms: Vec<(i64, Result<FloatHistogram, String>)>,
+    starts: Vec<i64>,
     exemplars: Vec<i64>,
 }
 
@@ -65,6 +66,10 @@ impl Visitor for Recorder {
             labels: format!("{reason:?}"),
             ..Decoded::default()
         });
+    }
+
+    fn start_timestamp(&mut self, start: TimestampMs) {
+        self.last().starts.push(start.0);
     }
 
     fn float(&mut self, at: TimestampMs, value: f64) {
@@ -153,6 +158,7 @@ fn expected((labels, samples, exemplars): &Given) -> Decoded {
             2 => vec![(crate::histograms::AT, Ok(crate::histograms::expected()))],
             _ => Vec::new(),
         },
+        starts: Vec::new(),
         exemplars: exemplars.clone(),
     }
 }
@@ -306,4 +312,14 @@ fn labels_behind_samples_and_unpacked_references_are_read_too() {
     let decoded = decode_v2(&body).expect("fine");
     assert_eq!(decoded.series[0].labels, "m");
     assert_eq!(decoded.series[0].floats, [(5, 0)]);
+}
+
+#[test]
+fn start_timestamps_of_2_0_come_with_their_samples() {
+    let mut symbols = Symbols::new();
+    let mut series = symbols.series(&[("__name__", "m")], &[(5, 1.0), (6, 2.0), (7, 3.0)]);
+    series.samples[1].start_timestamp = 4;
+    let decoded = decode_v2(&symbols.plain(vec![series])).expect("fine");
+    assert_eq!(decoded.series[0].starts, [4]);
+    assert_eq!(decoded.series[0].floats[1], (6, 2.0f64.to_bits()));
 }

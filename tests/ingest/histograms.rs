@@ -139,6 +139,7 @@ fn histograms_reach_the_log_from_both_protocols_and_bad_ones_do_not() {
     let conflict = v2::Histogram {
         timestamp: AT + 1,
         sum: 1.0,
+        start_timestamp: 4,
         ..same.clone()
     };
     let next = v2::Histogram {
@@ -156,17 +157,21 @@ fn histograms_reach_the_log_from_both_protocols_and_bad_ones_do_not() {
     );
     assert_eq!(answer.written.histograms, 1);
 
-    let mut at = Vec::new();
+    let (mut at, mut started) = (Vec::new(), Vec::new());
     for entry in logs[0].entries() {
         let Entry::Samples { batch, .. } = entry else {
             continue;
         };
-        for (_, when, histogram) in &batch.histograms {
+        let mut starts = batch.histogram_starts.in_order();
+        for (position, (_, when, histogram)) in batch.histograms.iter().enumerate() {
             assert_eq!(**histogram, expected());
             at.push(when.0);
+            started.push(starts.of(position).0);
         }
     }
     assert_eq!(at, [AT, AT + 1, AT + 2]);
+    // The refused one before it took its own along.
+    assert_eq!(started, [0, 0, 5]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::cli::demo::display::Display;
 use crate::cli::demo::push::Pusher;
 use crate::cli::demo::scenario::{STEP_SECONDS, Scenario, Variant};
 use crate::clock::{Clock as _, SystemClock};
-use crate::model::{DurationMs, TimestampMs};
+use crate::model::{Dialect, DurationMs, TimestampMs};
 use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -98,6 +98,7 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
         listen: args.listen.clone(),
         external_url: None,
         lifecycle: false,
+        rules_dialect: Dialect::default(),
         features: Vec::new(),
         query: QueryFlags::default(),
         cors_origin: None,

@@ -7,14 +7,14 @@ use crate::functions::{Argument, Element};
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ast::{Binary, BinaryOp, Span};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates both sides and the operator between them.
     pub(super) fn eval_binary(
         &mut self,
         binary: &Binary,
         span: Span,
         at: TimestampMs,
-    ) -> Result<Argument, EvalError> {
+    ) -> Result<Argument<'a>, EvalError> {
         let surroundings = match binary.op {
             BinaryOp::TrimUpper | BinaryOp::TrimLower => self.surroundings.needing_buckets(),
             _ => self.surroundings,

@@ -9,14 +9,14 @@ use crate::model::TimestampMs;
 use crate::promql::Expr;
 use crate::promql::ast::{self, ExprKind, Span};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates a call.
     pub(super) fn eval_call(
         &mut self,
         call: &ast::Call,
         span: Span,
         at: TimestampMs,
-    ) -> Result<Argument, EvalError> {
+    ) -> Result<Argument<'a>, EvalError> {
         if call.function == "info" {
             return self.eval_info(call, at).map(Argument::Vector);
         }
@@ -28,7 +28,8 @@ impl Interpreter<'_> {
         let surroundings = self.surroundings.inside_call(&call.function);
         let held_before = self.n_held;
         let args = self.within(surroundings, |interpreter| {
-            let args = exprs.iter().map(|expr| interpreter.eval_argument(expr, at));
+            let args = exprs.iter();
+            let args = args.map(|expr| interpreter.eval_argument(&call.function, expr, at));
             args.collect::<Result<Vec<_>, _>>()
         })?;
         let windows: Vec<usize> = args.iter().flat_map(windows_of).collect();
@@ -37,6 +38,7 @@ impl Interpreter<'_> {
             .any(|expr| matches!(expr.kind, ExprKind::Subquery(_)));
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
+        let mut memory = self.of_calls.take(call);
         let output = function.call(&mut Call {
             args,
             exprs,
@@ -47,8 +49,11 @@ impl Interpreter<'_> {
             delayed_name_removal: self.options.delayed_name_removal,
             origins: origins.as_mut(),
             annotations: &mut annotations,
+            nameless: &mut self.nameless,
+            memory: &mut memory,
         });
         self.put_origins(call, origins);
+        self.of_calls.put(call, memory);
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),
@@ -66,8 +71,29 @@ impl Interpreter<'_> {
         }
     }
 
-    fn eval_argument(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval_argument(
+        &mut self,
+        function: &str,
+        expr: &Expr,
+        at: TimestampMs,
+    ) -> Result<Argument<'a>, EvalError> {
         match &expr.kind {
+            // Only a selector's own samples have times of their own, interpolated or not.
+            ExprKind::Vector(selector) if function == "timestamp" => {
+                let elements = self.newest_samples(selector, at, |sample| sample.at)?;
+                self.hold(elements.len())?;
+                Ok(Argument::Vector(elements))
+            }
+            ExprKind::Vector(selector)
+                if function == "start_timestamp" && self.options.features.start_timestamps_used =>
+            {
+                self.newest_samples(selector, at, |sample| sample.start)
+                    .map(Argument::Vector)
+            }
+            _ if function == "start_timestamp" => {
+                self.eval(expr, at)?;
+                Ok(Argument::Vector(Vec::new()))
+            }
             ExprKind::Matrix(matrix) => self.eval_window(matrix, at).map(Argument::Matrix),
             ExprKind::Subquery(_) => {
                 let mut value = self.eval_subquery_argument(expr, at)?;
@@ -76,8 +102,6 @@ impl Interpreter<'_> {
                 }
                 Ok(value)
             }
-            // Only a selector's own samples have a time of their own.
-            ExprKind::Vector(_) => self.eval(expr, at),
             _ => {
                 let mut value = self.eval(expr, at)?;
                 if let Argument::Vector(elements) = &mut value {

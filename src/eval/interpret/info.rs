@@ -17,7 +17,7 @@ use crate::promql::ast::{self, DurationExpr, ExprKind, RangeMode, VectorSelector
 /// The labels by which series and info series are matched.
 const IDENTIFYING_LABELS: [&str; 2] = ["instance", "job"];
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates a call of `info`.
     pub(super) fn eval_info(
         &mut self,

@@ -8,12 +8,14 @@ mod binary;
 mod call;
 mod duration;
 mod info;
+mod kept;
 mod matching;
 mod operation;
 mod origins;
 mod reading;
 mod selector;
 mod set;
+mod smoothed;
 mod statistics;
 mod steps;
 mod subquery;
@@ -21,18 +23,24 @@ mod subquery;
 pub(super) use steps::evaluate_steps;
 
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
+use crate::eval::interpret::kept::Kept;
+use crate::eval::interpret::matching::Matched;
 use crate::eval::interpret::origins::OriginsByCall;
 use crate::eval::interpret::reading::{Reading, copied_inputs};
 use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Annotations, Argument, Element, Level, QueryTimes, RangeSeries};
+use crate::functions::{
+    Annotations, Argument, CallMemory, Element, Level, QueryTimes, RangeSeries,
+};
+use crate::model::derived_labels::LabelsHasher;
 use crate::model::{
-    DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
+    DerivedLabels, DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
 };
 use crate::promql::Expr;
-use crate::promql::ast::{At, ExprKind, UnaryOp};
+use crate::promql::ast::{self, Aggregate, At, Binary, ExprKind, UnaryOp};
 
 /// What a float sample takes in Prometheus.
 const SAMPLE_BYTES: usize = 16;
@@ -49,6 +57,14 @@ struct Interpreter<'a> {
     is_range: bool,
     /// What calls have returned at earlier steps of the range.
     origins: OriginsByCall,
+    /// What calls keep from step to step.
+    of_calls: Kept<ast::Call, CallMemory>,
+    /// The labels by which aggregations group.
+    of_aggregations: Kept<Aggregate, DerivedLabels>,
+    /// The labels by which operators match, and those of their results.
+    of_operators: Kept<Binary, Matched>,
+    /// Labels without the name.
+    nameless: DerivedLabels,
     /// What is around the node now evaluated.
     surroundings: Surroundings,
     /// Samples held by the values that are alive.
@@ -105,6 +121,10 @@ impl<'a> Interpreter<'a> {
             annotations: Annotations::default(),
             is_range: false,
             origins: OriginsByCall::new(),
+            of_calls: Kept::default(),
+            of_aggregations: Kept::default(),
+            of_operators: Kept::default(),
+            nameless: DerivedLabels::default(),
             surroundings: Surroundings::default(),
             n_held: 0,
             n_peak: 0,
@@ -127,7 +147,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Evaluates `expr` at `at`. What it held on the way is let go of; its result is held.
-    fn eval(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         if self.options.is_stopped() {
             return Err(EvalError::Stopped);
         }
@@ -145,7 +165,7 @@ impl<'a> Interpreter<'a> {
         Ok(value)
     }
 
-    fn eval_node(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn eval_node(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         Ok(match &expr.kind {
             ExprKind::Number(number) => Argument::Scalar(number.value),
             ExprKind::String(text) => Argument::String(text.clone()),
@@ -162,7 +182,9 @@ impl<'a> Interpreter<'a> {
                 Argument::Vector(self.eval_aggregate(aggregate, expr.span, at)?)
             }
             ExprKind::Call(call) => self.eval_call(call, expr.span, at)?,
-            ExprKind::Vector(selector) => Argument::Vector(self.eval_vector(selector, at)?),
+            ExprKind::Vector(selector) => {
+                Argument::Vector(self.eval_vector(selector, expr.span, at)?)
+            }
             ExprKind::Matrix(matrix) => Argument::Matrix(self.eval_matrix(matrix, at)?),
             ExprKind::Subquery(subquery) => Argument::Matrix(self.eval_subquery(subquery, at)?),
         })
@@ -175,7 +197,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn negate(&mut self, value: Argument, at: TimestampMs) -> Result<Argument, EvalError> {
+    fn negate(&mut self, value: Argument<'a>, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
         let elements = match value {
             Argument::Scalar(value) => return Ok(Argument::Scalar(-value)),
             Argument::Vector(elements) => elements,
@@ -197,12 +219,12 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Returns `element` with another value and without its name.
-    fn renamed(&self, element: Element, value: SampleValue, at: TimestampMs) -> Element {
+    fn renamed(&mut self, element: Element, value: SampleValue, at: TimestampMs) -> Element {
         Element {
             labels: if self.options.delayed_name_removal {
                 element.labels
             } else {
-                drop_metadata(&element.labels)
+                self.nameless.labels(&element.labels, drop_metadata)
             },
             value,
             at,
@@ -231,7 +253,10 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Does the same for the series of a matrix, and puts them in the order of labels.
-    fn finish_matrix(&self, mut series: Vec<RangeSeries>) -> Result<Vec<RangeSeries>, EvalError> {
+    fn finish_matrix(
+        &self,
+        mut series: Vec<RangeSeries<'a>>,
+    ) -> Result<Vec<RangeSeries<'a>>, EvalError> {
         if self.options.delayed_name_removal {
             for series in series.iter_mut().filter(|series| series.drop_name) {
                 series.labels = drop_metadata(&series.labels);
@@ -281,7 +306,8 @@ fn check_unique<'l>(
     if labels.len() < 2 {
         return Ok(());
     }
-    let mut seen = HashSet::with_capacity(labels.len());
+    let mut seen: HashSet<_, BuildHasherDefault<LabelsHasher>> = HashSet::default();
+    seen.reserve(labels.len());
     for labels in labels {
         if !seen.insert(labels) {
             let text = "vector cannot contain metrics with the same labelset";
@@ -296,7 +322,7 @@ fn unexpected(wanted: &str) -> EvalError {
     EvalError::Execution(format!("expected {wanted} in expression"))
 }
 
-fn n_samples(value: &Argument) -> usize {
+fn n_samples(value: &Argument<'_>) -> usize {
     match value {
         Argument::Scalar(_) => 1,
         Argument::String(_) => 0,
@@ -305,7 +331,7 @@ fn n_samples(value: &Argument) -> usize {
     }
 }
 
-fn n_elements(value: &Argument) -> usize {
+fn n_elements(value: &Argument<'_>) -> usize {
     match value {
         Argument::Scalar(_) => 1,
         Argument::String(_) | Argument::Matrix(_) => 0,
@@ -313,7 +339,7 @@ fn n_elements(value: &Argument) -> usize {
     }
 }
 
-fn n_samples_in(series: &RangeSeries) -> usize {
+fn n_samples_in(series: &RangeSeries<'_>) -> usize {
     let histograms = series.histograms.iter();
     let histograms = histograms.map(|point| histogram_weight(&point.value));
     series.floats.len() + histograms.sum::<usize>()
@@ -337,8 +363,8 @@ fn histogram_weight(histogram: &crate::model::FloatHistogram) -> usize {
 }
 
 /// Returns a series with floats and histograms in one list.
-fn into_points(series: RangeSeries) -> SeriesPoints {
-    let floats = series.floats.into_iter().map(|point| Point {
+fn into_points(series: RangeSeries<'_>) -> SeriesPoints {
+    let floats = series.floats.iter().map(|point| Point {
         at: point.at,
         value: SampleValue::Float(point.value),
     });

@@ -47,7 +47,7 @@ impl Reading {
     }
 }
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Keeps the highest number of samples held.
     pub(super) fn note_peak(&mut self, n_held: usize) {
         self.n_peak = self.n_peak.max(n_held);
@@ -75,7 +75,7 @@ impl Interpreter<'_> {
     /// Counts the samples of a window that ends at `until`.
     pub(super) fn count_window(
         &mut self,
-        series: &[RangeSeries],
+        series: &[RangeSeries<'_>],
         until: TimestampMs,
         is_pinned: bool,
     ) {
@@ -98,7 +98,7 @@ impl Interpreter<'_> {
         &mut self,
         expr: &Expr,
         at: TimestampMs,
-    ) -> Result<Argument, EvalError> {
+    ) -> Result<Argument<'a>, EvalError> {
         let used = self.counted.used;
         let value = self.eval(expr, at)?;
         self.counted.used = used + n_samples(&value);
@@ -106,7 +106,7 @@ impl Interpreter<'_> {
     }
 
     /// Counts a window's samples anew, after it was cut to its edges.
-    pub(super) fn recount_window(&mut self, n_before: usize, window: &RangeVector) {
+    pub(super) fn recount_window(&mut self, n_before: usize, window: &RangeVector<'_>) {
         let n_now: usize = window.series.iter().map(n_samples_in).sum();
         self.counted.used = self.counted.used - n_before + n_now;
         self.counted.new = self.counted.new - n_before + n_now;
@@ -114,12 +114,14 @@ impl Interpreter<'_> {
 }
 
 /// Returns what the samples of a series behind an instant weigh.
-fn behind(series: &RangeSeries, instant: TimestampMs) -> usize {
-    let floats = series.floats.partition_point(|point| point.at <= instant);
+fn behind(series: &RangeSeries<'_>, instant: TimestampMs) -> usize {
+    // Newest first: there are few behind the instant, and many before it in a long window.
+    let newest = series.floats.iter().rev();
+    let floats = newest.take_while(|point| point.at > instant).count();
     let histograms = series.histograms.iter();
     let histograms = histograms.filter(|point| point.at > instant);
     let histograms = histograms.map(|point| histogram_weight(&point.value));
-    series.floats.len() - floats + histograms.sum::<usize>()
+    floats + histograms.sum::<usize>()
 }
 
 /// Returns how much of its inputs Prometheus copies before it evaluates an expression at an

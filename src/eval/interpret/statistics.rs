@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use crate::eval::interpret::Interpreter;
-use crate::functions::{Element, HistogramPoint, RangeSeries};
-use crate::model::{CounterResetHint, FloatHistogram, SampleValue, TimestampMs};
+use crate::functions::{Element, RangeSeries};
+use crate::model::{CounterResetHint, FloatHistogram, HistogramPoint, SampleValue, TimestampMs};
 use crate::promql::ast::VectorSelector;
 
 /// What the expressions around a selector make of its histograms.
@@ -49,12 +49,12 @@ impl Surroundings {
     }
 }
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Reduces the histograms of a window. The sample at its open end is looked at, too.
     pub(super) fn reduce_window(
         &self,
         selector: &VectorSelector,
-        series: &mut [RangeSeries],
+        series: &mut [RangeSeries<'_>],
         (after, until): (TimestampMs, TimestampMs),
     ) {
         let has_histograms = series.iter().any(|series| !series.histograms.is_empty());
@@ -68,14 +68,7 @@ impl Interpreter<'_> {
             let Some(wider) = wider else {
                 continue;
             };
-            let points = wider.points.iter().filter_map(|point| match &point.value {
-                SampleValue::Histogram(value) => Some(HistogramPoint {
-                    at: point.at,
-                    value: Arc::clone(value),
-                }),
-                SampleValue::Float(_) => None,
-            });
-            series.histograms = with_hints(points);
+            series.histograms = with_hints(&wider.histograms);
             series.histograms.retain(|point| point.at > after);
         }
     }
@@ -106,14 +99,7 @@ impl Interpreter<'_> {
             };
             let mut reduced = statistics(histogram, histogram.counter_reset_hint);
             let of_series = past.iter().find(|series| series.labels == element.labels);
-            let points = of_series.into_iter().flat_map(|series| &series.points);
-            let histograms = points.filter_map(|point| match &point.value {
-                SampleValue::Histogram(value) => Some(HistogramPoint {
-                    at: point.at,
-                    value: Arc::clone(value),
-                }),
-                SampleValue::Float(_) => None,
-            });
+            let histograms = of_series.map_or(&[][..], |series| &series.histograms);
             if let Some(last) = with_hints(histograms).pop() {
                 reduced.counter_reset_hint = last.value.counter_reset_hint;
             }
@@ -123,11 +109,11 @@ impl Interpreter<'_> {
 }
 
 /// Reduces histograms in order of time, each with the hint that follows from the one before.
-fn with_hints(points: impl Iterator<Item = HistogramPoint>) -> Vec<HistogramPoint> {
-    let mut previous: Option<Arc<FloatHistogram>> = None;
-    let reduced = points.map(|point| {
+fn with_hints(points: &[HistogramPoint]) -> Vec<HistogramPoint> {
+    let mut previous: Option<&FloatHistogram> = None;
+    let reduced = points.iter().map(|point| {
         let own = point.value.counter_reset_hint;
-        let hint = match &previous {
+        let hint = match previous {
             Some(previous) if own == CounterResetHint::Unknown => {
                 if point.value.detect_reset(previous) {
                     CounterResetHint::Reset
@@ -138,7 +124,7 @@ fn with_hints(points: impl Iterator<Item = HistogramPoint>) -> Vec<HistogramPoin
             _ => own,
         };
         let value = Arc::new(statistics(&point.value, hint));
-        previous = Some(point.value);
+        previous = Some(&point.value);
         HistogramPoint {
             at: point.at,
             value,

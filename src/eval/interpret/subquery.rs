@@ -1,20 +1,23 @@
 //! Subqueries: an expression evaluated on a grid of absolute multiples of the step.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
-use crate::functions::{Argument, Element, FloatPoint, HistogramPoint, RangeSeries, RangeVector};
-use crate::model::{CounterResetHint, DurationMs, Labels, SampleValue, TimestampMs};
+use crate::functions::{Argument, Element, RangeSeries, RangeVector};
+use crate::model::{
+    CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, LabelsMap, SampleValue,
+    TimestampMs,
+};
 use crate::promql::ast::{RangeMode, Subquery};
 
-impl Interpreter<'_> {
+impl<'a> Interpreter<'a> {
     /// Evaluates the inner expression at every grid point in `(end - range, end]`.
     pub(super) fn eval_subquery(
         &mut self,
         subquery: &Subquery,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let inside = self.surroundings.needing_buckets();
         let outer = std::mem::take(&mut self.origins);
         let points = self.within(inside, |interpreter| interpreter.eval_points(subquery, at));
@@ -26,7 +29,7 @@ impl Interpreter<'_> {
         &mut self,
         subquery: &Subquery,
         at: TimestampMs,
-    ) -> Result<RangeVector, EvalError> {
+    ) -> Result<RangeVector<'a>, EvalError> {
         let range = self.positive(&subquery.range)?;
         let step = match &subquery.step {
             Some(step) => self.positive(step)?,
@@ -72,8 +75,10 @@ impl Interpreter<'_> {
         }
         self.is_range = was_range;
         self.reading = outer;
+        let mut series: Vec<RangeSeries> = collected.series.into_values().collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(RangeVector {
-            series: collected.series.into_values().collect(),
+            series,
             start,
             end,
             mode: RangeMode::Plain,
@@ -84,7 +89,7 @@ impl Interpreter<'_> {
 /// Points of several instants, by series.
 #[derive(Default)]
 struct Collected {
-    series: BTreeMap<Labels, RangeSeries>,
+    series: LabelsMap<RangeSeries<'static>>,
 }
 
 impl Collected {
@@ -94,12 +99,13 @@ impl Collected {
             let entry = self.series.entry(element.labels);
             let series = entry.or_insert_with_key(|labels| RangeSeries {
                 labels: labels.clone(),
-                floats: Vec::new(),
+                floats: Cow::default(),
                 histograms: Vec::new(),
+                starts: None,
                 drop_name,
             });
             match element.value {
-                SampleValue::Float(value) => series.floats.push(FloatPoint { at, value }),
+                SampleValue::Float(value) => series.floats.to_mut().push(FloatPoint { at, value }),
                 SampleValue::Histogram(value) => {
                     series.histograms.push(HistogramPoint { at, value });
                 }
@@ -110,7 +116,7 @@ impl Collected {
 
 /// Forgets what samples say of resets: a subquery may leave out or repeat the sample that says
 /// so.
-pub(super) fn forget_reset_hints(range: &mut RangeVector) {
+pub(super) fn forget_reset_hints(range: &mut RangeVector<'_>) {
     let series = range.series.iter_mut();
     for point in series.flat_map(|series| &mut series.histograms) {
         let hint = point.value.counter_reset_hint;

@@ -42,6 +42,7 @@ pub struct RawHistogram {
     positive: Side,
     reset_hint: u64,
     custom_values: Vec<f64>,
+    start: i64,
 }
 
 impl Default for RawHistogram {
@@ -56,6 +57,7 @@ impl Default for RawHistogram {
             positive: Side::default(),
             reset_hint: 0,
             custom_values: Vec::new(),
+            start: 0,
         }
     }
 }
@@ -79,7 +81,7 @@ impl RawHistogram {
                         6 => self.zero_count = Count::Integer(number),
                         14 => self.reset_hint = number,
                         15 => at = number as i64,
-                        _ => {}
+                        _ => self.start = number as i64,
                     }
                 }
                 2 | 3 | 5 | 7 => {
@@ -106,6 +108,11 @@ impl RawHistogram {
         Ok(TimestampMs(at))
     }
 
+    /// Returns the start timestamp, which 1.0 does not have.
+    pub fn start(&self) -> TimestampMs {
+        TimestampMs(self.start)
+    }
+
     /// Returns the number of buckets and spans as sent.
     pub fn n_buckets(&self) -> usize {
         let sides = [&self.negative, &self.positive];
@@ -126,6 +133,7 @@ impl RawHistogram {
         self.zero_count = Count::Integer(0);
         (self.sum, self.zero_threshold) = (0.0, 0.0);
         (self.schema, self.reset_hint) = (0, 0);
+        self.start = 0;
         for side in [&mut self.negative, &mut self.positive] {
             side.spans.clear();
             side.deltas.clear();

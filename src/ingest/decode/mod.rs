@@ -22,7 +22,7 @@ use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::node::Protocol;
 use crate::ingest::rejection::Reason;
-use crate::model::TimestampMs;
+use crate::model::{NO_START, TimestampMs};
 
 /// Is told what a request holds, series by series.
 pub trait Visitor {
@@ -41,6 +41,8 @@ pub trait Visitor {
     ) -> Result<bool, DecodeError>;
     /// A series begins whose labels cannot be read.
     fn unreadable_series(&mut self, reason: Reason, labels: &RawLabels<'_>);
+    /// The next sample, float or histogram, states since when it has been counting.
+    fn start_timestamp(&mut self, start: TimestampMs);
     /// A float of the current series.
     fn float(&mut self, at: TimestampMs, value: f64);
     /// A native histogram of the current series, not validated yet.
@@ -180,6 +182,8 @@ impl<F: FnMut(u32, &RawLabels<'_>)> Visitor for Namer<'_, F> {
         let _ = self.series(0, (), labels);
     }
 
+    fn start_timestamp(&mut self, _start: TimestampMs) {}
+
     fn float(&mut self, _at: TimestampMs, _value: f64) {}
 
     fn histogram(&mut self, _at: TimestampMs, _histogram: &mut RawHistogram) {}
@@ -193,24 +197,32 @@ impl<F: FnMut(u32, &RawLabels<'_>)> Visitor for Namer<'_, F> {
     fn metadata(&mut self, _metric: Option<&[u8]>, _kind: u64, _help: &[u8], _unit: &[u8]) {}
 }
 
-/// Reads a `Sample`: the same in both protocols but for the start timestamp of 2.0, which the
-/// walk over 1.0 skips as any unknown field.
+/// A `Sample` as sent.
+struct RawSample {
+    at: TimestampMs,
+    value: f64,
+    /// [`NO_START`] where it states none; 1.0 has no such field, and skips it as any unknown one.
+    start: TimestampMs,
+}
+
+/// Reads a `Sample`: the same in both protocols but for the start timestamp of 2.0.
 #[inline]
-fn sample(bytes: &[u8]) -> Result<(TimestampMs, f64), DecodeError> {
+fn sample(bytes: &[u8]) -> Result<RawSample, DecodeError> {
     // As every sender writes it: the value, then the timestamp.
     if let [0x09, a, b, c, d, e, f, g, h, 0x10, rest @ ..] = bytes {
         let value = f64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
         let mut reader = Reader::new(rest);
-        let at = reader.varint()? as i64;
+        let at = TimestampMs(reader.varint()? as i64);
         if reader.is_empty() {
-            return Ok((TimestampMs(at), value));
+            let start = NO_START;
+            return Ok(RawSample { at, value, start });
         }
     }
     sample_fields(bytes)
 }
 
-fn sample_fields(bytes: &[u8]) -> Result<(TimestampMs, f64), DecodeError> {
-    let (mut at, mut value) = (0, 0.0);
+fn sample_fields(bytes: &[u8]) -> Result<RawSample, DecodeError> {
+    let (mut at, mut value, mut start) = (0, 0.0, 0);
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
         let (field, wire_type) = reader.tag()?;
@@ -223,8 +235,13 @@ fn sample_fields(bytes: &[u8]) -> Result<(TimestampMs, f64), DecodeError> {
                 expect("Sample", field, wire_type, WireType::Varint)?;
                 at = reader.varint()? as i64;
             }
+            3 if wire_type == WireType::Varint => start = reader.varint()? as i64,
             _ => reader.skip(wire_type)?,
         }
     }
-    Ok((TimestampMs(at), value))
+    Ok(RawSample {
+        at: TimestampMs(at),
+        value,
+        start: TimestampMs(start),
+    })
 }

@@ -126,8 +126,8 @@ fn samples<V: Visitor>(
         buffers.spend(1)?;
         match field {
             2 => {
-                let (at, value) = sample(bytes)?;
-                visitor.float(at, value);
+                let sample = sample(bytes)?;
+                visitor.float(sample.at, sample.value);
             }
             3 => visitor.exemplar(exemplar(bytes)?, Ok(())),
             4 => {

@@ -11,7 +11,7 @@ use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{AHEAD, DecodeBuffers, HashKey, Visitor, sample};
 use crate::ingest::rejection::Reason;
-use crate::model::TimestampMs;
+use crate::model::{NO_START, TimestampMs};
 
 /// References of a series that are looked at: twice as many as any limit of labels would let
 /// through. Beyond, they are read and left out; the series is refused for its labels anyway.
@@ -181,11 +181,18 @@ fn samples<V: Visitor>(
         buffers.spend(1)?;
         match field {
             2 => {
-                let (at, value) = sample(bytes)?;
-                visitor.float(at, value);
+                let sample = sample(bytes)?;
+                if sample.start != NO_START {
+                    visitor.start_timestamp(sample.start);
+                }
+                visitor.float(sample.at, sample.value);
             }
             3 => {
                 let at = buffers.histogram.read(bytes)?;
+                let start = buffers.histogram.start();
+                if start != NO_START {
+                    visitor.start_timestamp(start);
+                }
                 buffers.spend(buffers.histogram.n_buckets())?;
                 visitor.histogram(at, &mut buffers.histogram);
             }

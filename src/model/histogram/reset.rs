@@ -4,6 +4,23 @@ use crate::model::histogram::buckets::{Side, Sparse, coarsen};
 use crate::model::{CounterResetHint, FloatHistogram};
 
 impl FloatHistogram {
+    /// Tells whether a store of chunks would put this histogram into the chunk of `previous`: both
+    /// are counters of one layout, and nothing fell.
+    pub fn goes_on_from(&self, previous: &FloatHistogram) -> bool {
+        let is_counter = |h: &FloatHistogram| h.counter_reset_hint != CounterResetHint::Gauge;
+        let unhinted = || FloatHistogram {
+            counter_reset_hint: CounterResetHint::Unknown,
+            ..self.clone()
+        };
+        is_counter(self)
+            && is_counter(previous)
+            && self.counter_reset_hint != CounterResetHint::Reset
+            && self.schema == previous.schema
+            && self.zero_threshold == previous.zero_threshold
+            && self.custom_values == previous.custom_values
+            && !unhinted().detect_reset(previous)
+    }
+
     /// Tells whether there was a counter reset between `previous` and this histogram: its hint
     /// says so, its layout became finer, or a count fell.
     pub fn detect_reset(&self, previous: &FloatHistogram) -> bool {
