@@ -34,6 +34,11 @@ impl Formatter for GoFormatter {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // The first byte of the two that are not ASCII is that of few other characters.
+        let may_be_special = |byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+        if !fragment.bytes().any(may_be_special) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (plain, behind) = rest.split_at(at);

@@ -230,3 +230,49 @@ fn number_tree(number: &Number) -> Value {
         "val": format_plain(number.value),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promql::Features;
+
+    /// Compares the tree of an expression at a JSON pointer.
+    fn check(text: &str, pointer: &str, expected: Value) {
+        let expr = promql::parse(text, &Functions, Features::ALL).unwrap();
+        let tree = tree_of(&expr);
+        assert_eq!(tree.pointer(pointer), Some(&expected), "{text}: {tree}");
+    }
+
+    #[test]
+    fn computed_durations_have_trees_of_their_own() {
+        let number = |val: &str, duration: bool| json!({"duration": duration, "type": "numberLiteral", "val": val});
+        let operation = |lhs: Value, op: &str, rhs: Value, wrapped: bool| json!({"lhs": lhs, "op": op, "rhs": rhs, "type": "durationExpr", "wrapped": wrapped});
+        let step = || operation(Value::Null, "step", Value::Null, false);
+        check("x[5m]", "/rangeExpr", Value::Null);
+        check("x[5m]", "/range", json!(300_000));
+        check("x[step()]", "/rangeExpr", step());
+        check("x[step()]", "/range", json!(0));
+        let sum = operation(number("60", true), "+", step(), false);
+        check("x[1m+step()]", "/rangeExpr", sum);
+        let minus = operation(Value::Null, "-", step(), false);
+        check("x offset -step()", "/offsetExpr", minus);
+        let product = operation(step(), "*", number("2", false), true);
+        check("x[1h:(step()*2)]", "/stepExpr", product);
+        let least = operation(step(), "min_of", number("60", true), false);
+        check("x[min_of(step(),1m)]", "/rangeExpr", least);
+    }
+
+    #[test]
+    fn modifiers_are_in_the_tree() {
+        check("x[5m] smoothed", "/smoothed", json!(true));
+        check("x anchored @ end()", "/startOrEnd", json!("end"));
+        check("x @ 1.5", "/timestamp", json!(1500));
+        check(
+            "a + fill_left(2) b",
+            "/matching/fillValues",
+            json!({"lhs": 2.0, "rhs": null}),
+        );
+        check("x offset -5m", "/offset", json!(-300_000));
+        check("topk(3, x)", "/param/val", json!("3"));
+    }
+}

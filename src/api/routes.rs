@@ -8,8 +8,8 @@ use axum::routing::{MethodRouter, get, post};
 use crate::api::redirect::cleaned;
 use crate::api::state::ApiState;
 use crate::api::{
-    admin, alertmanagers, alerts, features, metadata, parse_query, query, query_range, rules,
-    series, status, targets,
+    admin, alertmanagers, alerts, explain, features, metadata, parse_query, query, query_range,
+    rules, series, status, targets,
 };
 
 type Shared = Arc<ApiState>;
@@ -92,7 +92,7 @@ const fn change(path: &'static str, handler: fn() -> MethodRouter<Shared>) -> Ro
 }
 
 /// All routes but the receiver's.
-pub const ROUTES: [Route; 30] = [
+pub const ROUTES: [Route; 31] = [
     look_or_post("/query", || get(query::query).post(query::query)),
     look_or_post("/query_range", || {
         get(query_range::query_range).post(query_range::query_range)
@@ -106,6 +106,7 @@ pub const ROUTES: [Route; 30] = [
     look_or_post("/parse_query", || {
         get(parse_query::parse_query).post(parse_query::parse_query)
     }),
+    look_or_post("/explain", || get(explain::answer).post(explain::answer)),
     look_or_post("/labels", || get(series::labels).post(series::labels)),
     look("/label/{name}/values", || get(series::label_values)),
     look_or_post("/series", || get(series::series).post(series::series)),

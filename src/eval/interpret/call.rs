@@ -79,9 +79,11 @@ impl<'a> Interpreter<'a> {
     ) -> Result<Argument<'a>, EvalError> {
         match &expr.kind {
             // Only a selector's own samples have times of their own, interpolated or not.
-            ExprKind::Vector(selector) if function == "timestamp" => self
-                .newest_samples(selector, at, |sample| sample.at)
-                .map(Argument::Vector),
+            ExprKind::Vector(selector) if function == "timestamp" => {
+                let elements = self.newest_samples(selector, at, |sample| sample.at)?;
+                self.hold(elements.len())?;
+                Ok(Argument::Vector(elements))
+            }
             ExprKind::Vector(selector)
                 if function == "start_timestamp" && self.options.features.start_timestamps_used =>
             {
