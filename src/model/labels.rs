@@ -289,11 +289,20 @@ pub fn quote(text: &str) -> String {
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
                 out.push_str(&format!("\\x{:02x}", c as u32));
             }
-            c => out.push(c),
+            c if is_printable(c) => out.push(c),
+            c if (c as u32) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push_str(&format!("\\U{:08x}", c as u32)),
         }
     }
     out.push('"');
     out
+}
+
+/// Tells whether Go's `strconv.IsPrint` holds: a letter, mark, number, punctuation, symbol or the
+/// ASCII space.
+fn is_printable(c: char) -> bool {
+    // Behind another character, Rust leaves marks as they are, as it does what is printable.
+    c.is_ascii() || format!("a{c}").escape_debug().count() == 2
 }
 
 /// Tells whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`.
@@ -408,5 +417,15 @@ mod tests {
         assert_ne!(hash(&labels), hash(&other));
         assert!(labels != other && !labels.is_empty());
         assert!(labels.filter(|_| false).is_empty() && Labels::empty().is_empty());
+    }
+
+    #[test]
+    fn texts_are_quoted_as_in_go() {
+        let check = |text: &str, expected: &str| assert_eq!(quote(text), expected, "{text:?}");
+        check("a\"b\\c", r#""a\"b\\c""#);
+        check("\n\u{1}\u{7f}", r#""\n\x01\x7f""#);
+        check("é e\u{301} 世", "\"é e\u{301} 世\"");
+        check("\u{a0}\u{feff}\u{85}", r#""\u00a0\ufeff\u0085""#);
+        check("\u{10ffff}😀", "\"\\U0010ffff😀\"");
     }
 }
