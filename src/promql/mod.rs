@@ -8,6 +8,7 @@ mod check;
 #[cfg(test)]
 mod generated;
 mod lex;
+pub mod metric;
 mod parse;
 mod pretty;
 mod print;

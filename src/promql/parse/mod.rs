@@ -8,9 +8,11 @@ mod aggregate;
 mod binary;
 mod call;
 mod duration;
-mod literal;
+pub(super) mod literal;
 mod modifier;
 mod selector;
+
+pub(super) use selector::may_name_metric;
 
 use crate::model::Matcher;
 use crate::promql::ParseError;
