@@ -2,6 +2,7 @@
 
 use crate::eval::EvalError;
 use crate::eval::interpret::Interpreter;
+use crate::eval::interpret::invariant::is_call_step_invariant;
 use crate::eval::interpret::subquery::forget_reset_hints;
 use crate::functions::call::plain;
 use crate::functions::{self, Argument, Call, Output};
@@ -40,7 +41,7 @@ impl<'a> Interpreter<'a> {
             span,
             at,
             query: self.query,
-            is_range: self.is_range,
+            is_range: self.is_range && !is_call_step_invariant(call),
             delayed_name_removal: self.options.delayed_name_removal,
             origins: origins.as_mut(),
             annotations: &mut annotations,
@@ -65,12 +66,12 @@ impl<'a> Interpreter<'a> {
         match &expr.kind {
             // Only a selector's own samples have times of their own, interpolated or not.
             ExprKind::Vector(selector) if function == "timestamp" => self
-                .newest_samples(selector, at, |sample| sample.at)
+                .samples_for_timestamp(selector, at, |sample| sample.at)
                 .map(Argument::Vector),
             ExprKind::Vector(selector)
                 if function == "start_timestamp" && self.options.features.start_timestamps_used =>
             {
-                self.newest_samples(selector, at, |sample| sample.start)
+                self.samples_for_timestamp(selector, at, |sample| sample.start)
                     .map(Argument::Vector)
             }
             _ if function == "start_timestamp" => {
