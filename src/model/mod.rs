@@ -13,6 +13,7 @@ pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod quote;
+pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;

@@ -4,12 +4,25 @@ use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, ClassUnicode, HirKind};
 
-/// Quotes a text as Go's `strconv.Quote` does.
+use crate::model::raw_bytes::first_raw_byte;
+
+/// Quotes a text as Go's `strconv.Quote` does; bytes that are not UTF-8 become `\xff`.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
-        escape(c, '"', &mut out);
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        let raw_byte = match c {
+            '\u{fdd0}'..='\u{fddf}' => first_raw_byte(&text[at..]),
+            _ => None,
+        };
+        match raw_byte {
+            Some(byte) => {
+                out.push_str(&format!("\\x{byte:02x}"));
+                chars.next();
+            }
+            None => escape(c, '"', &mut out),
+        }
     }
     out.push('"');
     out

@@ -360,8 +360,14 @@ mod tests {
             let text = format!("x * on (a) group_left {behind}");
             let error = parse(&text, &PrometheusFunctions, Features::ALL).expect_err(&text);
             let error = error.to_string();
-            assert!(error.starts_with("1:23: parse error: unexpected "), "{error}");
-            assert!(error.ends_with(" in grouping opts, expected \"(\""), "{error}");
+            assert!(
+                error.starts_with("1:23: parse error: unexpected "),
+                "{error}"
+            );
+            assert!(
+                error.ends_with(" in grouping opts, expected \"(\""),
+                "{error}"
+            );
         }
     }
 

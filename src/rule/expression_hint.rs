@@ -15,12 +15,18 @@ pub(crate) fn for_expression(
     functions: &dyn SignatureTable,
 ) -> String {
     let place = at.map(|at| format!("at {}:{} of this file", at.line, at.column));
-    let remedy = remedy(text, &error.message, functions);
+    let remedy = remedy_for_expression(text, error, functions);
     let parts: Vec<String> = place.into_iter().chain([remedy]).collect();
     parts.join("; ")
 }
 
-fn remedy(text: &str, message: &str, functions: &dyn SignatureTable) -> String {
+/// Returns what to do about an expression that does not parse.
+pub fn remedy_for_expression(
+    text: &str,
+    error: &ParseError,
+    functions: &dyn SignatureTable,
+) -> String {
+    let message = error.message.as_str();
     if let Some(rest) = message.strip_prefix("unknown function with name ") {
         return for_function(rest.trim_matches('"'), functions);
     }

@@ -19,6 +19,7 @@ mod test_fields;
 pub mod test_file;
 pub mod warming;
 
+pub use expression_hint::remedy_for_expression;
 pub use file::parse_file;
 
 use crate::model::{DurationMs, RuleFormat};

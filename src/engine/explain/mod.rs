@@ -7,6 +7,8 @@
 
 mod text;
 
+pub use text::call_text;
+
 use crate::engine::{GroupStatus, RuleStatus};
 use crate::eval::plan::{Leaf, LeafKind, Plan};
 use crate::functions::Functions;

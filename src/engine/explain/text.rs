@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Formatter};
 
-use crate::engine::explain::{Explanation, Live, LiveRule, ReadRule, RuleName, RulePart};
+use crate::engine::explain::{
+    Explanation, LeafCount, Live, LiveRule, ReadRule, RuleName, RulePart,
+};
 use crate::eval::plan::leaf::SubqueryGrid;
 use crate::eval::plan::{Leaf, LeafKind, Node, OutputLabels};
 use crate::functions::Function;
@@ -49,6 +51,9 @@ fn heading(f: &mut Formatter<'_>, rule: &RulePart) -> fmt::Result {
     )?;
     if let Some(hold) = rule.hold.filter(|hold| *hold > DurationMs::ZERO) {
         write!(f, " · for {hold}")?;
+    }
+    for (name, value) in &rule.labels {
+        write!(f, " · {name}={value:?}")?;
     }
     writeln!(f)
 }
@@ -177,12 +182,14 @@ impl Explanation {
                 )?;
             }
         }
-        if let Some(count) = self.live.as_ref().and_then(|live| live.counts.get(index)) {
-            if let Some(series) = count.series {
-                let samples = count.samples;
-                let samples = samples.map_or(String::new(), |n| format!(", {n} samples in reach"));
-                line(f, "series", format_args!("{series} now{samples}"))?;
-            }
+        let count = self.live.as_ref().and_then(|live| live.counts.get(index));
+        if let Some(LeafCount {
+            series: Some(series),
+            samples,
+        }) = count
+        {
+            let samples = samples.map_or(String::new(), |n| format!(", {n} samples in reach"));
+            line(f, "series", format_args!("{series} now{samples}"))?;
         }
         Ok(())
     }

@@ -88,6 +88,29 @@ impl Leaf {
         per_step * steps.map(|steps| steps.max(1.0)).product::<f64>()
     }
 
+    /// Returns a query for how many samples of each series one evaluation may reach: asked at the
+    /// evaluation's instant, or at that of `@`. `None` where it reaches into the future alone.
+    pub fn count_over_time(&self) -> Option<String> {
+        let is_plain = self.subqueries.is_empty() && self.forward == DurationMs::ZERO;
+        let offset = self.offset.filter(|_| is_plain).unwrap_or_default();
+        let range = DurationMs(self.back.0 - offset.0);
+        if range <= DurationMs::ZERO {
+            return None;
+        }
+        let matchers: Vec<String> = self.matchers.iter().map(ToString::to_string).collect();
+        let offset = match offset {
+            DurationMs::ZERO => String::new(),
+            offset => format!(" offset {offset}"),
+        };
+        let matchers = matchers.join(",");
+        Some(format!("count_over_time({{{matchers}}}[{range}]{offset})"))
+    }
+
+    /// Tells whether it reads all samples of a window, and not one.
+    pub fn is_window(&self) -> bool {
+        matches!(self.kind, LeafKind::Window { .. })
+    }
+
     /// Returns the span that one evaluation reads of a series, ms, without `offset`.
     pub fn window(&self) -> Option<DurationMs> {
         match self.kind {
@@ -279,6 +302,24 @@ mod tests {
         assert_eq!(leaves[1].taken_by.as_deref(), Some("sum by (x)"));
         assert_eq!(leaves[1].pinned, Some(TimestampMs(10_000)));
         assert_eq!(leaves.len(), 2);
+    }
+
+    #[test]
+    fn what_is_in_reach_can_be_counted() {
+        let check = |text: &str, expected: Option<&str>| {
+            let query = found(text)[0].count_over_time();
+            assert_eq!(query.as_deref(), expected, "{text}");
+        };
+        check("x", Some("count_over_time({__name__=\"x\"}[5m])"));
+        check(
+            "rate(x[1h] offset 1d)",
+            Some("count_over_time({__name__=\"x\"}[1h] offset 1d)"),
+        );
+        check(
+            "max_over_time(rate(x[5m])[1h:])",
+            Some("count_over_time({__name__=\"x\"}[1h5m])"),
+        );
+        check("rate(x[5m] offset -1h)", None);
     }
 
     #[test]

@@ -14,9 +14,6 @@ use crate::promql::ast::{
     Aggregate, AggregateOp, Binary, Call, Expr, ExprKind, UnaryOp, VectorMatching,
 };
 
-/// The labels by which `info()` finds what it adds.
-const IDENTIFYING: [&str; 2] = ["instance", "job"];
-
 /// Returns the labels that partition the result of an expression. One that reads no series is
 /// partitioned by all labels: nothing that arrives changes it.
 pub fn partition(expr: &Expr) -> LabelSet {
@@ -89,7 +86,8 @@ fn of_call(call: &Call) -> LabelSet {
         "label_replace" | "label_join" => args.without([text(1)]),
         "histogram_quantile" | "histogram_fraction" => args.without(METADATA).without(["le"]),
         "histogram_quantiles" => args.without(METADATA).without(["le", text(1)]),
-        "info" => args.and(&LabelSet::only(IDENTIFYING)),
+        // Which info series are looked at follows from the jobs and instances of all elements.
+        "info" => LabelSet::none(),
         // Order is of the whole, but says nothing of values.
         "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => args,
         // Over several vectors at once: nothing is known of how they meet.
@@ -156,7 +154,7 @@ mod tests {
             "histogram_quantile(0.9, sum by (le, job) (rate(a[5m])))",
             "job",
         );
-        check("info(rate(a[5m]))", "instance, job");
+        check("info(rate(a[5m]))", "none");
         check("max_over_time(sum by (job) (a)[1h:1m])", "job");
         check("-(a)", "all but the metric name");
     }
