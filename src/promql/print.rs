@@ -71,7 +71,8 @@ fn label_list(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.is_duration {
-            DurationMs((self.value * 1000.0).round() as i64).fmt(f)
+            // Prometheus cuts off what a float's nanoseconds leave of a millisecond: 1s1ms is 1s.
+            DurationMs((self.value * 1e9) as i64 / 1_000_000).fmt(f)
         } else {
             f.write_str(&format_plain(self.value))
         }
@@ -294,6 +295,7 @@ mod tests {
         check("a ^ b ^ c", "a ^ b ^ c");
         check("-5m", "-5m");
         check("90s", "1m30s");
+        check("1s1ms", "1s");
         check(
             "0x1F + 017 + 1_000 + 1e3 + inf",
             "31 + 15 + 1000 + 1000 + +Inf",

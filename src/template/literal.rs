@@ -113,7 +113,7 @@ pub fn parse_number(text: &str) -> Result<Number, String> {
             let int = (float.trunc() == float && float.abs() < 9.2e18).then_some(float as i64);
             number(int, Some(float))
         }
-        // `08` is no octal, but a float.
+        // A float that looks whole (09) is taken for one that is too large.
         Ok(_) => Err(format!("integer overflow: {}", quote(text))),
         Err(_) => Err(format!("illegal number syntax: {}", quote(text))),
     }

@@ -1,6 +1,7 @@
 //! Function calls: arguments evaluated, the function asked, its result checked.
 
 use crate::eval::EvalError;
+use crate::eval::interpret::invariant::is_call_step_invariant;
 use crate::eval::interpret::subquery::forget_reset_hints;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
 use crate::functions::call::plain;
@@ -45,7 +46,7 @@ impl<'a> Interpreter<'a> {
             span,
             at,
             query: self.query,
-            is_range: self.is_range,
+            is_range: self.is_range && !is_call_step_invariant(call),
             features: self.options.features,
             origins: origins.as_mut(),
             annotations: &mut annotations,
@@ -80,14 +81,14 @@ impl<'a> Interpreter<'a> {
         match &expr.kind {
             // Only a selector's own samples have times of their own, interpolated or not.
             ExprKind::Vector(selector) if function == "timestamp" => {
-                let elements = self.newest_samples(selector, at, |sample| sample.at)?;
+                let elements = self.samples_for_timestamp(selector, at, |sample| sample.at)?;
                 self.hold(elements.len())?;
                 Ok(Argument::Vector(elements))
             }
             ExprKind::Vector(selector)
                 if function == "start_timestamp" && self.options.features.start_timestamps_used =>
             {
-                self.newest_samples(selector, at, |sample| sample.start)
+                self.samples_for_timestamp(selector, at, |sample| sample.start)
                     .map(Argument::Vector)
             }
             _ if function == "start_timestamp" => {

@@ -8,6 +8,7 @@ mod binary;
 mod call;
 mod duration;
 mod info;
+mod invariant;
 mod kept;
 mod matching;
 mod operation;
@@ -56,6 +57,8 @@ struct Interpreter<'a> {
     annotations: Annotations,
     /// Whether the instant now evaluated is one of several.
     is_range: bool,
+    /// The first of those instants.
+    first_at: TimestampMs,
     /// What calls have returned at earlier steps of the range.
     origins: OriginsByCall,
     /// What calls keep from step to step.
@@ -121,6 +124,7 @@ impl<'a> Interpreter<'a> {
             query,
             annotations: Annotations::default(),
             is_range: false,
+            first_at: query.start,
             origins: OriginsByCall::new(),
             of_calls: Kept::default(),
             of_aggregations: Kept::default(),
