@@ -5,10 +5,12 @@ use std::collections::HashMap;
 
 use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
+use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::{
     DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
     StartTimes, TimestampMs,
 };
+use crate::promql::Features;
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
 /// Why a function cannot be computed; the text is Prometheus'.
@@ -124,8 +126,8 @@ pub struct Call<'a> {
     pub query: QueryTimes,
     /// Whether this instant is one of several (a range query or a subquery).
     pub is_range: bool,
-    /// Whether names are dropped at the end of the query instead of at once.
-    pub delayed_name_removal: bool,
+    /// Which of Prometheus' features are on.
+    pub features: Features,
     /// Of a range, where results came from so far, if two series could give the same one.
     pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
@@ -203,7 +205,7 @@ impl Call<'_> {
     /// Returns `element` with another value, and without its name as functions leave it.
     pub fn renamed(&mut self, element: Element, value: SampleValue) -> Element {
         Element {
-            labels: if self.delayed_name_removal {
+            labels: if self.features.delayed_name_removal {
                 element.labels
             } else {
                 self.nameless.labels(&element.labels, drop_metadata)
@@ -225,13 +227,13 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
     }
 }
 
-/// Tells whether a text can be the name of a label: any UTF-8 but the empty text. U+FFFD stands
-/// for bytes that are not UTF-8.
+/// Tells whether a text can be the name of a label: any UTF-8 but the empty text.
 pub fn is_label_name(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
+    !text.is_empty() && !has_raw_bytes(text)
 }
 
-/// Returns the labels with `name` set to `value`, which may have become too long to hold.
+/// Returns the labels with `name` set to `value`, which may have become too long to hold. Bytes
+/// in it that are not UTF-8 become what every answer of Prometheus shows of them.
 pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, FunctionError> {
     let max = Labels::TEXT_BYTES_MAX;
     if name.len().max(value.len()) > max {
@@ -241,7 +243,7 @@ pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, Fun
             value.len()
         )));
     }
-    Ok(labels.with(name, value))
+    Ok(labels.with(name, &shown(value)))
 }
 
 /// Returns an expression without the parentheses around it.

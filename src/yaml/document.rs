@@ -176,7 +176,7 @@ mod tests {
         check("&a [*a]", "1:5: yaml: anchor 'a' value contains itself");
         check(
             "<<: 5",
-            "{}@1:1; 1: map merge requires map or sequence of maps as the value",
+            "{}@1:1; 1: yaml: map merge requires map or sequence of maps as the value",
         );
     }
 
@@ -232,7 +232,7 @@ mod tests {
         );
         check(
             "a: {b: c\n",
-            "2:1: yaml: line 1: did not find expected ',' or '}'",
+            "1:4: yaml: line 1: did not find expected ',' or '}'",
         );
         check(
             "a: @b\n",
@@ -252,7 +252,7 @@ mod tests {
         );
         check(
             "a: 'b\n",
-            "2:1: yaml: line 2: found unexpected end of stream",
+            "1:4: yaml: line 2: found unexpected end of stream",
         );
         check("a: \"\\q\"\n", "1:5: yaml: found unknown escape character");
         check(

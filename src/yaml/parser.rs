@@ -441,7 +441,8 @@ impl<'a> Parser<'a> {
         Ok(self.scanner.peek()?.start)
     }
 
-    /// Says what is wrong at the next token; `context` is where the collection began. Go's
+    /// Says what is wrong at the next token; `context` is where the collection began, which the
+    /// end of the text cuts off. Go's
     /// decoder counts the line from 0, and names none where that is 0.
     fn error(&mut self, context: Option<Mark>, problem: &str) -> Result<YamlError, YamlError> {
         let at = self.mark()?;
@@ -449,6 +450,12 @@ impl<'a> Parser<'a> {
             Some(context) if context.line > 0 => context.line,
             _ => at.line,
         };
-        Ok(YamlError::syntax((line > 0).then_some(line), at, problem))
+        let is_cut_off = self.is_next(&TokenKind::StreamEnd)?;
+        let place = context.filter(|_| is_cut_off).unwrap_or(at);
+        Ok(YamlError::syntax(
+            (line > 0).then_some(line),
+            place,
+            problem,
+        ))
     }
 }

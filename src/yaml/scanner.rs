@@ -17,6 +17,8 @@ use crate::yaml::token::{Token, TokenKind};
 
 /// A simple key stands on one line and is no longer than this, in characters.
 const KEY_CHARS_MAX: usize = 1024;
+/// What is said of a text that should have been a key.
+const NO_COLON: &str = "could not find expected ':'";
 /// How far one looks for a comment behind a token, in characters.
 const COMMENT_PEEK_MAX: usize = 512;
 /// Tokens are scanned until as many stand ready, and until it is known whether the first of them
@@ -88,8 +90,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Says what is wrong at the next character; `context` is what was begun before.
+    /// Says what is wrong at the next character; `context` is what was begun before, and what
+    /// the end of the text cuts off.
     pub(crate) fn error(&self, context: Mark, problem: &str) -> YamlError {
+        let is_cut_off = is_end(self.reader.peek());
+        let place = if is_cut_off {
+            context
+        } else {
+            self.reader.mark
+        };
+        self.error_at(place, context, problem)
+    }
+
+    fn error_at(&self, place: Mark, context: Mark, problem: &str) -> YamlError {
         let at = self.reader.mark;
         if self.reader.is_cut && is_end(self.reader.peek()) {
             return YamlError::syntax(None, at, "control characters are not allowed");
@@ -100,7 +113,7 @@ impl<'a> Scanner<'a> {
         } else {
             at.line
         };
-        YamlError::syntax((line > 0).then_some(line + 1), at, problem)
+        YamlError::syntax((line > 0).then_some(line + 1), place, problem)
     }
 
     fn needs_more(&mut self) -> Result<bool, YamlError> {
@@ -424,7 +437,7 @@ impl<'a> Scanner<'a> {
         let mark = self.reader.mark;
         if key.mark.line < mark.line || key.mark.index + KEY_CHARS_MAX < mark.index {
             if key.is_required {
-                return Err(self.error(key.mark, "could not find expected ':'"));
+                return Err(self.error_at(key.mark, key.mark, NO_COLON));
             }
             self.keys[at].is_possible = false;
             return Ok(false);
@@ -453,7 +466,7 @@ impl<'a> Scanner<'a> {
     fn remove_key(&mut self) -> Result<(), YamlError> {
         let key = *self.keys.last().expect("one for the block");
         if key.is_possible && key.is_required {
-            return Err(self.error(key.mark, "could not find expected ':'"));
+            return Err(self.error_at(key.mark, key.mark, NO_COLON));
         }
         self.keys.last_mut().expect("one for the block").is_possible = false;
         Ok(())
