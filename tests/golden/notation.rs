@@ -7,6 +7,13 @@ use burnwatch::model::{
     stale_nan,
 };
 
+/// The longest sequence that is written out: more is a slip, and would fill the memory.
+const TIMES_MAX: usize = 1_000_000;
+
+fn read_times(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|times| *times <= TIMES_MAX)
+}
+
 /// One point of a sequence.
 #[derive(Clone, Debug)]
 pub enum Point {
@@ -55,6 +62,9 @@ fn read_labels(line: &str) -> Option<(Labels, &str)> {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')?;
             (rest[..end].to_owned(), &rest[end..])
         };
+        if name.is_empty() {
+            return None;
+        }
         let tail = tail.trim_start();
         rest = match tail.strip_prefix('=') {
             Some(tail) => {
@@ -127,7 +137,7 @@ fn read_item(item: &str) -> Option<Vec<Point>> {
         return read_histograms(item);
     }
     let (body, times) = match item.rsplit_once('x') {
-        Some((body, times)) => (body, Some(times.parse::<usize>().ok()?)),
+        Some((body, times)) => (body, Some(read_times(times)?)),
         None => (item, None),
     };
     if body == "_" {
@@ -177,14 +187,14 @@ fn read_histograms(item: &str) -> Option<Vec<Point>> {
         return Some(vec![Point::Histogram(Arc::new(base), hint_set)]);
     }
     if let Some(times) = rest.strip_prefix('x') {
-        let times: usize = times.parse().ok()?;
+        let times = read_times(times)?;
         return Some(vec![Point::Histogram(Arc::new(base), hint_set); times + 1]);
     }
-    let (operand, times) = rest[1..].rsplit_once('x')?;
+    let (operand, times) = rest.strip_prefix(['+', '-'])?.rsplit_once('x')?;
     let (step, hint_set) = read_histogram(operand)?;
     let mut out = vec![Point::Histogram(Arc::new(base.clone()), hint_set)];
     let mut current = base;
-    for _ in 0..times.parse::<usize>().ok()? {
+    for _ in 0..read_times(times)? {
         let merged = if rest.starts_with('-') {
             current.subtract(&step)
         } else {
