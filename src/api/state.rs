@@ -75,6 +75,8 @@ pub struct QuerySettings {
     pub features: Features,
     /// `promql-delayed-name-removal`
     pub delayed_name_removal: bool,
+    /// `promql-per-step-stats`: whether `stats=all` lists the samples of each step.
+    pub per_step_stats: bool,
 }
 
 impl Default for QuerySettings {
@@ -89,6 +91,7 @@ impl Default for QuerySettings {
             concurrency_max: 20,
             features: evaluation.features,
             delayed_name_removal: evaluation.delayed_name_removal,
+            per_step_stats: false,
         }
     }
 }
