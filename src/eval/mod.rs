@@ -18,6 +18,10 @@ use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
 use crate::promql::{Expr, Features};
 
+/// Subqueries within one another may have this many times the steps of one together. Each alone
+/// is within its limit soon, and two of them are a thousand thousand evaluations.
+pub const NESTED_STEPS_FACTOR: usize = 10;
+
 /// The instant and the settings of an evaluation.
 #[derive(Clone, Debug)]
 pub struct EvalOptions {
@@ -107,6 +111,17 @@ pub enum EvalError {
         /// Its step.
         step: DurationMs,
         /// The limit, `subquery_steps_max`.
+        max: usize,
+    },
+    /// Subqueries within one another ask for too many steps together.
+    #[error(
+        "subqueries within one another have {steps} steps together, more than {max}: \
+         raise a step or shorten a range"
+    )]
+    TooManyNestedSteps {
+        /// How many, at one instant.
+        steps: usize,
+        /// The limit, [`NESTED_STEPS_FACTOR`] times `subquery_steps_max`.
         max: usize,
     },
 }
