@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::raw_bytes::first_raw_byte;
+pub use crate::model::quote::quote;
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
@@ -261,48 +261,6 @@ impl fmt::Debug for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Quotes a text as Go's `strconv.Quote` does; bytes that are not UTF-8 become `\xff`.
-pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\u{fdd0}'..='\u{fddf}' => match first_raw_byte(&text[at..]) {
-                Some(byte) => {
-                    out.push_str(&format!("\\x{byte:02x}"));
-                    chars.next();
-                }
-                None => out.push(c),
-            },
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0b' => out.push_str("\\v"),
-            '\x0c' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                out.push_str(&format!("\\x{:02x}", c as u32));
-            }
-            c if is_printable(c) => out.push(c),
-            c if (c as u32) < 0x10000 => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push_str(&format!("\\U{:08x}", c as u32)),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Tells whether Go's `strconv.IsPrint` holds: a letter, mark, number, punctuation, symbol or the
-/// ASCII space.
-fn is_printable(c: char) -> bool {
-    // Behind another character, Rust leaves marks as they are, as it does what is printable.
-    c.is_ascii() || format!("a{c}").escape_debug().count() == 2
 }
 
 /// Tells whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`.

@@ -48,7 +48,8 @@ impl<'a> Interpreter<'a> {
         }
         let first = TimestampMs((start.0.div_euclid(step.0) + 1).saturating_mul(step.0));
         let mut collected = Collected::default();
-        let was_range = std::mem::replace(&mut self.is_range, first + step <= end);
+        let was_range = std::mem::replace(&mut self.is_range, first != end);
+        let outer_first = std::mem::replace(&mut self.first_at, first);
         let outer = self.reading;
         let mut point_at = first;
         while point_at <= end {
@@ -74,6 +75,7 @@ impl<'a> Interpreter<'a> {
             point_at = next;
         }
         self.is_range = was_range;
+        self.first_at = outer_first;
         self.reading = outer;
         let mut series: Vec<RangeSeries> = collected.series.into_values().collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
