@@ -13,7 +13,9 @@ mod global;
 mod http_client;
 mod limits;
 mod remote_write;
+mod scraping;
 mod secret;
+mod sections;
 mod serialize;
 mod settings;
 mod steps;
@@ -33,6 +35,7 @@ pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
 pub use limits::{LIMITS, Limit, LimitKind, Limits};
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
+pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
 pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
 pub use webhook::WebhookConfig;
@@ -90,7 +93,7 @@ impl ConfigError {
         self
     }
 
-    fn in_file(mut self, path: &Path) -> Self {
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
         self.file = path.display().to_string();
         self
     }

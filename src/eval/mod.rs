@@ -32,9 +32,6 @@ pub struct EvalOptions {
     pub samples_max: usize,
     /// The most steps a subquery may have; beyond it the query fails.
     pub subquery_steps_max: usize,
-    /// Whether names are dropped at the end of a query instead of by each operation
-    /// (Prometheus: `promql-delayed-name-removal`).
-    pub delayed_name_removal: bool,
     /// The query's text, so that warnings can say where; without it they do not.
     pub query: Option<Arc<str>>,
     /// Set from outside when nobody waits for the answer any more; the evaluation then fails.
@@ -49,7 +46,6 @@ impl Default for EvalOptions {
             features: Features::default(),
             samples_max: 50_000_000,
             subquery_steps_max: 1_000_000,
-            delayed_name_removal: false,
             query: None,
             stop: None,
         }

@@ -77,6 +77,11 @@ pub enum Remark {
     PossibleNonCounter {
         metric: String,
     },
+    PossibleNonCounterByType {
+        metric: String,
+        /// What `__type__` says.
+        got: String,
+    },
     ForcedMonotonicity {
         metric: String,
         seen: ForcedBuckets,
@@ -171,6 +176,7 @@ impl Remark {
             | R::CounterResetCollision(_)
             | R::StartTimeOverlap { .. } => Level::Warning,
             R::PossibleNonCounter { .. }
+            | R::PossibleNonCounterByType { .. }
             | R::ForcedMonotonicity { .. }
             | R::IncompatibleTypes { .. }
             | R::HistogramIgnoredInAggregation { .. }
@@ -244,6 +250,12 @@ impl Remark {
             R::PossibleNonCounter { metric } => format!(
                 "metric might not be a counter, name does not end in \
                  _total/_sum/_count/_bucket: {}",
+                quote(metric)
+            ),
+            R::PossibleNonCounterByType { metric, got } => format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \
+                 \"histogram\", got {}: {}",
+                quote(got),
                 quote(metric)
             ),
             R::ForcedMonotonicity { metric, .. } => for_metric(

@@ -376,4 +376,14 @@ mod tests {
         assert!(labels != other && !labels.is_empty());
         assert!(labels.filter(|_| false).is_empty() && Labels::empty().is_empty());
     }
+
+    #[test]
+    fn texts_are_quoted_as_in_go() {
+        let check = |text: &str, expected: &str| assert_eq!(quote(text), expected, "{text:?}");
+        check("a\"b\\c", r#""a\"b\\c""#);
+        check("\n\u{1}\u{7f}", r#""\n\x01\x7f""#);
+        check("é e\u{301} 世", "\"é e\u{301} 世\"");
+        check("\u{a0}\u{feff}\u{85}", r#""\u00a0\ufeff\u0085""#);
+        check("\u{10ffff}😀", "\"\\U0010ffff😀\"");
+    }
 }

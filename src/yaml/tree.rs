@@ -213,7 +213,7 @@ impl Tree {
             self.refuse_collections(&pairs);
             let mut seen: HashSet<String> = pairs.iter().filter_map(name).collect();
             for pair in merged {
-                if name(&pair).is_some_and(|name| seen.insert(name)) {
+                if name(&pair).is_none_or(|name| seen.insert(name)) {
                     pairs.push(pair);
                 }
             }

@@ -228,7 +228,7 @@ fn the_external_url_is_where_pages_live_and_alerts_link_to() {
     assert_eq!(server.get("/team/api/v1/rules").status, 200);
     let home = server.get("/");
     let location = home.headers.get("location").map(String::as_str);
-    assert_eq!(location, Some("/team/"), "{home:?}");
+    assert_eq!(location, Some("/team"), "{home:?}");
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod process;
 mod receiver;
 mod reload;
 mod sender;
+mod start_timestamps;
 mod write;

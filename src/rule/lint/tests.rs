@@ -1,0 +1,4 @@
+use super::*;
+use crate::functions::Functions;
+use crate::promql::Features;
+use crate::rule::parse_file;
