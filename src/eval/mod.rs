@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
+use crate::promql::ast::Span;
 use crate::promql::{Expr, Features};
 
 /// Subqueries within one another may have this many times the steps of one together. Each alone
@@ -94,6 +95,14 @@ pub enum EvalError {
     /// The data do not allow it (`errorType` "execution").
     #[error("{0}")]
     Execution(String),
+    /// A computed duration is of no use (`errorType` "bad_data": the query itself is wrong).
+    #[error("{}:{}: {message}", place.start, place.end)]
+    InvalidDuration {
+        /// Where it stands, in bytes.
+        place: Span,
+        /// What is wrong with it.
+        message: &'static str,
+    },
     /// The query asks for too much.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
