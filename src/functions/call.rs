@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
+use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::{
     DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
     StartTimes, TimestampMs,
@@ -225,13 +226,13 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
     }
 }
 
-/// Tells whether a text can be the name of a label: any UTF-8 but the empty text. U+FFFD stands
-/// for bytes that are not UTF-8.
+/// Tells whether a text can be the name of a label: any UTF-8 but the empty text.
 pub fn is_label_name(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
+    !text.is_empty() && !has_raw_bytes(text)
 }
 
-/// Returns the labels with `name` set to `value`, which may have become too long to hold.
+/// Returns the labels with `name` set to `value`, which may have become too long to hold. Bytes
+/// in it that are not UTF-8 become what every answer of Prometheus shows of them.
 pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, FunctionError> {
     let max = Labels::TEXT_BYTES_MAX;
     if name.len().max(value.len()) > max {
@@ -241,7 +242,7 @@ pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, Fun
             value.len()
         )));
     }
-    Ok(labels.with(name, value))
+    Ok(labels.with(name, &shown(value)))
 }
 
 /// Returns an expression without the parentheses around it.

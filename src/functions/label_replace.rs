@@ -3,6 +3,7 @@
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
+use crate::model::raw_bytes::shown;
 use crate::model::regex::{compile_anchored, expand};
 use crate::promql::{Signature, ValueType};
 
@@ -47,7 +48,8 @@ impl Function for LabelReplace {
         };
         if !is_label_name(&target) {
             return Err(FunctionError(format!(
-                "invalid destination label name in label_replace(): {target}"
+                "invalid destination label name in label_replace(): {}",
+                shown(&target)
             )));
         }
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());

@@ -15,6 +15,7 @@ mod deriv;
 mod double_exponential_smoothing;
 mod extended_histogram_rate;
 mod extended_rate;
+mod extremes;
 mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
@@ -116,7 +117,9 @@ pub static ALL: &[&dyn Function] = &[
     &math::LOG10,
     &math::LOG2,
     &over_time::MAD_OVER_TIME,
+    &extremes::MAX_OF,
     &over_time::MAX_OVER_TIME,
+    &extremes::MIN_OF,
     &over_time::MIN_OVER_TIME,
     &calendar::MINUTE,
     &calendar::MONTH,

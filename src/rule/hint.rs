@@ -184,6 +184,13 @@ pub(crate) fn for_problem(problem: &YamlErrorKind) -> String {
         YamlErrorKind::RepeatedKey { .. } => {
             "keep one of the two: which one a reader sees would be a matter of luck".to_owned()
         }
+        YamlErrorKind::CollectionAsKey(_) => {
+            "a name must be text; quote what begins with `{` or `[`".to_owned()
+        }
+        YamlErrorKind::WrongTag { tag, .. } => {
+            format!("remove `{tag}`, or write a value of that type")
+        }
+        YamlErrorKind::WrongBinary => "remove `!!binary`, or write base64 behind it".to_owned(),
         _ => "`<<:` takes the fields of a mapping: `<<: *name`, with `&name` at that mapping"
             .to_owned(),
     }

@@ -143,8 +143,8 @@ fn rule(rule: &Value) -> RuleStatus {
         evaluation_seconds: rule["evaluationTime"].as_f64().unwrap(),
         last_evaluation: Some(NOW),
         warming_until: None,
-        held_while_warming: false,
         kept_since: None,
+        held_while_warming: false,
         alerting: is_alerting.then(|| AlertingStatus {
             state: state(&rule["state"]),
             hold: seconds(&rule["duration"]),

@@ -1,8 +1,7 @@
 //! Verdicts recorded from promtool, and when ours agree with them.
 //!
 //! Verdicts and numbers must agree in every case. Messages must be promtool's, at its place where
-//! it names one; ours may say more (promtool stops at the first wrong duration). The words of a
-//! YAML parser are its own.
+//! it names one; ours may say more (promtool stops at the first wrong duration).
 
 use burnwatch::functions::Functions;
 use burnwatch::promql::Features;
@@ -63,7 +62,7 @@ pub fn says(error: &RuleError, wanted: &str) -> bool {
         return true;
     }
     if wanted.starts_with("yaml: ") {
-        return error.message.starts_with("yaml: ");
+        return error.message == wanted;
     }
     if let Some((line, rest)) = wanted
         .strip_prefix("line ")

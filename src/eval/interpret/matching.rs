@@ -158,13 +158,15 @@ impl Pairing<'_> {
                 continue;
             };
             let side = if self.is_swapped { "left" } else { "right" };
+            let mut found = [&element.labels, &one[other].labels].map(braces);
+            found.sort();
             return Err(EvalError::Execution(format!(
                 "found duplicate series for the match group {} on the {side} hand-side of the \
                  operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
                  unique on one side",
                 braces(self.matched.keys.get(key)),
-                braces(&element.labels),
-                braces(&one[other].labels)
+                found[0],
+                found[1]
             )));
         }
         Ok(by_key)

@@ -36,6 +36,7 @@ use crate::functions::{
     Annotations, Argument, CallMemory, Element, Level, QueryTimes, RangeSeries,
 };
 use crate::model::derived_labels::LabelsHasher;
+use crate::model::raw_bytes::shown;
 use crate::model::{
     DerivedLabels, DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
 };
@@ -94,7 +95,7 @@ pub(super) fn evaluate_instant(
     let mut interpreter = Interpreter::new(source, options, query);
     let value = match interpreter.eval(expr, at)? {
         Argument::Scalar(value) => Value::Scalar(value),
-        Argument::String(text) => Value::String(text),
+        Argument::String(text) => Value::String(shown(&text).into_owned()),
         Argument::Vector(elements) => {
             let elements = interpreter.finish_vector(elements)?;
             let elements = elements.into_iter().map(|element| VectorElement {
