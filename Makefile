@@ -24,8 +24,8 @@ lint: ## formatting, clippy and documentation, warnings as errors
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
 
-bench: ## throughput and allocations per sample (release build)
-	$(CARGO) bench
+bench: ## throughput and allocations per sample, queries side by side with Prometheus (release build)
+	@$(with_tools) $(CARGO) bench --bench ingest --bench query
 
 demo: ## an incident played through burnwatch, from samples to notifications
 	$(CARGO) run --release -- demo

@@ -95,6 +95,7 @@ fn main() {
 fn fill(servers: &[Server], start_ms: i64) {
     let mut fleet = Fleet::new(N_SERIES);
     let n_series = fleet.len();
+    let empty: Vec<f64> = servers.iter().map(|server| server.memory_mib().0).collect();
     let per_request_ms = SCRAPES_PER_REQUEST * SCRAPE_MS;
     for request in 0..DAY_MS / per_request_ms {
         let from_ms = start_ms + request * per_request_ms;
@@ -103,12 +104,14 @@ fn fill(servers: &[Server], start_ms: i64) {
     }
     let n_samples = n_series as i64 * DAY_MS / SCRAPE_MS;
     println!("{n_series} series, {n_samples} samples");
-    for server in servers {
+    for (server, empty) in servers.iter().zip(empty) {
         server.rest();
         let (resident, _) = server.memory_mib();
         let cpu = server.cpu_seconds();
+        let per_sample = (resident - empty) * f64::from(1 << 20) / n_samples as f64;
         println!(
-            "{}: {resident:.0} MiB resident, {cpu:.1} s of CPU to take them",
+            "{}: {resident:.0} MiB resident, {per_sample:.1} bytes a sample; {cpu:.1} s of CPU \
+             to take them",
             server.name
         );
     }

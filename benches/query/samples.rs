@@ -70,7 +70,7 @@ impl Fleet {
             2 | 3 => self.values[number] += (noise - 0.5) * 1_000.0,
             // Requests by code and handler; a counter is reset once in some hours.
             4..12 if noise < 0.001 => self.values[number] = 0.0,
-            4..12 => self.values[number] += (noise * 100.0).floor(),
+            4..12 => self.values[number] += noise * 100.0,
             // Each bucket holds what is in those below it.
             12 => self.values[number] += (noise * 10.0).floor(),
             _ => {

@@ -8,6 +8,7 @@ mod alerts;
 mod answer;
 mod cors;
 pub mod execute;
+pub mod explain;
 mod format_query;
 mod manage;
 mod metadata;

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::api::state::{ApiSettings, ApiState};
 use crate::api::{
-    Backend, alertmanagers, alerts, cors, format_query, manage, metadata, metrics, query,
+    Backend, alertmanagers, alerts, cors, explain, format_query, manage, metadata, metrics, query,
     query_range, response, rules, series, status, targets,
 };
 
@@ -74,6 +74,7 @@ fn queries() -> Router<Shared> {
             "/format_query",
             get(format_query::format_query).post(format_query::format_query),
         )
+        .route("/explain", get(explain::answer).post(explain::answer))
         .route("/query_exemplars", get(targets::none).post(targets::none))
         .route("/series", get(series::series).post(series::series))
         .route("/labels", get(series::labels).post(series::labels))

@@ -6,7 +6,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use crate::api::response::LabelsJson;
-use crate::model::float::format_api;
+use crate::model::float::ApiFloat;
 use crate::model::histogram::Bucket;
 use crate::model::{
     FloatHistogram, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
@@ -123,7 +123,7 @@ struct FloatJson(f64);
 
 impl Serialize for FloatJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format_api(self.0))
+        serializer.serialize_str(ApiFloat::default().format(self.0))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod rules;
 pub mod serve;
 pub mod test;
@@ -32,8 +33,10 @@ enum Command {
     #[command(subcommand)]
     Check(check::CheckArgs),
     /// Run unit tests of rules in promtool's format.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = test::AFTER_HELP)]
     Test(test::TestArgs),
+    /// Say how a rule or an expression is evaluated, what it costs, how warm it is.
+    Explain(Box<explain::ExplainArgs>),
     /// Write out the rule files that come with the binary.
     #[command(subcommand)]
     Rules(rules::RulesArgs),
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args, &mut std::io::stdout()),
         Command::Test(args) => test::run(&args, &mut std::io::stdout()),
+        Command::Explain(args) => explain::run(&args, &mut std::io::stdout()),
         Command::Rules(args) => rules::run(&args),
         Command::Demo(args) => demo::run(args),
     };

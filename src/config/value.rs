@@ -36,9 +36,15 @@ impl From<YamlError> for ConfigError {
             YamlErrorKind::Syntax(_) => at(&error.to_string()),
             YamlErrorKind::TooDeep => at("nested too deeply"),
             YamlErrorKind::TooLarge => at("the document is too large"),
-            YamlErrorKind::AliasWithinAnchor => {
+            YamlErrorKind::AliasWithinAnchor(_) => {
                 at("this alias names an anchor that is not complete")
             }
+            YamlErrorKind::UnknownAnchor(name) => {
+                at(&format!("no anchor &{name} stands before this alias"))
+            }
+            YamlErrorKind::WrongTag { tag, .. } => at(&format!("this is no {tag}")),
+            YamlErrorKind::WrongBinary => at("this is no base64"),
+            YamlErrorKind::CollectionAsKey(_) => at("a key must be text"),
             YamlErrorKind::RepeatedKey { key, .. } => {
                 at(&format!("key {key:?} stands here twice")).remedy("remove one of the two")
             }

@@ -50,6 +50,10 @@ impl Engine {
             health: state.health.clone(),
             evaluation_seconds: state.evaluation_seconds,
             last_evaluation: state.last_evaluation,
+            kept_since: self.kept_since(at),
+            held_while_warming: rule.alerting().is_some()
+                && rule.missing_makes_true
+                && self.rules.groups[rule.group].on_arrival,
             warming_until: self.warming_until(at),
             alerting: rule.alerting().map(|alert| self.alerting_status(at, alert)),
         }

@@ -14,7 +14,7 @@ use crate::engine::reads::ReadIndex;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
-    RuleSource,
+    RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse, selectors};
@@ -185,6 +185,7 @@ impl CompiledRules {
         };
         let grid = match &settings.grid {
             Grid::UnitTest { start, .. } => TickGrid::aligned(*start, interval),
+            Grid::Hashed if group.is_aligned => TickGrid::aligned(TimestampMs(0), interval),
             Grid::Hashed => TickGrid::hashed(&group.file, &group.name, interval),
         };
         let query_offset = group.query_offset.unwrap_or(settings.query_offset);

@@ -14,8 +14,8 @@ use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
 use crate::functions::Functions;
 use crate::functions::RangeSeries;
 use crate::model::{
-    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, SampleValue, TimestampMs,
-    Value, VectorElement,
+    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
+    TimestampMs, Value, VectorElement,
 };
 use crate::promql::ast::VectorSelector;
 use crate::promql::parse;
@@ -222,6 +222,7 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
         let sample = |(labels, value)| InstantSample {
             labels,
             at: self.at,
+            start: NO_START,
             value,
         };
         let samples: Arc<[InstantSample]> = recorded

@@ -17,6 +17,7 @@ pub mod compiled_rule;
 mod effect;
 mod evaluate;
 mod expectation;
+pub mod explain;
 pub mod grid;
 pub mod reads;
 mod reload;
@@ -104,6 +105,8 @@ pub struct Engine {
     kept_since: BTreeMap<String, TimestampMs>,
     /// From when on each rule has the history that it looks back on; follows from `kept_since`.
     warm_from: Vec<Option<TimestampMs>>,
+    /// Since when all that each rule reads is kept; follows from `kept_since` too.
+    all_kept_since: Vec<Option<TimestampMs>>,
     first_tick_told: bool,
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
@@ -135,6 +138,7 @@ impl Engine {
             endings: BTreeSet::new(),
             kept_since: BTreeMap::new(),
             warm_from: Vec::new(),
+            all_kept_since: Vec::new(),
             first_tick_told: false,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),

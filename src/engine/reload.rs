@@ -58,6 +58,7 @@ impl Engine {
         self.options = EvalOptions {
             default_step: self.settings.evaluation_interval,
             features: rules.features,
+            delayed_name_removal: rules.features.delayed_name_removal,
             samples_max: self.settings.samples_max,
             subquery_steps_max: self.settings.subquery_steps_max,
             ..EvalOptions::default()
@@ -160,6 +161,12 @@ impl Engine {
         self.warm_from = rules
             .map(|index| self.warm_within(index, &mut Vec::new()))
             .collect();
+        let youngest = |rule: &CompiledRule| {
+            let used = rule.selectors.iter();
+            let since = used.filter_map(|used| self.kept_since.get(&selector_key(used)));
+            since.copied().max()
+        };
+        self.all_kept_since = self.rules.rules.iter().map(youngest).collect();
     }
 
     fn warm_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
@@ -180,6 +187,11 @@ impl Engine {
         let from = recorded.chain(own).max();
         within.pop();
         from
+    }
+
+    /// Returns since when all that a rule reads is kept; nothing before the first sample.
+    pub(crate) fn kept_since(&self, index: RuleIndex) -> Option<TimestampMs> {
+        self.frontier.and(self.all_kept_since[index])
     }
 
     /// Returns until when a rule lacks history that its windows look back on.

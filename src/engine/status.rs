@@ -70,6 +70,10 @@ pub struct RuleStatus {
     pub evaluation_seconds: f64,
     /// Event time of the last evaluation, ms.
     pub last_evaluation: Option<TimestampMs>,
+    /// Event time since which all that it reads is kept, ms.
+    pub kept_since: Option<TimestampMs>,
+    /// `true` when it may not fire while it lacks history (DESIGN 2.12).
+    pub held_while_warming: bool,
     /// Event time until which windows or selectors lack history, ms.
     pub warming_until: Option<TimestampMs>,
     /// Only of alerting rules.

@@ -4,6 +4,7 @@
 //! clock. Called by the engine for rules and by the API for queries.
 
 mod interpret;
+pub mod plan;
 mod scan;
 pub mod source;
 

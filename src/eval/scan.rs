@@ -6,7 +6,7 @@ use std::cell::{Cell, OnceCell};
 use crate::eval::{InstantSample, Source};
 use crate::functions::RangeSeries;
 use crate::history::{Cursor, FlatFloats, Samples, SeriesHistory};
-use crate::model::{DurationMs, Labels, TimestampMs};
+use crate::model::{DurationMs, Labels, NO_START, TimestampMs};
 use crate::promql::ast::VectorSelector;
 use crate::series::SeriesReader;
 
@@ -101,6 +101,10 @@ impl SelectedSeries<'_> {
         Some(InstantSample {
             labels: self.labels.clone(),
             at: newest.at,
+            start: self
+                .history
+                .starts()
+                .map_or(NO_START, |starts| starts.of(newest.at)),
             value: newest.value,
         })
     }
@@ -126,6 +130,7 @@ impl SelectedSeries<'_> {
             labels: self.labels.clone(),
             floats: samples.floats,
             histograms: samples.histograms,
+            starts: self.history.starts(),
             drop_name: false,
         })
     }

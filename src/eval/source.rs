@@ -13,6 +13,9 @@ pub struct InstantSample {
     pub labels: Labels,
     /// When the sample was taken (for `timestamp()`), ms.
     pub at: TimestampMs,
+    /// Since when its counter has been counting (for `start_timestamp()`), ms;
+    /// [`NO_START`](crate::model::NO_START) when it does not say.
+    pub start: TimestampMs,
     /// Its value; never a stale marker.
     pub value: SampleValue,
 }

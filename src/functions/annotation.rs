@@ -102,6 +102,11 @@ pub enum Remark {
         metric: String,
     },
     MismatchedCustomBuckets(HistogramOperation),
+    StartTimeOverlap {
+        metric: String,
+        /// In how many windows.
+        n: usize,
+    },
 }
 
 /// Which buckets of a classic histogram had to be raised, over all samples of a query.
@@ -163,7 +168,8 @@ impl Remark {
             | R::MixedExponentialCustomHistograms { .. }
             | R::IncompatibleBucketLayout { .. }
             | R::SortInRangeQuery
-            | R::CounterResetCollision(_) => Level::Warning,
+            | R::CounterResetCollision(_)
+            | R::StartTimeOverlap { .. } => Level::Warning,
             R::PossibleNonCounter { .. }
             | R::ForcedMonotonicity { .. }
             | R::IncompatibleTypes { .. }
@@ -279,6 +285,19 @@ impl Remark {
                 "mismatched custom buckets were reconciled during {}",
                 operation.word()
             ),
+            R::StartTimeOverlap { metric, .. } => format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {}",
+                quote(metric)
+            ),
+        }
+    }
+
+    /// Returns what is said behind the text where the query's text is given.
+    fn details(&self) -> String {
+        match self {
+            Remark::ForcedMonotonicity { seen, .. } => seen.describe(),
+            Remark::StartTimeOverlap { n, .. } if *n > 1 => format!(" ({n} occurrences)"),
+            _ => String::new(),
         }
     }
 }
@@ -301,6 +320,13 @@ impl Annotations {
                 let seen = earlier.merged(seen);
                 (Remark::ForcedMonotonicity { metric, seen }, first_place)
             }
+            (
+                Some((Remark::StartTimeOverlap { n: earlier, .. }, first_place)),
+                Remark::StartTimeOverlap { metric, n },
+            ) => {
+                let n = earlier + n;
+                (Remark::StartTimeOverlap { metric, n }, first_place)
+            }
             (_, remark) => (remark, place),
         };
         self.by_text.insert(key, merged);
@@ -322,10 +348,7 @@ impl Annotations {
                 let Some(query) = query else {
                     return format!("{prefix}: {text}");
                 };
-                let details = match remark {
-                    Remark::ForcedMonotonicity { seen, .. } => seen.describe(),
-                    _ => String::new(),
-                };
+                let details = remark.details();
                 let (line, column) = line_and_column(query, place.start);
                 format!("{prefix}: {text}{details} ({line}:{column})")
             })

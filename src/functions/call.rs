@@ -5,8 +5,10 @@ use std::collections::HashMap;
 
 use crate::functions::annotation::{Annotations, Remark};
 use crate::model::labels::quote;
+use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::{
-    DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue, TimestampMs,
+    DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
+    StartTimes, TimestampMs,
 };
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
@@ -38,6 +40,8 @@ pub struct RangeSeries<'a> {
     pub floats: Cow<'a, [FloatPoint]>,
     /// Its native histograms.
     pub histograms: Vec<HistogramPoint>,
+    /// Since when its samples have been counting, if any says so and it is to be made use of.
+    pub starts: Option<&'a StartTimes>,
     /// `true` when the name has to go at the end (only with delayed name removal).
     pub drop_name: bool,
 }
@@ -127,6 +131,19 @@ pub struct Call<'a> {
     pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
     pub annotations: &'a mut Annotations,
+    /// Labels without the name, of all that the evaluation has come across.
+    pub nameless: &'a mut DerivedLabels,
+    /// What this call has kept at earlier steps.
+    pub memory: &'a mut CallMemory,
+}
+
+/// What a call keeps from one step of a range to the next.
+#[derive(Debug, Default)]
+pub struct CallMemory {
+    /// What the function makes of its elements' labels.
+    pub labels: DerivedLabels,
+    /// The regular expression that it is called with.
+    pub regex: Option<regex::Regex>,
 }
 
 impl Call<'_> {
@@ -185,12 +202,12 @@ impl Call<'_> {
     }
 
     /// Returns `element` with another value, and without its name as functions leave it.
-    pub fn renamed(&self, element: Element, value: SampleValue) -> Element {
+    pub fn renamed(&mut self, element: Element, value: SampleValue) -> Element {
         Element {
             labels: if self.delayed_name_removal {
                 element.labels
             } else {
-                drop_metadata(&element.labels)
+                self.nameless.labels(&element.labels, drop_metadata)
             },
             value,
             at: self.at,
@@ -209,13 +226,13 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
     }
 }
 
-/// Tells whether a text can be the name of a label: any UTF-8 but the empty text. U+FFFD stands
-/// for bytes that are not UTF-8.
+/// Tells whether a text can be the name of a label: any UTF-8 but the empty text.
 pub fn is_label_name(text: &str) -> bool {
-    !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER)
+    !text.is_empty() && !has_raw_bytes(text)
 }
 
-/// Returns the labels with `name` set to `value`, which may have become too long to hold.
+/// Returns the labels with `name` set to `value`, which may have become too long to hold. Bytes
+/// in it that are not UTF-8 become what every answer of Prometheus shows of them.
 pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, FunctionError> {
     let max = Labels::TEXT_BYTES_MAX;
     if name.len().max(value.len()) > max {
@@ -225,7 +242,7 @@ pub fn set_label(labels: &Labels, name: &str, value: &str) -> Result<Labels, Fun
             value.len()
         )));
     }
-    Ok(labels.with(name, value))
+    Ok(labels.with(name, &shown(value)))
 }
 
 /// Returns an expression without the parentheses around it.

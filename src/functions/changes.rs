@@ -1,8 +1,8 @@
 //! `changes`: how often the value of a series changed within a window.
 
-use crate::functions::formula::WindowFunction;
+use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::resets::count_pairs;
-use crate::model::SampleValue;
+use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
 
 pub(super) static CHANGES: WindowFunction = WindowFunction::new(
@@ -13,8 +13,8 @@ pub(super) static CHANGES: WindowFunction = WindowFunction::new(
 )
 .with_modes(&[RangeMode::Anchored]);
 
-fn differ(previous: &SampleValue, value: &SampleValue) -> bool {
-    match (previous, value) {
+fn differ(_: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
+    match (&previous.value, &point.value) {
         (SampleValue::Float(a), SampleValue::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (SampleValue::Histogram(a), SampleValue::Histogram(b)) => !a.equals(b),
         _ => true,

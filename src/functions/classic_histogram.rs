@@ -1,11 +1,9 @@
 //! Classic histograms inside a vector: series that differ in `le` alone, put together.
 
-use std::collections::BTreeMap;
-
 use crate::functions::annotation::Remark;
 use crate::functions::call::Call;
 use crate::functions::{Element, FunctionError, Output};
-use crate::model::{BUCKET_LABEL, FloatHistogram, Labels, SampleValue};
+use crate::model::{BUCKET_LABEL, FloatHistogram, Labels, LabelsMap, SampleValue};
 
 /// The cumulative buckets of one classic histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,12 +15,12 @@ pub(super) struct Bucket {
 }
 
 /// The histograms of a vector.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Histograms {
     /// The native ones.
     pub native: Vec<(Element, std::sync::Arc<FloatHistogram>)>,
-    /// The classic ones by their labels without `le`.
-    pub classic: BTreeMap<Labels, ClassicHistogram>,
+    /// The classic ones, in the order of their labels without `le`.
+    pub classic: Vec<ClassicHistogram>,
 }
 
 /// A classic histogram.
@@ -38,13 +36,14 @@ impl Histograms {
     /// Sorts the vector at `index` into native and classic histograms. Where a native and a
     /// classic one have the same labels, both are left out with a remark.
     pub fn split(call: &mut Call<'_>, index: usize) -> Histograms {
-        let mut histograms = Histograms::default();
+        let mut native = Vec::new();
+        let mut classic: LabelsMap<ClassicHistogram> = LabelsMap::default();
         for element in call.take_vector(index) {
             let count = match &element.value {
                 SampleValue::Float(count) => *count,
-                SampleValue::Histogram(native) => {
-                    let native = std::sync::Arc::clone(native);
-                    histograms.native.push((element, native));
+                SampleValue::Histogram(histogram) => {
+                    let histogram = std::sync::Arc::clone(histogram);
+                    native.push((element, histogram));
                     continue;
                 }
             };
@@ -56,10 +55,10 @@ impl Histograms {
                 call.remark(index, remark);
                 continue;
             };
-            let labels = element.labels.filter(|name| name != BUCKET_LABEL);
-            let classic = histograms
-                .classic
-                .entry(labels)
+            let without_bound = |labels: &Labels| labels.filter(|name| name != BUCKET_LABEL);
+            let known = &mut call.memory.labels;
+            let histogram = classic
+                .entry(known.labels(&element.labels, without_bound))
                 .or_insert_with_key(|labels| ClassicHistogram {
                     element: Element {
                         labels: labels.clone(),
@@ -67,10 +66,9 @@ impl Histograms {
                     },
                     buckets: Vec::new(),
                 });
-            classic.buckets.push(Bucket { upper, count });
+            histogram.buckets.push(Bucket { upper, count });
         }
-        let classic = &mut histograms.classic;
-        histograms.native.retain(|(element, _)| {
+        native.retain(|(element, _): &(Element, _)| {
             if classic.remove(&element.labels).is_none() {
                 return true;
             }
@@ -78,7 +76,9 @@ impl Histograms {
             call.remark(index, Remark::MixedClassicNativeHistograms { metric });
             false
         });
-        histograms
+        let mut classic: Vec<ClassicHistogram> = classic.into_values().collect();
+        classic.sort_by(|a, b| a.element.labels.cmp(&b.element.labels));
+        Histograms { native, classic }
     }
 }
 
@@ -108,13 +108,10 @@ pub(super) fn map_histograms(
             ..renamed
         });
     }
-    for (
-        _,
-        ClassicHistogram {
-            element,
-            mut buckets,
-        },
-    ) in histograms.classic
+    for ClassicHistogram {
+        element,
+        mut buckets,
+    } in histograms.classic
     {
         let value = classic(call, &element.labels, &mut buckets);
         out.push(call.renamed(element, SampleValue::Float(value)));

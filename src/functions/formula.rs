@@ -9,7 +9,10 @@ use crate::functions::annotation::Remark;
 use crate::functions::call::{
     Argument, Call, Element, FunctionError, Output, RangeSeries, RangeVector, drop_metadata,
 };
-use crate::model::{FloatHistogram, FloatPoint, HistogramPoint, SampleValue, TimestampMs};
+use crate::functions::start_reset::Counted;
+use crate::model::{
+    FloatHistogram, FloatPoint, HistogramPoint, NO_START, SampleValue, TimestampMs,
+};
 use crate::promql::ast::RangeMode;
 use crate::promql::{Signature, ValueType};
 
@@ -140,6 +143,15 @@ impl Window<'_, '_> {
     pub fn range_seconds(&self) -> f64 {
         let range = (self.end - self.start).0;
         (range / 1000) as f64 + (range % 1000 * 1_000_000) as f64 / 1e9
+    }
+
+    /// Returns when a sample was taken and since when its counter had been counting.
+    pub(super) fn counted(&self, at: TimestampMs) -> Counted {
+        let starts = self.series.starts;
+        Counted {
+            at,
+            start: starts.map_or(NO_START, |starts| starts.of(at)),
+        }
     }
 
     /// Returns the metric's name, for remarks.
@@ -288,10 +300,6 @@ impl Function for WindowFunction {
         check_mode(self.name, self.modes, range.mode)?;
         let mut out = Vec::with_capacity(range.series.len());
         for series in range.series.iter().filter(|series| !series.is_empty()) {
-            if range.mode != RangeMode::Plain && !series.histograms.is_empty() {
-                let text = "smoothed and anchored modifiers do not work with native histograms";
-                return Err(FunctionError(text.to_owned()));
-            }
             let mut window = Window {
                 series,
                 start: range.start,
@@ -304,11 +312,13 @@ impl Function for WindowFunction {
                 continue;
             };
             let drop_name = !self.keeps_name || series.drop_name;
-            let mut labels = series.labels.clone();
-            if drop_name && !call.delayed_name_removal {
-                labels = drop_metadata(&labels);
+            let labels = if drop_name && !call.delayed_name_removal {
+                let labels = call.nameless.labels(&series.labels, drop_metadata);
                 call.note_origin(&labels, &series.labels)?;
-            }
+                labels
+            } else {
+                series.labels.clone()
+            };
             out.push(Element {
                 labels,
                 value,

@@ -41,8 +41,7 @@ impl Function for HistogramFraction {
                 let (fraction, has_nan) = native_fraction(bounds, histogram);
                 if has_nan {
                     let metric = labels.metric_name().to_owned();
-                    // At the first argument, as in Prometheus 3.12.
-                    call.remark(0, Remark::FractionNans { metric });
+                    call.remark(2, Remark::FractionNans { metric });
                 }
                 fraction
             },

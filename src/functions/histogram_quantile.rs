@@ -42,7 +42,7 @@ impl Function for HistogramQuantile {
         map_histograms(
             call,
             1,
-            |call, labels, histogram| native_quantile(call, (q, labels, histogram)),
+            |call, labels, histogram| native_quantile(call, 1, (q, labels, histogram)),
             |call, labels, buckets| classic_quantile(call, 1, (q, labels, buckets)),
         )
     }
@@ -158,10 +158,10 @@ fn almost_equal(a: f64, b: f64, tolerance: f64) -> bool {
     difference / sum.min(f64::MAX) < tolerance
 }
 
-/// Returns the quantile of a native histogram. Remarks point at the first argument, as in
-/// Prometheus 3.12.
+/// Returns the quantile of a native histogram; the vector is the argument at `index`.
 pub(super) fn native_quantile(
     call: &mut Call<'_>,
+    index: usize,
     (q, labels, histogram): (f64, &Labels, &FloatHistogram),
 ) -> f64 {
     if q < 0.0 {
@@ -210,7 +210,7 @@ pub(super) fn native_quantile(
     }
     if count < rank {
         if has_nan {
-            call.remark(0, Remark::QuantileNanResult { metric });
+            call.remark(index, Remark::QuantileNanResult { metric });
             return f64::NAN;
         }
         return bucket.upper;
@@ -228,7 +228,7 @@ pub(super) fn native_quantile(
             all += bucket.count;
         }
         if all < histogram.count {
-            call.remark(0, Remark::QuantileNanSkew { metric });
+            call.remark(index, Remark::QuantileNanSkew { metric });
         }
     }
     inside(

@@ -51,16 +51,16 @@ impl Function for HistogramQuantiles {
             };
             for (element, histogram) in &histograms.native {
                 let renamed = call.renamed(element.clone(), SampleValue::Float(f64::NAN));
-                let value = native_quantile(call, (q, &renamed.labels, histogram));
+                let value = native_quantile(call, 0, (q, &renamed.labels, histogram));
                 out.push(labelled(Element {
                     value: SampleValue::Float(value),
                     ..renamed
                 }));
             }
-            for classic in histograms.classic.values() {
+            for classic in &histograms.classic {
                 let mut buckets = classic.buckets.clone();
                 let labels = &classic.element.labels;
-                let value = classic_quantile(call, 1, (q, labels, &mut buckets));
+                let value = classic_quantile(call, 0, (q, labels, &mut buckets));
                 let renamed = call.renamed(classic.element.clone(), SampleValue::Float(value));
                 out.push(labelled(renamed));
             }

@@ -35,9 +35,12 @@ fn change(window: &mut Window<'_, '_>, kind: Kind) -> Result<Option<SampleValue>
     if seconds == 0.0 {
         return Ok(None);
     }
+    let began = window
+        .counted(last.at)
+        .began_after(window.counted(previous.at));
     Ok(match (previous.value, last.value) {
         (SampleValue::Float(previous), SampleValue::Float(last)) => {
-            let was_reset = kind == Kind::Rate && last < previous;
+            let was_reset = kind == Kind::Rate && (last < previous || began);
             let change = if was_reset { last } else { last - previous };
             Some(SampleValue::Float(match kind {
                 Kind::Rate => change / seconds,
@@ -45,7 +48,8 @@ fn change(window: &mut Window<'_, '_>, kind: Kind) -> Result<Option<SampleValue>
             }))
         }
         (SampleValue::Histogram(previous), SampleValue::Histogram(last)) => {
-            histogram_change(window, kind, (&previous, &last), seconds)
+            let was_reset = kind == Kind::Rate && (began || last.detect_reset(&previous));
+            histogram_change(window, kind, (&previous, &last, was_reset), seconds)
         }
         _ => {
             let metric = window.metric();
@@ -74,7 +78,7 @@ fn last_two(window: &Window<'_, '_>) -> Option<[Point; 2]> {
 fn histogram_change(
     window: &mut Window<'_, '_>,
     kind: Kind,
-    (previous, last): (&FloatHistogram, &FloatHistogram),
+    (previous, last, was_reset): (&FloatHistogram, &FloatHistogram, bool),
     seconds: f64,
 ) -> Option<SampleValue> {
     let metric = window.metric();
@@ -90,7 +94,7 @@ fn histogram_change(
         });
     }
     let mut change = last.clone();
-    if kind == Kind::Delta || !last.detect_reset(previous) {
+    if !was_reset {
         match change.subtract(previous) {
             Err(_) => {
                 window.remark(Remark::MixedExponentialCustomHistograms { metric });

@@ -3,6 +3,7 @@
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
+use crate::model::raw_bytes::shown;
 use crate::promql::{Signature, ValueType};
 
 /// `label_join(v, dst, separator, src, …)`
@@ -40,7 +41,8 @@ impl Function for LabelJoin {
         for (which, name) in names.chain([("destination", &target)]) {
             if !is_label_name(name) {
                 return Err(FunctionError(format!(
-                    "invalid {which} label name in label_join(): {name}"
+                    "invalid {which} label name in label_join(): {}",
+                    shown(name)
                 )));
             }
         }

@@ -3,6 +3,7 @@
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::METRIC_NAME;
+use crate::model::raw_bytes::shown;
 use crate::model::regex::{compile_anchored, expand};
 use crate::promql::{Signature, ValueType};
 
@@ -37,14 +38,18 @@ impl Function for LabelReplace {
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
         let (target, pattern) = (call.text(1).to_owned(), call.text(4).to_owned());
-        let regex = compile_anchored(&pattern).map_err(|_| {
-            FunctionError(format!(
-                "invalid regular expression in label_replace(): {pattern}"
-            ))
-        })?;
+        let regex = match call.memory.regex.take() {
+            Some(regex) => regex,
+            None => compile_anchored(&pattern).map_err(|_| {
+                FunctionError(format!(
+                    "invalid regular expression in label_replace(): {pattern}"
+                ))
+            })?,
+        };
         if !is_label_name(&target) {
             return Err(FunctionError(format!(
-                "invalid destination label name in label_replace(): {target}"
+                "invalid destination label name in label_replace(): {}",
+                shown(&target)
             )));
         }
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());
@@ -62,6 +67,7 @@ impl Function for LabelReplace {
                 element.drop_name = false;
             }
         }
+        call.memory.regex = Some(regex);
         Ok(Output::Vector(elements))
     }
 }

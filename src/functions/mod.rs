@@ -13,7 +13,9 @@ mod classic_histogram;
 mod clock;
 mod deriv;
 mod double_exponential_smoothing;
+mod extended_histogram_rate;
 mod extended_rate;
+mod extremes;
 mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
@@ -32,15 +34,18 @@ mod resets;
 mod round;
 mod scalar;
 mod sort;
+mod start_reset;
 mod timestamp;
 mod trigonometry;
 mod vector;
 
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
-    Argument, Call, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries, RangeVector,
+    Argument, Call, CallMemory, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries,
+    RangeVector,
 };
 
+pub use extended_histogram_rate::interpolate_histograms;
 pub use extended_rate::{cut_to_window, interpolated};
 
 use crate::promql::{Signature, SignatureTable};
@@ -112,7 +117,9 @@ pub static ALL: &[&dyn Function] = &[
     &math::LOG10,
     &math::LOG2,
     &over_time::MAD_OVER_TIME,
+    &extremes::MAX_OF,
     &over_time::MAX_OVER_TIME,
+    &extremes::MIN_OF,
     &over_time::MIN_OVER_TIME,
     &calendar::MINUTE,
     &calendar::MONTH,
@@ -135,6 +142,7 @@ pub static ALL: &[&dyn Function] = &[
     &sort::SORT_DESC,
     &math::SQRT,
     &clock::START,
+    &timestamp::START_TIMESTAMP,
     &over_time::STDDEV_OVER_TIME,
     &over_time::STDVAR_OVER_TIME,
     &clock::STEP,
@@ -142,7 +150,7 @@ pub static ALL: &[&dyn Function] = &[
     &trigonometry::TAN,
     &trigonometry::TANH,
     &clock::TIME,
-    &timestamp::Timestamp,
+    &timestamp::TIMESTAMP,
     &over_time::TS_OF_FIRST_OVER_TIME,
     &over_time::TS_OF_LAST_OVER_TIME,
     &over_time::TS_OF_MAX_OVER_TIME,

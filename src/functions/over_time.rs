@@ -193,6 +193,10 @@ pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
     |window| {
         over_floats(window, |points| {
             let mut values: Vec<f64> = points.iter().map(|point| point.value).collect();
+            if values.iter().any(|value| value.is_nan()) {
+                // There is no median.
+                return f64::NAN;
+            }
             let median = quantile(0.5, &mut values);
             values
                 .iter_mut()

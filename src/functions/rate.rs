@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 use crate::functions::FunctionError;
 use crate::functions::annotation::{HistogramOperation, Remark};
+use crate::functions::extended_histogram_rate::extended_histogram_rate;
 use crate::functions::extended_rate::extended_rate;
 use crate::functions::formula::{Window, WindowFunction};
-use crate::model::{CounterResetHint, FloatHistogram, FloatPoint, SampleValue, TimestampMs};
+use crate::model::histogram::{IncompatibleSchema, Merged};
+use crate::model::{
+    CounterResetHint, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
+};
 use crate::promql::ast::RangeMode;
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];
@@ -73,16 +77,23 @@ pub(super) struct Kind {
 }
 
 fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue>, FunctionError> {
-    let result = if window.mode != RangeMode::Plain {
-        extended_rate(window, kind).map(SampleValue::Float)
-    } else if !window.floats().is_empty() && !window.histograms().is_empty() {
+    let is_plain = window.mode == RangeMode::Plain;
+    let result = if !window.floats().is_empty() && !window.histograms().is_empty() {
         let metric = window.metric();
         window.remark(Remark::MixedFloatsHistograms { metric });
         None
     } else if window.floats().is_empty() {
-        histogram_change(window, kind).map(|h| SampleValue::Histogram(Arc::new(h)))
+        let change = match is_plain {
+            true => histogram_change(window, kind),
+            false => extended_histogram_rate(window, kind),
+        };
+        change.map(|h| SampleValue::Histogram(Arc::new(h)))
     } else {
-        float_change(window, kind).map(SampleValue::Float)
+        let change = match is_plain {
+            true => float_change(window, kind),
+            false => extended_rate(window, kind),
+        };
+        change.map(SampleValue::Float)
     };
     if kind.is_counter && matches!(result, Some(SampleValue::Float(_))) {
         remark_non_counter(window);
@@ -99,35 +110,72 @@ fn remark_non_counter(window: &mut Window<'_, '_>) {
     }
 }
 
-fn float_change(window: &Window<'_, '_>, kind: &Kind) -> Option<f64> {
+fn float_change(window: &mut Window<'_, '_>, kind: &Kind) -> Option<f64> {
     let points = window.floats();
-    let [first, .., last] = points else {
-        return None;
-    };
-    let mut change = last.value - first.value;
-    if kind.is_counter {
-        change = corrected_change(points);
-    }
-    let edges = Edges {
+    let (first, last) = (*points.first()?, *points.last()?);
+    let mut edges = Edges {
         first: first.at,
         last: last.at,
         n_samples: points.len(),
-        // What the counter had at the first sample, as a part of its increase.
-        start_part: (kind.is_counter && change > 0.0 && first.value >= 0.0)
-            .then(|| first.value / change),
+        start_part: None,
     };
+    let mut change = if kind.is_counter {
+        corrected_change(window)
+    } else {
+        last.value - first.value
+    };
+    if let Some(start) = zero_inside(window, first.at, kind) {
+        change += first.value;
+        return Some(change * edges.factor_from_zero(start, window, kind));
+    }
+    if edges.n_samples == 1 {
+        return None;
+    }
+    // What the counter had at the first sample, as a part of its increase.
+    edges.start_part =
+        (kind.is_counter && change > 0.0 && first.value >= 0.0).then(|| first.value / change);
     Some(change * edges.factor(window, kind))
 }
 
 /// Returns last minus first, with what was lost at each reset added in order.
-fn corrected_change(points: &[FloatPoint]) -> f64 {
+fn corrected_change(window: &mut Window<'_, '_>) -> f64 {
+    if window.series.starts.is_some() {
+        return corrected_change_by_starts(window);
+    }
+    let points = window.floats();
+    let mut change = points[points.len() - 1].value - points[0].value;
+    // Resets are rare: searching for the next takes half the time of asking at every sample.
+    let mut rest = points;
+    let is_reset = |pair: &[FloatPoint]| pair[1].value < pair[0].value;
+    while let Some(last) = rest.windows(2).position(is_reset) {
+        change += rest[last].value;
+        rest = &rest[last + 1..];
+    }
+    change
+}
+
+/// The same where start timestamps tell of resets that no falling value shows.
+fn corrected_change_by_starts(window: &mut Window<'_, '_>) -> f64 {
+    let points = window.floats();
     let mut change = points[points.len() - 1].value - points[0].value;
     for pair in points.windows(2) {
-        if pair[1].value < pair[0].value {
+        let fell = pair[1].value < pair[0].value;
+        let previous = window.counted(pair[0].at);
+        if fell || window.counted(pair[1].at).began_after(previous) {
             change += pair[0].value;
         }
     }
+    let times: Vec<TimestampMs> = points.iter().map(|point| point.at).collect();
+    remark_overlaps(window, &times);
     change
+}
+
+/// Returns the start timestamp of the first sample if it lies inside the window: the counter was
+/// zero then.
+fn zero_inside(window: &Window<'_, '_>, first: TimestampMs, kind: &Kind) -> Option<TimestampMs> {
+    let start = window.counted(first).start;
+    let is_inside = start != NO_START && start > window.start && start < first;
+    (kind.is_counter && is_inside).then_some(start)
 }
 
 /// Where the samples lie in the window.
@@ -142,11 +190,9 @@ impl Edges {
     /// Returns what the change between first and last sample is to be multiplied by.
     fn factor(&self, window: &Window<'_, '_>, kind: &Kind) -> f64 {
         let mut to_start = (self.first - window.start).0 as f64 / 1000.0;
-        let mut to_end = (window.end - self.last).0 as f64 / 1000.0;
         let sampled = (self.last - self.first).0 as f64 / 1000.0;
-        let mean_distance = sampled / (self.n_samples - 1) as f64;
-        let threshold = mean_distance * 1.1;
-        if to_start >= threshold {
+        let mean_distance = self.mean_distance();
+        if to_start >= mean_distance * 1.1 {
             to_start = mean_distance / 2.0;
         }
         if let Some(part) = self.start_part {
@@ -155,10 +201,34 @@ impl Edges {
                 to_start = to_zero;
             }
         }
-        if to_end >= threshold {
+        self.extended(sampled, to_start, window, kind)
+    }
+
+    /// Does the same for a counter that was zero at `start`, inside the window: nothing is to be
+    /// added before it.
+    fn factor_from_zero(&self, start: TimestampMs, window: &Window<'_, '_>, kind: &Kind) -> f64 {
+        let counted = (self.last - start).0 as f64 / 1000.0;
+        self.extended(counted, 0.0, window, kind)
+    }
+
+    fn mean_distance(&self) -> f64 {
+        let sampled = (self.last - self.first).0 as f64 / 1000.0;
+        match self.n_samples {
+            1 => 0.0,
+            n => sampled / (n - 1) as f64,
+        }
+    }
+
+    fn extended(&self, counted: f64, to_start: f64, window: &Window<'_, '_>, kind: &Kind) -> f64 {
+        let mut to_end = (window.end - self.last).0 as f64 / 1000.0;
+        let mean_distance = self.mean_distance();
+        if to_end >= mean_distance * 1.1 {
             to_end = mean_distance / 2.0;
         }
-        let mut factor = (sampled + to_start + to_end) / sampled;
+        let mut factor = 1.0;
+        if counted != 0.0 {
+            factor = (counted + to_start + to_end) / counted;
+        }
         if kind.per_second {
             factor /= window.range_seconds();
         }
@@ -167,91 +237,149 @@ impl Edges {
 }
 
 fn histogram_change(window: &mut Window<'_, '_>, kind: &Kind) -> Option<FloatHistogram> {
-    if window.histograms().len() < 2 {
-        return None;
-    }
-    let mut change = histogram_difference(window, kind)?;
     let points = window.histograms();
-    let (first, last) = (&points[0], &points[points.len() - 1]);
-    let applies = kind.is_counter && change.count > 0.0 && first.value.count >= 0.0;
-    let edges = Edges {
+    let (first, last) = (points.first()?.clone(), points.last()?.clone());
+    let mut edges = Edges {
         first: first.at,
         last: last.at,
         n_samples: points.len(),
-        start_part: applies.then(|| first.value.count / change.count),
+        start_part: None,
     };
+    let mut change = match edges.n_samples {
+        1 => None,
+        _ => Some(histogram_difference(window, kind)?),
+    };
+    if let Some(start) = zero_inside(window, first.at, kind) {
+        match &mut change {
+            None => change = Some((*first.value).clone()),
+            Some(change) => add(window, change, &first.value)?,
+        }
+        let mut change = change?;
+        change.scale(edges.factor_from_zero(start, window, kind));
+        return Some(change);
+    }
+    let mut change = change?;
+    let applies = kind.is_counter && change.count > 0.0 && first.value.count >= 0.0;
+    edges.start_part = applies.then(|| first.value.count / change.count);
     change.scale(edges.factor(window, kind));
     Some(change)
 }
 
+/// Adds `other` and remarks on what is to be said of it; `None` where layouts differ.
+pub(super) fn add(
+    window: &mut Window<'_, '_>,
+    sum: &mut FloatHistogram,
+    other: &FloatHistogram,
+) -> Option<()> {
+    let merged = sum.add(other);
+    remark_merged(window, merged, HistogramOperation::Addition)
+}
+
+/// Does the same with a subtraction.
+pub(super) fn subtract(
+    window: &mut Window<'_, '_>,
+    difference: &mut FloatHistogram,
+    other: &FloatHistogram,
+) -> Option<()> {
+    let merged = difference.subtract(other);
+    remark_merged(window, merged, HistogramOperation::Subtraction)
+}
+
+fn remark_merged(
+    window: &mut Window<'_, '_>,
+    merged: Result<Merged, IncompatibleSchema>,
+    operation: HistogramOperation,
+) -> Option<()> {
+    match merged {
+        Ok(merged) => {
+            // Conflicting hints are expected here: resets are looked for by the caller.
+            if merged.bounds_reconciled {
+                window.remark(Remark::MismatchedCustomBuckets(operation));
+            }
+            Some(())
+        }
+        Err(IncompatibleSchema) => {
+            let metric = window.metric();
+            window.remark(Remark::MixedExponentialCustomHistograms { metric });
+            None
+        }
+    }
+}
+
 /// Returns last minus first with resets corrected; `None` with a remark where layouts differ.
 fn histogram_difference(window: &mut Window<'_, '_>, kind: &Kind) -> Option<FloatHistogram> {
-    let points: Vec<Arc<FloatHistogram>> = window
-        .histograms()
-        .iter()
-        .map(|point| Arc::clone(&point.value))
-        .collect();
+    let samples = window.histograms().to_vec();
+    let points: Vec<&FloatHistogram> = samples.iter().map(|sample| &*sample.value).collect();
     let metric = window.metric();
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    let (first, last) = (&points[0], &points[points.len() - 1]);
-    if kind.is_counter && points.iter().any(|point| is_gauge(point)) {
-        window.remark(Remark::HistogramNotCounter {
-            metric: metric.clone(),
-        });
-    }
-    let mut baseline = Arc::clone(first);
-    if kind.is_counter && points[1].detect_reset(first) {
+    let (first, last) = (points[0], points[points.len() - 1]);
+    let began = |window: &Window<'_, '_>, index: usize| {
+        let previous = window.counted(samples[index - 1].at);
+        window.counted(samples[index].at).began_after(previous)
+    };
+    let mut lost = None;
+    if kind.is_counter && (began(window, 1) || points[1].detect_reset(first)) {
         // The first sample's layout does not matter when its counts are lost anyway.
-        baseline = Arc::new(FloatHistogram {
+        lost = Some(FloatHistogram {
             schema: points[1].schema,
             custom_values: points[1].custom_values.clone(),
             ..FloatHistogram::default()
         });
     }
+    let baseline = lost.as_ref().unwrap_or(first);
     let uses_custom = baseline.uses_custom_buckets();
+    let is_other = |point: &&FloatHistogram| point.uses_custom_buckets() != uses_custom;
     let between = if kind.is_counter {
-        &points[1..]
+        &points[1..points.len() - 1]
     } else {
-        &points[points.len() - 1..]
+        &[]
     };
-    if between
-        .iter()
-        .any(|point| point.uses_custom_buckets() != uses_custom)
-    {
+    let ends_differ = is_other(&last);
+    let is_mixed = ends_differ || between.iter().any(is_other);
+    let is_remarked = match (is_mixed, ends_differ) {
+        (false, _) => points.iter().any(|point| is_gauge(point)),
+        // What is mixed between the ends is all there is to say.
+        (true, ends_differ) => ends_differ && (is_gauge(first) || is_gauge(last)),
+    };
+    if kind.is_counter && is_remarked {
+        window.remark(Remark::HistogramNotCounter {
+            metric: metric.clone(),
+        });
+    }
+    if is_mixed {
         window.remark(Remark::MixedExponentialCustomHistograms { metric });
         return None;
     }
-    let mut schema = last.schema.min(baseline.schema);
-    if kind.is_counter {
-        schema = between
-            .iter()
-            .map(|point| point.schema)
-            .fold(schema, i32::min);
-    }
+    let schemas = between.iter().map(|point| point.schema);
+    let schema = schemas.fold(last.schema.min(baseline.schema), i32::min);
     let mut change = last.to_schema(schema);
-    // Conflicting hints are expected here: resets are looked for below.
-    let merged = change.subtract(&baseline).ok()?;
-    if merged.bounds_reconciled {
-        window.remark(Remark::MismatchedCustomBuckets(
-            HistogramOperation::Subtraction,
-        ));
-    }
+    subtract(window, &mut change, baseline)?;
     if kind.is_counter {
-        let mut previous = &baseline;
-        for point in &points[1..] {
-            if point.detect_reset(previous) {
-                let merged = change.add(previous).ok()?;
-                if merged.bounds_reconciled {
-                    let operation = HistogramOperation::Addition;
-                    window.remark(Remark::MismatchedCustomBuckets(operation));
-                }
+        let mut previous = baseline;
+        for (index, point) in (1..).zip(&points[1..]) {
+            if began(window, index) || point.detect_reset(previous) {
+                add(window, &mut change, previous)?;
             }
             previous = point;
         }
+        let times: Vec<TimestampMs> = samples.iter().map(|sample| sample.at).collect();
+        remark_overlaps(window, &times);
     } else if !is_gauge(first) || !is_gauge(last) {
         window.remark(Remark::HistogramNotGauge { metric });
     }
     change.counter_reset_hint = CounterResetHint::Gauge;
     change.compact();
     Some(change)
+}
+
+/// Warns when a sample claims to have been counting before the one before it was taken.
+fn remark_overlaps(window: &mut Window<'_, '_>, times: &[TimestampMs]) {
+    let overlaps = |pair: &[TimestampMs]| {
+        let (previous, sample) = (window.counted(pair[0]), window.counted(pair[1]));
+        sample.overlaps(previous)
+    };
+    if window.series.starts.is_some() && times.windows(2).any(overlaps) {
+        let metric = window.metric();
+        window.remark(Remark::StartTimeOverlap { metric, n: 1 });
+    }
 }

@@ -14,10 +14,14 @@ pub(super) static RESETS: WindowFunction = WindowFunction::new(
 )
 .with_modes(&[RangeMode::Anchored]);
 
-fn is_reset(previous: &SampleValue, value: &SampleValue) -> bool {
-    match (previous, value) {
-        (SampleValue::Float(a), SampleValue::Float(b)) => b < a,
-        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => b.detect_reset(a),
+fn is_reset(window: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
+    let began = || {
+        let previous = window.counted(previous.at);
+        window.counted(point.at).began_after(previous)
+    };
+    match (&previous.value, &point.value) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => b < a || began(),
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => began() || b.detect_reset(a),
         _ => true,
     }
 }
@@ -25,7 +29,7 @@ fn is_reset(previous: &SampleValue, value: &SampleValue) -> bool {
 /// Counts the neighbours in the window for which `holds`; `None` where there is no sample.
 pub(super) fn count_pairs(
     window: &Window<'_, '_>,
-    holds: fn(&SampleValue, &SampleValue) -> bool,
+    holds: fn(&Window<'_, '_>, &Point, &Point) -> bool,
 ) -> Option<SampleValue> {
     let points = in_order(window);
     let mut points = points.as_slice();
@@ -39,7 +43,7 @@ pub(super) fn count_pairs(
     }
     let pairs = points.windows(2);
     let count = pairs
-        .filter(|pair| holds(&pair[0].value, &pair[1].value))
+        .filter(|pair| holds(window, &pair[0], &pair[1]))
         .count();
     Some(SampleValue::Float(count as f64))
 }

@@ -82,14 +82,7 @@ impl Function for Sort {
                 _ => None,
             });
             let names: Vec<&str> = texts.collect();
-            elements.sort_by(|a, b| {
-                let order = by_labels(&names, a, b);
-                if self.descending {
-                    order.reverse()
-                } else {
-                    order
-                }
-            });
+            sort_by_labels(&mut elements, &names, self.descending);
         } else {
             elements.retain(|element| element.value.as_float().is_some());
             elements.sort_by(|a, b| by_value(self.descending, a, b));
@@ -110,6 +103,60 @@ fn by_value(descending: bool, a: &Element, b: &Element) -> Ordering {
             if descending { order.reverse() } else { order }
         }
     }
+}
+
+/// Up to this many elements Go sorts by insertion.
+const INSERTION_MAX: usize = 12;
+
+/// Sorts by labels. Where a label is absent, or numbers differ in zeros before them, Prometheus'
+/// comparison is no order; then the result is what Go's insertion leaves, as far as Go inserts.
+fn sort_by_labels(elements: &mut [Element], names: &[&str], descending: bool) {
+    if elements.len() > INSERTION_MAX {
+        elements.sort_by(|a, b| {
+            let order = by_labels(names, a, b);
+            if descending { order.reverse() } else { order }
+        });
+        return;
+    }
+    let is_before = |a: &Element, b: &Element| {
+        for name in names {
+            let (a, b) = (a.labels.value(name), b.labels.value(name));
+            if a != b {
+                return natural_before(a, b) != descending;
+            }
+        }
+        (a.labels < b.labels) != descending
+    };
+    for end in 1..elements.len() {
+        let mut at = end;
+        while at > 0 && is_before(&elements[at], &elements[at - 1]) {
+            elements.swap(at, at - 1);
+            at -= 1;
+        }
+    }
+}
+
+/// Tells whether Prometheus puts `a` before `b`, which is another text.
+fn natural_before(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<&str>, Vec<&str>) = (pieces(a).collect(), pieces(b).collect());
+    for (at, piece) in a.iter().enumerate() {
+        let Some(other) = b.get(at) else {
+            return false;
+        };
+        let is_same = match (piece.parse::<i64>(), other.parse::<i64>()) {
+            (Ok(x), Ok(y)) if x != y => return x < y,
+            (Ok(_), Ok(_)) => true,
+            _ if piece != other => return piece < other,
+            _ => true,
+        };
+        if is_same && at + 1 == a.len() {
+            return true;
+        }
+        if is_same && at + 1 == b.len() {
+            return false;
+        }
+    }
+    false
 }
 
 fn by_labels(names: &[&str], a: &Element, b: &Element) -> Ordering {

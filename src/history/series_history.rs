@@ -172,8 +172,8 @@ impl SeriesHistory {
     }
 
     /// Returns the start timestamps, if any sample states one.
-    pub fn starts(&self) -> Option<Arc<StartTimes>> {
-        self.starts.clone()
+    pub fn starts(&self) -> Option<&StartTimes> {
+        self.starts.as_deref()
     }
 
     fn insert(&mut self, place: Place, at: TimestampMs, value: SampleValue) {

@@ -1,4 +1,7 @@
 //! Floats as Prometheus prints them.
+//!
+//! The shortest digits that read back as the float come from `zmij`, which takes the even one of two
+//! that are equally near, as Go does; the standard library takes the upper.
 
 /// Prints as Go's `strconv.FormatFloat(v, 'f', -1, 64)`: plain decimal, `NaN`, `+Inf`, `-Inf`.
 pub fn format_plain(value: f64) -> String {
@@ -8,8 +11,7 @@ pub fn format_plain(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    // Rust's shortest round-trip decimal without an exponent is Go's 'f', -1.
-    format!("{value}")
+    Shortest::of(value).plain()
 }
 
 /// Prints as Go's `'e', -1`: shortest mantissa, exponent of at least two digits (`1e+00`).
@@ -17,7 +19,7 @@ pub fn format_exponent(value: f64) -> String {
     if value.is_nan() || value.is_infinite() {
         return format_plain(value);
     }
-    two_digit_exponent(&format!("{value:e}"))
+    Shortest::of(value).scientific()
 }
 
 /// Prints as Go's `%v` and `%g` (`'g', -1`): with an exponent below 1e-4 and from 1e6 on, so
@@ -26,11 +28,11 @@ pub fn format_general(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format_plain(value);
     }
-    let exponent = decimal_exponent(&format!("{value:e}"));
-    if (-4..6).contains(&exponent) {
-        format_plain(value)
+    let shortest = Shortest::of(value);
+    if (-4..6).contains(&shortest.exponent) {
+        shortest.plain()
     } else {
-        format_exponent(value)
+        shortest.scientific()
     }
 }
 
@@ -82,14 +84,94 @@ pub fn format_general_rounded(value: f64, precision: usize) -> String {
 
 /// Prints as the query API does: plain decimal, an exponent only below 1e-6 or from 1e21 on.
 pub fn format_api(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format_plain(value);
+    let mut buffer = ApiFloat::default();
+    buffer.format(value).to_owned()
+}
+
+/// Prints floats as the query API does, one after the other: there may be millions in an answer.
+#[derive(Default)]
+pub struct ApiFloat {
+    digits: zmij::Buffer,
+    rare: String,
+}
+
+impl ApiFloat {
+    /// Prints a float.
+    pub fn format(&mut self, value: f64) -> &str {
+        let magnitude = value.abs();
+        // Here the shortest digits that read back as the float have no exponent.
+        if (1e-4..1e15).contains(&magnitude) {
+            let text = self.digits.format_finite(value);
+            return text.strip_suffix(".0").unwrap_or(text);
+        }
+        if value == 0.0 {
+            return if value.is_sign_negative() { "-0" } else { "0" };
+        }
+        let is_plain = !value.is_finite() || (1e-6..1e21).contains(&magnitude);
+        self.rare = if is_plain {
+            format_plain(value)
+        } else {
+            format_exponent(value)
+        };
+        &self.rare
     }
-    let magnitude = value.abs();
-    if !(1e-6..1e21).contains(&magnitude) {
-        format_exponent(value)
-    } else {
-        format_plain(value)
+}
+
+/// The shortest decimal that reads back as a finite float: `d.ddd × 10^exponent`.
+struct Shortest {
+    is_negative: bool,
+    /// Without leading or trailing zeros; one `0` for zero.
+    digits: String,
+    exponent: i32,
+}
+
+impl Shortest {
+    fn of(value: f64) -> Self {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value.abs());
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_start_matches('0');
+        let n_zeros = all.len() - digits.len();
+        let digits = digits.trim_end_matches('0');
+        let is_zero = digits.is_empty();
+        let places = i32::try_from(whole.len()).unwrap_or(0) - i32::try_from(n_zeros).unwrap_or(0);
+        Shortest {
+            is_negative: value.is_sign_negative(),
+            digits: if is_zero { "0" } else { digits }.to_owned(),
+            exponent: if is_zero {
+                0
+            } else {
+                exponent.parse().unwrap_or(0) + places - 1
+            },
+        }
+    }
+
+    /// Writes it out without an exponent.
+    fn plain(&self) -> String {
+        let sign = if self.is_negative { "-" } else { "" };
+        let Ok(n_whole) = usize::try_from(self.exponent + 1) else {
+            let zeros = "0".repeat(usize::try_from(-1 - self.exponent).unwrap_or(0));
+            return format!("{sign}0.{zeros}{}", self.digits);
+        };
+        match self.digits.split_at_checked(n_whole) {
+            Some((whole, "")) => format!("{sign}{whole}"),
+            Some(("", fraction)) => format!("{sign}0.{fraction}"),
+            Some((whole, fraction)) => format!("{sign}{whole}.{fraction}"),
+            None => format!("{sign}{:0<n_whole$}", self.digits),
+        }
+    }
+
+    /// Writes it with an exponent of at least two digits.
+    fn scientific(&self) -> String {
+        let sign = if self.is_negative { "-" } else { "" };
+        let exponent_sign = if self.exponent < 0 { '-' } else { '+' };
+        let exponent = self.exponent.unsigned_abs();
+        match self.digits.split_at(1) {
+            (first, "") => format!("{sign}{first}e{exponent_sign}{exponent:0>2}"),
+            (first, rest) => format!("{sign}{first}.{rest}e{exponent_sign}{exponent:0>2}"),
+        }
     }
 }
 
@@ -139,6 +221,45 @@ mod tests {
             assert_eq!(format_exponent(value), exponent);
             assert_eq!(format_general(value), general);
             assert_eq!(format_api(value), api);
+        }
+    }
+
+    #[test]
+    fn of_two_equally_near_the_even_one_is_printed() {
+        let cases = [
+            (916932553898250.25, "916932553898250.2"),
+            (916932553898250.75, "916932553898250.8"),
+            (916932553898251.25, "916932553898251.2"),
+            (-916932553898251.75, "-916932553898251.8"),
+            (4503599627370496.5, "4503599627370496"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(format_plain(value), text);
+            assert_eq!(format_api(value), text);
+        }
+        assert_eq!(format_exponent(916932553898250.25), "9.169325538982502e+14");
+    }
+
+    #[test]
+    fn the_fast_way_of_the_api_prints_the_same_and_all_read_back() {
+        let mut bits: u64 = 1;
+        for n in 0..20_000 {
+            // Knuth's generator; every second exponent around 1, where the API prints the fast way.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let exponent = match n % 2 {
+                0 => 1023 - 14 + (bits >> 40) % 66,
+                _ => (bits >> 40) % 2047,
+            };
+            let value = f64::from_bits((bits >> 12) | exponent << 52 | bits & 1 << 63);
+            for value in [value, value.trunc()] {
+                let plain = format_plain(value);
+                if (1e-6..1e21).contains(&value.abs()) {
+                    assert_eq!(format_api(value), plain);
+                }
+                let bits = |text: &str| text.parse::<f64>().map(f64::to_bits);
+                assert_eq!(bits(&plain), Ok(value.to_bits()));
+                assert_eq!(bits(&format_exponent(value)), Ok(value.to_bits()));
+            }
         }
     }
 

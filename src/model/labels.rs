@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::model::raw_bytes::first_raw_byte;
+
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
 /// The label that holds an alert's name.
@@ -261,12 +263,20 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// Quotes a text as Go's `strconv.Quote` does.
+/// Quotes a text as Go's `strconv.Quote` does; bytes that are not UTF-8 become `\xff`.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
         match c {
+            '\u{fdd0}'..='\u{fddf}' => match first_raw_byte(&text[at..]) {
+                Some(byte) => {
+                    out.push_str(&format!("\\x{byte:02x}"));
+                    chars.next();
+                }
+                None => out.push(c),
+            },
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),

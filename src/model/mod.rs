@@ -4,6 +4,7 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
 pub mod float;
@@ -11,6 +12,7 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod matcher;
+pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;
@@ -21,6 +23,7 @@ pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
+pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{

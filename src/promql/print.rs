@@ -285,7 +285,7 @@ mod tests {
         check("x[1h:60]", "x[1h:1m]");
         check("x[5m*2+ -step()]", "x[5m * 2 + -step()]");
         check("x[max_of(1m,(range()))]", "x[max(1m, (range()))]");
-        check(r#""\xff""#, r#""\ufffd""#);
+        check(r#""\xff""#, r#""\xff""#);
         check("x # comment", "x");
     }
 }

@@ -9,9 +9,10 @@ use std::collections::HashMap;
 
 use crate::promql::SignatureTable;
 use crate::rule::group::read_group;
-use crate::rule::hint::{Level, for_yaml, unknown_field};
+use crate::rule::hint::{self, Level};
 use crate::rule::{ParseOptions, ParsedFile, RuleError, RuleNote};
-use crate::yaml::{Document, Node, NodeKind, Place, YamlErrorKind, first_document};
+use crate::rule::{dialect, kubernetes};
+use crate::yaml::{Document, Node, NodeKind, Place, YamlError, all_documents, first_document};
 
 /// Parses one rule file; returns all errors, not only the first, by line.
 ///
@@ -26,25 +27,28 @@ pub fn parse_file(
     functions: &dyn SignatureTable,
     options: impl Into<ParseOptions>,
 ) -> Result<ParsedFile, Vec<RuleError>> {
-    let document = first_document(text).map_err(|e| {
-        vec![RuleError::at(
-            path,
-            e.place,
-            e.to_string(),
-            Some(for_yaml()),
-        )]
+    let options: ParseOptions = options.into();
+    let documents = read_documents(text).map_err(|e| {
+        let hint = hint::for_yaml(text, e.place);
+        vec![RuleError::at(path, e.place, e.to_string(), Some(hint))]
     })?;
     let mut reading = Reading {
         path,
-        document: &document,
+        group_file: path.to_owned(),
+        is_resource: false,
+        document: &documents[0],
         functions,
-        options: options.into(),
+        options,
         errors: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
     };
     let mut parsed = ParsedFile::default();
-    read_document(&mut reading, &mut parsed);
+    if kubernetes::is_resource(&documents[0].root) {
+        kubernetes::read_resources(&mut reading, &documents, &mut parsed);
+    } else {
+        read_document(&mut reading, &mut parsed);
+    }
     if reading.errors.is_empty() {
         parsed.warnings = reading.warnings;
         parsed.notes = reading.notes;
@@ -54,9 +58,22 @@ pub fn parse_file(
     Err(reading.errors)
 }
 
+/// Reads the first document, or all where the first is a resource of Kubernetes.
+fn read_documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    let first = first_document(text)?;
+    match first.more && kubernetes::is_resource(&first.root) {
+        true => all_documents(text),
+        false => Ok(vec![first]),
+    }
+}
+
 /// The file being read and what has been found wrong with it.
 pub(crate) struct Reading<'a> {
     pub path: &'a str,
+    /// What the groups call their file: the path, or a resource in it.
+    pub group_file: String,
+    /// Whether the groups are those of a resource of Kubernetes.
+    pub is_resource: bool,
     pub document: &'a Document,
     pub functions: &'a dyn SignatureTable,
     pub options: ParseOptions,
@@ -75,6 +92,14 @@ impl Reading<'_> {
     ) {
         let error = RuleError::at(self.path, place, message, hint);
         self.errors.push(error);
+    }
+
+    /// Notes repeated keys and wrong merges of the document.
+    pub(crate) fn refuse_problems(&mut self) {
+        for problem in &self.document.problems {
+            let hint = hint::for_problem(&problem.kind);
+            self.refuse(problem.place, problem.to_string(), Some(hint));
+        }
     }
 }
 
@@ -97,36 +122,27 @@ fn read_document(reading: &mut Reading<'_>, parsed: &mut ParsedFile) {
             return reading.refuse(root.place, message, Some(hint));
         }
     };
-    if let Some(object) = kubernetes_object(pairs) {
-        let message = format!("{object} is a Kubernetes object, not a rule file");
-        let hint = "load what is under its `spec` (the mapping with `groups`) as a file of its own";
-        return reading.refuse(root.place, message, Some(hint.to_owned()));
-    }
-    for problem in &document.problems {
-        let is_repeated = matches!(problem.kind, YamlErrorKind::RepeatedKey { .. });
-        let hint = is_repeated.then(|| {
-            "keep one of the two: which one a reader sees would be a matter of luck".to_owned()
-        });
-        reading.refuse(problem.place, problem.to_string(), hint);
-    }
+    reading.refuse_problems();
     for (key, value) in pairs {
         match key.text() {
             Some("groups") => read_groups(reading, value, parsed),
+            Some(_) if dialect::take(reading, Level::File, key, value, "") => {}
             Some(_) if reading.options.format.ignore_unknown_fields => {}
             Some(name) => {
                 let message = format!("field {name} not found in rule file");
-                reading.refuse(key.place, message, unknown_field(Level::File, name));
+                let hint = hint::unknown_field(Level::File, name, value);
+                reading.refuse(key.place, message, Some(hint));
             }
             None if key.is_null() => {}
             None => {
                 let message = format!("a field name must be text, found {}", key.described());
-                reading.refuse(key.place, message, None);
+                reading.refuse(key.place, message, hint::for_no_text(key));
             }
         }
     }
 }
 
-fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) {
+pub(crate) fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) {
     let items = match &node.kind {
         NodeKind::Null => return,
         NodeKind::Sequence(items) => items,
@@ -145,14 +161,4 @@ fn read_groups(reading: &mut Reading<'_>, node: &Node, parsed: &mut ParsedFile) 
             parsed.groups.push(group);
         }
     }
-}
-
-/// Returns the `kind` of a Kubernetes object, for example `PrometheusRule`.
-fn kubernetes_object(pairs: &[(std::rc::Rc<Node>, std::rc::Rc<Node>)]) -> Option<String> {
-    let value = |name: &str| {
-        let found = pairs.iter().find(|(key, _)| key.text() == Some(name));
-        found.and_then(|(_, value)| value.text())
-    };
-    value("apiVersion")?;
-    value("kind").map(str::to_owned)
 }

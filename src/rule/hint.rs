@@ -4,8 +4,8 @@
 //! where files of other tools are handed to us. A hint never decides anything.
 
 use crate::model::spelling::nearest;
-use crate::promql::{ParseError, SignatureTable, suggest};
-use crate::yaml::{Node, NodeKind, Place};
+use crate::rule::dialect;
+use crate::yaml::{Node, NodeKind, Place, YamlErrorKind};
 
 /// Where in a file a field stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Level {
 }
 
 /// Fields of other files and dialects, and what to do about each.
-const ELSEWHERE: [(Level, &[&str], &str); 18] = [
+const ELSEWHERE: [(Level, &[&str], &str); 11] = [
     (
         Level::File,
         &["inhibition_rules", "inhibit_rules"],
@@ -104,11 +104,6 @@ const ELSEWHERE: [(Level, &[&str], &str); 18] = [
     ),
     (
         Level::File,
-        &["namespace"],
-        "a field of Mimir's and Loki's tools; remove it",
-    ),
-    (
-        Level::File,
         &["spec", "metadata", "kind"],
         "a field of Kubernetes objects; load what is under `spec` as a file of its own",
     ),
@@ -116,47 +111,6 @@ const ELSEWHERE: [(Level, &[&str], &str); 18] = [
         Level::File,
         &["rules"],
         "rules stand in groups: `groups:`, then `- name: …` with `rules:`",
-    ),
-    (
-        Level::Group,
-        &["partial_response_strategy"],
-        "a field of Thanos' rulers; remove it, there is one source of samples here",
-    ),
-    (
-        Level::Group,
-        &["source_tenants", "align_evaluation_time_on_interval"],
-        "a field of Mimir's rulers; remove it",
-    ),
-    (
-        Level::Group,
-        &["evaluation_delay"],
-        "a field of Mimir's and Cortex' rulers; write `query_offset`",
-    ),
-    (
-        Level::Group,
-        &["eval_delay"],
-        "a field of vmalert; write `query_offset`",
-    ),
-    (
-        Level::Group,
-        &[
-            "concurrency",
-            "eval_offset",
-            "eval_alignment",
-            "params",
-            "headers",
-            "notifier_headers",
-            "type",
-            "tenant",
-            "debug",
-            "update_entries_limit",
-        ],
-        "a field of vmalert; remove it",
-    ),
-    (
-        Level::Rule,
-        &["debug", "update_entries_limit"],
-        "a field of vmalert; remove it",
     ),
     (
         Level::Rule,
@@ -182,16 +136,21 @@ const ELSEWHERE: [(Level, &[&str], &str); 18] = [
 ];
 
 /// Returns what to do about a field that the level does not know.
-pub(crate) fn unknown_field(level: Level, name: &str) -> Option<String> {
+pub(crate) fn unknown_field(level: Level, name: &str, value: &Node) -> String {
     let told = ELSEWHERE
         .iter()
         .find(|(at, names, _)| *at == level && names.contains(&name));
     if let Some((_, _, hint)) = told {
-        return Some((*hint).to_owned());
+        return (*hint).to_owned();
+    }
+    if let Some(hint) = dialect::hint(level, name, value) {
+        return hint;
     }
     let lower = name.to_lowercase();
-    let close = nearest(&lower, level.fields().iter().copied());
-    close.map(|close| format!("did you mean `{close}`?"))
+    match nearest(&lower, level.fields().iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("a {} has {}", level.described(), level.fields().join(", ")),
+    }
 }
 
 /// Returns what to do about a name that is none in the naming scheme of the configuration.
@@ -205,10 +164,36 @@ pub(crate) fn for_name(name: &str) -> String {
 }
 
 /// Returns what to do about a text that is not YAML.
-pub(crate) fn for_yaml() -> String {
+pub(crate) fn for_yaml(text: &str, place: Place) -> String {
+    let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or("");
+    if line.contains("{{") || line.contains("<%") {
+        return "quote text that holds `{{`, or render the file if it is a template itself"
+            .to_owned();
+    }
+    if line.trim_start_matches(' ').starts_with('\t') {
+        return "indent by spaces, YAML takes no tabs there".to_owned();
+    }
     "look at the indentation and quotes of this line and those above it: the fields of an item \
      stand in one column, behind its `- `"
         .to_owned()
+}
+
+/// Returns what to do about YAML that cannot be told as a tree.
+pub(crate) fn for_problem(problem: &YamlErrorKind) -> String {
+    match problem {
+        YamlErrorKind::RepeatedKey { .. } => {
+            "keep one of the two: which one a reader sees would be a matter of luck".to_owned()
+        }
+        YamlErrorKind::CollectionAsKey(_) => {
+            "a name must be text; quote what begins with `{` or `[`".to_owned()
+        }
+        YamlErrorKind::WrongTag { tag, .. } => {
+            format!("remove `{tag}`, or write a value of that type")
+        }
+        YamlErrorKind::WrongBinary => "remove `!!binary`, or write base64 behind it".to_owned(),
+        _ => "`<<:` takes the fields of a mapping: `<<: *name`, with `&name` at that mapping"
+            .to_owned(),
+    }
 }
 
 /// Returns what to do about a list or mapping where text is wanted.
@@ -236,76 +221,28 @@ pub(crate) fn for_duration(text: &str) -> Option<String> {
     )
 }
 
-/// Returns what to do about a template that does not parse.
-pub(crate) fn for_template(message: &str) -> Option<String> {
-    if message.contains("undefined variable") {
-        let known = "$labels, $value, $externalLabels and $externalURL";
-        return Some(format!("the variables are {known}"));
-    }
-    None
-}
-
-/// Functions of older versions or other languages of which there is more to say than a name.
-const RENAMED: [(&str, &str); 2] = [
-    (
-        "holt_winters",
-        "it is called `double_exponential_smoothing` since Prometheus 3",
-    ),
-    ("median", "a MetricsQL function; write `quantile(0.5, …)`"),
-];
-
-/// Returns where in the file an expression is wrong and what to do about it.
-pub(crate) fn for_expression(
-    text: &str,
-    error: &ParseError,
-    at: Option<Place>,
-    functions: &dyn SignatureTable,
-) -> Option<String> {
-    let place = at.map(|at| format!("at {}:{} of this file", at.line, at.column));
-    let remedy = remedy_for_expression(text, error, functions);
-    let parts: Vec<String> = [place, remedy].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn remedy_for_expression(
-    text: &str,
-    error: &ParseError,
-    functions: &dyn SignatureTable,
-) -> Option<String> {
-    if let Some(rest) = error.message.strip_prefix("unknown function with name ") {
-        let name = rest.trim_matches('"');
-        if let Some((_, hint)) = RENAMED.iter().find(|(old, _)| *old == name) {
-            return Some((*hint).to_owned());
-        }
-        return suggest(name, functions).map(|close| format!("did you mean `{close}`?"));
-    }
-    if error.message.starts_with("function ") && error.message.ends_with(" is not enabled") {
-        return Some("turn on the feature promql-experimental-functions".to_owned());
-    }
-    if error.message.contains("experimental duration expression") {
-        return Some("turn on the feature promql-duration-expr, or write one literal".to_owned());
-    }
-    if text.contains("{{") || text.contains("<%") {
-        return Some("this looks like a template; render it before loading it".to_owned());
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(level: Level, field: &str, expected: &str) {
-        let hint = unknown_field(level, field).unwrap_or_default();
+        let value = Node::leaf(NodeKind::Null, Place::default());
+        let hint = unknown_field(level, field, &value);
         assert!(hint.contains(expected), "{field}: {hint}");
     }
 
     #[test]
-    fn fields_of_other_dialects_are_named() {
+    fn fields_of_other_files_and_dialects_are_named() {
         check(Level::File, "inhibition_rules", "`inhibit_rules`");
-        check(Level::Group, "partial_response_strategy", "Thanos");
-        check(Level::Group, "source_tenants", "Mimir");
-        check(Level::Group, "concurrency", "vmalert");
+        check(
+            Level::Group,
+            "partial_response_strategy",
+            "--rules.dialect=thanos",
+        );
+        check(Level::Group, "source_tenants", "--rules.dialect=mimir");
+        check(Level::Group, "evaluation_delay", "`query_offset`");
+        check(Level::Group, "concurrency", "--rules.dialect=vmalert");
+        check(Level::Group, "tenant", "refuses it too");
         check(Level::Rule, "severity", "`labels`");
     }
 
@@ -315,6 +252,6 @@ mod tests {
         check(Level::Rule, "exp", "`expr`");
         check(Level::Rule, "anotations", "`annotations`");
         check(Level::Group, "rule", "`rules`");
-        check(Level::File, "zzz", "");
+        check(Level::File, "zzz", "a rule file has groups");
     }
 }

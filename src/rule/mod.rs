@@ -3,17 +3,23 @@
 //! What lives here: rules as they are written. What may not: evaluation, alert state. Called
 //! by the engine (compile) and the CLI (check, test).
 
+mod dialect;
+mod expression_hint;
+mod fields;
 mod file;
 mod group;
 mod hint;
 pub mod histogram_notation;
+mod kubernetes;
 pub mod lint;
 pub mod order;
 pub mod series_notation;
+mod template_hint;
 mod test_fields;
 pub mod test_file;
 pub mod warming;
 
+pub use expression_hint::remedy_for_expression;
 pub use file::parse_file;
 
 use crate::model::{DurationMs, RuleFormat};
@@ -41,7 +47,8 @@ impl From<Features> for ParseOptions {
 /// A group of rules as written.
 #[derive(Clone, Debug)]
 pub struct RuleGroup {
-    /// The path of its file, as `rule_files` found it.
+    /// The path of its file, as `rule_files` found it; of one resource of several in a file,
+    /// `path#namespace/name`.
     pub file: String,
     /// Its name, unique in the file.
     pub name: String,
@@ -49,6 +56,8 @@ pub struct RuleGroup {
     pub interval: Option<DurationMs>,
     /// How far its queries look back; `None` takes `global.rule_query_offset`.
     pub query_offset: Option<DurationMs>,
+    /// Whether its ticks lie at multiples of its interval, rather than where Prometheus has them.
+    pub is_aligned: bool,
     /// The most alerts or series a rule may yield; 0 = no limit.
     pub limit: usize,
     /// Its rules, in order.

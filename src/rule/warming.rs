@@ -13,21 +13,65 @@
 use crate::promql::Expr;
 use crate::promql::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, ExprKind, UnaryOp};
 
+/// A part of an expression that missing members could make true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// The part, canonical; its beginning where it is long.
+    pub part: String,
+    /// Why it is exposed, for people.
+    pub why: &'static str,
+}
+
 /// Tells whether series that are missing could make the expression yield an alert.
 ///
 /// True for `absent` and `absent_over_time`, `unless`, an aggregation on the smaller side of a
 /// comparison or on either side of `==` and `!=`, anywhere in the expression.
 pub fn missing_could_make_true(expr: &Expr) -> bool {
     let mut found = false;
+    expr.walk(&mut |node| found |= exposed(node).is_some());
+    found
+}
+
+/// The most parts that are named.
+const EXPOSURES_MAX: usize = 20;
+/// What is shown of a part, in bytes.
+const PART_BYTES_MAX: usize = 200;
+
+/// Returns the parts that missing members could make true, outer before inner; the first
+/// twenty, which are enough to see why.
+pub fn exposures(expr: &Expr) -> Vec<Exposure> {
+    let mut found = Vec::new();
     expr.walk(&mut |node| {
-        found |= match &node.kind {
-            ExprKind::Call(call) => is_absent(call),
-            ExprKind::Binary(binary) if binary.op == BinaryOp::Unless => true,
-            ExprKind::Binary(binary) if binary.op.is_comparison() => could_become_true(binary),
-            _ => false,
-        };
+        if found.len() < EXPOSURES_MAX
+            && let Some(why) = exposed(node)
+        {
+            let part = shortened(node.to_string());
+            found.push(Exposure { part, why });
+        }
     });
     found
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > PART_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(PART_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
+
+/// Says why missing members could make a node true, if they could.
+fn exposed(node: &Expr) -> Option<&'static str> {
+    match &node.kind {
+        ExprKind::Call(call) if is_absent(call) => Some("true while its series are missing"),
+        ExprKind::Binary(binary) if binary.op == BinaryOp::Unless => {
+            Some("its right side may still be missing")
+        }
+        ExprKind::Binary(binary) if binary.op.is_comparison() && could_become_true(binary) => {
+            Some("missing members could move a side across the line")
+        }
+        _ => None,
+    }
 }
 
 /// Which way missing members could move a value.
@@ -162,6 +206,16 @@ mod tests {
 
     fn parsed(text: &str) -> Expr {
         promql::parse(text, &Functions, Features::ALL).expect(text)
+    }
+
+    #[test]
+    fn exposed_parts_are_named() {
+        let found = exposures(&parsed("(sum(x) < 5 unless y) and x > 3"));
+        let parts: Vec<&str> = found
+            .iter()
+            .map(|exposure| exposure.part.as_str())
+            .collect();
+        assert_eq!(parts, ["sum(x) < 5 unless y", "sum(x) < 5"]);
     }
 
     #[test]

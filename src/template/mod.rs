@@ -14,6 +14,7 @@ mod queries;
 mod token;
 mod value;
 
+pub use functions::names as function_names;
 pub use functions::time::duration_text;
 
 use std::rc::Rc;

@@ -293,9 +293,11 @@ impl<'a> Page<'a> {
         append(
             body,
             format_args!(
-                "</td><td><span class=\"dim\">{kind}</span> {name}<br>\
+                "</td><td><span class=\"dim\">{kind}</span> {name} \
+                 <a class=\"dim\" href=\"{root}/api/v1/explain?rule={own}&amp;format=text\">explain</a><br>\
                  <a href=\"{root}/graph?g0.expr={link}&amp;g0.tab=1\"><code>{query}</code></a>",
                 name = Text(&rule.name),
+                own = query_text(&rule.name),
                 root = Text(self.root),
                 link = query_text(&rule.query),
                 query = Text(&rule.query),

@@ -1,29 +1,21 @@
-//! The first document of a text: the tree and the text it came from.
-//!
-//! Cost: linear in the text; an aliased node is shared, not copied.
+//! The documents of a text: each a tree and the text it came from.
 
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, options};
+use crate::yaml::parser::{Parsed, Parser};
+use crate::yaml::{Node, NodeKind, Place, YamlError};
 
-use crate::yaml::source::{Source, block_header};
-use crate::yaml::tree::Tree;
-use crate::yaml::{Node, NodeKind, Place, YamlError, YamlErrorKind};
-
-/// How often a line of quoted text may be indented; each time costs reading the text anew, so a
-/// file that needs more is refused.
-const PADS_MAX: usize = 256;
-
-/// The first document of a text.
+/// A document of a text.
 #[derive(Debug)]
 pub struct Document {
     /// Its root; a text without a document has a null one.
     pub root: Rc<Node>,
-    /// Tells whether another document, or something that is none, follows.
+    /// Tells whether something follows that was not read: another document, or none.
     pub more: bool,
-    /// Repeated keys and wrong merges, in the order met.
+    /// Repeated keys, wrong merges and wrong tags, in the order met.
     pub problems: Vec<YamlError>,
-    source: Source,
+    /// The text as written, but for a byte order mark.
+    source: Rc<str>,
 }
 
 /// Reads the first document; what follows it is not looked at.
@@ -31,77 +23,51 @@ pub struct Document {
 /// # Errors
 /// Returns where and why the text is not YAML, or which bound it exceeds.
 pub fn first_document(text: &str) -> Result<Document, YamlError> {
-    let mut source = Source::new(text);
-    let mut n_pads = 0;
-    loop {
-        let mut tree = Tree::default();
-        match read_events(&source, &mut tree) {
-            Ok(more) => {
-                let nothing = || Rc::new(Node::leaf(NodeKind::Null, Place { line: 1, column: 1 }));
-                return Ok(Document {
-                    root: tree.root.take().unwrap_or_else(nothing),
-                    more,
-                    problems: tree.problems,
-                    source,
-                });
-            }
-            Err(Stop::QuotedIndent(place)) if n_pads < PADS_MAX => {
-                source.pad(place);
-                n_pads += 1;
-            }
-            Err(Stop::QuotedIndent(place)) => {
-                let reason = "continuation lines of quoted text are not indented";
-                return Err(YamlError {
-                    place,
-                    kind: YamlErrorKind::Syntax(reason.to_owned()),
-                });
-            }
-            Err(Stop::Wrong(e)) => return Err(e),
-        }
-    }
+    let source = without_mark(text);
+    let mut parser = Parser::new(&source);
+    let first = parser.next_document()?;
+    // An error there is of no concern, but something is there.
+    let more = first.is_some() && !matches!(parser.next_document(), Ok(None));
+    let mut document = Document::of(first, &source);
+    document.more = more;
+    Ok(document)
 }
 
-/// Why the events of a text ended early.
-enum Stop {
-    /// A line continues quoted text without being indented beyond the block it stands in.
-    QuotedIndent(Place),
-    /// Anything else.
-    Wrong(YamlError),
+/// Reads all documents of a text; there is at least one.
+///
+/// # Errors
+/// As [`first_document`], of any of them.
+pub fn all_documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    let source = without_mark(text);
+    let mut parser = Parser::new(&source);
+    let mut documents = Vec::new();
+    while let Some(parsed) = parser.next_document()? {
+        documents.push(Document::of(Some(parsed), &source));
+    }
+    if documents.is_empty() {
+        documents.push(Document::of(None, &source));
+    }
+    Ok(documents)
 }
 
-/// Builds the tree of the first document; tells whether something follows it.
-fn read_events(source: &Source, tree: &mut Tree) -> Result<bool, Stop> {
-    let text = source.text.as_str();
-    let mut events = Parser::new_from_str_with_options(text, options! { emit_comments: false });
-    while let Some(event) = events.next_event() {
-        let (event, span) = event.map_err(|e| match e.kind() {
-            ErrorKind::InvalidQuotedScalarIndent => Stop::QuotedIndent(Place::from(e.marker())),
-            _ => Stop::Wrong(YamlError {
-                place: source.written(Place::from(e.marker())),
-                kind: YamlErrorKind::Syntax(e.info().to_owned()),
-            }),
-        })?;
-        match event {
-            // An error behind the first document is of no concern, but something is there.
-            Event::DocumentEnd => {
-                let next = events.next_event();
-                return Ok(!matches!(next, Some(Ok((Event::StreamEnd, _))) | None));
-            }
-            Event::StreamEnd => break,
-            event => {
-                let begins = span.start.byte_offset().unwrap_or(text.len());
-                let start = Place::from(&span.start);
-                let is_block = matches!(
-                    &event,
-                    Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..)
-                );
-                let header = is_block.then(|| block_header(text, begins, start.line));
-                let place = source.written(header.flatten().unwrap_or(start));
-                tree.take(event, place, begins).map_err(Stop::Wrong)?;
-            }
+fn without_mark(text: &str) -> Rc<str> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).into()
+}
+
+impl Document {
+    fn of(parsed: Option<Parsed>, source: &Rc<str>) -> Self {
+        let nothing = || Parsed {
+            root: Rc::new(Node::leaf(NodeKind::Null, Place { line: 1, column: 1 })),
+            problems: Vec::new(),
+        };
+        let Parsed { root, problems } = parsed.unwrap_or_else(nothing);
+        Document {
+            root,
+            more: false,
+            problems,
+            source: Rc::clone(source),
         }
     }
-    Ok(false)
 }
 
 impl Document {
@@ -111,7 +77,7 @@ impl Document {
     /// Literal, folded and plain scalars keep every character that is not white space, so both are
     /// walked side by side without white space.
     pub fn place_within(&self, begins: usize, text: &str, at: usize) -> Option<Place> {
-        let source = self.source.text.as_str();
+        let source = &*self.source;
         let before = text.get(..at)?;
         let mut walk = source.get(begins..)?.char_indices();
         let mut found = begins;
@@ -128,10 +94,10 @@ impl Document {
             found = begins + walk.find(|(_, c)| visible(c))?.0;
         }
         let line_start = source[..found].rfind('\n').map_or(0, |at| at + 1);
-        Some(self.source.written(Place {
+        Some(Place {
             line: source[..found].matches('\n').count() + 1,
             column: source[line_start..found].chars().count() + 1,
-        }))
+        })
     }
 }
 
@@ -196,21 +162,21 @@ mod tests {
         );
         check(
             "[!!str null, a: ]",
-            r#"["null"@1:8, {"a"@1:14: null@1:15}@1:14]@1:1"#,
+            r#"["null"@1:2, {"a"@1:14: null@1:17}@1:14]@1:1"#,
         );
     }
 
     #[test]
     fn aliases_and_merges() {
-        check("[&x a, *x]", r#"["a"@1:5, "a"@1:5]@1:1"#);
+        check("[&x a, *x]", r#"["a"@1:2, "a"@1:2]@1:1"#);
         check(
             "- &r {a: 1, b: 2}\n- {<<: *r, b: 3}\n",
-            r#"[{"a"@1:7: "1"@1:10, "b"@1:13: "2"@1:16}@1:6, {"b"@2:12: "3"@2:15, "a"@1:7: "1"@1:10}@2:3]@1:1"#,
+            r#"[{"a"@1:7: "1"@1:10, "b"@1:13: "2"@1:16}@1:3, {"b"@2:12: "3"@2:15, "a"@1:7: "1"@1:10}@2:3]@1:1"#,
         );
-        check("&a [*a]", "1:5: yaml: anchor contains itself");
+        check("&a [*a]", "1:5: yaml: anchor 'a' value contains itself");
         check(
             "<<: 5",
-            "{}@1:1; 1: map merge requires map or sequence of maps as the value",
+            "{}@1:1; 1: yaml: map merge requires map or sequence of maps as the value",
         );
     }
 
@@ -249,11 +215,107 @@ mod tests {
         check("a: \"b\\n+ c\"\n", "b\n+ c", 4, None);
     }
 
+    /// What is wrong is said with the line that Prometheus' decoder names and where it really is.
+    #[test]
+    fn what_is_no_yaml_is_refused_in_prometheus_words() {
+        check(
+            "a: b\n c: d\n",
+            "2:3: yaml: line 2: mapping values are not allowed in this context",
+        );
+        check(
+            "a:\n  - b\n c: d\n",
+            "3:2: yaml: line 2: did not find expected key",
+        );
+        check(
+            "a: [b\nc: d\n",
+            "2:2: yaml: line 1: did not find expected ',' or ']'",
+        );
+        check(
+            "a: {b: c\n",
+            "1:4: yaml: line 1: did not find expected ',' or '}'",
+        );
+        check(
+            "a: @b\n",
+            "1:4: yaml: found character that cannot start any token",
+        );
+        check(
+            "- a\n- `b`\n",
+            "2:3: yaml: line 2: found character that cannot start any token",
+        );
+        check(
+            "a:\n\tb: c\n",
+            "2:1: yaml: line 2: found character that cannot start any token",
+        );
+        check(
+            "a: b\n\t\n",
+            "2:1: yaml: line 2: found a tab character that violates indentation",
+        );
+        check(
+            "a: 'b\n",
+            "1:4: yaml: line 2: found unexpected end of stream",
+        );
+        check("a: \"\\q\"\n", "1:5: yaml: found unknown escape character");
+        check(
+            "a: \"\\xq\"\n",
+            "1:7: yaml: did not find expected hexdecimal number",
+        );
+        check(
+            "a: |x\n",
+            "1:5: yaml: did not find expected comment or line break",
+        );
+        check(
+            "a: |0\n",
+            "1:5: yaml: found an indentation indicator equal to 0",
+        );
+        check(
+            "a: &\n",
+            "1:5: yaml: did not find expected alphabetic or numeric character",
+        );
+        check("a: *b\n", "1:4: yaml: unknown anchor 'b' referenced");
+        check("a: !x!y z\n", "1:4: yaml: found undefined tag handle");
+        check(
+            "%YAML 1.2\n---\na\n",
+            "1:1: yaml: found incompatible YAML document",
+        );
+        check(
+            "a: b\u{1}c\n",
+            "1:5: yaml: control characters are not allowed",
+        );
+        check(
+            "a b\nc: d\n",
+            "2:2: yaml: line 2: mapping values are not allowed in this context",
+        );
+        check(
+            "a: b\n- c\n",
+            "2:1: yaml: line 1: did not find expected key",
+        );
+        check(
+            "a: - b\n",
+            "1:4: yaml: block sequence entries are not allowed in this context",
+        );
+    }
+
+    #[test]
+    fn a_scalar_is_what_its_tag_says() {
+        check(
+            "a: !!int x",
+            r#"{"a"@1:1: "x"@1:4}@1:1; 1: yaml: cannot decode !!str `x` as a !!int"#,
+        );
+        check("a: !!int 5", r#"{"a"@1:1: "5"@1:4}@1:1"#);
+        check("a: !!str", r#"{"a"@1:1: ""@1:4}@1:1"#);
+        check("a: !!binary aGk=", r#"{"a"@1:1: "hi"@1:4}@1:1"#);
+        check("a: !own 5", r#"{"a"@1:1: "5"@1:4}@1:1"#);
+    }
+
     #[test]
     fn a_key_occurs_once() {
         check(
             "a: 1\nb: 2\na: 3\n",
             r#"{"a"@1:1: "1"@1:4, "b"@2:1: "2"@2:4}@1:1; 3: mapping key "a" already defined at line 1"#,
+        );
+        check(
+            "{a: 1, a: 2, a: 3}",
+            r#"{"a"@1:2: "1"@1:5}@1:1; 1: mapping key "a" already defined at line 1; 1: mapping key "a" already defined at line 1; 1: mapping key "a" already defined at line 1"#,
         );
     }
 
@@ -264,6 +326,26 @@ mod tests {
         check("---\na: 1\n", r#"{"a"@2:1: "1"@2:4}@2:1"#);
         check("a: 1\n---\nb: 2\n", r#"{"a"@1:1: "1"@1:4}@1:1; more"#);
         check("a: 1\n---\n}{", r#"{"a"@1:1: "1"@1:4}@1:1; more"#);
+    }
+
+    #[test]
+    fn all_documents_are_read_where_that_is_asked_for() {
+        let check = |text: &str, expected: &[&str]| {
+            let documents = all_documents(text).expect("YAML");
+            let printed: Vec<String> = documents.iter().map(|d| printed(&d.root)).collect();
+            assert_eq!(printed, expected, "{text:?}");
+            assert!(documents.iter().all(|d| !d.more), "{text:?}");
+        };
+        check("", &["null@1:1"]);
+        check(
+            "a: 1\n---\nb: 2\n",
+            &[r#"{"a"@1:1: "1"@1:4}@1:1"#, r#"{"b"@3:1: "2"@3:4}@3:1"#],
+        );
+        check(
+            "- &x a\n---\n- 'b\nc'\n---\n",
+            &[r#"["a"@1:3]@1:1"#, r#"["b c"@3:3]@3:1"#, "null@6:1"],
+        );
+        assert!(all_documents("a: 1\n---\n}{").is_err());
     }
 
     #[test]

@@ -12,13 +12,19 @@
 
 mod document;
 mod node;
-mod source;
+mod parser;
+mod reader;
+mod resolve;
+mod scan_name;
+mod scan_scalar;
+mod scanner;
+mod token;
 mod tree;
 
-pub use document::{Document, first_document};
+pub use document::{Document, all_documents, first_document};
 pub use node::{Node, NodeKind};
 
-use serde_saphyr::granit_parser::Marker;
+use reader::Mark;
 
 use crate::model::labels::quote;
 
@@ -37,15 +43,6 @@ pub struct Place {
     pub column: usize,
 }
 
-impl From<&Marker> for Place {
-    fn from(marker: &Marker) -> Self {
-        Place {
-            line: marker.line(),
-            column: marker.col() + 1,
-        }
-    }
-}
-
 /// Something wrong with the text as YAML.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
@@ -54,6 +51,17 @@ pub struct YamlError {
     pub place: Place,
     /// What, in the words of Prometheus' decoder.
     pub kind: YamlErrorKind,
+}
+
+impl YamlError {
+    /// Says what is wrong with the syntax, and on which line the decoder of Prometheus says it is.
+    fn syntax(line: Option<usize>, at: Mark, problem: &str) -> Self {
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        YamlError {
+            place: at.into(),
+            kind: YamlErrorKind::Syntax(format!("{line}{problem}")),
+        }
+    }
 }
 
 /// What may be wrong with a text as YAML.
@@ -72,8 +80,27 @@ pub enum YamlErrorKind {
     )]
     TooLarge,
     /// An alias stands within what its anchor names.
-    #[error("yaml: anchor contains itself")]
-    AliasWithinAnchor,
+    #[error("yaml: anchor '{0}' value contains itself")]
+    AliasWithinAnchor(String),
+    /// An alias names no anchor before it.
+    #[error("yaml: unknown anchor '{0}' referenced")]
+    UnknownAnchor(String),
+    /// A scalar is not what the tag in front of it says.
+    #[error("yaml: cannot decode {found} `{text}` as a {tag}")]
+    WrongTag {
+        /// The tag by the scalar's looks.
+        found: &'static str,
+        /// The scalar.
+        text: String,
+        /// The tag as written.
+        tag: String,
+    },
+    /// A scalar behind `!!binary` is no base64 of text.
+    #[error("yaml: !!binary value contains invalid base64 data")]
+    WrongBinary,
+    /// A mapping with a merge key has a key that is a list or mapping; Go's word for its type.
+    #[error("yaml: runtime error: hash of unhashable type {0}")]
+    CollectionAsKey(&'static str),
     /// A mapping has a key twice; the place is the later one's.
     #[error("mapping key {} already defined at line {first_line}", quote(.key))]
     RepeatedKey {
@@ -83,6 +110,6 @@ pub enum YamlErrorKind {
         first_line: usize,
     },
     /// A merge key's value is no mapping.
-    #[error("map merge requires map or sequence of maps as the value")]
+    #[error("yaml: map merge requires map or sequence of maps as the value")]
     MergeOfNoMapping,
 }

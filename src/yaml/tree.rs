@@ -1,181 +1,291 @@
-//! Events to a tree: anchors and aliases, merge keys, repeated keys.
+//! Nodes as they are found: anchors and aliases, tags, merge keys, repeated keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{Event, ScalarStyle};
+use crate::yaml::reader::Mark;
+use crate::yaml::resolve::{binary, mismatch, resolved, short};
+use crate::yaml::token::ScalarToken;
+use crate::yaml::{NODES_MAX, Node, NodeKind, Place, YamlError, YamlErrorKind};
 
-use crate::yaml::{DEPTH_MAX, NODES_MAX, Node, NodeKind, Place, YamlError, YamlErrorKind};
-
-/// A collection whose end has not come yet.
-struct Open {
-    place: Place,
-    anchor: usize,
-    is_mapping: bool,
-    children: Vec<Rc<Node>>,
+/// What stands in front of a node.
+pub(crate) struct Properties {
+    /// Where the node begins, what stands in front of it included.
+    pub start: Mark,
+    pub anchor: Option<String>,
+    /// Its tag in full.
+    pub tag: Option<String>,
 }
 
-/// The tree as far as its events have come.
+impl Properties {
+    /// Tells whether anything is there.
+    pub(crate) fn is_any(&self) -> bool {
+        self.anchor.is_some() || self.tag.is_some()
+    }
+}
+
+/// A node within another.
+#[derive(Clone)]
+pub(crate) struct Child {
+    pub node: Rc<Node>,
+    /// Whether an alias stands for it.
+    is_alias: bool,
+}
+
+/// What an anchor names.
+enum Anchored {
+    /// A collection whose end has not come yet.
+    Open,
+    Node(Rc<Node>),
+}
+
+/// A document as far as it has been read.
 #[derive(Default)]
 pub(crate) struct Tree {
-    /// The root, once its end has come.
-    pub root: Option<Rc<Node>>,
-    open: Vec<Open>,
-    anchors: HashMap<usize, Rc<Node>>,
-    /// Repeated keys and wrong merges, in the order met.
+    anchors: HashMap<String, Anchored>,
+    /// Repeated keys, wrong merges and wrong tags, in the order met.
     pub problems: Vec<YamlError>,
 }
 
+type Pair = (Rc<Node>, Rc<Node>);
+
 impl Tree {
-    /// Takes the next event, which stands at a place; `begins` is the byte of its text.
-    pub(crate) fn take(
-        &mut self,
-        event: Event<'_>,
-        place: Place,
-        begins: usize,
-    ) -> Result<(), YamlError> {
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.as_ref().and_then(|tag| tag.core_suffix());
-                let is_text = style != ScalarStyle::Plain || tag == Some("str");
-                let kind = if !is_text && is_null(&text) {
-                    NodeKind::Null
-                } else {
-                    let quoted =
-                        matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
-                    NodeKind::Scalar {
-                        text: text.into_owned(),
-                        is_text,
-                        begins: begins + usize::from(quoted),
-                    }
-                };
-                self.put(Rc::new(Node::leaf(kind, place)), anchor)
-            }
-            Event::SequenceStart(_, anchor, _) => self.begin(place, anchor, false),
-            Event::MappingStart(_, anchor, _) => self.begin(place, anchor, true),
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
-            Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor).map(Rc::clone) else {
-                    let kind = YamlErrorKind::AliasWithinAnchor;
-                    return Err(YamlError { place, kind });
-                };
-                self.put(node, 0)
-            }
-            _ => Ok(()),
+    /// Makes the null that stands where nothing is written.
+    pub(crate) fn empty(&mut self, mark: Mark) -> Child {
+        child(Node::leaf(NodeKind::Null, mark.into()))
+    }
+
+    /// Makes the node that is nothing but an anchor or tag.
+    pub(crate) fn empty_with(&mut self, properties: Properties) -> Child {
+        let scalar = ScalarToken {
+            text: String::new(),
+            is_plain: true,
+            begins: properties.start.byte,
+        };
+        self.scalar(scalar, properties)
+    }
+
+    /// Makes a scalar.
+    pub(crate) fn scalar(&mut self, scalar: ScalarToken, properties: Properties) -> Child {
+        let place = properties.start.into();
+        let tag = properties.tag.as_deref().map(short);
+        let tag = tag.as_deref().filter(|tag| *tag != "!");
+        let (mut text, begins) = (scalar.text, scalar.begins);
+        let is_text = match tag {
+            Some(tag) => tag == "!!str",
+            None => !scalar.is_plain,
+        };
+        if let Some(tag) = tag {
+            text = self.tagged(tag, text, place);
+        }
+        let kind = match !is_text && tag.is_none_or(|tag| tag == "!!null") && is_null(&text) {
+            true => NodeKind::Null,
+            false => NodeKind::Scalar {
+                text,
+                is_text,
+                begins,
+            },
+        };
+        self.anchor(Node::leaf(kind, place), properties.anchor)
+    }
+
+    /// Checks a scalar against its tag; returns its text.
+    fn tagged(&mut self, tag: &str, text: String, place: Place) -> String {
+        if let Some(found) = mismatch(tag, &text) {
+            let kind = YamlErrorKind::WrongTag {
+                found,
+                text: text.clone(),
+                tag: tag.to_owned(),
+            };
+            self.problems.push(YamlError { place, kind });
+        }
+        if tag != "!!binary" {
+            return text;
+        }
+        binary(&text).unwrap_or_else(|| {
+            let kind = YamlErrorKind::WrongBinary;
+            self.problems.push(YamlError { place, kind });
+            text
+        })
+    }
+
+    /// Notes that a collection begins, so that an alias within it to itself is noticed.
+    pub(crate) fn open(&mut self, properties: &Properties) {
+        if let Some(anchor) = &properties.anchor {
+            self.anchors.insert(anchor.clone(), Anchored::Open);
         }
     }
 
-    fn begin(&mut self, place: Place, anchor: usize, is_mapping: bool) -> Result<(), YamlError> {
-        if self.open.len() >= DEPTH_MAX {
-            let kind = YamlErrorKind::TooDeep;
+    /// Returns what an alias stands for.
+    pub(crate) fn alias(&mut self, name: &str, mark: Mark) -> Result<Child, YamlError> {
+        let kind = match self.anchors.get(name) {
+            Some(Anchored::Node(node)) => {
+                let node = Rc::clone(node);
+                return Ok(Child {
+                    node,
+                    is_alias: true,
+                });
+            }
+            Some(Anchored::Open) => YamlErrorKind::AliasWithinAnchor(name.to_owned()),
+            None => YamlErrorKind::UnknownAnchor(name.to_owned()),
+        };
+        let place = mark.into();
+        Err(YamlError { place, kind })
+    }
+
+    /// Makes a sequence.
+    pub(crate) fn sequence(
+        &mut self,
+        items: Vec<Child>,
+        properties: Properties,
+    ) -> Result<Child, YamlError> {
+        let n_nodes = n_nodes(&items);
+        let nodes = items.into_iter().map(|item| item.node).collect();
+        self.collection(NodeKind::Sequence(nodes), n_nodes, properties)
+    }
+
+    /// Makes a mapping of keys and values in turn.
+    pub(crate) fn mapping(
+        &mut self,
+        children: Vec<Child>,
+        properties: Properties,
+    ) -> Result<Child, YamlError> {
+        let n_nodes = n_nodes(&children);
+        let pairs = self.pairs(&children);
+        self.collection(NodeKind::Mapping(pairs), n_nodes, properties)
+    }
+
+    fn collection(
+        &mut self,
+        kind: NodeKind,
+        n_nodes: usize,
+        properties: Properties,
+    ) -> Result<Child, YamlError> {
+        let place = properties.start.into();
+        if n_nodes > NODES_MAX {
+            let kind = YamlErrorKind::TooLarge;
             return Err(YamlError { place, kind });
         }
-        self.open.push(Open {
-            place,
-            anchor,
-            is_mapping,
-            children: Vec::new(),
-        });
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), YamlError> {
-        let Some(open) = self.open.pop() else {
-            return Ok(());
-        };
-        let n_nodes = open
-            .children
-            .iter()
-            .fold(1, |sum: usize, child| sum.saturating_add(child.n_nodes));
-        if n_nodes > NODES_MAX {
-            return Err(YamlError {
-                place: open.place,
-                kind: YamlErrorKind::TooLarge,
-            });
-        }
-        let kind = if open.is_mapping {
-            NodeKind::Mapping(self.pairs(&open.children))
-        } else {
-            NodeKind::Sequence(open.children)
-        };
         let node = Node {
             kind,
-            place: open.place,
+            place,
             n_nodes,
         };
-        self.put(Rc::new(node), open.anchor)
+        Ok(self.anchor(node, properties.anchor))
     }
 
-    fn put(&mut self, node: Rc<Node>, anchor: usize) -> Result<(), YamlError> {
-        if anchor != 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+    fn anchor(&mut self, node: Node, name: Option<String>) -> Child {
+        let child = child(node);
+        if let Some(name) = name {
+            let anchored = Anchored::Node(Rc::clone(&child.node));
+            self.anchors.insert(name, anchored);
         }
-        match self.open.last_mut() {
-            Some(open) => open.children.push(node),
-            None => self.root = Some(node),
-        }
-        Ok(())
+        child
     }
 
-    /// Pairs up keys and values, notes repeated keys and resolves merge keys: what is written
+    /// Pairs up keys and values, notes repeated keys and resolves the merge key: what is written
     /// wins over what is merged, and an earlier merge over a later one.
-    fn pairs(&mut self, children: &[Rc<Node>]) -> Vec<(Rc<Node>, Rc<Node>)> {
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut pairs = Vec::with_capacity(children.len() / 2);
+    fn pairs(&mut self, children: &[Child]) -> Vec<Pair> {
+        let mut lines: HashMap<(u8, &str), Vec<usize>> = HashMap::new();
+        let mut pairs: Vec<Pair> = Vec::with_capacity(children.len() / 2);
         let mut merged = Vec::new();
+        let mut is_merged = false;
         for pair in children.chunks_exact(2) {
             let (key, value) = (&pair[0], &pair[1]);
-            if let NodeKind::Scalar { text, is_text, .. } = &key.kind {
-                let is_merge = text == "<<" && !is_text;
-                if is_merge {
-                    self.merge(value, &mut merged);
-                }
-                let first = seen.insert(text.clone(), key.place.line);
-                if let Some(first_line) = first {
-                    self.problems.push(YamlError {
-                        place: key.place,
-                        kind: YamlErrorKind::RepeatedKey {
-                            key: text.clone(),
-                            first_line,
-                        },
-                    });
-                }
-                if is_merge || first.is_some() {
-                    continue;
-                }
+            let before = lines.entry(identity(&key.node)).or_default();
+            self.problems.extend(before.iter().map(|line| YamlError {
+                place: key.node.place,
+                kind: YamlErrorKind::RepeatedKey {
+                    key: identity(&key.node).1.to_owned(),
+                    first_line: *line,
+                },
+            }));
+            before.push(key.node.place.line);
+            let is_repeated = before.len() > 1;
+            if is_merge_key(&key.node) {
+                is_merged = true;
+                self.merge(value, &mut merged);
+            } else if !is_repeated {
+                pairs.push((Rc::clone(&key.node), Rc::clone(&value.node)));
             }
-            pairs.push((Rc::clone(key), Rc::clone(value)));
         }
-        for (key, value) in merged {
-            if let NodeKind::Scalar { text, .. } = &key.kind
-                && seen.insert(text.clone(), key.place.line).is_none()
-            {
-                pairs.push((key, value));
+        if is_merged {
+            self.refuse_collections(&pairs);
+            let mut seen: HashSet<String> = pairs.iter().filter_map(name).collect();
+            for pair in merged {
+                if name(&pair).is_some_and(|name| seen.insert(name)) {
+                    pairs.push(pair);
+                }
             }
         }
         pairs
     }
 
-    fn merge(&mut self, value: &Rc<Node>, merged: &mut Vec<(Rc<Node>, Rc<Node>)>) {
-        let wrong = |node: &Node| YamlError {
-            place: node.place,
-            kind: YamlErrorKind::MergeOfNoMapping,
-        };
-        match &value.kind {
+    /// Notes keys that are no scalars, which a mapping with a merge key cannot have.
+    fn refuse_collections(&mut self, pairs: &[Pair]) {
+        for (key, _) in pairs {
+            let kind = match key.kind {
+                NodeKind::Sequence(_) => YamlErrorKind::CollectionAsKey("[]interface {}"),
+                NodeKind::Mapping(_) => YamlErrorKind::CollectionAsKey("map[string]interface {}"),
+                NodeKind::Null | NodeKind::Scalar { .. } => continue,
+            };
+            let place = key.place;
+            self.problems.push(YamlError { place, kind });
+        }
+    }
+
+    fn merge(&mut self, value: &Child, merged: &mut Vec<Pair>) {
+        match &value.node.kind {
             NodeKind::Mapping(pairs) => merged.extend(pairs.iter().cloned()),
-            NodeKind::Sequence(maps) => {
+            NodeKind::Sequence(maps) if !value.is_alias => {
                 for map in maps {
                     match &map.kind {
                         NodeKind::Mapping(pairs) => merged.extend(pairs.iter().cloned()),
-                        _ => self.problems.push(wrong(map)),
+                        _ => self.refuse_merge(map),
                     }
                 }
             }
-            _ => self.problems.push(wrong(value)),
+            _ => self.refuse_merge(&value.node),
         }
+    }
+
+    fn refuse_merge(&mut self, node: &Node) {
+        let (place, kind) = (node.place, YamlErrorKind::MergeOfNoMapping);
+        self.problems.push(YamlError { place, kind });
     }
 }
 
+fn child(node: Node) -> Child {
+    Child {
+        node: Rc::new(node),
+        is_alias: false,
+    }
+}
+
+fn n_nodes(children: &[Child]) -> usize {
+    let nodes = children.iter().map(|child| child.node.n_nodes);
+    nodes.fold(1, usize::saturating_add)
+}
+
+/// Returns what keys must differ in: their kind and text.
+fn identity(key: &Node) -> (u8, &str) {
+    match &key.kind {
+        NodeKind::Null => (0, ""),
+        NodeKind::Scalar { text, .. } => (0, text),
+        NodeKind::Sequence(_) => (1, ""),
+        NodeKind::Mapping(_) => (2, ""),
+    }
+}
+
+/// Returns the name of a pair.
+fn name((key, _): &Pair) -> Option<String> {
+    key.text().map(str::to_owned)
+}
+
+fn is_merge_key(key: &Node) -> bool {
+    matches!(&key.kind, NodeKind::Scalar { text, is_text: false, .. } if text == "<<")
+}
+
 fn is_null(text: &str) -> bool {
-    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+    resolved(text) == "!!null"
 }

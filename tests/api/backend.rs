@@ -198,6 +198,8 @@ fn rule(name: &str, query: &str, labels: &[(&str, &str)]) -> RuleStatus {
         health: RuleHealth::Ok,
         evaluation_seconds: 0.0005,
         last_evaluation: Some(TimestampMs(NOW.0 - 500)),
+        kept_since: Some(TimestampMs(NOW.0 - 600_000)),
+        held_while_warming: false,
         warming_until: None,
         alerting: None,
     }

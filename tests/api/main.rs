@@ -1,6 +1,7 @@
 //! The HTTP API over a backend made by hand: what a client of Prometheus would notice.
 
 mod backend;
+mod explain;
 mod grafana;
 mod management;
 mod pages;

@@ -16,6 +16,7 @@ async fn the_overview_tells_what_matters() {
         "/graph?g0.expr=up+%3D%3D+0&amp;g0.tab=1",
         "vector contains metrics with the same labelset",
         "warming, 1d 0h left",
+        "/api/v1/explain?rule=job%3Aup%3Asum&amp;format=text",
         "10.0.0.7 &lt;Prometheus/3.7.0&gt;",
         "http-equiv=\"refresh\"",
     ] {

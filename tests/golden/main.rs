@@ -10,7 +10,9 @@ mod process;
 mod sender;
 
 mod answer;
+mod at_modifier;
 mod compare;
+mod expected;
 mod laws;
 mod notation;
 mod over_http;
@@ -19,3 +21,4 @@ mod promqltest;
 mod push;
 mod recorded;
 mod script;
+mod stored;

@@ -1,104 +1,63 @@
-//! The series notation of promqltest: `name{label="value"} 1 2x3 _ stale {{schema:1 …}}`.
+//! The lines of promqltest that name a series: with its points, or with its start timestamps.
 
-use std::sync::Arc;
-
-use burnwatch::model::{
-    BucketSpan, CounterResetHint, FloatHistogram, Labels, LabelsBuilder, METRIC_NAME, SampleValue,
-    stale_nan,
-};
+use burnwatch::model::{DurationMs, Labels, SampleValue};
+use burnwatch::rule::series_notation::{parse_metric, parse_values};
 
 /// One point of a sequence.
 #[derive(Clone, Debug)]
 pub enum Point {
     Omitted,
-    Value(SampleValue),
-    /// A histogram, and whether its reset hint was written.
-    Histogram(Arc<FloatHistogram>, bool),
+    Value {
+        value: SampleValue,
+        /// Of a histogram: whether its reset hint was written, so counts.
+        hint_set: bool,
+    },
 }
 
 impl Point {
     pub fn value(&self) -> Option<SampleValue> {
         match self {
             Point::Omitted => None,
-            Point::Value(value) => Some(value.clone()),
-            Point::Histogram(histogram, _) => Some(SampleValue::Histogram(Arc::clone(histogram))),
+            Point::Value { value, .. } => Some(value.clone()),
         }
     }
 }
 
 /// Reads labels and points of a line.
-pub fn read_series(line: &str) -> Option<(Labels, Vec<Point>)> {
-    let (labels, rest) = read_labels(line)?;
+pub fn read_series(line: &str) -> Result<(Labels, Vec<Point>), String> {
+    let (metric, rest) = line.split_at(metric_end(line));
+    let labels = parse_metric(metric).map_err(|e| e.to_string())?;
     let mut points = Vec::new();
     for item in items(rest) {
         points.extend(read_item(&item)?);
     }
-    Some((labels, points))
+    Ok((labels, points))
 }
 
-fn read_labels(line: &str) -> Option<(Labels, &str)> {
-    let mut labels = LabelsBuilder::default();
+/// Returns where the metric with its labels ends.
+fn metric_end(line: &str) -> usize {
     let name_end = line
         .find(|c: char| c == '{' || c.is_whitespace())
         .unwrap_or(line.len());
-    let (name, mut rest) = line.split_at(name_end);
-    labels.set(METRIC_NAME, name);
+    let rest = &line[name_end..];
     // Two braces begin a histogram, not a label set.
     if !rest.starts_with('{') || rest.starts_with("{{") {
-        return Some((labels.build(), rest));
+        return name_end;
     }
-    rest = rest[1..].trim_start();
-    while !rest.starts_with('}') {
-        let (name, tail) = if rest.starts_with(['"', '\'', '`']) {
-            read_quoted(rest)?
-        } else {
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')?;
-            (rest[..end].to_owned(), &rest[end..])
-        };
-        let tail = tail.trim_start();
-        rest = match tail.strip_prefix('=') {
-            Some(tail) => {
-                let (value, tail) = read_quoted(tail.trim_start())?;
-                labels.set(&name, &value);
-                tail
-            }
-            None => {
-                labels.set(METRIC_NAME, &name);
-                tail
-            }
-        };
-        rest = rest.trim_start();
-        rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
-    }
-    Some((labels.build(), &rest[1..]))
-}
-
-/// Reads a quoted text with Go's escapes.
-pub fn read_quoted(text: &str) -> Option<(String, &str)> {
-    let quote = text.chars().next()?;
-    let mut out = String::new();
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, c)) = chars.next() {
-        if c == quote {
-            return Some((out, &text[at + c.len_utf8()..]));
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in rest.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(open) if c == '\\' && open != '`' => escaped = true,
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if matches!(c, '"' | '\'' | '`') => quote = Some(c),
+            None if c == '}' => return name_end + at + 1,
+            None => {}
         }
-        if c != '\\' || quote == '`' {
-            out.push(c);
-            continue;
-        }
-        out.push(match chars.next()?.1 {
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            'x' => {
-                let digits = [chars.next()?.1, chars.next()?.1];
-                let code = u8::from_str_radix(&String::from_iter(digits), 16).ok()?;
-                char::from(code)
-            }
-            other => other,
-        });
     }
-    None
+    line.len()
 }
 
 /// Splits at blanks outside of histograms.
@@ -122,131 +81,75 @@ fn items(text: &str) -> Vec<String> {
     out
 }
 
-fn read_item(item: &str) -> Option<Vec<Point>> {
-    if item.starts_with("{{") {
-        return read_histograms(item);
-    }
-    let (body, times) = match item.rsplit_once('x') {
-        Some((body, times)) => (body, Some(times.parse::<usize>().ok()?)),
-        None => (item, None),
-    };
-    if body == "_" {
-        return Some(vec![Point::Omitted; times.unwrap_or(1)]);
-    }
-    if body == "stale" {
-        let stale = Point::Value(SampleValue::Float(stale_nan()));
-        return Some(vec![stale; times.map_or(1, |times| times + 1)]);
-    }
-    let (mut value, step) = match read_number(body) {
-        Some(value) => (value, 0.0),
-        None => {
-            let is_sign = |(at, _): &(usize, &str)| *at > 0 && !body[..*at].ends_with(['e', 'E']);
-            let at = body.match_indices(['+', '-']).find(is_sign)?.0;
-            (read_number(&body[..at])?, read_number(&body[at..])?)
-        }
-    };
-    let mut out = Vec::new();
-    for _ in 0..=times.unwrap_or(0) {
-        out.push(Point::Value(SampleValue::Float(value)));
-        value += step;
-    }
-    Some(out)
-}
-
-/// Reads a number as the expression language does.
-pub fn read_number(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
-    if unsigned.eq_ignore_ascii_case("inf") {
-        return Some(sign * f64::INFINITY);
-    }
-    if unsigned.eq_ignore_ascii_case("nan") {
-        return Some(f64::NAN);
-    }
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    unsigned.parse::<f64>().ok().map(|value| sign * value)
-}
-
-fn read_histograms(item: &str) -> Option<Vec<Point>> {
-    let end = item.find("}}")? + 2;
-    let (base, hint_set) = read_histogram(&item[..end])?;
-    let rest = &item[end..];
-    if rest.is_empty() {
-        return Some(vec![Point::Histogram(Arc::new(base), hint_set)]);
-    }
-    if let Some(times) = rest.strip_prefix('x') {
-        let times: usize = times.parse().ok()?;
-        return Some(vec![Point::Histogram(Arc::new(base), hint_set); times + 1]);
-    }
-    let (operand, times) = rest[1..].rsplit_once('x')?;
-    let (step, hint_set) = read_histogram(operand)?;
-    let mut out = vec![Point::Histogram(Arc::new(base.clone()), hint_set)];
-    let mut current = base;
-    for _ in 0..times.parse::<usize>().ok()? {
-        let merged = if rest.starts_with('-') {
-            current.subtract(&step)
+/// Reads one item. Of `{{…}}+{{…}}x3` the first histogram says whether the first hint counts,
+/// the second whether the others do.
+fn read_item(item: &str) -> Result<Vec<Point>, String> {
+    let values = parse_values(item).map_err(|e| format!("{item}: {e}"))?;
+    let (first, step) = item.split_once("}}").unwrap_or((item, ""));
+    let is_set = |text: &str| text.contains("counter_reset_hint");
+    let has_step = step.contains("{{");
+    let points = values.into_iter().enumerate().map(|(index, value)| {
+        let hint_set = if index > 0 && has_step {
+            is_set(step)
         } else {
-            current.add(&step)
+            is_set(first)
         };
-        merged.ok()?;
-        out.push(Point::Histogram(Arc::new(current.clone()), hint_set));
-    }
-    Some(out)
+        match value {
+            Some(value) => Point::Value { value, hint_set },
+            None => Point::Omitted,
+        }
+    });
+    Ok(points.collect())
 }
 
-fn read_histogram(text: &str) -> Option<(FloatHistogram, bool)> {
-    let body = text.strip_prefix("{{")?.strip_suffix("}}")?;
-    let mut histogram = FloatHistogram::default();
-    let (mut offset, mut n_offset) = (0, 0);
-    let mut hint_set = false;
-    let mut rest = body.trim_start();
-    while !rest.is_empty() {
-        let (key, tail) = rest.split_once(':')?;
-        let tail = tail.trim_start();
-        let (value, tail) = match tail.strip_prefix('[') {
-            Some(list) => list.split_once(']')?,
-            None => tail.split_at(tail.find(char::is_whitespace).unwrap_or(tail.len())),
-        };
-        let list = || {
-            value
-                .split_whitespace()
-                .map(read_number)
-                .collect::<Option<Vec<f64>>>()
-        };
-        match key {
-            "schema" => histogram.schema = value.parse().ok()?,
-            "sum" => histogram.sum = read_number(value)?,
-            "count" => histogram.count = read_number(value)?,
-            "z_bucket" => histogram.zero_count = read_number(value)?,
-            "z_bucket_w" => histogram.zero_threshold = read_number(value)?,
-            "custom_values" => histogram.custom_values = list()?,
-            "buckets" => histogram.positive_buckets = list()?,
-            "n_buckets" => histogram.negative_buckets = list()?,
-            "offset" => offset = value.parse().ok()?,
-            "n_offset" => n_offset = value.parse().ok()?,
-            "counter_reset_hint" => {
-                hint_set = true;
-                histogram.counter_reset_hint = match value {
-                    "reset" => CounterResetHint::Reset,
-                    "not_reset" => CounterResetHint::NotReset,
-                    "gauge" => CounterResetHint::Gauge,
-                    _ => CounterResetHint::Unknown,
-                };
-            }
-            _ => return None,
-        }
-        rest = tail.trim_start();
+/// Tells whether a line gives start timestamps.
+pub fn is_start_line(line: &str) -> bool {
+    let word = line.split_whitespace().next();
+    word.is_some_and(|word| word.ends_with("@st")) && line.contains(char::is_whitespace)
+}
+
+/// Reads the labels of a line of start timestamps, and for each sample its start relative to
+/// the sample, in ms.
+pub fn read_starts(line: &str) -> Result<(Labels, Vec<Option<i64>>), String> {
+    let (metric, rest) = line.split_once("@st").ok_or("no @st")?;
+    let labels = parse_metric(metric).map_err(|e| e.to_string())?;
+    let mut starts = Vec::new();
+    for item in rest.split_whitespace() {
+        starts.extend(read_start_item(item).ok_or_else(|| format!("start timestamp {item}"))?);
     }
-    let spans = |offset: i32, buckets: &[f64]| match buckets.len() {
-        0 => Vec::new(),
-        n => vec![BucketSpan {
-            offset,
-            length: n as u32,
-        }],
+    Ok((labels, starts))
+}
+
+fn read_start_item(item: &str) -> Option<Vec<Option<i64>>> {
+    if item == "_" {
+        return Some(vec![None]);
+    }
+    if let Some(times) = item.strip_prefix("_x") {
+        let times = times.parse::<usize>().ok().filter(|times| *times > 0)?;
+        return Some(vec![None; times]);
+    }
+    let pattern = r"^([-+]?\d+[a-wyz]*)(?:([-+]\d+[a-wyz]*)?x(\d+))?$";
+    let found = regex::Regex::new(pattern).ok()?.captures(item)?;
+    let base = read_signed(&found[1])?;
+    let step = match found.get(2) {
+        Some(step) => read_signed(step.as_str())?,
+        None => 0,
     };
-    histogram.positive_spans = spans(offset, &histogram.positive_buckets);
-    histogram.negative_spans = spans(n_offset, &histogram.negative_buckets);
-    Some((histogram, hint_set))
+    let times = match found.get(3) {
+        Some(times) => times.as_str().parse::<i64>().ok()?,
+        None => 0,
+    };
+    Some((0..=times).map(|n| Some(base + n * step)).collect())
+}
+
+fn read_signed(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(rest) => read_duration(rest).map(|ms| -ms),
+        None => read_duration(text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+/// Reads a duration as Prometheus has it, in ms.
+pub fn read_duration(text: &str) -> Option<i64> {
+    DurationMs::parse(text).ok().map(|span| span.0)
 }

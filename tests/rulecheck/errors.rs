@@ -94,13 +94,6 @@ groups:
 #[test]
 fn what_is_no_rule_file() {
     check(
-        "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec: {groups: []}\n",
-        &[
-            "1:1: PrometheusRule is a Kubernetes object, not a rule file \
-               [load what is under its `spec` (the mapping with `groups`) as a file of its own]",
-        ],
-    );
-    check(
         "inhibition_rules: []\ngroups: []\n",
         &["1:1: field inhibition_rules not found in rule file \
                [inhibition belongs to alertmanager.yml, as `inhibit_rules`]"],
@@ -135,12 +128,14 @@ fn what_is_no_group() {
             "4:3: groupname: \"a\" is repeated in the same file \
                  [line 3 has a group of that name; rename one]",
             "4:13: group \"a\": field concurrency not found in rule group \
-                 [a field of vmalert; remove it]",
+                 [a field of vmalert; remove it, or pass over it with --rules.dialect=vmalert: \
+                 the rules of a group are evaluated in order here]",
         ],
     );
     check(
         "groups: [a]\n",
-        &["1:10: group \"\": rule group must be a mapping, found `a`"],
+        &["1:10: group \"\": rule group must be a mapping, found `a` \
+           [write its fields below each other, as `name: value`]"],
     );
 }
 
@@ -238,7 +233,7 @@ fn what_is_no_template() {
                  variable \"$nope\" [the variables are $labels, $value, $externalLabels and \
                  $externalURL]",
             "4:71: group \"g\", rule 1, \"A\": annotation \"a\": template: __alert_A:1: missing \
-                 value for if",
+                 value for if [write a condition or value: `{{ if $value }}`]",
         ],
     );
 }

@@ -37,7 +37,7 @@ fn a_mistake_in_the_configuration_is_named_with_its_place_and_remedy() {
     );
     check_config(
         "alerting:\n  alertmanagers: [\n",
-        "prometheus.yml:2:18: yaml: unclosed bracket '['",
+        "prometheus.yml:3:1: yaml: line 2: did not find expected node content",
     );
 }
 
@@ -45,7 +45,7 @@ fn a_mistake_in_the_configuration_is_named_with_its_place_and_remedy() {
 fn a_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
     check_rules(
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n   for: 5m\n",
-        "rules.yml:6:4: yaml: while parsing a block mapping, did not find expected key (hint: look at the indentation and quotes of this line and those above it: the fields of an item stand in one column, behind its `- `)",
+        "rules.yml:6:4: yaml: line 1: did not find expected key (hint: look at the indentation and quotes of this line and those above it: the fields of an item stand in one column, behind its `- `)",
     );
     check_rules(
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: mean(up)\n",
@@ -56,7 +56,7 @@ fn a_mistake_in_a_rule_file_is_named_with_its_place_and_remedy() {
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    annotations:\n      \
          summary: 'down: {{ $labels.instance '\n",
         "rules.yml:7:16: group \"g\", rule 1, \"A\": annotation \"summary\": template: \
-         __alert_A:1: unclosed action",
+         __alert_A:1: unclosed action (hint: write the `}}` that is missing)",
     );
     check_rules(
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    severity: page\n",

@@ -27,11 +27,13 @@ impl<'a> Interpreter<'a> {
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
         let surroundings = self.surroundings.inside_call(&call.function);
         let args = self.within(surroundings, |interpreter| {
-            let args = exprs.iter().map(|expr| interpreter.eval_argument(expr, at));
+            let args = exprs.iter();
+            let args = args.map(|expr| interpreter.eval_argument(&call.function, expr, at));
             args.collect::<Result<Vec<_>, _>>()
         })?;
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
+        let mut memory = self.of_calls.take(call);
         let output = function.call(&mut Call {
             args,
             exprs,
@@ -42,8 +44,11 @@ impl<'a> Interpreter<'a> {
             delayed_name_removal: self.options.delayed_name_removal,
             origins: origins.as_mut(),
             annotations: &mut annotations,
+            nameless: &mut self.nameless,
+            memory: &mut memory,
         });
         self.put_origins(call, origins);
+        self.of_calls.put(call, memory);
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),
@@ -51,8 +56,27 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn eval_argument(&mut self, expr: &Expr, at: TimestampMs) -> Result<Argument<'a>, EvalError> {
+    fn eval_argument(
+        &mut self,
+        function: &str,
+        expr: &Expr,
+        at: TimestampMs,
+    ) -> Result<Argument<'a>, EvalError> {
         match &expr.kind {
+            // Only a selector's own samples have times of their own, interpolated or not.
+            ExprKind::Vector(selector) if function == "timestamp" => self
+                .newest_samples(selector, at, |sample| sample.at)
+                .map(Argument::Vector),
+            ExprKind::Vector(selector)
+                if function == "start_timestamp" && self.options.features.start_timestamps_used =>
+            {
+                self.newest_samples(selector, at, |sample| sample.start)
+                    .map(Argument::Vector)
+            }
+            _ if function == "start_timestamp" => {
+                self.eval(expr, at)?;
+                Ok(Argument::Vector(Vec::new()))
+            }
             ExprKind::Matrix(matrix) => self.eval_window(matrix, at).map(Argument::Matrix),
             ExprKind::Subquery(_) => {
                 let mut value = self.eval_subquery_argument(expr, at)?;
@@ -61,8 +85,6 @@ impl<'a> Interpreter<'a> {
                 }
                 Ok(value)
             }
-            // Only a selector's own samples have a time of their own.
-            ExprKind::Vector(_) => self.eval(expr, at),
             _ => {
                 let mut value = self.eval(expr, at)?;
                 if let Argument::Vector(elements) = &mut value {

@@ -12,7 +12,8 @@ use crate::functions::{Argument, Element};
 use crate::model::{
     DurationMs, Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, SampleValue, TimestampMs,
 };
-use crate::promql::ast::{self, DurationExpr, ExprKind, RangeMode, VectorSelector};
+use crate::promql::Expr;
+use crate::promql::ast::{self, At, DurationExpr, ExprKind, RangeMode, VectorSelector};
 
 /// The labels by which series and info series are matched.
 const IDENTIFYING_LABELS: [&str; 2] = ["instance", "job"];
@@ -25,6 +26,13 @@ impl<'a> Interpreter<'a> {
         at: TimestampMs,
     ) -> Result<Vec<Element>, EvalError> {
         let mut args = call.args.iter().map(plain);
+        let infos_at = match call.args.first().map(|expr| self.reference(expr)) {
+            Some(Some(reference)) => {
+                let (at_modifier, offset) = reference?;
+                self.resolve(at_modifier, offset, at)
+            }
+            _ => at,
+        };
         let base = match args.next().map(|expr| self.eval(expr, at)).transpose()? {
             Some(Argument::Vector(elements)) => elements,
             _ => Vec::new(),
@@ -33,7 +41,7 @@ impl<'a> Interpreter<'a> {
             Some(ExprKind::Vector(selector)) => Wanted::new(&selector.matchers)?,
             _ => Wanted::new(&[])?,
         };
-        let infos = self.info_samples(&base, &wanted, at)?;
+        let infos = self.info_samples(&base, &wanted, infos_at)?;
         let mut out = Vec::with_capacity(base.len());
         for element in base {
             if wanted.is_info(&element.labels) {
@@ -45,6 +53,39 @@ impl<'a> Interpreter<'a> {
             }
         }
         self.unique(out)
+    }
+
+    /// Returns the `@` and the offset of the first selector in an expression: info series are
+    /// looked at where it looks. The offsets of subqueries around it add up, until an `@` decides.
+    fn reference(&self, expr: &Expr) -> Option<Result<(Option<At>, DurationMs), EvalError>> {
+        let of = |selector: &VectorSelector| {
+            let offset = self.offset(&selector.offset);
+            Some(offset.map(|offset| (selector.at, offset)))
+        };
+        match &expr.kind {
+            ExprKind::Number(_) | ExprKind::String(_) => None,
+            ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => self.reference(inner),
+            ExprKind::Binary(binary) => self
+                .reference(&binary.lhs)
+                .or_else(|| self.reference(&binary.rhs)),
+            ExprKind::Aggregate(aggregate) => {
+                let parameter = || self.reference(aggregate.parameter.as_ref()?);
+                self.reference(&aggregate.expr).or_else(parameter)
+            }
+            ExprKind::Call(call) => call.args.iter().find_map(|arg| self.reference(arg)),
+            ExprKind::Vector(selector) => of(selector),
+            ExprKind::Matrix(matrix) => of(&matrix.selector),
+            ExprKind::Subquery(subquery) => {
+                let inner = self.reference(&subquery.expr)?;
+                Some(inner.and_then(|(at, offset)| match at {
+                    Some(_) => Ok((at, offset)),
+                    None => {
+                        let outer = self.offset(&subquery.offset)?;
+                        Ok((subquery.at, DurationMs(offset.0.saturating_add(outer.0))))
+                    }
+                }))
+            }
+        }
     }
 
     /// Returns the newest info series by name and identifying labels.

@@ -4,15 +4,19 @@
 //! One side is the "one" side, where a match group may hold a single element; with `group_left`
 //! and `group_right` the other may hold many.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::Interpreter;
 use crate::eval::interpret::info::braces;
 use crate::eval::interpret::operation::{changes_metric, combine};
-use crate::functions::Element;
 use crate::functions::call::drop_metadata;
-use crate::model::{Labels, LabelsBuilder, METRIC_NAME, SampleValue, TimestampMs};
+use crate::functions::{Element, Remark};
+use crate::model::derived_labels::LabelsHasher;
+use crate::model::{
+    DerivedLabels, Labels, LabelsBuilder, LabelsMap, METRIC_NAME, SampleValue, TimestampMs,
+};
 use crate::promql::ast::{Binary, Cardinality, Span, VectorMatching};
 
 /// Returns the labels by which an element is matched.
@@ -58,78 +62,44 @@ impl Interpreter<'_> {
         // From here on the right is the "one" side.
         let is_swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if is_swapped { (rhs, lhs) } else { (lhs, rhs) };
-        let one_by_key = index_one_side(&one, matching, is_swapped)?;
         let mut pairing = Pairing {
             binary,
             matching,
             is_swapped,
             at,
             delayed: self.options.delayed_name_removal,
-            matched: HashMap::new(),
+            matched: self.of_operators.take(binary),
+            has_result: Vec::new(),
+            results: HashSet::default(),
+            remarks: Vec::new(),
             out: Vec::new(),
         };
-        let mut remarks = Vec::new();
-        // A parser that keeps sides apart fills the left with `fill_left`; the "one" side of a
-        // `group_right` is the left.
-        let (fill_many, fill_one) = fills;
-        for element in &many {
-            let key = match_key(matching, &element.labels);
-            let partner = match (one_by_key.get(&key), fill_one) {
-                (Some(index), _) => one[*index].clone(),
-                (None, Some(fill)) => filler(&key, fill, at),
-                (None, None) => continue,
-            };
-            pairing.pair(element, &partner, key, &mut remarks)?;
-        }
-        if let Some(fill) = fill_many {
-            for element in &one {
-                let key = match_key(matching, &element.labels);
-                if !pairing.matched.contains_key(&key) {
-                    let missing = filler(&key, fill, at);
-                    pairing.pair(&missing, element, key, &mut remarks)?;
-                }
-            }
-        }
-        let out = pairing.out;
+        let paired = pairing.pair_all(&many, &one);
+        self.of_operators.put(binary, pairing.matched);
+        paired?;
         // As in Prometheus, the last remark stands for all of the operation.
-        if let Some(remark) = remarks.pop() {
+        if let Some(remark) = pairing.remarks.pop() {
             self.annotations.add(remark, span);
         }
-        Ok(out)
+        Ok(pairing.out)
     }
 }
 
-fn filler(key: &Labels, value: f64, at: TimestampMs) -> Element {
-    Element {
-        labels: key.clone(),
-        value: SampleValue::Float(value),
-        at,
-        drop_name: false,
-    }
+/// What an operator between vectors keeps from step to step.
+#[derive(Default)]
+pub(super) struct Matched {
+    /// The labels by which elements are matched.
+    pub keys: DerivedLabels,
+    /// By the labels of the "many" side: those of its last partner, and of their result.
+    results: LabelsMap<(Labels, Labels)>,
 }
 
-fn index_one_side(
-    one: &[Element],
-    matching: &VectorMatching,
-    is_swapped: bool,
-) -> Result<HashMap<Labels, usize>, EvalError> {
-    let mut by_key = HashMap::with_capacity(one.len());
-    for (index, element) in one.iter().enumerate() {
-        let key = match_key(matching, &element.labels);
-        let Some(other) = by_key.insert(key.clone(), index) else {
-            continue;
-        };
-        let side = if is_swapped { "left" } else { "right" };
-        return Err(EvalError::Execution(format!(
-            "found duplicate series for the match group {} on the {side} hand-side of the \
-             operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
-             unique on one side",
-            braces(&key),
-            braces(&element.labels),
-            braces(&one[other].labels)
-        )));
+impl Matched {
+    /// Returns the number of an element's match key.
+    pub fn key(&mut self, matching: &VectorMatching, element: &Element) -> usize {
+        let match_key = |labels: &Labels| match_key(matching, labels);
+        self.keys.number(&element.labels, match_key)
     }
-    Ok(by_key)
 }
 
 /// The pairs made so far.
@@ -139,19 +109,79 @@ struct Pairing<'a> {
     is_swapped: bool,
     at: TimestampMs,
     delayed: bool,
-    /// The results' labels by match group, to find two of the same.
-    matched: HashMap<Labels, HashSet<Labels>>,
+    matched: Matched,
+    /// Which match keys have a result, by their numbers.
+    has_result: Vec<bool>,
+    /// The results' labels by match key, where there may be several.
+    results: HashSet<(usize, Labels), BuildHasherDefault<LabelsHasher>>,
+    remarks: Vec<Remark>,
     out: Vec<Element>,
 }
 
 impl Pairing<'_> {
-    fn pair(
-        &mut self,
-        many: &Element,
-        one: &Element,
-        key: Labels,
-        remarks: &mut Vec<crate::functions::Remark>,
-    ) -> Result<(), EvalError> {
+    fn pair_all(&mut self, many: &[Element], one: &[Element]) -> Result<(), EvalError> {
+        let one_by_key = self.index(one)?;
+        // A parser that keeps sides apart fills the left with `fill_left`; the "one" side of a
+        // `group_right` is the left.
+        let (fill_many, fill_one) = (self.matching.fill_left, self.matching.fill_right);
+        for element in many {
+            let key = self.matched.key(self.matching, element);
+            match (one_by_key.get(key).copied().flatten(), fill_one) {
+                (Some(index), _) => self.pair(element, &one[index], key)?,
+                (None, Some(fill)) => {
+                    let missing = self.filler(key, fill);
+                    self.pair(element, &missing, key)?;
+                }
+                (None, None) => {}
+            }
+        }
+        let Some(fill) = fill_many else { return Ok(()) };
+        for element in one {
+            let key = self.matched.key(self.matching, element);
+            if !self.has_result.get(key).is_some_and(|has| *has) {
+                let missing = self.filler(key, fill);
+                self.pair(&missing, element, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where the elements of the "one" side are, by the numbers of their match keys.
+    fn index(&mut self, one: &[Element]) -> Result<Vec<Option<usize>>, EvalError> {
+        let mut by_key: Vec<Option<usize>> = Vec::with_capacity(one.len());
+        for (index, element) in one.iter().enumerate() {
+            let key = self.matched.key(self.matching, element);
+            if key >= by_key.len() {
+                by_key.resize(key + 1, None);
+            }
+            let Some(other) = by_key[key].replace(index) else {
+                continue;
+            };
+            let side = if self.is_swapped { "left" } else { "right" };
+            let mut found = [&element.labels, &one[other].labels].map(braces);
+            found.sort();
+            return Err(EvalError::Execution(format!(
+                "found duplicate series for the match group {} on the {side} hand-side of the \
+                 operation: [{}, {}];many-to-many matching not allowed: matching labels must be \
+                 unique on one side",
+                braces(self.matched.keys.get(key)),
+                found[0],
+                found[1]
+            )));
+        }
+        Ok(by_key)
+    }
+
+    fn filler(&self, key: usize, value: f64) -> Element {
+        Element {
+            labels: self.matched.keys.get(key).clone(),
+            value: SampleValue::Float(value),
+            at: self.at,
+            drop_name: false,
+        }
+    }
+
+    fn pair(&mut self, many: &Element, one: &Element, key: usize) -> Result<(), EvalError> {
         let (lhs, rhs) = if self.is_swapped {
             (one, many)
         } else {
@@ -160,11 +190,11 @@ impl Pairing<'_> {
         let combined = match combine(self.binary.op, &lhs.value, &rhs.value) {
             Ok(combined) => combined,
             Err(remark) => {
-                remarks.push(remark);
+                self.remarks.push(remark);
                 return Ok(());
             }
         };
-        remarks.extend(combined.remarks);
+        self.remarks.extend(combined.remarks);
         let labels = self.result_labels(&many.labels, &one.labels);
         self.refuse_duplicate(key, &labels)?;
         let value = if self.binary.return_bool {
@@ -183,13 +213,16 @@ impl Pairing<'_> {
         Ok(())
     }
 
-    fn refuse_duplicate(&mut self, key: Labels, labels: &Labels) -> Result<(), EvalError> {
+    fn refuse_duplicate(&mut self, key: usize, labels: &Labels) -> Result<(), EvalError> {
         let is_one_to_one = self.matching.cardinality == Cardinality::OneToOne;
-        let group = self.matched.entry(key).or_default();
-        let text = if is_one_to_one && !group.is_empty() {
+        if key >= self.has_result.len() {
+            self.has_result.resize(key + 1, false);
+        }
+        let had_result = std::mem::replace(&mut self.has_result[key], true);
+        let text = if is_one_to_one && had_result {
             "multiple matches for labels: many-to-one matching must be explicit \
              (group_left/group_right)"
-        } else if !group.insert(labels.clone()) {
+        } else if !is_one_to_one && !self.results.insert((key, labels.clone())) {
             "multiple matches for labels: grouping labels must ensure unique matches"
         } else {
             return Ok(());
@@ -197,7 +230,20 @@ impl Pairing<'_> {
         Err(EvalError::Execution(text.to_owned()))
     }
 
-    fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
+    /// Returns the labels of a pair's result; those of the same pair at the step before are kept.
+    fn result_labels(&mut self, many: &Labels, one: &Labels) -> Labels {
+        match self.matched.results.get(many) {
+            Some((partner, result)) if partner == one => result.clone(),
+            _ => {
+                let result = self.make_labels(many, one);
+                let kept = (one.clone(), result.clone());
+                self.matched.results.insert(many.clone(), kept);
+                result
+            }
+        }
+    }
+
+    fn make_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let returns_bool = self.binary.return_bool && !self.delayed;
         let mut labels = if changes_metric(self.binary.op) || returns_bool {
             drop_metadata(many)

@@ -8,12 +8,14 @@ mod binary;
 mod call;
 mod duration;
 mod info;
+mod kept;
 mod matching;
 mod operation;
 mod origins;
 mod reading;
 mod selector;
 mod set;
+mod smoothed;
 mod statistics;
 mod steps;
 mod subquery;
@@ -21,18 +23,25 @@ mod subquery;
 pub(super) use steps::evaluate_steps;
 
 use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 
+use crate::eval::interpret::kept::Kept;
+use crate::eval::interpret::matching::Matched;
 use crate::eval::interpret::origins::OriginsByCall;
 use crate::eval::interpret::reading::{Reading, gathers};
 use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Annotations, Argument, Element, Level, QueryTimes, RangeSeries};
+use crate::functions::{
+    Annotations, Argument, CallMemory, Element, Level, QueryTimes, RangeSeries,
+};
+use crate::model::derived_labels::LabelsHasher;
+use crate::model::raw_bytes::shown;
 use crate::model::{
-    DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
+    DerivedLabels, DurationMs, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
 };
 use crate::promql::Expr;
-use crate::promql::ast::{At, ExprKind, UnaryOp};
+use crate::promql::ast::{self, Aggregate, At, Binary, ExprKind, UnaryOp};
 
 /// Samples of a native histogram count as this many bytes' worth of floats against the limit.
 const SAMPLE_BYTES: usize = 16;
@@ -47,6 +56,14 @@ struct Interpreter<'a> {
     is_range: bool,
     /// What calls have returned at earlier steps of the range.
     origins: OriginsByCall,
+    /// What calls keep from step to step.
+    of_calls: Kept<ast::Call, CallMemory>,
+    /// The labels by which aggregations group.
+    of_aggregations: Kept<Aggregate, DerivedLabels>,
+    /// The labels by which operators match, and those of their results.
+    of_operators: Kept<Binary, Matched>,
+    /// Labels without the name.
+    nameless: DerivedLabels,
     /// What is around the node now evaluated.
     surroundings: Surroundings,
     /// Samples held by the values that are alive.
@@ -74,7 +91,7 @@ pub(super) fn evaluate_instant(
     let mut interpreter = Interpreter::new(source, options, query);
     let value = match interpreter.eval(expr, at)? {
         Argument::Scalar(value) => Value::Scalar(value),
-        Argument::String(text) => Value::String(text),
+        Argument::String(text) => Value::String(shown(&text).into_owned()),
         Argument::Vector(elements) => {
             let elements = interpreter.finish_vector(elements)?;
             let elements = elements.into_iter().map(|element| VectorElement {
@@ -101,6 +118,10 @@ impl<'a> Interpreter<'a> {
             annotations: Annotations::default(),
             is_range: false,
             origins: OriginsByCall::new(),
+            of_calls: Kept::default(),
+            of_aggregations: Kept::default(),
+            of_operators: Kept::default(),
+            nameless: DerivedLabels::default(),
             surroundings: Surroundings::default(),
             n_held: 0,
             n_peak: 0,
@@ -156,7 +177,9 @@ impl<'a> Interpreter<'a> {
                 Argument::Vector(self.eval_aggregate(aggregate, expr.span, at)?)
             }
             ExprKind::Call(call) => self.eval_call(call, expr.span, at)?,
-            ExprKind::Vector(selector) => Argument::Vector(self.eval_vector(selector, at)?),
+            ExprKind::Vector(selector) => {
+                Argument::Vector(self.eval_vector(selector, expr.span, at)?)
+            }
             ExprKind::Matrix(matrix) => Argument::Matrix(self.eval_matrix(matrix, at)?),
             ExprKind::Subquery(subquery) => Argument::Matrix(self.eval_subquery(subquery, at)?),
         })
@@ -191,12 +214,12 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Returns `element` with another value and without its name.
-    fn renamed(&self, element: Element, value: SampleValue, at: TimestampMs) -> Element {
+    fn renamed(&mut self, element: Element, value: SampleValue, at: TimestampMs) -> Element {
         Element {
             labels: if self.options.delayed_name_removal {
                 element.labels
             } else {
-                drop_metadata(&element.labels)
+                self.nameless.labels(&element.labels, drop_metadata)
             },
             value,
             at,
@@ -279,7 +302,8 @@ fn check_unique<'l>(
     if labels.len() < 2 {
         return Ok(());
     }
-    let mut seen = HashSet::with_capacity(labels.len());
+    let mut seen: HashSet<_, BuildHasherDefault<LabelsHasher>> = HashSet::default();
+    seen.reserve(labels.len());
     for labels in labels {
         if !seen.insert(labels) {
             let text = "vector cannot contain metrics with the same labelset";

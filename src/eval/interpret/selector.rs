@@ -1,59 +1,45 @@
 //! The leaves: instant selectors and range selectors.
 
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
-use crate::eval::{EvalError, Source};
-use crate::functions::{Element, RangeSeries, RangeVector};
-use crate::functions::{cut_to_window, interpolated};
-use crate::model::{SampleValue, TimestampMs};
-use crate::promql::ast::{MatrixSelector, RangeMode, VectorSelector};
+use crate::eval::{EvalError, InstantSample, Source};
+use crate::functions::{Element, RangeSeries, RangeVector, cut_to_window};
+use crate::model::TimestampMs;
+use crate::promql::ast::{MatrixSelector, RangeMode, Span, VectorSelector};
 
 impl<'a> Interpreter<'a> {
     /// Returns the newest sample of each series within the lookback.
     pub(super) fn eval_vector(
         &mut self,
         selector: &VectorSelector,
+        span: Span,
         at: TimestampMs,
     ) -> Result<Vec<Element>, EvalError> {
-        let samples_at = self.resolve(selector.at, self.offset(&selector.offset)?, at);
         if selector.mode == RangeMode::Smoothed {
-            return self.smoothed_vector(selector, samples_at, at);
+            return self.smoothed_vector(selector, span, at);
         }
+        self.newest_samples(selector, at, |sample| sample.at)
+    }
+
+    /// Returns the newest sample of each series, with `time` as the time of each element.
+    pub(super) fn newest_samples(
+        &mut self,
+        selector: &VectorSelector,
+        at: TimestampMs,
+        time: fn(&InstantSample) -> TimestampMs,
+    ) -> Result<Vec<Element>, EvalError> {
+        let samples_at = self.resolve(selector.at, self.offset(&selector.offset)?, at);
         let after = samples_at - self.options.lookback;
         let samples = self.source.instant(selector, after, samples_at);
         let n_samples = samples.iter().map(|sample| weight(&sample.value)).sum();
         self.count(n_samples, selector.at.is_some());
         let elements = samples.into_iter().map(|sample| Element {
+            at: time(&sample),
             labels: sample.labels,
             value: sample.value,
-            at: sample.at,
             drop_name: false,
         });
         let mut elements: Vec<Element> = elements.collect();
         self.reduce_elements(selector, &mut elements, (after, samples_at));
-        Ok(elements)
-    }
-
-    /// Returns each series' value between the samples around `samples_at`.
-    fn smoothed_vector(
-        &mut self,
-        selector: &VectorSelector,
-        samples_at: TimestampMs,
-        at: TimestampMs,
-    ) -> Result<Vec<Element>, EvalError> {
-        let lookback = self.options.lookback;
-        let series = self.read(selector, samples_at - lookback, samples_at + lookback)?;
-        let mut elements = Vec::new();
-        for series in series {
-            refuse_histograms(&series)?;
-            if let Some(value) = interpolated(&series.floats, samples_at) {
-                elements.push(Element {
-                    labels: series.labels,
-                    value: SampleValue::Float(value),
-                    at,
-                    drop_name: false,
-                });
-            }
-        }
         Ok(elements)
     }
 
@@ -96,7 +82,7 @@ impl<'a> Interpreter<'a> {
             let n_read = window.series.iter().map(n_samples_in).sum();
             let smoothed = window.mode == RangeMode::Smoothed;
             for series in &mut window.series {
-                refuse_histograms(series)?;
+                refuse_histograms(series, window.mode)?;
                 let edges = (window.start, window.end);
                 series.floats = cut_to_window(&series.floats, edges, smoothed).into();
             }
@@ -106,7 +92,8 @@ impl<'a> Interpreter<'a> {
         Ok(window)
     }
 
-    fn read(
+    /// Reads the samples in `(after, until]`.
+    pub(super) fn read(
         &mut self,
         selector: &VectorSelector,
         after: TimestampMs,
@@ -114,16 +101,23 @@ impl<'a> Interpreter<'a> {
     ) -> Result<Vec<RangeSeries<'a>>, EvalError> {
         let source: &'a dyn Source = self.source;
         let mut series = source.range(selector, after, until);
+        if !self.options.features.start_timestamps_used {
+            series.iter_mut().for_each(|series| series.starts = None);
+        }
         self.reduce_window(selector, &mut series, (after, until));
         self.hold(series.iter().map(n_samples_in).sum())?;
         Ok(series)
     }
 }
 
-fn refuse_histograms(series: &RangeSeries<'_>) -> Result<(), EvalError> {
+fn refuse_histograms(series: &RangeSeries<'_>, mode: RangeMode) -> Result<(), EvalError> {
     if series.histograms.is_empty() {
         return Ok(());
     }
-    let text = "smoothed and anchored modifiers do not work with native histograms";
-    Err(EvalError::Execution(text.to_owned()))
+    let word = match mode {
+        RangeMode::Anchored => "anchored",
+        _ => "smoothed",
+    };
+    let text = format!("{word} modifier is not supported with histograms");
+    Err(EvalError::Execution(text))
 }

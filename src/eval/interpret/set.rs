@@ -1,11 +1,8 @@
 //! `and`, `or`, `unless`: elements kept by whether the other side has a match.
 
-use std::collections::HashSet;
-
 use crate::eval::interpret::Interpreter;
-use crate::eval::interpret::matching::{default_matching, match_key};
+use crate::eval::interpret::matching::default_matching;
 use crate::functions::Element;
-use crate::model::Labels;
 use crate::promql::ast::{Binary, BinaryOp, Cardinality};
 
 impl Interpreter<'_> {
@@ -13,29 +10,32 @@ impl Interpreter<'_> {
     pub(super) fn combine_sets(
         &mut self,
         mut lhs: Vec<Element>,
-        rhs: Vec<Element>,
+        mut rhs: Vec<Element>,
         binary: &Binary,
     ) -> Vec<Element> {
         let default = default_matching(Cardinality::ManyToMany);
         let matching = binary.matching.as_ref().unwrap_or(&default);
-        let key = |element: &Element| match_key(matching, &element.labels);
-        let keys = |elements: &[Element]| -> HashSet<Labels> { elements.iter().map(key).collect() };
-        match binary.op {
-            BinaryOp::And => {
-                let present = keys(&rhs);
-                lhs.retain(|element| present.contains(&key(element)));
+        let mut matched = self.of_operators.take(binary);
+        let (kept, other) = match binary.op {
+            BinaryOp::Or => (&mut rhs, &lhs),
+            _ => (&mut lhs, &rhs),
+        };
+        let mut is_present: Vec<bool> = Vec::new();
+        for element in other {
+            let key = matched.key(matching, element);
+            if key >= is_present.len() {
+                is_present.resize(key + 1, false);
             }
-            BinaryOp::Unless => {
-                let present = keys(&rhs);
-                lhs.retain(|element| !present.contains(&key(element)));
-            }
-            _ => {
-                let present = keys(&lhs);
-                lhs.extend(
-                    rhs.into_iter()
-                        .filter(|element| !present.contains(&key(element))),
-                );
-            }
+            is_present[key] = true;
+        }
+        kept.retain(|element| {
+            let key = matched.key(matching, element);
+            let has_match = is_present.get(key).is_some_and(|present| *present);
+            has_match == (binary.op == BinaryOp::And)
+        });
+        self.of_operators.put(binary, matched);
+        if binary.op == BinaryOp::Or {
+            lhs.append(&mut rhs);
         }
         lhs
     }

@@ -1,12 +1,10 @@
 //! A range query: the same walk at every step.
 
-use std::collections::BTreeMap;
-
 use crate::eval::interpret::reading::Reading;
 use crate::eval::interpret::{Interpreter, unexpected, weight};
 use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::{Argument, Element, QueryTimes};
-use crate::model::{DurationMs, Labels, Point, SampleValue, SeriesPoints, TimestampMs};
+use crate::model::{DurationMs, Labels, LabelsMap, Point, SampleValue, SeriesPoints, TimestampMs};
 use crate::promql::Expr;
 
 /// Evaluates at every step from `start` to `end`, both included.
@@ -18,7 +16,7 @@ pub(in crate::eval) fn evaluate_steps(
 ) -> Result<Outcome<Vec<SeriesPoints>>, EvalError> {
     let mut interpreter = Interpreter::new(source, options, QueryTimes { start, end, step });
     interpreter.is_range = start != end;
-    let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+    let mut series: LabelsMap<Vec<Point>> = LabelsMap::default();
     let mut steps = Vec::new();
     let mut at = start;
     while at <= end {
@@ -54,6 +52,7 @@ pub(in crate::eval) fn evaluate_steps(
     }
     let series = series.into_iter();
     let series = series.map(|(labels, points)| SeriesPoints { labels, points });
-    let series = series.collect();
+    let mut series: Vec<SeriesPoints> = series.collect();
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(interpreter.outcome(series, steps))
 }

@@ -1,13 +1,13 @@
 //! Subqueries: an expression evaluated on a grid of absolute multiples of the step.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
 use crate::functions::{Argument, Element, RangeSeries, RangeVector};
 use crate::model::{
-    CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, SampleValue, TimestampMs,
+    CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, LabelsMap, SampleValue,
+    TimestampMs,
 };
 use crate::promql::ast::{RangeMode, Subquery};
 
@@ -75,8 +75,10 @@ impl<'a> Interpreter<'a> {
         }
         self.is_range = was_range;
         self.reading = outer;
+        let mut series: Vec<RangeSeries> = collected.series.into_values().collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(RangeVector {
-            series: collected.series.into_values().collect(),
+            series,
             start,
             end,
             mode: RangeMode::Plain,
@@ -87,7 +89,7 @@ impl<'a> Interpreter<'a> {
 /// Points of several instants, by series.
 #[derive(Default)]
 struct Collected {
-    series: BTreeMap<Labels, RangeSeries<'static>>,
+    series: LabelsMap<RangeSeries<'static>>,
 }
 
 impl Collected {
@@ -99,6 +101,7 @@ impl Collected {
                 labels: labels.clone(),
                 floats: Cow::default(),
                 histograms: Vec::new(),
+                starts: None,
                 drop_name,
             });
             match element.value {

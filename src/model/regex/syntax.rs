@@ -5,6 +5,7 @@ use std::fmt;
 
 use regex_syntax::hir::{Capture, Dot, Hir, Look, Repetition};
 
+use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::regex::class::{CharRanges, named_class, perl_class, unicode_class};
 use crate::model::regex::escape::character_escape;
 
@@ -88,6 +89,9 @@ pub fn parse_unanchored(pattern: &str) -> Result<Hir> {
 }
 
 fn parse_tree(pattern: &str, dot_newline: bool) -> Result<Hir> {
+    if has_raw_bytes(pattern) {
+        return refuse("invalid UTF-8", shown(pattern));
+    }
     let flags = Flags {
         fold_case: false,
         multi_line: false,

@@ -1,6 +1,7 @@
 //! Aggregations and lists of grouping labels.
 
 use crate::model::labels::quote;
+use crate::model::raw_bytes::has_raw_bytes;
 use crate::promql::ast::{Aggregate, AggregateOp, BinaryOp, ExprKind, Span};
 use crate::promql::parse::call::Arguments;
 use crate::promql::parse::{Parsed, Parser, Result, literal};
@@ -121,7 +122,7 @@ impl Parser<'_> {
             TokenKind::String => literal::unquote(text),
             _ => text.to_owned(),
         };
-        if label.is_empty() {
+        if label.is_empty() || has_raw_bytes(&label) {
             let message = format!("invalid label name for grouping: {}", quote(&label));
             return Err(self.error(token.span, message));
         }

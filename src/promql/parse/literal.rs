@@ -1,6 +1,7 @@
 //! Numbers, durations as numbers, quoted texts.
 
 use crate::model::labels::quote;
+use crate::model::raw_bytes::text_from_bytes;
 use crate::model::time::parse_duration_nanoseconds;
 use crate::promql::ast::Number;
 use crate::promql::parse::{Parser, Result};
@@ -92,8 +93,7 @@ fn underscores_separate_digits(text: &str) -> bool {
 
 /// Removes the quotes of a text that the lexer accepted and replaces its escapes.
 ///
-/// `\xff` and `\377` are bytes; bytes that do not make UTF-8 become U+FFFD, since no label value
-/// that reaches a comparison holds such bytes.
+/// `\xff` and `\377` are bytes, and need not make UTF-8 ([`crate::model::raw_bytes`]).
 pub(in crate::promql) fn unquote(text: &str) -> String {
     let quote = text.as_bytes().first().copied().unwrap_or(b'"');
     let inner = text.get(1..text.len() - 1).unwrap_or("");
@@ -107,7 +107,7 @@ pub(in crate::promql) fn unquote(text: &str) -> String {
         rest = unescape(&rest[at + 1..], &mut out);
     }
     out.extend_from_slice(rest.as_bytes());
-    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    text_from_bytes(&out)
 }
 
 /// Writes what the escape at the start of `text` stands for and returns what follows it.
@@ -182,7 +182,8 @@ mod tests {
         check(r"`raw \n`", r"raw \n");
         check(r#""\u00e9\U0001F600\x41\101""#, "é😀AA");
         check(r#""\xc3\xa9""#, "é");
-        check(r#""\xff!""#, "\u{fffd}!");
+        check(r#""\xff!""#, "\u{fddf}\u{fdef}!");
+        check(r#""\xc3\xa9""#, "é");
         check(r#""ö\n""#, "ö\n");
     }
 }

@@ -173,6 +173,12 @@ const TABLES: [&[Function]; 6] = [
     &time::FUNCTIONS,
 ];
 
+/// Returns the names of all functions, for "did you mean".
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let all = TABLES.iter().flat_map(|table| table.iter());
+    all.map(|function| function.signature.name)
+}
+
 /// Returns the function of that name.
 pub fn find(name: &str) -> Option<&'static Function> {
     let mut all = TABLES.iter().flat_map(|table| table.iter());

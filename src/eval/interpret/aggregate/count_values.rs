@@ -1,12 +1,12 @@
 //! `count_values`: how many elements of each group have the same value.
 
 use crate::eval::EvalError;
-use crate::eval::interpret::aggregate::{Groups, group_labels};
+use crate::eval::interpret::aggregate::Groups;
 use crate::functions::Element;
 use crate::functions::call::{is_label_name, set_label};
 use crate::model::float::format_plain;
 use crate::model::labels::quote;
-use crate::model::{SampleValue, TimestampMs};
+use crate::model::{DerivedLabels, SampleValue, TimestampMs};
 use crate::promql::ast::Aggregate;
 
 /// Counts elements by value; the value stands in `label`.
@@ -24,16 +24,17 @@ pub(super) fn count_values(
     if !by_value.without {
         by_value.grouping.push(label.to_owned());
     }
-    let mut groups: Groups<u64> = Groups::new();
+    let mut keys = DerivedLabels::default();
+    let mut groups: Groups<u64> = Groups::new(&by_value, &mut keys);
     for element in elements {
         let text = match &element.value {
             SampleValue::Float(value) => format_plain(*value),
             SampleValue::Histogram(histogram) => histogram.to_string(),
         };
         let labels = set_label(&element.labels, label, &text)?;
-        *groups.find_or_insert(group_labels(&by_value, &labels), || 0) += 1;
+        *groups.find_or_insert(&labels, || 0) += 1;
     }
-    let counted = groups.groups.into_iter().map(|(labels, count)| Element {
+    let counted = groups.finish().map(|(labels, count)| Element {
         labels,
         value: SampleValue::Float(count as f64),
         at,

@@ -4,13 +4,11 @@ mod count_values;
 mod rank;
 mod reduce;
 
-use std::collections::HashMap;
-
 use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
 use crate::functions::call::plain;
 use crate::functions::{Argument, Element};
-use crate::model::{Labels, METRIC_NAME, TimestampMs};
+use crate::model::{DerivedLabels, Labels, METRIC_NAME, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 
 impl<'a> Interpreter<'a> {
@@ -38,7 +36,10 @@ impl<'a> Interpreter<'a> {
             },
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
                 let k = number()?;
-                self.pick(aggregate, k, elements, span)
+                let mut keys = self.of_aggregations.take(aggregate);
+                let picked = self.pick((aggregate, &mut keys), k, elements, span);
+                self.of_aggregations.put(aggregate, keys);
+                picked
             }
             AggregateOp::LimitRatio => {
                 let ratio = number()?;
@@ -53,28 +54,46 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// The groups of an aggregation, in the order in which they first came up.
-struct Groups<T> {
-    by_labels: HashMap<Labels, usize>,
-    groups: Vec<(Labels, T)>,
+/// The groups of an aggregation at one step, in the order in which they first came up.
+struct Groups<'k, T> {
+    aggregate: &'k Aggregate,
+    keys: &'k mut DerivedLabels,
+    /// Where a group stands, by the number of its key.
+    places: Vec<Option<usize>>,
+    groups: Vec<(usize, T)>,
 }
 
-impl<T> Groups<T> {
-    fn new() -> Self {
+impl<'k, T> Groups<'k, T> {
+    fn new(aggregate: &'k Aggregate, keys: &'k mut DerivedLabels) -> Self {
         Groups {
-            by_labels: HashMap::new(),
+            aggregate,
+            keys,
+            places: Vec::new(),
             groups: Vec::new(),
         }
     }
 
-    /// Returns the index of the group of `labels`, made by `new` where there is none.
-    fn find_or_insert(&mut self, key: Labels, new: impl FnOnce() -> T) -> &mut T {
-        let next = self.groups.len();
-        let index = *self.by_labels.entry(key.clone()).or_insert(next);
-        if index == next {
+    /// Returns the group that an element belongs to, made by `new` where there is none.
+    fn find_or_insert(&mut self, labels: &Labels, new: impl FnOnce() -> T) -> &mut T {
+        let aggregate = self.aggregate;
+        let key = self
+            .keys
+            .number(labels, |labels| group_labels(aggregate, labels));
+        if key >= self.places.len() {
+            self.places.resize(key + 1, None);
+        }
+        let place = *self.places[key].get_or_insert(self.groups.len());
+        if place == self.groups.len() {
             self.groups.push((key, new()));
         }
-        &mut self.groups[index].1
+        &mut self.groups[place].1
+    }
+
+    /// Iterates over the groups with their labels.
+    fn finish(self) -> impl Iterator<Item = (Labels, T)> + use<'k, T> {
+        let keys = self.keys;
+        let groups = self.groups.into_iter();
+        groups.map(move |(key, group)| (keys.get(key).clone(), group))
     }
 }
 

@@ -4,18 +4,18 @@ use std::cmp::Ordering;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::Interpreter;
-use crate::eval::interpret::aggregate::{Groups, group_labels};
+use crate::eval::interpret::aggregate::Groups;
 use crate::functions::call::plain;
 use crate::functions::{Element, Remark};
-use crate::model::Labels;
 use crate::model::float::format_general;
+use crate::model::{DerivedLabels, Labels};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 
 impl Interpreter<'_> {
     /// Keeps at most `k` elements of each group.
     pub(super) fn pick(
         &mut self,
-        aggregate: &Aggregate,
+        (aggregate, keys): (&Aggregate, &mut DerivedLabels),
         k: f64,
         elements: Vec<Element>,
         span: Span,
@@ -34,7 +34,7 @@ impl Interpreter<'_> {
             ));
         }
         let k = (k as usize).min(elements.len());
-        let mut groups: Groups<Vec<Element>> = Groups::new();
+        let mut groups: Groups<Vec<Element>> = Groups::new(aggregate, keys);
         for element in elements {
             if aggregate.op != AggregateOp::Limitk && element.value.as_float().is_none() {
                 let aggregation = aggregate.op.name();
@@ -42,7 +42,7 @@ impl Interpreter<'_> {
                 self.annotations.add(remark, span);
                 continue;
             }
-            let group = groups.find_or_insert(group_labels(aggregate, &element.labels), Vec::new);
+            let group = groups.find_or_insert(&element.labels, Vec::new);
             match aggregate.op {
                 AggregateOp::Limitk if group.len() < k => group.push(element),
                 AggregateOp::Limitk => {}
@@ -50,7 +50,7 @@ impl Interpreter<'_> {
             }
         }
         let mut out = Vec::new();
-        for (_, mut group) in groups.groups {
+        for (_, mut group) in groups.finish() {
             if aggregate.op != AggregateOp::Limitk {
                 group.sort_by(|a, b| best_first(aggregate.op, a, b));
             }
@@ -90,16 +90,13 @@ impl Interpreter<'_> {
                 offset >= 1.0 + capped_to
             }
         };
-        let mut groups: Groups<Vec<Element>> = Groups::new();
+        let mut keys = DerivedLabels::default();
+        let mut groups: Groups<Vec<Element>> = Groups::new(aggregate, &mut keys);
         for element in elements.into_iter().filter(is_kept) {
-            let key = group_labels(aggregate, &element.labels);
-            groups.find_or_insert(key, Vec::new).push(element);
+            let labels = element.labels.clone();
+            groups.find_or_insert(&labels, Vec::new).push(element);
         }
-        Ok(groups
-            .groups
-            .into_iter()
-            .flat_map(|(_, group)| group)
-            .collect())
+        Ok(groups.finish().flat_map(|(_, group)| group).collect())
     }
 }
 

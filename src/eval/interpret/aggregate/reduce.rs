@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::eval::interpret::Interpreter;
-use crate::eval::interpret::aggregate::{Groups, group_labels};
+use crate::eval::interpret::aggregate::Groups;
 use crate::functions::quantile::quantile;
 use crate::functions::{Annotations, Element, HistogramOperation, Remark};
 use crate::model::histogram::{HistogramMean, HistogramSum, Merged};
@@ -30,15 +30,15 @@ impl Interpreter<'_> {
             let place = parameter.map_or(place, |p| crate::functions::call::plain(p).span);
             self.annotations.add(Remark::InvalidQuantile(q), place);
         }
-        let mut groups: Groups<Group> = Groups::new();
+        let mut keys = self.of_aggregations.take(aggregate);
+        let mut groups: Groups<Group> = Groups::new(aggregate, &mut keys);
         for element in elements {
-            let key = group_labels(aggregate, &element.labels);
-            let group = groups.find_or_insert(key, || Group::new(aggregate.op));
+            let group = groups.find_or_insert(&element.labels, || Group::new(aggregate.op));
             group.drop_name |= element.drop_name;
             group.add(aggregate.op, &element, place, &mut self.annotations);
         }
         let mut out = Vec::with_capacity(groups.groups.len());
-        for (labels, group) in groups.groups {
+        for (labels, group) in groups.finish() {
             let drop_name = group.drop_name;
             if let Some(value) = group.finish(q, place, &mut self.annotations) {
                 out.push(Element {
@@ -49,6 +49,7 @@ impl Interpreter<'_> {
                 });
             }
         }
+        self.of_aggregations.put(aggregate, keys);
         out
     }
 }

@@ -1,0 +1,341 @@
+//! The leaves of an expression: which series, which window of each, how many samples.
+
+use crate::model::{DurationMs, Matcher, TimestampMs};
+use crate::promql::ast::{
+    Aggregate, At, Expr, ExprKind, RangeMode, Span, Subquery, UnaryOp, VectorSelector,
+};
+use crate::promql::{LOOKBACK_DELTA, SelectorUse, selectors};
+
+/// What a leaf takes of each series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LeafKind {
+    /// The newest sample.
+    Instant,
+    /// All samples of a window.
+    Window {
+        /// Its length, ms; `None` where it depends on the query's own range or step.
+        range: Option<DurationMs>,
+        /// Whether it reads beyond its edges too.
+        mode: RangeMode,
+    },
+    /// The newest sample of info series: what `info()` takes labels from.
+    Info,
+}
+
+/// A grid of instants at which a subquery evaluates what is in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubqueryGrid {
+    /// As it is written: `[1h:5m]`.
+    pub text: String,
+    /// How long, ms; `None` where it depends on the query.
+    pub range: Option<DurationMs>,
+    /// The step, ms; `None` where it depends on the query.
+    pub step: Option<DurationMs>,
+    /// `true` when the step is that of subqueries which name none.
+    pub is_default_step: bool,
+}
+
+impl SubqueryGrid {
+    /// Returns how many instants there are, on average.
+    pub fn n_steps(&self) -> f64 {
+        match (self.range, self.step) {
+            (Some(range), Some(step)) if step.0 > 0 => range.seconds() / step.seconds(),
+            _ => 1.0,
+        }
+    }
+}
+
+/// What is read, and from where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaf {
+    /// As it is written, canonical.
+    pub text: String,
+    /// Which series.
+    pub matchers: Vec<Matcher>,
+    /// What of each.
+    pub kind: LeafKind,
+    /// `offset`; `None` where it depends on the query.
+    pub offset: Option<DurationMs>,
+    /// The function or aggregation that takes it, where one does so directly.
+    pub taken_by: Option<String>,
+    /// The subqueries around it, the outermost first.
+    pub subqueries: Vec<SubqueryGrid>,
+    /// How far back its oldest sample lies, ms.
+    pub back: DurationMs,
+    /// How far ahead its youngest sample lies, ms.
+    pub forward: DurationMs,
+    /// The instant that `@` pins it to: the times are relative to this one.
+    pub pinned: Option<TimestampMs>,
+}
+
+impl Leaf {
+    /// Returns the samples that one evaluation reads of one series that is scraped at an
+    /// interval: those of the window, at each instant of the subqueries around it.
+    pub fn samples(&self, scrape_interval: DurationMs) -> f64 {
+        let per_step = match &self.kind {
+            LeafKind::Instant | LeafKind::Info => 1.0,
+            LeafKind::Window { range, mode } => {
+                let beyond = match mode {
+                    RangeMode::Plain => DurationMs::ZERO,
+                    RangeMode::Anchored => LOOKBACK_DELTA,
+                    RangeMode::Smoothed => DurationMs(2 * LOOKBACK_DELTA.0),
+                };
+                let read = range.map_or(0.0, |range| (range.seconds() + beyond.seconds()).max(0.0));
+                (read / scrape_interval.seconds().max(0.001)).max(1.0)
+            }
+        };
+        let steps = self.subqueries.iter().map(SubqueryGrid::n_steps);
+        per_step * steps.map(|steps| steps.max(1.0)).product::<f64>()
+    }
+
+    /// Returns a query for how many samples of each series one evaluation may reach: asked at the
+    /// evaluation's instant, or at that of `@`. `None` where it reaches into the future alone.
+    pub fn count_over_time(&self) -> Option<String> {
+        let is_plain = self.subqueries.is_empty() && self.forward == DurationMs::ZERO;
+        let offset = self.offset.filter(|_| is_plain).unwrap_or_default();
+        let range = DurationMs(self.back.0 - offset.0);
+        if range <= DurationMs::ZERO {
+            return None;
+        }
+        let matchers: Vec<String> = self.matchers.iter().map(ToString::to_string).collect();
+        let offset = match offset {
+            DurationMs::ZERO => String::new(),
+            offset => format!(" offset {offset}"),
+        };
+        let matchers = matchers.join(",");
+        Some(format!("count_over_time({{{matchers}}}[{range}]{offset})"))
+    }
+
+    /// Tells whether it reads all samples of a window, and not one.
+    pub fn is_window(&self) -> bool {
+        matches!(self.kind, LeafKind::Window { .. })
+    }
+
+    /// Returns the span that one evaluation reads of a series, ms, without `offset`.
+    pub fn window(&self) -> Option<DurationMs> {
+        match self.kind {
+            LeafKind::Instant | LeafKind::Info => None,
+            LeafKind::Window { range, .. } => range,
+        }
+    }
+}
+
+/// Returns the leaves in the order written.
+pub fn leaves(expr: &Expr, default_step: DurationMs) -> Vec<Leaf> {
+    let mut collector = Collector {
+        default_step,
+        uses: selectors(expr).into_iter(),
+        subqueries: Vec::new(),
+        found: Vec::new(),
+    };
+    collector.visit(expr, None);
+    collector.found
+}
+
+struct Collector {
+    default_step: DurationMs,
+    /// The selectors in the same order, with the times that they reach.
+    uses: std::vec::IntoIter<SelectorUse>,
+    subqueries: Vec<SubqueryGrid>,
+    found: Vec<Leaf>,
+}
+
+impl Collector {
+    fn visit(&mut self, expr: &Expr, taken_by: Option<&str>) {
+        match &expr.kind {
+            ExprKind::Number(_) | ExprKind::String(_) => {}
+            ExprKind::Paren(inner) => self.visit(inner, taken_by),
+            ExprKind::Unary(_, inner) => self.visit(inner, None),
+            ExprKind::Binary(binary) => {
+                self.visit(&binary.lhs, None);
+                self.visit(&binary.rhs, None);
+            }
+            ExprKind::Aggregate(aggregate) => {
+                if let Some(parameter) = &aggregate.parameter {
+                    self.visit(parameter, None);
+                }
+                self.visit(&aggregate.expr, Some(&heading(aggregate)));
+            }
+            ExprKind::Call(call) if call.function == "info" => {
+                if let Some(vector) = call.args.first() {
+                    self.visit(vector, Some(&call.function));
+                }
+                let text = call
+                    .args
+                    .get(1)
+                    .map_or("{}".to_owned(), ToString::to_string);
+                self.add(text, LeafKind::Info, Some(DurationMs::ZERO), Some("info"));
+            }
+            ExprKind::Call(call) => {
+                for arg in &call.args {
+                    self.visit(arg, Some(&call.function));
+                }
+            }
+            ExprKind::Vector(selector) => {
+                self.add_selector(expr, selector, LeafKind::Instant, taken_by);
+            }
+            ExprKind::Matrix(matrix) => {
+                let kind = LeafKind::Window {
+                    range: matrix.range.literal(),
+                    mode: matrix.selector.mode,
+                };
+                self.add_selector(expr, &matrix.selector, kind, taken_by);
+            }
+            ExprKind::Subquery(subquery) => {
+                self.subqueries.push(grid(subquery, self.default_step));
+                self.visit(&subquery.expr, taken_by);
+                self.subqueries.pop();
+            }
+        }
+    }
+
+    fn add_selector(
+        &mut self,
+        expr: &Expr,
+        selector: &VectorSelector,
+        kind: LeafKind,
+        taken_by: Option<&str>,
+    ) {
+        self.add(expr.to_string(), kind, selector.offset.literal(), taken_by);
+    }
+
+    fn add(
+        &mut self,
+        text: String,
+        kind: LeafKind,
+        offset: Option<DurationMs>,
+        taken_by: Option<&str>,
+    ) {
+        // `selectors` walks the same tree in the same order.
+        let Some(used) = self.uses.next() else {
+            return;
+        };
+        let pinned = match used.at {
+            Some(At::Instant(instant)) => Some(instant),
+            _ => None,
+        };
+        self.found.push(Leaf {
+            text,
+            matchers: used.matchers,
+            kind,
+            offset,
+            taken_by: taken_by.map(str::to_owned),
+            subqueries: self.subqueries.clone(),
+            back: used.back,
+            forward: used.forward,
+            pinned,
+        });
+    }
+}
+
+fn grid(subquery: &Subquery, default_step: DurationMs) -> SubqueryGrid {
+    SubqueryGrid {
+        text: grid_text(subquery),
+        range: subquery.range.literal(),
+        step: match &subquery.step {
+            Some(step) => step.literal(),
+            None => Some(default_step),
+        },
+        is_default_step: subquery.step.is_none(),
+    }
+}
+
+/// An operand that prints as two quotes, to print an operation without what it is applied to.
+fn nothing(span: Span) -> Expr {
+    Expr {
+        kind: ExprKind::String(String::new()),
+        span,
+    }
+}
+
+/// Returns `[1h:5m]` with what stands behind it.
+pub(super) fn grid_text(subquery: &Subquery) -> String {
+    let bare = Subquery {
+        expr: nothing(subquery.expr.span),
+        range: subquery.range.clone(),
+        step: subquery.step.clone(),
+        offset: subquery.offset.clone(),
+        at: subquery.at,
+    };
+    bare.to_string().trim_start_matches('"').to_owned()
+}
+
+/// Returns an aggregation as it is written, without what is aggregated.
+pub(super) fn heading(aggregate: &Aggregate) -> String {
+    let bare = Aggregate {
+        op: aggregate.op,
+        expr: nothing(aggregate.expr.span),
+        parameter: None,
+        without: aggregate.without,
+        grouping: aggregate.grouping.clone(),
+    };
+    let text = bare.to_string();
+    text.trim_end_matches("(\"\")").trim_end().to_owned()
+}
+
+/// Returns a sign as it is written.
+pub(super) fn sign(op: UnaryOp) -> &'static str {
+    match op {
+        UnaryOp::Plus => "+",
+        UnaryOp::Minus => "-",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::functions::Functions;
+    use crate::promql::{Features, parse};
+
+    fn found(text: &str) -> Vec<Leaf> {
+        let expr = parse(text, &Functions, Features::ALL).expect(text);
+        leaves(&expr, DurationMs::from_seconds(60))
+    }
+
+    #[test]
+    fn leaves_know_what_takes_them_and_from_where() {
+        let leaves = found("rate(a[5m] offset 1h) > sum by (x) (b @ 10)");
+        assert_eq!(leaves[0].text, "a[5m] offset 1h");
+        assert_eq!(leaves[0].taken_by.as_deref(), Some("rate"));
+        assert_eq!(leaves[0].offset, Some(DurationMs::from_seconds(3600)));
+        assert_eq!(leaves[0].back, DurationMs::from_seconds(3900));
+        assert_eq!(leaves[1].taken_by.as_deref(), Some("sum by (x)"));
+        assert_eq!(leaves[1].pinned, Some(TimestampMs(10_000)));
+        assert_eq!(leaves.len(), 2);
+    }
+
+    #[test]
+    fn what_is_in_reach_can_be_counted() {
+        let check = |text: &str, expected: Option<&str>| {
+            let query = found(text)[0].count_over_time();
+            assert_eq!(query.as_deref(), expected, "{text}");
+        };
+        check("x", Some("count_over_time({__name__=\"x\"}[5m])"));
+        check(
+            "rate(x[1h] offset 1d)",
+            Some("count_over_time({__name__=\"x\"}[1h] offset 1d)"),
+        );
+        check(
+            "max_over_time(rate(x[5m])[1h:])",
+            Some("count_over_time({__name__=\"x\"}[1h5m])"),
+        );
+        check("rate(x[5m] offset -1h)", None);
+    }
+
+    #[test]
+    fn samples_are_those_of_the_window_at_every_step() {
+        let check = |text: &str, expected: f64| {
+            let samples = found(text)[0].samples(DurationMs::from_seconds(15));
+            assert!((samples - expected).abs() < 1e-9, "{text}: {samples}");
+        };
+        check("x", 1.0);
+        check("rate(x[5m])", 20.0);
+        check("rate(x[30d])", 172_800.0);
+        check("rate(x[1s])", 1.0);
+        check("increase(x[5m] anchored)", 40.0);
+        check("rate(x[5m] smoothed)", 60.0);
+        check("max_over_time(rate(x[5m])[1h:5m])", 240.0);
+        check("max_over_time(x[1h:])", 60.0);
+        check("max_over_time(max_over_time(x[1h:1m])[1d:1h])", 1440.0);
+    }
+}
