@@ -73,8 +73,8 @@ pub struct QuerySettings {
     pub concurrency_max: usize,
     /// Which language features are on.
     pub features: Features,
-    /// `promql-delayed-name-removal`
-    pub delayed_name_removal: bool,
+    /// `promql-per-step-stats`: whether `stats=all` lists the samples of each step.
+    pub per_step_stats: bool,
 }
 
 impl Default for QuerySettings {
@@ -88,7 +88,7 @@ impl Default for QuerySettings {
             timeout: Duration::from_secs(120),
             concurrency_max: 20,
             features: evaluation.features,
-            delayed_name_removal: evaluation.delayed_name_removal,
+            per_step_stats: false,
         }
     }
 }

@@ -75,6 +75,7 @@ pub fn features(names: &[String]) -> Features {
         delayed_name_removal: on("promql-delayed-name-removal"),
         start_timestamps_kept: on("st-storage"),
         start_timestamps_used: on("use-start-timestamps"),
+        type_and_unit_labels: on("type-and-unit-labels"),
     }
 }
 

@@ -16,7 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
+use crate::promql::ast::Span;
 use crate::promql::{Expr, Features};
+
+/// Subqueries within one another may have this many times the steps of one together. Each alone
+/// is within its limit soon, and two of them are a thousand thousand evaluations.
+pub const NESTED_STEPS_FACTOR: usize = 10;
 
 /// The instant and the settings of an evaluation.
 #[derive(Clone, Debug)]
@@ -31,9 +36,6 @@ pub struct EvalOptions {
     pub samples_max: usize,
     /// The most steps a subquery may have; beyond it the query fails.
     pub subquery_steps_max: usize,
-    /// Whether names are dropped at the end of a query instead of by each operation
-    /// (Prometheus: `promql-delayed-name-removal`).
-    pub delayed_name_removal: bool,
     /// The query's text, so that warnings can say where; without it they do not.
     pub query: Option<Arc<str>>,
     /// Set from outside when nobody waits for the answer any more; the evaluation then fails.
@@ -48,7 +50,6 @@ impl Default for EvalOptions {
             features: Features::default(),
             samples_max: 50_000_000,
             subquery_steps_max: 1_000_000,
-            delayed_name_removal: false,
             query: None,
             stop: None,
         }
@@ -94,6 +95,14 @@ pub enum EvalError {
     /// The data do not allow it (`errorType` "execution").
     #[error("{0}")]
     Execution(String),
+    /// A computed duration is of no use (`errorType` "bad_data": the query itself is wrong).
+    #[error("{}:{}: {message}", place.start, place.end)]
+    InvalidDuration {
+        /// Where it stands, in bytes.
+        place: Span,
+        /// What is wrong with it.
+        message: &'static str,
+    },
     /// The query asks for too much.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
@@ -111,6 +120,17 @@ pub enum EvalError {
         /// Its step.
         step: DurationMs,
         /// The limit, `subquery_steps_max`.
+        max: usize,
+    },
+    /// Subqueries within one another ask for too many steps together.
+    #[error(
+        "subqueries within one another have {steps} steps together, more than {max}: \
+         raise a step or shorten a range"
+    )]
+    TooManyNestedSteps {
+        /// How many, at one instant.
+        steps: usize,
+        /// The limit, [`NESTED_STEPS_FACTOR`] times `subquery_steps_max`.
         max: usize,
     },
 }

@@ -10,6 +10,7 @@ use crate::model::{
     DerivedLabels, DurationMs, FloatPoint, HistogramPoint, Labels, METRIC_NAME, SampleValue,
     StartTimes, TimestampMs,
 };
+use crate::promql::Features;
 use crate::promql::ast::{Expr, ExprKind, RangeMode, Span};
 
 /// Why a function cannot be computed; the text is Prometheus'.
@@ -125,8 +126,8 @@ pub struct Call<'a> {
     pub query: QueryTimes,
     /// Whether this instant is one of several (a range query or a subquery).
     pub is_range: bool,
-    /// Whether names are dropped at the end of the query instead of at once.
-    pub delayed_name_removal: bool,
+    /// Which of Prometheus' features are on.
+    pub features: Features,
     /// Of a range, where results came from so far, if two series could give the same one.
     pub origins: Option<&'a mut Origins>,
     /// Where to put remarks.
@@ -204,7 +205,7 @@ impl Call<'_> {
     /// Returns `element` with another value, and without its name as functions leave it.
     pub fn renamed(&mut self, element: Element, value: SampleValue) -> Element {
         Element {
-            labels: if self.delayed_name_removal {
+            labels: if self.features.delayed_name_removal {
                 element.labels
             } else {
                 self.nameless.labels(&element.labels, drop_metadata)

@@ -84,7 +84,7 @@ impl Histograms {
 
 /// Remarks name the metric only when its name is still to be dropped.
 pub(super) fn name_for_remarks(call: &Call<'_>, labels: &Labels) -> String {
-    if call.delayed_name_removal {
+    if call.features.delayed_name_removal {
         labels.metric_name().to_owned()
     } else {
         String::new()

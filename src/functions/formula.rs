@@ -98,7 +98,7 @@ impl Function for HistogramFunction {
         for mut element in call.take_vector(0) {
             if let SampleValue::Histogram(histogram) = &element.value {
                 let value = (self.formula)(histogram);
-                if !call.delayed_name_removal {
+                if !call.features.delayed_name_removal {
                     element.labels = element.labels.without_name();
                 }
                 element.value = SampleValue::Float(value);
@@ -312,7 +312,7 @@ impl Function for WindowFunction {
                 continue;
             };
             let drop_name = !self.keeps_name || series.drop_name;
-            let labels = if drop_name && !call.delayed_name_removal {
+            let labels = if drop_name && !call.features.delayed_name_removal {
                 let labels = call.nameless.labels(&series.labels, drop_metadata);
                 call.note_origin(&labels, &series.labels)?;
                 labels

@@ -79,8 +79,7 @@ pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.keeping_name()
-.experimental();
+.keeping_name();
 
 pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "last_over_time",

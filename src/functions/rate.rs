@@ -103,6 +103,14 @@ fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue
 
 fn remark_non_counter(window: &mut Window<'_, '_>) {
     let metric = window.metric_name();
+    if window.call.features.type_and_unit_labels {
+        let got = window.series.labels.value("__type__");
+        if !metric.is_empty() && !matches!(got, "counter" | "histogram") {
+            let (metric, got) = (window.metric(), got.to_owned());
+            window.remark(Remark::PossibleNonCounterByType { metric, got });
+        }
+        return;
+    }
     let endings = ["_total", "_sum", "_count", "_bucket"];
     if !metric.is_empty() && !endings.iter().any(|ending| metric.ends_with(ending)) {
         let metric = window.metric();

@@ -64,17 +64,21 @@ pub struct Features {
     pub start_timestamps_kept: bool,
     /// `use-start-timestamps`: functions over counters make use of those kept.
     pub start_timestamps_used: bool,
+    /// `type-and-unit-labels`: the label `__type__` says whether a metric is a counter.
+    pub type_and_unit_labels: bool,
 }
 
 impl Features {
-    /// All on.
+    /// All on by which more can be written; those by which the same is answered otherwise are
+    /// off, as they are by default.
     pub const ALL: Features = Features {
         experimental_functions: true,
         duration_expr: true,
         extended_range_selectors: true,
         binop_fill_modifiers: true,
-        delayed_name_removal: true,
-        start_timestamps_kept: true,
-        start_timestamps_used: true,
+        delayed_name_removal: false,
+        start_timestamps_kept: false,
+        start_timestamps_used: false,
+        type_and_unit_labels: false,
     };
 }

@@ -13,6 +13,7 @@ mod answer;
 mod at_modifier;
 mod compare;
 mod expected;
+mod features;
 mod laws;
 mod notation;
 mod over_http;

@@ -19,6 +19,14 @@ use crate::expected::{check_remarks, check_value, check_vector};
 use crate::script::{Command, Eval, When, read_script};
 use crate::stored::Stored;
 
+/// What the engine of the original runner has on.
+const FEATURES: Features = Features {
+    delayed_name_removal: true,
+    start_timestamps_kept: true,
+    start_timestamps_used: true,
+    ..Features::ALL
+};
+
 /// A version's scripts.
 struct Version {
     name: &'static str,
@@ -191,8 +199,7 @@ impl Asked<'_> {
         ) -> Result<Outcome<Value>, EvalError>,
     ) -> Result<Outcome<Value>, String> {
         let options = EvalOptions {
-            features: Features::ALL,
-            delayed_name_removal: true,
+            features: FEATURES,
             query: self.version.has_places.then(|| self.query.into()),
             ..EvalOptions::default()
         };

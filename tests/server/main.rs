@@ -8,10 +8,12 @@
 mod alerts;
 mod api;
 mod bad_input;
+mod bad_queries;
 mod config;
 mod limits;
 mod process;
 mod receiver;
 mod reload;
 mod sender;
+mod start_timestamps;
 mod write;

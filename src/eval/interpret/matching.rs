@@ -67,7 +67,7 @@ impl Interpreter<'_> {
             matching,
             is_swapped,
             at,
-            delayed: self.options.delayed_name_removal,
+            delayed: self.options.features.delayed_name_removal,
             matched: self.of_operators.take(binary),
             has_result: Vec::new(),
             results: HashSet::default(),

@@ -19,7 +19,7 @@ impl Interpreter<'_> {
     /// Hands out what the call has returned at earlier steps, if that can matter.
     pub(super) fn take_origins(&mut self, call: &Call) -> Option<Origins> {
         let matters = self.is_range
-            && !self.options.delayed_name_removal
+            && !self.options.features.delayed_name_removal
             && call.args.iter().any(may_mix_names);
         matters.then(|| {
             self.origins
