@@ -58,7 +58,6 @@ impl Engine {
         self.options = EvalOptions {
             default_step: self.settings.evaluation_interval,
             features: rules.features,
-            delayed_name_removal: rules.features.delayed_name_removal,
             samples_max: self.settings.samples_max,
             subquery_steps_max: self.settings.subquery_steps_max,
             ..EvalOptions::default()

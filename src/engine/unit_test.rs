@@ -383,7 +383,6 @@ impl<'a> Run<'a> {
         let options = EvalOptions {
             default_step: self.file.evaluation_interval,
             features,
-            delayed_name_removal: features.delayed_name_removal,
             ..EvalOptions::default()
         };
         let source = Scan::new(self.engine.series());
