@@ -263,10 +263,12 @@ pub fn evaluation(data: &[u8]) {
     assert!(!explanation.to_string().is_empty());
     let expr = promql::parse(&text, &Functions, Features::ALL).expect("it was explained");
     let options = EvalOptions {
-        features: Features::ALL,
+        features: Features {
+            delayed_name_removal: seed & 1 == 1,
+            ..Features::ALL
+        },
         samples_max: 10_000,
         subquery_steps_max: 300,
-        delayed_name_removal: seed & 1 == 1,
         ..EvalOptions::default()
     };
     let series = series(u64::from(*seed));
