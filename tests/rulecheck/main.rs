@@ -11,6 +11,7 @@ mod foreign;
 mod kubernetes;
 mod order;
 mod recorded;
+mod unit_tests;
 
 /// From promtool 3.12.0.
 const CASES: &str = include_str!("../data/rulecheck.jsonl");
