@@ -352,6 +352,10 @@ mod tests {
             "rate(x[5m * 2])",
             "1:8: parse error: experimental duration expression is not enabled",
         );
+        let disabled = "1:10: parse error: experimental duration expression is not enabled";
+        check("x offset -step()", disabled);
+        check("x offset (5m)", &disabled.replacen("10", "11", 1));
+        assert!(parse("x offset -(5m)", &PrometheusFunctions, Features::default()).is_ok());
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Parser<'_> {
                 let lhs = self.signed_duration(sign, operand, start)?;
                 return Ok(self.duration_operators(lhs, OFFSET, 0)?.into_expr());
             }
-            _ => self.duration_primary(OFFSET)?,
+            _ => self.duration_primary(OFFSET, sign.map(|_| start))?,
         };
         Ok(self.signed_duration(sign, operand, start)?.into_expr())
     }
@@ -93,7 +93,7 @@ impl Parser<'_> {
         self.enter()?;
         let start = self.peek()?.span.start;
         let lhs = match self.take_sign()? {
-            None => self.duration_primary(place)?,
+            None => self.duration_primary(place, None)?,
             sign => {
                 let operand = self.duration(place, UNARY_PRECEDENCE + 1)?;
                 self.signed_duration(sign, operand, start)?
@@ -172,7 +172,9 @@ impl Parser<'_> {
         })
     }
 
-    fn duration_primary(&mut self, place: Place) -> Result<Duration> {
+    /// Parses a duration without operators. Behind an offset's sign, which begins at `sign`, a
+    /// literal in parentheses needs no feature, and the error of what does stands at the sign.
+    fn duration_primary(&mut self, place: Place, sign: Option<usize>) -> Result<Duration> {
         let token = self.peek()?;
         match token.kind {
             TokenKind::Number | TokenKind::Duration => {
@@ -185,7 +187,9 @@ impl Parser<'_> {
                 self.take()?;
                 let inner = self.duration(place, 0)?;
                 let span = self.closed_by_paren(token, place)?;
-                self.require_duration_expr(inner.span)?;
+                if sign.is_none() {
+                    self.require_duration_expr(inner.span)?;
+                }
                 let node = DurationNode::Paren(Box::new(inner.node));
                 let wrapped = self.duration_node(node, span, inner.height + 1)?;
                 Ok(Duration {
@@ -197,19 +201,24 @@ impl Parser<'_> {
                 self.take()?;
                 self.demand(TokenKind::LeftParen, place)?;
                 let span = self.closed_by_paren(token, place)?;
-                self.require_duration_expr(span)?;
+                self.require_duration_expr(behind_sign(span, sign))?;
                 let node = match word {
                     Preprocessor::Step => DurationNode::Step,
                     _ => DurationNode::Range,
                 };
                 self.duration_node(node, span, 1)
             }
-            _ => self.duration_extremum(token, place),
+            _ => self.duration_extremum(token, place, sign),
         }
     }
 
     /// Parses `min(a, b)` and `max(a, b)`, which newer versions call `min_of` and `max_of`.
-    fn duration_extremum(&mut self, token: Token, place: Place) -> Result<Duration> {
+    fn duration_extremum(
+        &mut self,
+        token: Token,
+        place: Place,
+        sign: Option<usize>,
+    ) -> Result<Duration> {
         let combine = match self.text_of(token).to_ascii_lowercase().as_str() {
             "min" | "min_of" => DurationNode::Min,
             "max" | "max_of" => DurationNode::Max,
@@ -221,12 +230,12 @@ impl Parser<'_> {
         self.demand(TokenKind::Comma, place)?;
         let second = self.duration(place, 0)?;
         let span = self.closed_by_paren(token, place)?;
-        self.require_duration_expr(span)?;
-        let height = first.height.max(second.height) + 1;
         let place = Span {
             start: first.span.start,
             end: second.span.end,
         };
+        self.require_duration_expr(behind_sign(place, sign))?;
+        let height = first.height.max(second.height) + 1;
         let node = combine(Box::new(first.node), Box::new(second.node));
         let combined = self.duration_node(node, span, height)?;
         Ok(Duration { place, ..combined })
@@ -291,5 +300,13 @@ impl Parser<'_> {
             return Ok(());
         }
         Err(self.error(span, "duration out of range"))
+    }
+}
+
+/// Returns the span from a sign on, if there is one.
+fn behind_sign(span: Span, sign: Option<usize>) -> Span {
+    Span {
+        start: sign.unwrap_or(span.start),
+        ..span
     }
 }
