@@ -209,7 +209,10 @@ fn evaluate_snapshot(
         let steps = (times.start, times.end, times.step);
         evaluate_range(&query.expr, &source, steps, options).map(matrix_of)
     };
-    outcome.map_err(|error: EvalError| ApiError::new(ErrorKind::Execution, error.to_string()))
+    outcome.map_err(|error| match error {
+        EvalError::InvalidDuration { .. } => ApiError::invalid_parameter("query", error),
+        error => ApiError::new(ErrorKind::Execution, error.to_string()),
+    })
 }
 
 fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {

@@ -194,7 +194,7 @@ fn ms_of(duration: &DurationExpr) -> i64 {
 fn duration_tree(duration: &DurationExpr) -> Option<Value> {
     match duration {
         DurationExpr::Literal(_) => None,
-        DurationExpr::Computed(node) => Some(node_tree(node, false)),
+        DurationExpr::Computed(node, _) => Some(node_tree(node, false)),
     }
 }
 

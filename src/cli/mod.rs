@@ -32,7 +32,7 @@ enum Command {
     /// Check rule files and configurations as promtool does, with hints and advice.
     Check(check::CheckArgs),
     /// Run unit tests of rules in promtool's format.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = test::AFTER_HELP)]
     Test(test::TestArgs),
     /// Say how a rule or an expression is evaluated, what it costs, how warm it is.
     Explain(Box<explain::ExplainArgs>),

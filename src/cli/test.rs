@@ -15,12 +15,56 @@ use crate::clock::{Clock as _, Stopwatch, SystemClock};
 use crate::engine::unit_test::{TestOptions, run_test};
 use crate::model::{Dialect, RuleFormat};
 use crate::rule::test_file::{TestFile, parse_test_file_with};
-use crate::template::duration_text;
+
+/// What `burnwatch test --help` ends with.
+pub const AFTER_HELP: &str = "\
+Examples:
+  burnwatch test rules tests/*.test.yml          all tests of these files
+  burnwatch test rules --run burn t.yml          only those whose name matches `burn`
+  burnwatch test rules --junit results.xml t.yml for a CI job that shows JUnit XML
+  burnwatch test rules --help                    how a test is written
+
+Files, flags, output and exit codes are those of `promtool test rules`.";
+
+/// What `burnwatch test rules --help` ends with.
+const RULES_AFTER_HELP: &str = "\
+A test file:
+  rule_files: [rules/*.yml]        # globs, relative to this file
+  evaluation_interval: 1m          # how often all groups are evaluated
+  tests:
+  - name: a pod restarts again and again
+    interval: 1m                   # the distance of the values below
+    input_series:
+    - series: 'restarts_total{pod=\"a\"}'
+      values: '0+1x10 _ stale'     # 0 1 2 … 10, a gap, a stale marker
+    alert_rule_test:
+    - eval_time: 10m
+      alertname: PodRestarts
+      exp_alerts:                  # none: nothing may fire
+      - exp_labels: {pod: a, severity: page}
+        exp_annotations: {summary: pod a restarts}
+    promql_expr_test:
+    - expr: increase(restarts_total[5m])
+      eval_time: 10m
+      exp_samples:
+      - {labels: '{pod=\"a\"}', value: 5}
+
+Values: `a+bxn` is n+1 values from a by b, `axn` the same value n+1 times, `_` and `_xn` are gaps,
+`{{schema:0 sum:5 count:4 buckets:[1 2 1]}}` is a native histogram.
+Further fields: group_eval_order, fuzzy_compare (floats may differ in the last bit); of a test
+start_timestamp, external_labels, external_url.
+
+Examples:
+  burnwatch test rules t.yml                       exit code 0: all passed, 1: something failed
+  burnwatch test rules --run '^api' --diff t.yml   some tests, differences in colour
+  burnwatch test rules --debug t.yml               with all series, recorded ones among them
+  burnwatch test rules --enable-feature=promql-experimental-functions t.yml";
 
 /// What to test.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TestArgs {
-    /// Unit tests for rules.
+    /// Unit tests for rules, as `promtool test rules` runs them.
+    #[command(after_help = RULES_AFTER_HELP)]
     Rules(TestRulesArgs),
 }
 
@@ -46,8 +90,10 @@ pub struct TestRulesArgs {
     /// Write the results as JUnit XML into a file.
     #[arg(long)]
     junit: Option<PathBuf>,
-    /// Language features to enable, separated by commas.
-    #[arg(long, value_delimiter = ',')]
+    /// Language features to enable, separated by commas: promql-experimental-functions,
+    /// promql-delayed-name-removal, promql-duration-expr, promql-extended-range-selectors,
+    /// promql-binop-fill-modifiers.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
     /// Whose fields rule files may have beside Prometheus' own.
     #[arg(
@@ -57,6 +103,15 @@ pub struct TestRulesArgs {
     )]
     rules_dialect: Dialect,
 }
+
+/// The feature flags that a unit test knows; others are warned of, as promtool does.
+const FEATURES: [&str; 5] = [
+    "promql-experimental-functions",
+    "promql-delayed-name-removal",
+    "promql-duration-expr",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+];
 
 /// What came of one test file.
 #[derive(Default)]
@@ -101,6 +156,13 @@ fn test_rules(
         [] => None,
         patterns => Some(regex::Regex::new(&patterns.join("|")).context("--run")?),
     };
+    let is_unknown = |name: &&String| !name.is_empty() && !FEATURES.contains(&name.as_str());
+    for name in args.enable_feature.iter().filter(is_unknown) {
+        writeln!(
+            err,
+            "  WARNING: Unknown feature passed to --enable-feature: {name}"
+        )?;
+    }
     let mut suites = Vec::new();
     for path in &args.files {
         let suite = test_file(path, args, only.as_ref(), err)?;
@@ -172,8 +234,8 @@ fn test_file(
             writeln!(err, "{dump}")?;
         }
         if args.debug {
-            let took = duration_text((started.seconds() * 1e9) as i64);
-            writeln!(err, "DEBUG: Test {name} finished, took {took}")?;
+            let took = started.elapsed();
+            writeln!(err, "DEBUG: Test {name} finished, took {took:?}")?;
         }
         suite.cases.push((name, outcome.failures));
     }
@@ -384,6 +446,26 @@ mod tests {
         assert!(err.contains(begin), "{err}");
         let end = "{__name__=\"y\", a=\"b\"} =>\n14 @[60000]\nDEBUG: Test first finished";
         assert!(err.contains(end), "{err}");
+    }
+
+    #[test]
+    fn help_teaches_the_format_by_examples() {
+        use clap::CommandFactory as _;
+        let mut command = Command::command();
+        let rules = command.find_subcommand_mut("rules").expect("there");
+        let help = rules.render_help().to_string();
+        for part in ["input_series:", "promql_expr_test:", "Examples:"] {
+            assert!(help.contains(part), "{help}");
+        }
+        assert!(AFTER_HELP.contains("burnwatch test rules"));
+    }
+
+    #[test]
+    fn an_unknown_feature_is_warned_of() {
+        let (passed, _, err) = test(TEST, &["--enable-feature=promql-duration-expr,nope"]);
+        assert!(passed);
+        let warning = "  WARNING: Unknown feature passed to --enable-feature: nope\n";
+        assert!(err.starts_with(warning), "{err}");
     }
 
     #[test]

@@ -36,12 +36,22 @@ pub fn format_general(value: f64) -> String {
     }
 }
 
+/// No float has more digits than this that are not zero; Rust refuses to print 65,536 of them.
+const DIGITS_MAX: usize = 1_100;
+
 /// Prints as Go's `%.<precision>e`.
 pub fn format_exponent_rounded(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return format_plain(value);
     }
-    two_digit_exponent(&format!("{value:.precision$e}"))
+    let digits = precision.min(DIGITS_MAX);
+    let shown = two_digit_exponent(&format!("{value:.digits$e}"));
+    if digits == precision {
+        return shown;
+    }
+    let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "+00"));
+    let zeros = "0".repeat(precision - digits);
+    format!("{mantissa}{zeros}e{exponent}")
 }
 
 /// Prints as Go's `%.<precision>f`.
@@ -49,7 +59,10 @@ pub fn format_fixed(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return format_plain(value);
     }
-    format!("{value:.precision$}")
+    let digits = precision.min(DIGITS_MAX);
+    let mut shown = format!("{value:.digits$}");
+    shown.extend(std::iter::repeat_n('0', precision - digits));
+    shown
 }
 
 /// Prints as Go's `%.<precision>g`: that many significant digits, no trailing zeros.
@@ -58,7 +71,7 @@ pub fn format_general_rounded(value: f64, precision: usize) -> String {
         return format_plain(value);
     }
     let precision = precision.max(1);
-    let rounded = format!("{value:.*e}", precision - 1);
+    let rounded = format!("{value:.*e}", (precision - 1).min(DIGITS_MAX));
     let exponent = decimal_exponent(&rounded);
     let mantissa = rounded.split('e').next().unwrap_or("");
     let n_digits = mantissa

@@ -244,7 +244,7 @@ impl fmt::Display for DurationExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             DurationExpr::Literal(span) => span.fmt(f),
-            DurationExpr::Computed(node) => node.fmt(f),
+            DurationExpr::Computed(node, _) => node.fmt(f),
         }
     }
 }

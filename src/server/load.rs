@@ -71,7 +71,7 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
     for note in &rules.notes {
-        warn!("{note}");
+        warn!(%note, "a rule file is taken with a note");
     }
     info!(
         groups = rules.groups.len(),

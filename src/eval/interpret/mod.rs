@@ -71,6 +71,8 @@ struct Interpreter<'a> {
     nameless: DerivedLabels,
     /// What is around the node now evaluated.
     surroundings: Surroundings,
+    /// The steps of the subqueries around the node, multiplied.
+    n_steps_around: usize,
     /// Samples held by the values that are alive.
     n_held: usize,
     /// The most that Prometheus would have held at once.
@@ -131,6 +133,7 @@ impl<'a> Interpreter<'a> {
             of_operators: Kept::default(),
             nameless: DerivedLabels::default(),
             surroundings: Surroundings::default(),
+            n_steps_around: 1,
             n_held: 0,
             n_peak: 0,
             n_inputs: 0,
