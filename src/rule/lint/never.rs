@@ -38,7 +38,7 @@ fn of_comparison(expr: &Expr, binary: &Binary, functions: &dyn SignatureTable) -
     if left.can_pass(binary.op, right) {
         return None;
     }
-    let counts = [lhs, rhs].into_iter().any(|side| counts_elements(side));
+    let counts = [lhs, rhs].into_iter().any(counts_elements);
     let remedy = match counts {
         true => {
             "of nothing there is no count, not even 0: ask `absent(…)`, or write `… or vector(0)` \
