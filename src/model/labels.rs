@@ -275,7 +275,7 @@ pub fn quote(text: &str) -> String {
                     out.push_str(&format!("\\x{byte:02x}"));
                     chars.next();
                 }
-                None => out.push(c),
+                None => push_escape(&mut out, c),
             },
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -289,11 +289,32 @@ pub fn quote(text: &str) -> String {
             c if (c as u32) < 0x20 || c as u32 == 0x7f => {
                 out.push_str(&format!("\\x{:02x}", c as u32));
             }
-            c => out.push(c),
+            c if c.is_ascii() || is_printable(c) => out.push(c),
+            c => push_escape(&mut out, c),
         }
     }
     out.push('"');
     out
+}
+
+/// Writes `\u00a0` or `\U000e0001`.
+fn push_escape(out: &mut String, c: char) {
+    let code = c as u32;
+    if code < 0x10000 {
+        out.push_str(&format!("\\u{code:04x}"));
+    } else {
+        out.push_str(&format!("\\U{code:08x}"));
+    }
+}
+
+/// Tells whether Go's `strconv.IsPrint` holds: letters, marks, numbers, punctuation and symbols,
+/// and of blanks the space alone.
+fn is_printable(c: char) -> bool {
+    // The library tells only by what it escapes, and a mark it escapes at the start of a text.
+    let mut buffer = [b'a', 0, 0, 0, 0];
+    let length = c.encode_utf8(&mut buffer[1..]).len();
+    let text = std::str::from_utf8(&buffer[..=length]).unwrap_or_default();
+    text.escape_debug().nth(1) == Some(c)
 }
 
 /// Tells whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`.
@@ -383,6 +404,19 @@ mod tests {
         check(&[("__name__", "up")], "up");
         check(&[("__name__", "up"), ("job", "a\"b")], r#"up{job="a\"b"}"#);
         check(&[("__name__", "é t"), ("x", "1")], r#"{"é t", x="1"}"#);
+    }
+
+    #[test]
+    fn texts_are_quoted_as_in_go() {
+        let check = |text: &str, quoted: &str| assert_eq!(quote(text), quoted);
+        check("e\u{301}é日本 😀", "\"e\u{301}é日本 😀\"");
+        check("a\u{a0}b\u{200b}", r#""a\u00a0b\u200b""#);
+        check("\u{feff}\u{85}\u{7f}\u{1}", r#""\ufeff\u0085\x7f\x01""#);
+        check("\u{e0001}\u{fdd0}", r#""\U000e0001\ufdd0""#);
+        check(
+            &crate::model::raw_bytes::text_from_bytes(b"\xc5z"),
+            r#""\xc5z""#,
+        );
     }
 
     #[test]
