@@ -222,4 +222,41 @@ mod tests {
             ["", "9", "10", "a1b3", "a1b20", "cpu", "cpu2", "cpu10"]
         );
     }
+
+    #[test]
+    fn what_prometheus_cannot_order_stays_where_it_inserts_it() {
+        let element = |b: &str, a: &str| Element {
+            labels: crate::model::Labels::from_pairs([("a", a), ("b", b)]),
+            value: crate::model::SampleValue::Float(0.0),
+            at: crate::model::TimestampMs(0),
+            drop_name: false,
+        };
+        let check = |given: &[(&str, &str)], descending: bool, expected: &[(&str, &str)]| {
+            let mut elements: Vec<Element> = given.iter().map(|(b, a)| element(b, a)).collect();
+            sort_by_labels(&mut elements, &["b", "a"], descending);
+            let found = elements
+                .iter()
+                .map(|e| (e.labels.value("b"), e.labels.value("a")));
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+        };
+        check(
+            &[("2", ""), ("10", ""), ("1", "")],
+            false,
+            &[("1", ""), ("2", ""), ("10", "")],
+        );
+        check(
+            &[("2", ""), ("10", ""), ("1", "")],
+            true,
+            &[("10", ""), ("2", ""), ("1", "")],
+        );
+        // An absent label is before none, and none is before it.
+        check(
+            &[("x", ""), ("", "y"), ("w", "")],
+            false,
+            &[("x", ""), ("", "y"), ("w", "")],
+        );
+        check(&[("x", ""), ("", "y")], true, &[("", "y"), ("x", "")]);
+        // Numbers that differ in zeros alone are each before the other.
+        check(&[("1", ""), ("01", "")], false, &[("01", ""), ("1", "")]);
+    }
 }

@@ -353,6 +353,19 @@ mod tests {
     }
 
     #[test]
+    fn texts_are_quoted_as_in_go() {
+        let check = |text: &str, quoted: &str| assert_eq!(quote(text), quoted);
+        check("e\u{301}é日本 😀", "\"e\u{301}é日本 😀\"");
+        check("a\u{a0}b\u{200b}", r#""a\u00a0b\u200b""#);
+        check("\u{feff}\u{85}\u{7f}\u{1}", r#""\ufeff\u0085\x7f\x01""#);
+        check("\u{e0001}\u{fdd0}", r#""\U000e0001\ufdd0""#);
+        check(
+            &crate::model::raw_bytes::text_from_bytes(b"\xc5z"),
+            r#""\xc5z""#,
+        );
+    }
+
+    #[test]
     fn long_texts_survive() {
         let long = "x".repeat(300_000);
         let labels = Labels::from_pairs([("a", long.as_str()), ("b", "é")]);
