@@ -38,7 +38,8 @@ pub(super) fn extended_histogram_rate(
         false => (*samples[last].value).clone(),
     };
     let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
-    if !kind.is_counter && !(is_gauge(&left) && is_gauge(&right)) {
+    let are_gauges = is_gauge(&left) && is_gauge(&right);
+    if !kind.is_counter && !are_gauges {
         let metric = window.metric();
         window.remark(Remark::HistogramNotGauge { metric });
     }

@@ -101,6 +101,9 @@ mod tests {
         );
         check("\u{2028}\u{e000}\u{fffd}", "\"\\u2028\\ue000\u{fffd}\"");
         check("😀\u{e0001}\u{10ffff}", "\"😀\\U000e0001\\U0010ffff\"");
+        check("e\u{301}\u{fdd0}", "\"e\u{301}\\ufdd0\"");
+        let raw = crate::model::raw_bytes::text_from_bytes(b"\xc5z");
+        check(&raw, r#""\xc5z""#);
         // Assigned in Unicode 16.
         check("\u{1c89}", r#""\u1c89""#);
     }

@@ -97,7 +97,7 @@ pub(crate) fn binary(text: &str) -> Option<String> {
         .filter(|b| !matches!(b, b'\n' | b'\r'))
         .collect();
     let digits = plain.iter().take_while(|b| **b != b'=').count();
-    if plain.len() % 4 != 0
+    if !plain.len().is_multiple_of(4)
         || plain.len() - digits > 2
         || plain[digits..].iter().any(|b| *b != b'=')
     {

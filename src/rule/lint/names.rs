@@ -81,5 +81,5 @@ fn are_alternatives(regex: &str) -> bool {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/' | ':');
         !text.is_empty() && text.chars().all(plain)
     };
-    texts.len() > 1 && texts.iter().all(|text| is_text(text))
+    texts.len() > 1 && texts.iter().all(is_text)
 }
