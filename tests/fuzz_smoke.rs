@@ -6,6 +6,9 @@
 #[path = "../fuzz/src/lib.rs"]
 mod bodies;
 
+// The reader of scripts looks for its notation here.
+use bodies::notation;
+
 use burnwatch::wire::{v1, v2};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -261,6 +264,21 @@ const EXPRESSIONS: &[&str] = &[
     "rate(x[5m * 2] offset -(1h))",
 ];
 
+/// Expressions that find something in the series of the bodies.
+const OVER_DATA: &[&str] = &[
+    "sum by (job) (rate(x[5m])) / on (job) group_left () count by (job, instance) (up) > bool 0.1",
+    "histogram_quantile(0.9, sum by (le) (rate(x_bucket[5m]))) or histogram_quantile(0.5, h)",
+    "histogram_fraction(0, 1, sum(h)) + histogram_stddev(h) - histogram_avg(rate(h[5m]))",
+    "quantile_over_time(0.5, x[5m:30s]) * ignoring (job) group_right () max without (job) (a)",
+    "info(up, {job=~\".+\"}) unless on (job) label_join(b, \"c\", \"-\", \"job\", \"instance\")",
+    "predict_linear(x[10m], 600) atan2 double_exponential_smoothing(a[10m], 0.5, 0.5)",
+    "topk by (job) (1, h or x) and sort_by_label_desc(b, \"instance\")",
+    "rate(x[5m] anchored) + fill (0) increase(x[5m] smoothed) - delta(b[max(5m, step())])",
+    "{__name__=~\".+\"} </ 1 == bool limit_ratio(0.5, {__name__!=\"\"})",
+    "max_over_time(avg_over_time(x[5m:1m])[10m:1m] @ end() offset 1m)",
+    "stdvar_over_time(x[5m]) % mad_over_time(b[5m]) ^ -ts_of_max_over_time(a[5m])",
+];
+
 const TEMPLATES: &[&str] = &[
     "{{ $labels.job }} is at {{ $value | humanize }} of {{ $externalURL }}",
     "{{ range query \"up\" | sortByLabel \"job\" }}{{ .Labels.job }}: {{ .Value }}{{ else }}-{{ end }}",
@@ -278,6 +296,59 @@ const NOTATION: &[&str] = &[
     "{{schema:1 sum:2 count:3 buckets:[1 2] offset:-1 n_buckets:[1] z_bucket:1 z_bucket_w:0.1}}x3",
     "{{schema:-53 sum:2 count:3 buckets:[1 2] custom_values:[0.5 1] counter_reset_hint:gauge}}",
 ];
+
+const SCRIPTS: &[&str] = &[
+    "load 5m\n  x{job=\"a\"} 0+10x10 _x3 stale\n  h {{schema:1 sum:2 count:3 buckets:[1 2]}}x5\n\n\
+     eval instant at 50m sum by (job) (x)\n  {job=\"a\"} 100\n\nclear\n",
+    "load_with_nhcb 1m\n  b{le=\"1\"} 1+1x4\n\neval range from 0 to 10m step 1m x\n  expect warn\n  \
+     expect fail regex: a.*\n  x 1 _ 3x2 {{sum:1}}+{{sum:2}}x2\n",
+    "eval_ordered instant at 5m topk(3, x)\n  x 3\n  expect range vector from 0 to 1m step 10s\n  \
+     expect string \"a\"\n",
+];
+
+const PATTERNS: &[&str] = &[
+    "(a|b)*c.+[x-z&&y]{2,5}?",
+    "\\Qa.b\\E|\\p{Greek}+\\d\\W(?i:K)",
+    "((a{100}){100}){100}",
+    "[[:alpha:][^a-c]]|(?P<n>x)$^\\bé",
+];
+
+const PARAMETERS: &[&str] = &[
+    "query=up{a=\"b\"}&time=1543578564.705&timeout=5m",
+    "start=2015-06-03T13:21:58.555Z&end=-1.5&step=15s&match[]={a=~\"x|y\"}",
+    "limit=10&lookback_delta=1e99&time=9e99",
+];
+
+const UNIT_TEST: &str = "
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+- interval: 1m
+  name: a test
+  external_labels: {cluster: eu}
+  input_series:
+  - {series: 'x{job=\"a\"}', values: '0+100x10 _ stale 4x3'}
+  - {series: 'h', values: '{{schema:1 sum:2 count:3 buckets:[1 2]}}x5'}
+  alert_rule_test:
+  - eval_time: 10m
+    alertname: A
+    exp_alerts:
+    - exp_labels: {severity: a, job: a, team: a}
+      exp_annotations: {summary: '1 of 1'}
+  promql_expr_test:
+  - expr: sum(rate(x[5m])) + histogram_count(h)
+    eval_time: 5m
+    exp_samples: [{labels: '{}', value: 4.5}]
+";
+
+/// Bytes that begin with a choice.
+fn chosen(seeds: &[&str]) -> Vec<Vec<u8>> {
+    let choices = 0u8..;
+    let seeds = choices.zip(seeds);
+    seeds
+        .map(|(choice, seed)| [&[choice], seed.as_bytes()].concat())
+        .collect()
+}
 
 fn files(names: &[&str]) -> Vec<Vec<u8>> {
     let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -317,6 +388,31 @@ proptest! {
     }
 
     #[test]
+    fn evaluation(data in inputs(chosen(&[EXPRESSIONS, OVER_DATA].concat()))) {
+        bodies::evaluation(&data);
+    }
+
+    #[test]
+    fn promql_script(data in inputs(texts(SCRIPTS))) {
+        bodies::promql_script(&data);
+    }
+
+    #[test]
+    fn pattern(data in inputs(texts(PATTERNS))) {
+        bodies::pattern(&data);
+    }
+
+    #[test]
+    fn parameters(data in inputs(texts(PARAMETERS))) {
+        bodies::parameters(&data);
+    }
+
+    #[test]
+    fn unit_test(data in inputs(texts(&[&format!("{UNIT_TEST}{}{RULE_FILE}", bodies::RULES_MARK)]))) {
+        bodies::unit_test(&data);
+    }
+
+    #[test]
     fn template(data in inputs(texts(TEMPLATES))) {
         bodies::template(&data);
     }
@@ -342,7 +438,7 @@ proptest! {
 fn the_seeds_themselves_are_valid() {
     use burnwatch::functions::Functions;
     use burnwatch::promql::{self, Features};
-    for text in EXPRESSIONS {
+    for text in EXPRESSIONS.iter().chain(OVER_DATA) {
         let parsed = promql::parse(text, &Functions, Features::ALL);
         assert_eq!(parsed.err(), None, "{text}");
     }
@@ -350,6 +446,12 @@ fn the_seeds_themselves_are_valid() {
         let parsed = burnwatch::template::Template::parse("t", text);
         assert_eq!(parsed.err(), None, "{text}");
     }
+    for text in SCRIPTS {
+        let script = bodies::script::read_script(text);
+        assert!(script.is_ok(), "{text}: {script:?}");
+    }
+    let tests = burnwatch::rule::test_file::parse_test_file("t", UNIT_TEST);
+    assert_eq!(tests.err(), None);
     let rules = burnwatch::rule::parse_file("r", RULE_FILE, &Functions, Features::default());
     assert_eq!(rules.err(), None);
 }

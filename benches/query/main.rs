@@ -23,7 +23,7 @@ const N_SERIES: usize = 1000;
 const SCRAPES_PER_REQUEST: i64 = 20;
 /// A query is asked again until it has used this much processor time, or so often.
 const CPU_SECONDS_MIN: f64 = 0.5;
-const REPEATS_MAX: usize = 200;
+const REPEATS_MAX: usize = 2000;
 const REPEATS_MIN: usize = 3;
 
 /// The shapes, commonest first; `W` stands for a window.

@@ -10,8 +10,8 @@ use prost::Message;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A server takes at most this long to start, or to write a request.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A server takes at most this long to start, to write a request, or to come to rest.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Linux counts the time of processes in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -176,11 +176,13 @@ impl Server {
     /// Waits until it has nothing more to do: compaction goes on for a while after writing.
     pub fn rest(&self) {
         let mut before = self.cpu_seconds();
+        let mut n_quiet = 0;
         self.wait("to come to rest", || {
             std::thread::sleep(Duration::from_secs(2));
             let now = self.cpu_seconds();
-            let used = now - std::mem::replace(&mut before, now);
-            (used < 0.05).then_some(())
+            let is_quiet = now - std::mem::replace(&mut before, now) < 0.05;
+            n_quiet = if is_quiet { n_quiet + 1 } else { 0 };
+            (n_quiet == 3).then_some(())
         });
     }
 

@@ -3,25 +3,38 @@
 //! The fuzzer calls these with what it makes up (`fuzz_targets/`), and `tests/fuzz_smoke.rs`
 //! includes this file and calls them in every test run, so that they cannot rot. None may panic.
 
+// The tests' reader of promqltest scripts; it finds its notation at the root of whoever
+// includes this file.
+#[path = "../../tests/golden/notation.rs"]
+#[allow(dead_code, missing_docs, reason = "the tests use more of it")]
+pub mod notation;
+#[path = "../../tests/golden/script.rs"]
+#[allow(dead_code, missing_docs, reason = "the tests use more of it")]
+pub mod script;
+
 use std::path::Path;
 use std::sync::Arc;
 
+use burnwatch::api::instant::{Instant, parse_duration, parse_time};
 use burnwatch::config::{self, Source};
+use burnwatch::engine::explain::{Assumptions, explain};
+use burnwatch::engine::unit_test::{TestOptions, run_test};
 use burnwatch::engine::{Engine, compile};
-use burnwatch::eval::{EvalOptions, Scan, evaluate};
+use burnwatch::eval::{EvalOptions, Scan, evaluate, evaluate_range};
 use burnwatch::functions::Functions;
+use burnwatch::history::SeriesHistory;
 use burnwatch::ingest::{Limits, Node, NodeSettings, Protocol, ReadSet, ShardId};
 use burnwatch::log::{LogTail, MemoryLog};
 use burnwatch::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, MatchOp, Matcher, RuleSource,
-    SampleValue, TimestampMs, VectorElement,
+    Dialect, DurationMs, EngineSettings, Entry, Generation, Labels, MatchOp, Matcher, RuleFormat,
+    RuleSource, SampleValue, TimestampMs, VectorElement, stale_nan,
 };
-use burnwatch::promql::{self, Features};
-use burnwatch::rule;
+use burnwatch::promql::{self, Features, ValueType, type_of};
 use burnwatch::rule::histogram_notation::{parse_histogram, print_histogram};
 use burnwatch::rule::series_notation::{parse_metric, parse_values};
 use burnwatch::rule::test_file::parse_test_file;
-use burnwatch::series::SeriesStore;
+use burnwatch::rule::{self, ParseOptions};
+use burnwatch::series::{SeriesStore, Snapshot};
 use burnwatch::server::pipeline::receive;
 use burnwatch::template::{Template, TemplateData};
 use burnwatch::wire::v1;
@@ -158,6 +171,181 @@ pub fn promql(data: &[u8]) {
     let _ = evaluate(&expr, &Scan::new(&store), WALL, &options);
 }
 
+/// The times of all samples: a scrape every fifteen seconds for ten minutes.
+fn sample_times() -> impl Iterator<Item = TimestampMs> {
+    (0..40)
+        .map(|n| WALL - DurationMs::from_seconds(n * 15))
+        .rev()
+}
+
+/// Series of every kind: counters that reset, gauges with special values, classic buckets,
+/// native histograms, stale ones, info metrics.
+fn series(seed: u64) -> Snapshot {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut snapshot = Snapshot::default();
+    for name in [
+        "x",
+        "up",
+        "http_requests_total",
+        "x_bucket",
+        "a",
+        "b",
+        "target_info",
+        "h",
+    ] {
+        for (job, instance) in [("a", "a:1"), ("a", "a:2"), ("b", "b:1")] {
+            let mut history = SeriesHistory::default();
+            let mut total = 0.0;
+            for at in sample_times() {
+                total = if random.u8(..) < 8 {
+                    0.0
+                } else {
+                    total + random.f64()
+                };
+                let value = match random.u8(0..40) {
+                    0 => f64::NAN,
+                    1 => f64::INFINITY,
+                    2 => stale_nan(),
+                    3 => continue,
+                    _ => total,
+                };
+                let value = match name {
+                    "h" if !value.is_nan() => {
+                        let text = format!(
+                            "{{{{schema:{} sum:{value} count:{} buckets:[{} 2] offset:{}}}}}",
+                            random.i32(-1..3),
+                            random.u8(1..9),
+                            random.u8(0..9),
+                            random.i32(-3..3),
+                        );
+                        let histogram = parse_histogram(&text);
+                        histogram.map_or(SampleValue::Float(value), |histogram| {
+                            SampleValue::Histogram(Arc::new(histogram))
+                        })
+                    }
+                    _ => SampleValue::Float(value),
+                };
+                history.append(at, value, TimestampMs::MIN);
+            }
+            let le = ["0.1", "1", "+Inf"][random.usize(0..3)];
+            let pairs = [
+                ("__name__", name),
+                ("instance", instance),
+                ("job", job),
+                ("le", le),
+            ];
+            let n_pairs = if name == "x_bucket" { 4 } else { 3 };
+            snapshot.insert(
+                Labels::from_pairs(pairs[..n_pairs].iter().copied()),
+                history,
+            );
+        }
+    }
+    snapshot
+}
+
+/// An expression over series: at an instant and over a range it comes to a value or an error
+/// within its limits, twice to the same, and it can be explained. The first byte chooses the
+/// series.
+pub fn evaluation(data: &[u8]) {
+    let Some((seed, rest)) = data.split_first() else {
+        return;
+    };
+    let text = String::from_utf8_lossy(rest);
+    let assumptions = Assumptions {
+        scrape_interval: DurationMs::from_seconds(15),
+        default_step: DurationMs::from_seconds(60),
+        features: Features::ALL,
+    };
+    let Ok(explanation) = explain(&text, assumptions) else {
+        return;
+    };
+    assert!(!explanation.to_string().is_empty());
+    let expr = promql::parse(&text, &Functions, Features::ALL).expect("it was explained");
+    let options = EvalOptions {
+        features: Features {
+            delayed_name_removal: seed & 1 == 1,
+            ..Features::ALL
+        },
+        samples_max: 10_000,
+        subquery_steps_max: 300,
+        ..EvalOptions::default()
+    };
+    let series = series(u64::from(*seed));
+    let once = evaluate(&expr, &Scan::new(&series), WALL, &options);
+    let again = evaluate(&expr, &Scan::new(&series), WALL, &options);
+    let shown = |outcome: &Result<_, _>| format!("{outcome:?}");
+    assert_eq!(shown(&once), shown(&again), "{text}");
+    if matches!(
+        type_of(&expr, &Functions),
+        ValueType::Scalar | ValueType::Vector
+    ) {
+        let start = WALL - DurationMs::from_seconds(120);
+        let times = (start, WALL, DurationMs::from_seconds(60));
+        let _ = evaluate_range(&expr, &Scan::new(&series), times, &options);
+    }
+}
+
+/// A script of promqltest: it is read or refused.
+pub fn promql_script(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = script::read_script(&text);
+}
+
+/// A regular expression: it is refused, or says of texts whether it matches them.
+pub fn pattern(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for op in [MatchOp::Matches, MatchOp::NotMatches] {
+        if let Ok(matcher) = Matcher::new(op, "a", text.clone()) {
+            for value in ["", "a", "aaa\nb", "ſ{1}", &text] {
+                matcher.matches(value);
+            }
+        }
+    }
+}
+
+/// The parameters of a request: times, durations, selectors.
+pub fn parameters(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for word in text.split(['&', '=', '\n']) {
+        if let Ok(at) = parse_time(word) {
+            let (query, storage) = (at.of_query(), at.of_storage());
+            at.since(Instant::of(query));
+            at.since(Instant::of(storage));
+        }
+        let _ = parse_duration(word);
+        let _ = promql::parse(word, &Functions, Features::ALL);
+    }
+}
+
+/// The mark between a file of unit tests and the rules that it tests.
+pub const RULES_MARK: &str = "\n=== rules\n";
+
+/// A file of unit tests with its rules: the tests pass or fail. Long ones are not run: how long
+/// a test takes is its author's choice.
+pub fn unit_test(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (tests, rules) = text.split_once(RULES_MARK).unwrap_or((&text, ""));
+    let Ok(file) = parse_test_file("test.yml", tests) else {
+        return;
+    };
+    let rules = [("rules.yml".to_owned(), rules.to_owned())];
+    for case in &file.tests {
+        let alerts = case.alert_tests.iter().map(|test| test.eval_time);
+        let exprs = case.expr_tests.iter().map(|test| test.eval_time);
+        let end = alerts.chain(exprs).max().unwrap_or_default();
+        let n_values: usize = case
+            .input_series
+            .iter()
+            .map(|series| series.values.len())
+            .sum();
+        let is_long = |interval: DurationMs| interval.0 <= 0 || end.0 / interval.0 > 200;
+        if !is_long(file.evaluation_interval) && !is_long(case.interval) && n_values < 10_000 {
+            run_test(&file, case, &rules, &TestOptions::default());
+        }
+    }
+}
+
 /// A template: it parses or not, and expands to a text or an error.
 pub fn template(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -189,6 +377,16 @@ pub fn template(data: &[u8]) {
 pub fn rule_file(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = parse_test_file("test.yml", &text);
+    for dialect in Dialect::ALL {
+        let format = RuleFormat {
+            dialect,
+            ignore_unknown_fields: dialect == Dialect::Thanos,
+            ..RuleFormat::default()
+        };
+        let features = Features::ALL;
+        let options = ParseOptions { features, format };
+        let _ = rule::parse_file("rules.yml", &text, &Functions, options);
+    }
     if rule::parse_file("rules.yml", &text, &Functions, Features::default()).is_err() {
         return;
     }

@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::api::response::{ApiError, LabelsJson, PairsJson, Success, TimeJson, json};
+use crate::api::json::{LabelsJson, PairsJson, TimeJson};
+use crate::api::response::{ApiError, Success, json};
 use crate::api::state::ApiState;
 use crate::engine::status::AlertingStatus;
 use crate::engine::{AlertState, AlertView};

@@ -5,20 +5,24 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::api::execute::{Evaluated, Query, execute};
+use crate::api::json::SecondsJson;
 use crate::api::response::{ApiError, Success, json};
 use crate::api::state::ApiState;
-use crate::api::values::{SecondsJson, ValueJson};
+use crate::api::values::ValueJson;
+use crate::eval::StepSamples;
 use crate::model::labels::quote;
-use crate::model::{DurationMs, Value};
+use crate::model::{TimestampMs, Value};
 
 /// Executes a query and writes its answer.
 pub async fn answer(state: &ApiState, query: Query) -> Result<Response, ApiError> {
-    let body = execute(state, query, body_of).await?;
+    let per_step = state.settings.query.per_step_stats;
+    let finish = move |evaluated| body_of(evaluated, per_step);
+    let body = execute(state, query, finish).await?;
     Ok(json(StatusCode::OK, body))
 }
 
-fn body_of(evaluated: Evaluated) -> Vec<u8> {
-    let stats = stats_of(&evaluated);
+fn body_of(evaluated: Evaluated, per_step: bool) -> Vec<u8> {
+    let stats = stats_of(&evaluated, per_step);
     let Evaluated {
         query,
         mut outcome,
@@ -74,17 +78,22 @@ fn stats_warning(stats: &str) -> Option<String> {
     ))
 }
 
-fn stats_of(evaluated: &Evaluated) -> Option<StatsJson> {
+fn stats_of(evaluated: &Evaluated, per_step: bool) -> Option<StatsJson> {
     let query = &evaluated.query;
     if query.stats.is_empty() {
         return None;
     }
-    let n_samples = evaluated.outcome.n_samples;
-    // Only of a query at one instant it is known which step read the samples.
-    let is_instant = query.times.step == DurationMs::ZERO;
-    let of_step = [(SecondsJson(query.times.start), n_samples)];
+    let outcome = &evaluated.outcome;
     let timings = evaluated.timings;
     let evaluation = timings.preparation + timings.evaluation;
+    let of_steps = |of: fn(&StepSamples) -> usize| {
+        let step = query.times.step;
+        let steps = (0..).zip(&outcome.steps).map(|(at, samples)| {
+            let at = TimestampMs(query.times.start.0 + at * step.0);
+            (SecondsJson(at), of(samples))
+        });
+        (per_step && query.stats == "all").then(|| steps.collect::<Vec<_>>())
+    };
     Some(StatsJson {
         timings: TimingsJson {
             eval_total_time: evaluation,
@@ -95,10 +104,11 @@ fn stats_of(evaluated: &Evaluated) -> Option<StatsJson> {
             exec_total_time: timings.queue + evaluation,
         },
         samples: SamplesJson {
-            total_queryable_samples_per_step: (query.stats == "all" && is_instant)
-                .then_some(of_step),
-            total_queryable_samples: n_samples,
-            peak_samples: n_samples,
+            total_queryable_samples_per_step: of_steps(|samples| samples.used),
+            total_queryable_samples: outcome.n_samples,
+            samples_read_per_step: of_steps(|samples| samples.new),
+            samples_read: outcome.steps.iter().map(|samples| samples.new).sum(),
+            peak_samples: outcome.peak_samples,
         },
     })
 }
@@ -133,7 +143,10 @@ struct TimingsJson {
 #[serde(rename_all = "camelCase")]
 struct SamplesJson {
     #[serde(skip_serializing_if = "Option::is_none")]
-    total_queryable_samples_per_step: Option<[(SecondsJson, usize); 1]>,
+    total_queryable_samples_per_step: Option<Vec<(SecondsJson, usize)>>,
     total_queryable_samples: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    samples_read_per_step: Option<Vec<(SecondsJson, usize)>>,
+    samples_read: usize,
     peak_samples: usize,
 }

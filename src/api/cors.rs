@@ -1,36 +1,36 @@
-//! Cross-origin calls, as Prometheus allows them, and the answer to `OPTIONS`.
+//! Cross-origin calls, as Prometheus allows them.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use crate::api::state::ApiState;
 
-/// Adds the headers to every answer under `/api/v1`; `OPTIONS` has nothing else to say.
+/// Adds the headers to the answers of what lies below.
 pub async fn allow_origins(
     State(state): State<Arc<ApiState>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
-    let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin {
-        allow(headers, origin, state.settings.cors_origin.as_ref());
-    }
+    let origin = request.headers().clone();
+    let mut response = next.run(request).await;
+    allow(&state, &origin, response.headers_mut());
     response
 }
 
-fn allow(headers: &mut HeaderMap, origin: HeaderValue, allowed: Option<&regex::Regex>) {
+/// Adds the headers that a request's origin asks for.
+pub fn allow(state: &ApiState, request: &HeaderMap, headers: &mut HeaderMap) {
     let constant = HeaderValue::from_static;
+    headers.append(header::VARY, constant("Origin"));
+    let Some(origin) = request
+        .get(header::ORIGIN)
+        .filter(|origin| !origin.is_empty())
+    else {
+        return;
+    };
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         constant("Accept, Authorization, Content-Type, Origin"),
@@ -40,12 +40,16 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, allowed: Option<&regex::R
         constant("GET, POST, OPTIONS"),
     );
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, constant("Date"));
-    let allow_origin = match allowed {
-        None => Some(constant("*")),
-        Some(regex) if origin.to_str().is_ok_and(|text| regex.is_match(text)) => Some(origin),
-        Some(_) => None,
+    let is_allowed = match &state.settings.cors_origin {
+        None => true,
+        Some(regex) => origin.to_str().is_ok_and(|text| regex.is_match(text)),
     };
-    if let Some(value) = allow_origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, value);
+    if is_allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
+}
+
+/// Compiles `--web.cors.origin`, which an origin has to match as a whole.
+pub fn cors_origin(pattern: &str) -> Result<regex::Regex, regex::Error> {
+    regex::Regex::new(&format!("^(?s:{pattern})$"))
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::api::params::{Params, parse_duration};
+use crate::api::instant::parse_duration;
+use crate::api::params::Params;
 use crate::api::response::{ApiError, ErrorKind};
 use crate::api::selections::{QueryTimes, selections_of};
 use crate::api::state::ApiState;
@@ -38,18 +39,29 @@ pub struct Query {
 
 impl Query {
     /// Reads what both kinds of queries have in common; `times` still lacks the look-back.
-    pub fn of(params: &Params, state: &ApiState, times: QueryTimes) -> Result<Self, ApiError> {
+    pub fn of(
+        params: &Params,
+        state: &ApiState,
+        times: QueryTimes,
+        limit: Option<usize>,
+    ) -> Result<Self, ApiError> {
         let settings = &state.settings.query;
-        let limit = params.limit()?;
         let timeout = match params.value("timeout") {
             "" => settings.timeout,
-            _ => params.duration("timeout")?.to_std().min(settings.timeout),
+            _ => {
+                // What is over already is over at once.
+                let nanoseconds = u64::try_from(params.duration("timeout")?).unwrap_or(0);
+                Duration::from_nanos(nanoseconds).min(settings.timeout)
+            }
         };
         let lookback = match params.value("lookback_delta") {
             "" => DurationMs::ZERO,
-            text => parse_duration(text).map_err(|cause| {
-                ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
-            })?,
+            text => {
+                let nanoseconds = parse_duration(text).map_err(|cause| {
+                    ApiError::bad_data(format!("error parsing lookback delta duration: {cause}"))
+                })?;
+                DurationMs(nanoseconds / 1_000_000)
+            }
         };
         let text = params.value("query");
         let expr = promql::parse(text, &Functions, settings.features)
@@ -99,6 +111,9 @@ pub async fn execute<T: Send + 'static>(
         limit: query.timeout,
         spent: Stopwatch::start(),
     };
+    if query.timeout.is_zero() {
+        return Err(timed_out("query execution"));
+    }
     let metrics = &state.settings.telemetry.queries;
     let _running = metrics.begin();
 
@@ -112,7 +127,7 @@ pub async fn execute<T: Send + 'static>(
     let stopwatch = Stopwatch::start();
     let selections = selections_of(&query.expr, query.times);
     let take = state.backend.snapshot(selections);
-    let snapshot = time.spend("query preparation", take).await??;
+    let snapshot = time.spend("expression evaluation", take).await??;
     let preparation = stopwatch.seconds();
     metrics.prepared(preparation);
 
@@ -149,10 +164,13 @@ impl TimeBudget {
     /// Waits for `work` until the time is up; `place` is where the query then was.
     async fn spend<T>(&self, place: &str, work: impl Future<Output = T>) -> Result<T, ApiError> {
         let left = self.limit.saturating_sub(self.spent.elapsed());
-        tokio::time::timeout(left, work)
-            .await
-            .map_err(|_| ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}")))
+        let timed_out = |_| timed_out(place);
+        tokio::time::timeout(left, work).await.map_err(timed_out)
     }
+}
+
+fn timed_out(place: &str) -> ApiError {
+    ApiError::new(ErrorKind::Timeout, format!("query timed out in {place}"))
 }
 
 fn options_of(state: &ApiState, query: &Query, stop: Arc<AtomicBool>) -> EvalOptions {
@@ -191,7 +209,10 @@ fn evaluate_snapshot(
         let steps = (times.start, times.end, times.step);
         evaluate_range(&query.expr, &source, steps, options).map(matrix_of)
     };
-    outcome.map_err(|error: EvalError| ApiError::new(ErrorKind::Execution, error.to_string()))
+    outcome.map_err(|error| match error {
+        EvalError::InvalidDuration { .. } => ApiError::invalid_parameter("query", error),
+        error => ApiError::new(ErrorKind::Execution, error.to_string()),
+    })
 }
 
 fn matrix_of(outcome: Outcome<Vec<SeriesPoints>>) -> Outcome<Value> {

@@ -10,8 +10,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use crate::api::json::TimeJson;
 use crate::api::params::Params;
-use crate::api::response::{self, ApiError, ErrorKind, Success, TimeJson};
+use crate::api::response::{self, ApiError, ErrorKind, Success};
 use crate::api::state::ApiState;
 use crate::engine::GroupStatus;
 use crate::engine::explain::{
@@ -62,7 +63,7 @@ fn asked_for(
     let settings = &state.settings.query;
     let scrape_interval = match params.value("scrape_interval") {
         "" => SCRAPE_INTERVAL,
-        _ => params.duration("scrape_interval")?,
+        _ => DurationMs(params.duration("scrape_interval")? / 1_000_000),
     };
     if scrape_interval <= DurationMs::ZERO {
         let cause = "must be longer than nothing, such as 15s";

@@ -17,7 +17,20 @@ pub async fn healthy() -> Response {
     text(StatusCode::OK, "burnwatch is Healthy.\n")
 }
 
-/// Answers `/-/ready`.
+/// Answers `HEAD /-/healthy`.
+pub async fn is_healthy() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Answers `HEAD /-/ready`.
+pub async fn is_ready(State(state): State<Arc<ApiState>>) -> Response {
+    match refusal_until_ready(&*state.backend) {
+        Some(refusal) => refusal,
+        None => StatusCode::OK.into_response(),
+    }
+}
+
+/// Answers `GET /-/ready`.
 pub async fn ready(State(state): State<Arc<ApiState>>) -> Response {
     if state.backend.is_ready() {
         text(StatusCode::OK, "burnwatch is Ready.\n")
@@ -32,11 +45,15 @@ pub async fn require_ready(
     request: Request,
     next: Next,
 ) -> Response {
-    if state.backend.is_ready() {
-        next.run(request).await
-    } else {
-        unavailable(&*state.backend)
+    match refusal_until_ready(&*state.backend) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
+}
+
+/// Returns what is answered until the server is ready.
+pub fn refusal_until_ready(backend: &dyn Backend) -> Option<Response> {
+    (!backend.is_ready()).then(|| unavailable(backend))
 }
 
 fn unavailable(backend: &dyn Backend) -> Response {

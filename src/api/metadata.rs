@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::api::params::Params;
 use crate::api::response::{ApiError, ApiResult, Success};
 use crate::api::state::ApiState;
+use crate::api::strconv::atoi;
 
 /// What is known of one metric.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -50,7 +51,7 @@ pub async fn metadata(
 fn number(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
     match params.value(name) {
         "" => Ok(None),
-        text => match text.parse::<i64>() {
+        text => match atoi(text) {
             Ok(number) => Ok(usize::try_from(number).ok()),
             Err(_) => Err(ApiError::bad_data(format!("{name} must be a number"))),
         },

@@ -3,31 +3,41 @@
 //! What lives here: routes, parameters, answers; a file for each group of routes. What may not:
 //! what a rule or a series is worth. The server gives [`router`] a backend and serves it.
 
+mod admin;
 mod alertmanagers;
 mod alerts;
 mod answer;
+mod compress;
 mod cors;
 pub mod execute;
 pub mod explain;
-mod format_query;
+mod features;
+mod form;
+pub mod instant;
+pub mod json;
 mod manage;
 mod metadata;
 mod metrics;
 pub mod params;
+mod parse_query;
 mod query;
 mod query_range;
+mod redirect;
 pub mod response;
 mod router;
+pub mod routes;
 mod rule_metrics;
 mod rules;
 pub mod selections;
 mod series;
 mod state;
 mod status;
+mod strconv;
 mod targets;
 mod values;
 mod worker;
 
+pub use cors::cors_origin;
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};
 

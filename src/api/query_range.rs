@@ -18,13 +18,16 @@ use crate::promql::{ValueType, type_of};
 /// The most points a series may get; Prometheus' limit, enough for a week by minutes.
 const STEPS_MAX: i64 = 11_000;
 
+const NANOSECONDS_IN_MS: i64 = 1_000_000;
+
 /// Answers `/api/v1/query_range`.
 pub async fn query_range(
     State(state): State<Arc<ApiState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
     let times = times_of(&params)?;
-    let query = Query::of(&params, &state, times)?;
+    let query = Query::of(&params, &state, times, limit)?;
     let result_type = type_of(&query.expr, &Functions);
     if !matches!(result_type, ValueType::Scalar | ValueType::Vector) {
         let cause = format!(
@@ -44,20 +47,26 @@ fn times_of(params: &Params) -> Result<QueryTimes, ApiError> {
         return Err(ApiError::invalid_parameter("end", cause));
     }
     let step = params.duration("step")?;
-    if step <= DurationMs::ZERO {
+    if step <= 0 {
         let cause = "zero or negative query resolution step widths are not accepted. \
                      Try a positive integer";
         return Err(ApiError::invalid_parameter("step", cause));
     }
-    if (end - start).0 / step.0 > STEPS_MAX {
+    if end.since(start) / step > STEPS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. \
              Try decreasing the query resolution (?step=XX)",
         ));
     }
+    // Samples have milliseconds. Prometheus' evaluation fails on a shorter step.
+    let step = DurationMs(step / NANOSECONDS_IN_MS);
+    if step == DurationMs::ZERO {
+        let cause = "steps below one millisecond cannot be evaluated. Try 0.001 or more";
+        return Err(ApiError::invalid_parameter("step", cause));
+    }
     Ok(QueryTimes {
-        start,
-        end,
+        start: start.of_query(),
+        end: end.of_query(),
         step,
         lookback: DurationMs::ZERO,
     })

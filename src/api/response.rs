@@ -4,10 +4,9 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde::ser::SerializeMap;
 
 use crate::api::BackendError;
-use crate::model::{Labels, TimestampMs};
+use crate::api::json::to_json;
 
 /// Prometheus lists at most this many warnings and this many infos; the rest is one line.
 const ANNOTATIONS_MAX: usize = 10;
@@ -168,10 +167,6 @@ fn shortened(annotations: &[String], kind: &str) -> Vec<String> {
     lines
 }
 
-fn to_json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("our answers have text keys and no failing serializer")
-}
-
 /// Wraps a finished JSON body.
 pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let content_type = HeaderValue::from_static("application/json");
@@ -188,92 +183,15 @@ pub fn text(status: StatusCode, body: impl Into<String>) -> Response {
     (status, body.into()).into_response()
 }
 
-/// Writes labels as a JSON object; the empty set is `{}`.
-#[derive(Clone, Copy, Debug)]
-pub struct LabelsJson<'a>(pub &'a Labels);
-
-impl Serialize for LabelsJson<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.0.iter() {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// Writes pairs as a JSON object, in their order.
-#[derive(Clone, Copy, Debug)]
-pub struct PairsJson<'a>(pub &'a [(String, String)]);
-
-impl Serialize for PairsJson<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-/// Writes a number as Go does: without a fraction where there is none.
-#[derive(Clone, Copy, Debug)]
-pub struct NumberJson(pub f64);
-
-impl Serialize for NumberJson {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Below 2^53 every whole number is exact, so nothing is lost on the way through i64.
-        if self.0.fract() == 0.0 && self.0.abs() < 9e15 {
-            serializer.serialize_i64(self.0 as i64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
-    }
-}
-
-/// Writes an instant as RFC 3339; `None` is Go's zero time.
-#[derive(Clone, Copy, Debug)]
-pub struct TimeJson(pub Option<TimestampMs>);
-
-impl std::fmt::Display for TimeJson {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let instant = self
-            .0
-            .and_then(|at| jiff::Timestamp::from_millisecond(at.0).ok());
-        match instant {
-            Some(instant) => write!(f, "{instant}"),
-            None => f.write_str("0001-01-01T00:00:00Z"),
-        }
-    }
-}
-
-impl Serialize for TimeJson {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// Wraps a plain text as Go's `http.Error` does: browsers are not to guess what it is.
+pub fn error_text(status: StatusCode, body: &'static str) -> Response {
+    let options = HeaderValue::from_static("nosniff");
+    (status, [(header::X_CONTENT_TYPE_OPTIONS, options)], body).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(value: impl Serialize) -> String {
-        serde_json::to_string(&value).unwrap()
-    }
-
-    #[test]
-    fn times_are_written_as_in_go() {
-        let check = |ms: Option<i64>, expected: &str| {
-            assert_eq!(TimeJson(ms.map(TimestampMs)).to_string(), expected);
-        };
-        check(None, "0001-01-01T00:00:00Z");
-        check(Some(0), "1970-01-01T00:00:00Z");
-        check(Some(1_435_781_451_780), "2015-07-01T20:10:51.78Z");
-        check(Some(i64::MAX / 4), "0001-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn numbers_have_no_needless_fraction() {
-        for (number, expected) in [(15.0, "15"), (0.25, "0.25"), (0.0, "0"), (-2.0, "-2")] {
-            assert_eq!(written(NumberJson(number)), expected);
-        }
-    }
 
     #[test]
     fn the_eleventh_warning_becomes_a_count() {

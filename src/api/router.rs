@@ -1,18 +1,19 @@
-//! All routes in one list.
+//! All routes in one list, and what is answered where there is none.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::{OriginalUri, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::response::{Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
+use crate::api::redirect::{cleaned, redirect};
+use crate::api::response::error_text;
+use crate::api::routes::{ROUTES, Wrapping};
 use crate::api::state::{ApiSettings, ApiState};
-use crate::api::{
-    Backend, alertmanagers, alerts, cors, explain, format_query, manage, metadata, metrics, query,
-    query_range, response, rules, series, status, targets,
-};
+use crate::api::{Backend, compress, cors, manage, metrics, routes, status};
 
 type Shared = Arc<ApiState>;
 
@@ -28,23 +29,34 @@ pub fn router(backend: Arc<dyn Backend>, settings: ApiSettings, more: Router<Sha
     let routes = if prefix.is_empty() {
         routes
     } else {
-        let home = format!("{prefix}/");
-        let to_home = move || async move { Redirect::to(&home) };
+        let to = |status: StatusCode, target: String| {
+            move |method: Method| async move { redirect(&method, status, &target) }
+        };
         Router::new()
-            .route("/", get(to_home.clone()))
-            .route(&prefix, get(to_home))
+            .route("/", get(to(StatusCode::FOUND, prefix.clone())))
+            .route(
+                &prefix,
+                get(to(StatusCode::MOVED_PERMANENTLY, format!("{prefix}/"))),
+            )
             .nest(&format!("{prefix}/"), routes)
     };
-    routes.fallback(not_found).with_state(state)
+    routes.fallback(nowhere).with_state(state)
 }
 
 fn management() -> Router<Shared> {
-    let commands = |command: MethodRouter<Shared>| command.get(manage::post_or_put_only);
+    let commands = |command: MethodRouter<Shared>| {
+        let methods = command.get(manage::post_or_put_only);
+        refusing(methods, "GET, OPTIONS, POST, PUT")
+    };
+    let probe = |methods: MethodRouter<Shared>| methods.fallback(refuse("GET, HEAD, OPTIONS"));
     Router::new()
-        .route("/version", get(status::version))
+        .route("/version", refusing(get(status::version), "GET, OPTIONS"))
         .route("/metrics", get(metrics::metrics))
-        .route("/-/healthy", get(manage::healthy))
-        .route("/-/ready", get(manage::ready))
+        .route(
+            "/-/healthy",
+            probe(get(manage::healthy).head(manage::is_healthy)),
+        )
+        .route("/-/ready", probe(get(manage::ready).head(manage::is_ready)))
         .route(
             "/-/reload",
             commands(post(manage::reload).put(manage::reload)),
@@ -53,51 +65,107 @@ fn management() -> Router<Shared> {
 }
 
 fn api(state: &Shared) -> Router<Shared> {
-    let shut_until_ready = from_fn_with_state(Arc::clone(state), manage::require_ready);
-    let with_cors = from_fn_with_state(Arc::clone(state), cors::allow_origins);
-    queries()
-        .merge(lists())
-        .fallback(not_found)
-        .layer(shut_until_ready)
-        .route("/status/walreplay", get(status::log_replay))
-        .layer(with_cors)
+    let mut router = Router::new();
+    for route in &ROUTES {
+        let methods = (route.handler)();
+        let methods = match route.wrapping {
+            Wrapping::Whole => methods
+                .layer(from_fn_with_state(Arc::clone(state), cors::allow_origins))
+                .layer(axum::middleware::from_fn(compress::compress))
+                .layer(from_fn_with_state(Arc::clone(state), manage::require_ready)),
+            Wrapping::OriginsOnly => {
+                methods.layer(from_fn_with_state(Arc::clone(state), cors::allow_origins))
+            }
+        };
+        let methods = refusing(methods, route.methods.allow()).options(answer_options);
+        router = router.route(route.path, methods);
+    }
+    router.fallback(nowhere)
 }
 
-fn queries() -> Router<Shared> {
-    Router::new()
-        .route("/query", get(query::query).post(query::query))
-        .route(
-            "/query_range",
-            get(query_range::query_range).post(query_range::query_range),
-        )
-        .route(
-            "/format_query",
-            get(format_query::format_query).post(format_query::format_query),
-        )
-        .route("/explain", get(explain::answer).post(explain::answer))
-        .route("/query_exemplars", get(targets::none).post(targets::none))
-        .route("/series", get(series::series).post(series::series))
-        .route("/labels", get(series::labels).post(series::labels))
-        .route("/label/{name}/values", get(series::label_values))
-        .route("/metadata", get(metadata::metadata))
+/// Refuses all other methods, `HEAD` too, which Prometheus knows nothing of.
+fn refusing(methods: MethodRouter<Shared>, allow: &'static str) -> MethodRouter<Shared> {
+    methods.head(refuse(allow)).fallback(refuse(allow))
 }
 
-fn lists() -> Router<Shared> {
-    Router::new()
-        .route("/rules", get(rules::rules))
-        .route("/alerts", get(alerts::alerts))
-        .route("/alertmanagers", get(alertmanagers::alertmanagers))
-        .route("/targets", get(targets::targets))
-        .route("/targets/metadata", get(targets::none))
-        .route("/scrape_pools", get(targets::scrape_pools))
-        .route("/notifications", get(targets::none))
-        .route("/status/buildinfo", get(status::build_info))
-        .route("/status/config", get(status::config))
-        .route("/status/flags", get(status::flags))
-        .route("/status/runtimeinfo", get(status::runtime_info))
-        .route("/status/tsdb", get(status::tsdb))
+fn refuse(
+    allow: &'static str,
+) -> impl Fn(Method) -> std::future::Ready<Response> + Clone + Send + Sync + 'static {
+    move |method| {
+        let mut response = if method == Method::OPTIONS {
+            StatusCode::OK.into_response()
+        } else {
+            error_text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+        };
+        let allow = HeaderValue::from_static(allow);
+        response.headers_mut().insert(header::ALLOW, allow);
+        std::future::ready(response)
+    }
 }
 
-async fn not_found() -> Response {
-    response::text(StatusCode::NOT_FOUND, "404 page not found\n")
+/// `OPTIONS` is answered everywhere below the API, for what exists and what does not.
+async fn answer_options(State(state): State<Shared>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = manage::refusal_until_ready(&*state.backend) {
+        return refusal;
+    }
+    let encoding = compress::Encoding::of(&headers);
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    compress::announce(response.headers_mut(), encoding);
+    cors::allow(&state, &headers, response.headers_mut());
+    response
+}
+
+/// Answers where there is no route: by a redirect when only the spelling of the path is wrong.
+async fn nowhere(
+    State(state): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Response {
+    let method = request.method();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let path = uri.path();
+    let clean = cleaned(path);
+    if clean != path {
+        let target = format!("{clean}{query}");
+        return redirect(method, StatusCode::MOVED_PERMANENTLY, &target);
+    }
+    let base = format!("{}/api/v1", state.settings.route_prefix);
+    if path == base {
+        let target = format!("{base}/{query}");
+        return redirect(method, StatusCode::MOVED_PERMANENTLY, &target);
+    }
+    let below = path.strip_prefix(&base).unwrap_or("");
+    if *method == Method::OPTIONS && below.starts_with('/') {
+        return answer_options(State(state), request.headers().clone()).await;
+    }
+    if let Some(route) = routes::respelled(below, method) {
+        // Prometheus' own redirect loses what stands before the route; ours leads there.
+        let target = format!("{base}{route}{query}");
+        let status = if *method == Method::GET {
+            StatusCode::MOVED_PERMANENTLY
+        } else {
+            StatusCode::TEMPORARY_REDIRECT
+        };
+        return redirect(method, status, &target);
+    }
+    if let Some(refusal) = manage::refusal_until_ready(&*state.backend) {
+        return refusal;
+    }
+    let without_slash = path.strip_suffix('/').unwrap_or(path);
+    if path.len() > 1 && is_management(&state, without_slash) {
+        let target = format!("{without_slash}{query}");
+        return redirect(method, StatusCode::MOVED_PERMANENTLY, &target);
+    }
+    error_text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+fn is_management(state: &ApiState, path: &str) -> bool {
+    let below = path.strip_prefix(&state.settings.route_prefix);
+    matches!(
+        below,
+        Some("/-/healthy" | "/-/ready" | "/-/reload" | "/-/quit" | "/version" | "/metrics")
+    )
 }

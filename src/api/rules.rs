@@ -6,9 +6,11 @@ use axum::extract::State;
 use serde::Serialize;
 
 use crate::api::alerts::{AlertJson, active_alerts};
+use crate::api::json::{PairsJson, TimeJson};
 use crate::api::params::Params;
-use crate::api::response::{ApiError, NumberJson, PairsJson, Success, TimeJson, json};
+use crate::api::response::{ApiError, Success, json};
 use crate::api::state::ApiState;
+use crate::api::strconv::{parse_bool, parse_int32};
 use crate::engine::status::AlertingStatus;
 use crate::engine::{GroupStatus, RuleHealth, RuleStatus};
 use crate::model::Matcher;
@@ -28,9 +30,9 @@ struct GroupJson<'a> {
     name: &'a str,
     file: &'a str,
     rules: Vec<RuleJson<'a>>,
-    interval: NumberJson,
+    interval: f64,
     limit: usize,
-    evaluation_time: NumberJson,
+    evaluation_time: f64,
     last_evaluation: TimeJson,
 }
 
@@ -47,8 +49,8 @@ struct AlertingRuleJson<'a> {
     state: &'static str,
     name: &'a str,
     query: &'a str,
-    duration: NumberJson,
-    keep_firing_for: NumberJson,
+    duration: f64,
+    keep_firing_for: f64,
     labels: PairsJson<'a>,
     annotations: PairsJson<'a>,
     /// `null` where they were excluded.
@@ -73,7 +75,7 @@ struct EvaluationJson<'a> {
     health: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     last_error: &'a str,
-    evaluation_time: NumberJson,
+    evaluation_time: f64,
     last_evaluation: TimeJson,
     r#type: &'static str,
     /// Ours, not Prometheus': until when windows or selectors lack history.
@@ -109,9 +111,8 @@ impl Filter {
     fn of(params: &Params, state: &ApiState) -> Result<Self, ApiError> {
         let list = |name| params.values(name).map(str::to_owned).collect();
         let features = state.settings.query.features;
-        let matcher_sets = params
-            .matcher_sets(features)
-            .map_err(|cause| ApiError::invalid_parameter("match[]", cause))?;
+        params.check_form()?;
+        let matcher_sets = params.matcher_sets(features).map_err(ApiError::bad_data)?;
         let kind = params.value("type").to_lowercase();
         if !matches!(kind.as_str(), "" | "alert" | "record") {
             let cause = format!("not supported value {}", quote(&kind));
@@ -156,14 +157,12 @@ impl Filter {
 }
 
 fn exclude_alerts_of(params: &Params) -> Result<bool, ApiError> {
-    // The spellings that Go's strconv.ParseBool takes.
     match params.value("exclude_alerts").to_lowercase().as_str() {
-        "" | "0" | "f" | "false" => Ok(false),
-        "1" | "t" | "true" => Ok(true),
-        other => Err(ApiError::invalid_parameter(
-            "exclude_alerts",
-            format!("cannot parse {} to true or false", quote(other)),
-        )),
+        "" => Ok(false),
+        text => parse_bool(text).map_err(|cause| {
+            let cause = format!("error converting exclude_alerts: {cause}");
+            ApiError::invalid_parameter("exclude_alerts", cause)
+        }),
     }
 }
 
@@ -180,12 +179,11 @@ fn page_of(params: &Params) -> Result<(Option<usize>, String), ApiError> {
         return Ok((None, token));
     }
     let invalid = |cause: &str| ApiError::invalid_parameter("group_limit", cause);
-    match limit.parse::<i32>() {
-        Err(_) => Err(invalid("group_limit needs to be a valid number")),
-        Ok(limit) => match usize::try_from(limit) {
-            Ok(limit) if limit > 0 => Ok((Some(limit), token)),
-            _ => Err(invalid("group_limit needs to be greater than 0")),
-        },
+    let limit = parse_int32(limit)
+        .map_err(|cause| invalid(&format!("group_limit needs to be a valid number: {cause}")))?;
+    match usize::try_from(limit) {
+        Ok(limit) if limit > 0 => Ok((Some(limit), token)),
+        _ => Err(invalid("group_limit needs to be greater than 0")),
     }
 }
 
@@ -240,9 +238,9 @@ fn group_json<'a>(group: &'a GroupStatus, rules: Vec<RuleJson<'a>>) -> GroupJson
         name: &group.name,
         file: &group.file,
         rules,
-        interval: NumberJson(group.interval.seconds()),
+        interval: (group.interval.seconds()),
         limit: group.limit,
-        evaluation_time: NumberJson(group.evaluation_seconds),
+        evaluation_time: (group.evaluation_seconds),
         last_evaluation: TimeJson(group.last_evaluation),
     }
 }
@@ -269,8 +267,8 @@ fn alerting_json<'a>(
         state: alerting.state.name(),
         name: &rule.name,
         query: &rule.query,
-        duration: NumberJson(alerting.hold.seconds()),
-        keep_firing_for: NumberJson(alerting.keep_firing.seconds()),
+        duration: (alerting.hold.seconds()),
+        keep_firing_for: (alerting.keep_firing.seconds()),
         labels: PairsJson(&rule.labels),
         annotations: PairsJson(&alerting.annotations),
         alerts: (!filter.exclude_alerts).then(alerts),
@@ -287,7 +285,7 @@ fn evaluation_json<'a>(rule: &'a RuleStatus, kind: &'static str) -> EvaluationJs
     EvaluationJson {
         health,
         last_error,
-        evaluation_time: NumberJson(rule.evaluation_seconds),
+        evaluation_time: (rule.evaluation_seconds),
         last_evaluation: TimeJson(rule.last_evaluation),
         r#type: kind,
         warming_until: rule.warming_until.map(|at| TimeJson(Some(at))),

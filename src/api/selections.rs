@@ -129,7 +129,7 @@ impl Collector {
     fn span(&self, duration: &DurationExpr) -> DurationMs {
         match duration {
             DurationExpr::Literal(span) => *span,
-            DurationExpr::Computed(node) => DurationMs((self.seconds_of(node) * 1000.0) as i64),
+            DurationExpr::Computed(node, _) => DurationMs((self.seconds_of(node) * 1000.0) as i64),
         }
     }
 
@@ -274,7 +274,7 @@ mod tests {
             Box::new(DurationNode::Neg(Box::new(DurationNode::Range))),
         );
         let minus = DurationNode::Neg(Box::new(sum));
-        let range = DurationExpr::Computed(Box::new(minus));
+        let range = DurationExpr::Computed(Box::new(minus), Span::default());
         check(
             &window(range, selector(0, None, RangeMode::Plain)),
             10,

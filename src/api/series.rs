@@ -3,28 +3,37 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{OriginalUri, State};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
+use crate::api::instant::Instant;
+use crate::api::json::LabelsJson;
 use crate::api::params::Params;
-use crate::api::response::{ApiError, LabelsJson, Success, json};
+use crate::api::redirect::{cleaned, redirect};
+use crate::api::response::{ApiError, Success, error_text, json};
 use crate::api::state::ApiState;
 use crate::api::worker::on_worker;
+use crate::model::Labels;
 use crate::model::labels::quote;
-use crate::model::{Labels, TimestampMs};
+
+/// How many digits the code of a character may have in an escaped name; Prometheus' limit.
+const CODE_DIGITS_MAX: usize = 5;
 
 /// Answers `/api/v1/series`.
 pub async fn series(
     State(state): State<Arc<ApiState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
+    params.check_form()?;
     if params.values("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let limit = params.limit()?;
-    let found = select(&state, &params).await?;
+    let wrong_matcher = |cause| ApiError::invalid_parameter("match[]", cause);
+    let found = select(&state, &params, wrong_matcher).await?;
     on_worker(move || {
         limited(
             found
@@ -44,7 +53,7 @@ pub async fn labels(
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
-    let found = select(&state, &params).await?;
+    let found = select(&state, &params, ApiError::bad_data).await?;
     let list = move || {
         let names = found.0.iter().flat_map(Labels::iter).map(|(name, _)| name);
         let names: BTreeSet<&str> = names.collect();
@@ -56,22 +65,60 @@ pub async fn labels(
 /// Answers `/api/v1/label/<name>/values`.
 pub async fn label_values(
     State(state): State<Arc<ApiState>>,
-    Path(name): Path<String>,
+    OriginalUri(uri): OriginalUri,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let name = unescaped(&name);
+    let name: Vec<u8> = percent_decode_str(name_in(uri.path())).collect();
     if name.is_empty() {
-        let message = format!("invalid label name: {}", quote(&name));
-        return Err(ApiError::bad_data(message));
+        let target = cleaned(uri.path());
+        return Ok(redirect(
+            &Method::GET,
+            StatusCode::MOVED_PERMANENTLY,
+            &target,
+        ));
+    }
+    if name.contains(&b'/') {
+        return Ok(error_text(StatusCode::NOT_FOUND, "404 page not found\n"));
+    }
+    let name = match String::from_utf8(name) {
+        Ok(name) => unescaped(&name),
+        Err(error) => return Err(invalid_name(&quoted_bytes(error.as_bytes()))),
+    };
+    if name.is_empty() {
+        return Err(invalid_name(&quote(&name)));
     }
     let limit = params.limit()?;
-    let found = select(&state, &params).await?;
+    let found = select(&state, &params, ApiError::bad_data).await?;
     let list = move || {
         let values = found.0.iter().filter_map(|labels| labels.get(&name));
         let values: BTreeSet<&str> = values.collect();
         limited(values.into_iter().collect(), limit)
     };
     on_worker(list).await
+}
+
+fn invalid_name(quoted: &str) -> ApiError {
+    ApiError::bad_data(format!("invalid label name: {quoted}"))
+}
+
+/// Returns the name in `…/label/<name>/values`, still escaped.
+fn name_in(path: &str) -> &str {
+    let mut parts = path.rsplit('/');
+    parts.next();
+    parts.next().unwrap_or("")
+}
+
+/// Quotes bytes that are no UTF-8 as Go does: those that are wrong as `\xff`.
+fn quoted_bytes(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        let quoted = quote(chunk.valid());
+        text.push_str(&quoted[1..quoted.len() - 1]);
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    format!("\"{text}\"")
 }
 
 /// Series as shards told of them: one after the other, and two may know the same series.
@@ -83,12 +130,16 @@ impl Found {
     }
 }
 
-async fn select(state: &ApiState, params: &Params) -> Result<Found, ApiError> {
-    let from = params.time_or("start", TimestampMs::MIN)?;
-    let until = params.time_or("end", TimestampMs::MAX)?;
+async fn select(
+    state: &ApiState,
+    params: &Params,
+    wrong_matcher: impl Fn(String) -> ApiError,
+) -> Result<Found, ApiError> {
+    let from = params.time_or("start", Instant::MIN)?.of_storage();
+    let until = params.time_or("end", Instant::MAX)?.of_storage();
     let matcher_sets = params
         .matcher_sets(state.settings.query.features)
-        .map_err(|cause| ApiError::invalid_parameter("match[]", cause))?;
+        .map_err(wrong_matcher)?;
     let found = state.backend.series(matcher_sets, from, until).await?;
     Ok(Found(found))
 }
@@ -107,10 +158,8 @@ fn limited<T: Serialize>(mut found: Vec<T>, limit: Option<usize>) -> Response {
 /// Undoes Prometheus' escaping of names in paths: `U__` in front, then `__` for `_` and
 /// `_<hex>_` for other characters. What is not such a text is returned as it is.
 fn unescaped(name: &str) -> String {
-    let Some(escaped) = name.strip_prefix("U__") else {
-        return name.to_owned();
-    };
-    decoded(escaped).unwrap_or_else(|| name.to_owned())
+    let escaped = name.strip_prefix("U__");
+    escaped.and_then(decoded).unwrap_or_else(|| name.to_owned())
 }
 
 fn decoded(escaped: &str) -> Option<String> {
@@ -119,11 +168,13 @@ fn decoded(escaped: &str) -> Option<String> {
     while let Some(at) = rest.find('_') {
         plain.push_str(&rest[..at]);
         let (code, behind) = rest[at + 1..].split_once('_')?;
-        let decoded = match code {
+        let is_code =
+            code.len() <= CODE_DIGITS_MAX && code.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.push(match code {
             "" => '_',
-            code => char::from_u32(u32::from_str_radix(code, 16).ok()?)?,
-        };
-        plain.push(decoded);
+            code if is_code => char::from_u32(u32::from_str_radix(code, 16).ok()?)?,
+            _ => return None,
+        });
         rest = behind;
     }
     plain.push_str(rest);
@@ -139,8 +190,10 @@ mod tests {
         let check = |name: &str, expected: &str| assert_eq!(unescaped(name), expected, "{name}");
         check("job", "job");
         check("U__http_2e_status", "http.status");
-        check("U__a__b_1F525_", "a_b🔥");
+        check("U__a__b_1f525_", "a_b🔥");
         check("U__broken_2e", "U__broken_2e");
+        check("U__a_2E_b", "a.b");
+        check("U__too_long_010000_", "U__too_long_010000_");
         check("U__broken_xyz_", "U__broken_xyz_");
     }
 }

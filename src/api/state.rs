@@ -73,6 +73,8 @@ pub struct QuerySettings {
     pub concurrency_max: usize,
     /// Which language features are on.
     pub features: Features,
+    /// `promql-per-step-stats`: whether `stats=all` lists the samples of each step.
+    pub per_step_stats: bool,
 }
 
 impl Default for QuerySettings {
@@ -86,6 +88,7 @@ impl Default for QuerySettings {
             timeout: Duration::from_secs(120),
             concurrency_max: 20,
             features: evaluation.features,
+            per_step_stats: false,
         }
     }
 }

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 
+use crate::api::json::{TimeJson, to_json};
 use crate::api::params::Params;
-use crate::api::response::{ApiError, ApiResult, Success, TimeJson};
+use crate::api::response::{ApiError, ApiResult, Success, text};
 use crate::api::state::ApiState;
+use crate::api::strconv::atoi;
 use crate::api::worker::on_worker;
-use crate::model::{Labels, METRIC_NAME, TimestampMs};
+use crate::model::{Labels, TimestampMs};
 use crate::telemetry::{BuildInfo, process};
 
 /// How many entries the lists of `status/tsdb` have unless asked otherwise.
@@ -53,8 +56,9 @@ pub async fn build_info(State(state): State<Arc<ApiState>>) -> ApiResult<BuildIn
 }
 
 /// Answers `/version`: the same without an envelope.
-pub async fn version(State(state): State<Arc<ApiState>>) -> Json<BuildInfoJson> {
-    Json(BuildInfoJson::of(&state.settings.build))
+pub async fn version(State(state): State<Arc<ApiState>>) -> Response {
+    let body = to_json(&BuildInfoJson::of(&state.settings.build));
+    text(StatusCode::OK, String::from_utf8_lossy(&body) + "\n")
 }
 
 /// The loaded configuration.
@@ -157,14 +161,16 @@ pub struct TsdbJson {
 pub async fn tsdb(State(state): State<Arc<ApiState>>, params: Params) -> ApiResult<TsdbJson> {
     let limit = match params.value("limit") {
         "" => TSDB_ENTRIES,
-        text => match text.parse::<usize>() {
-            Ok(limit) if limit > TSDB_ENTRIES_MAX => {
-                let message = format!("limit must not exceed {TSDB_ENTRIES_MAX}");
-                return Err(ApiError::bad_data(message));
+        text => {
+            match atoi(text).and_then(|limit| usize::try_from(limit).map_err(|e| e.to_string())) {
+                Ok(limit) if limit > TSDB_ENTRIES_MAX => {
+                    let message = format!("limit must not exceed {TSDB_ENTRIES_MAX}");
+                    return Err(ApiError::bad_data(message));
+                }
+                Ok(limit) if limit > 0 => limit,
+                _ => return Err(ApiError::bad_data("limit must be a positive number")),
             }
-            Ok(limit) if limit > 0 => limit,
-            _ => return Err(ApiError::bad_data("limit must be a positive number")),
-        },
+        }
     };
     let all = state
         .backend
@@ -189,12 +195,13 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
     }
     let mut values_of: HashMap<&str, usize> = HashMap::new();
     let mut bytes_of: HashMap<&str, usize> = HashMap::new();
-    for (name, value) in by_pair.keys() {
+    for ((name, value), n_series) in &by_pair {
         *values_of.entry(name).or_default() += 1;
-        *bytes_of.entry(name).or_default() += value.len();
+        *bytes_of.entry(name).or_default() += label_bytes(name, value) * n_series;
     }
-    let pairs = by_pair.iter().filter(|((name, _), _)| *name != METRIC_NAME);
-    let pairs = pairs.map(|((name, value), count)| (format!("{name}={value}"), *count));
+    let pairs = by_pair
+        .iter()
+        .map(|((name, value), count)| (format!("{name}={value}"), *count));
     let named = |counts: &HashMap<&str, usize>| {
         let counts = counts
             .iter()
@@ -216,6 +223,12 @@ fn cardinality_of(series: &BTreeSet<Labels>, limit: usize) -> TsdbJson {
     }
 }
 
+/// Returns what a label takes in Prometheus' label sets, with the lengths before the texts.
+fn label_bytes(name: &str, value: &str) -> usize {
+    let with_length = |text: &str| text.len() + if text.len() < 255 { 1 } else { 4 };
+    with_length(name) + with_length(value)
+}
+
 fn largest(mut counts: Vec<(String, usize)>, limit: usize) -> Vec<NamedCount> {
     counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     counts.truncate(limit);
@@ -223,6 +236,17 @@ fn largest(mut counts: Vec<(String, usize)>, limit: usize) -> Vec<NamedCount> {
         .into_iter()
         .map(|(name, value)| NamedCount { name, value });
     named.collect()
+}
+
+/// The blocks of the storage.
+#[derive(Debug, Serialize)]
+pub struct BlocksJson {
+    blocks: [(); 0],
+}
+
+/// Answers `/api/v1/status/tsdb/blocks`: samples are kept otherwise.
+pub async fn tsdb_blocks() -> ApiResult<BlocksJson> {
+    Ok(Success::of(BlocksJson { blocks: [] }))
 }
 
 /// How far the replay of the log is.
@@ -259,7 +283,7 @@ mod tests {
         assert_eq!(answer.head_stats.num_label_pairs, 4);
         check(&answer.series_count_by_metric_name, "up", 2);
         check(&answer.label_value_count_by_label_name, "__name__", 2);
-        check(&answer.memory_in_bytes_by_label_name, "__name__", 6);
-        check(&answer.series_count_by_label_value_pair, "job=a", 2);
+        check(&answer.memory_in_bytes_by_label_name, "__name__", 38);
+        check(&answer.series_count_by_label_value_pair, "__name__=up", 2);
     }
 }

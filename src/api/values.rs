@@ -5,8 +5,8 @@
 
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
-use crate::api::response::LabelsJson;
-use crate::model::float::ApiFloat;
+use crate::api::json::{LabelsJson, PointTimeJson, SecondsJson};
+use crate::model::float::{ApiFloat, format_plain};
 use crate::model::histogram::Bucket;
 use crate::model::{
     FloatHistogram, Point, SampleValue, SeriesPoints, TimestampMs, Value, VectorElement,
@@ -23,9 +23,10 @@ pub struct ValueJson<'a> {
 
 impl Serialize for ValueJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Scalars and texts go another way in Prometheus than points do.
         let at = SecondsJson(self.at);
         match self.value {
-            Value::Scalar(value) => (at, FloatJson(*value)).serialize(serializer),
+            Value::Scalar(value) => (at, format_plain(*value)).serialize(serializer),
             Value::String(text) => (at, text).serialize(serializer),
             Value::Vector(elements) => {
                 serializer.collect_seq(elements.iter().map(|element| ElementJson {
@@ -47,7 +48,7 @@ impl Serialize for ElementJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Element", 2)?;
         object.serialize_field("metric", &LabelsJson(&self.element.labels))?;
-        let at = SecondsJson(self.at);
+        let at = PointTimeJson(self.at);
         match &self.element.value {
             SampleValue::Float(value) => {
                 object.serialize_field("value", &(at, FloatJson(*value)))?;
@@ -84,7 +85,7 @@ impl Serialize for FloatPointsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().filter_map(|point| {
             let value = point.value.as_float()?;
-            Some((SecondsJson(point.at), FloatJson(value)))
+            Some((PointTimeJson(point.at), FloatJson(value)))
         }))
     }
 }
@@ -96,25 +97,9 @@ impl Serialize for HistogramPointsJson<'_> {
         serializer.collect_seq(self.0.iter().filter_map(|point| match &point.value {
             SampleValue::Float(_) => None,
             SampleValue::Histogram(histogram) => {
-                Some((SecondsJson(point.at), HistogramJson(histogram)))
+                Some((PointTimeJson(point.at), HistogramJson(histogram)))
             }
         }))
-    }
-}
-
-/// Seconds with up to three decimals.
-#[derive(Clone, Copy)]
-pub struct SecondsJson(pub TimestampMs);
-
-impl Serialize for SecondsJson {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ms = self.0.0;
-        if ms % 1000 == 0 {
-            serializer.serialize_i64(ms / 1000)
-        } else {
-            // The shortest text that reads back as this float has at most three decimals.
-            serializer.serialize_f64(ms as f64 / 1000.0)
-        }
     }
 }
 
@@ -171,14 +156,15 @@ fn boundary_rule(bucket: &Bucket) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::json::to_json;
     use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
     use crate::model::{BucketSpan, Labels};
     use std::sync::Arc;
 
     fn check(value: &Value, expected: &str) {
         let at = TimestampMs(1_500);
-        let written = serde_json::to_string(&ValueJson { value, at }).unwrap();
-        assert_eq!(written, expected);
+        let written = to_json(&ValueJson { value, at });
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
     }
 
     fn histogram() -> FloatHistogram {
@@ -200,7 +186,7 @@ mod tests {
     #[test]
     fn scalars_and_texts_are_pairs() {
         check(&Value::Scalar(f64::NAN), r#"[1.5,"NaN"]"#);
-        check(&Value::Scalar(1e21), r#"[1.5,"1e+21"]"#);
+        check(&Value::Scalar(1e21), r#"[1.5,"1000000000000000000000"]"#);
         check(&Value::String("a\"b".into()), r#"[1.5,"a\"b"]"#);
         check(&Value::Vector(vec![]), "[]");
         check(&Value::Matrix(vec![]), "[]");
@@ -218,8 +204,8 @@ mod tests {
                 element(SampleValue::Histogram(Arc::new(histogram()))),
             ]),
             concat!(
-                r#"[{"metric":{"__name__":"up","job":"a"},"value":[1.5,"-0"]},"#,
-                r#"{"metric":{"__name__":"up","job":"a"},"histogram":[1.5,{"count":"42","#,
+                r#"[{"metric":{"__name__":"up","job":"a"},"value":[1.500,"-0"]},"#,
+                r#"{"metric":{"__name__":"up","job":"a"},"histogram":[1.500,{"count":"42","#,
                 r#""sum":"34593.34","buckets":[[1,"-1","-0.5","0.5"],[3,"-0.25","0.25","3"],"#,
                 r#"[0,"0.25","0.5","12"],[0,"0.5","1","21"],[0,"2","4","6"]]}]}]"#
             ),
@@ -264,7 +250,7 @@ mod tests {
             count: 3.0,
             ..FloatHistogram::default()
         };
-        let written = serde_json::to_string(&HistogramJson(&custom)).unwrap();
+        let written = String::from_utf8(to_json(&HistogramJson(&custom))).unwrap();
         assert!(
             written.ends_with(r#""buckets":[[3,"-Inf","0.1","1"],[0,"0.5","+Inf","2"]]}"#),
             "{written}"

@@ -29,11 +29,10 @@ pub struct Cli {
 enum Command {
     /// Receive samples, evaluate rules, send alerts.
     Serve(Box<serve::ServeArgs>),
-    /// Check rule files as promtool does, with hints.
-    #[command(subcommand)]
+    /// Check rule files and configurations as promtool does, with hints and advice.
     Check(check::CheckArgs),
     /// Run unit tests of rules in promtool's format.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = test::AFTER_HELP)]
     Test(test::TestArgs),
     /// Say how a rule or an expression is evaluated, what it costs, how warm it is.
     Explain(Box<explain::ExplainArgs>),
@@ -48,7 +47,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
-        Command::Check(args) => check::run(&args, &mut std::io::stdout()),
+        Command::Check(args) => check::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Test(args) => test::run(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::run(&args, &mut std::io::stdout()),
         Command::Rules(args) => rules::run(&args),

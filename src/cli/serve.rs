@@ -9,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing::level_filters::LevelFilter;
 
+use crate::api;
 use crate::clock::SystemClock;
 use crate::model::{Dialect, DurationMs};
-use crate::server::{Options, Server};
+use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, parse_level};
 
 /// How to serve. Flags are Prometheus' where the thing is the same.
@@ -42,7 +43,8 @@ pub struct ServeArgs {
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
     /// Prometheus' feature flags for PromQL, separated by commas: promql-experimental-functions,
-    /// promql-duration-expr, promql-extended-range-selectors, promql-binop-fill-modifiers.
+    /// promql-duration-expr, promql-extended-range-selectors, promql-binop-fill-modifiers,
+    /// promql-per-step-stats.
     #[arg(long = "enable-feature", value_name = "NAME", value_delimiter = ',')]
     features: Vec<String>,
     /// Whose fields rule files may have beside Prometheus' own: those that change nothing here are
@@ -53,6 +55,19 @@ pub struct ServeArgs {
         default_value = "prometheus"
     )]
     rules_dialect: Dialect,
+    /// How long a query may take.
+    #[arg(long = "query.timeout", value_name = "DURATION", value_parser = duration)]
+    query_timeout: Option<DurationMs>,
+    /// How many queries may run at a time.
+    #[arg(long = "query.max-concurrency", value_name = "N")]
+    query_max_concurrency: Option<usize>,
+    /// How many samples a query may hold at a time.
+    #[arg(long = "query.max-samples", value_name = "N")]
+    query_max_samples: Option<usize>,
+    /// Which origins may read the API from a browser: a pattern of the whole origin, such as
+    /// 'https?://(one|two)\.example'.
+    #[arg(long = "web.cors.origin", value_name = "REGEX", default_value = ".*", value_parser = cors_origin)]
+    cors_origin: regex::Regex,
     /// How long to wait before a firing alert is sent again.
     #[arg(long = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     resend_delay: DurationMs,
@@ -69,15 +84,34 @@ pub struct ServeArgs {
 }
 
 /// The feature flags that change anything here.
-const FEATURES: [&str; 4] = [
+const FEATURES: [&str; 5] = [
     "promql-experimental-functions",
     "promql-duration-expr",
     "promql-extended-range-selectors",
     "promql-binop-fill-modifiers",
+    "promql-per-step-stats",
 ];
+
+fn cors_origin(text: &str) -> Result<regex::Regex, String> {
+    api::cors_origin(text).map_err(|error| error.to_string())
+}
 
 fn duration(text: &str) -> Result<DurationMs, String> {
     DurationMs::parse(text).map_err(|error| error.to_string())
+}
+
+/// Returns a flag's value, empty where the configuration decides.
+fn optional(value: &Option<impl ToString>) -> String {
+    value.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+/// Returns the pattern as it was given.
+fn whole_pattern(regex: &regex::Regex) -> &str {
+    let pattern = regex.as_str();
+    pattern
+        .strip_prefix("^(?s:")
+        .and_then(|rest| rest.strip_suffix(")$"))
+        .unwrap_or(pattern)
 }
 
 impl ServeArgs {
@@ -93,9 +127,19 @@ impl ServeArgs {
             ("enable-feature", self.features.join(",")),
             ("log.format", self.log_format.clone()),
             ("log.level", self.log_level.to_string().to_lowercase()),
+            (
+                "query.max-concurrency",
+                optional(&self.query_max_concurrency),
+            ),
+            ("query.max-samples", optional(&self.query_max_samples)),
+            ("query.timeout", optional(&self.query_timeout)),
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
             ("rules.dialect", self.rules_dialect.to_string()),
             ("storage.path", self.storage_path.display().to_string()),
+            (
+                "web.cors.origin",
+                whole_pattern(&self.cors_origin).to_owned(),
+            ),
             ("web.enable-lifecycle", self.lifecycle.to_string()),
             (
                 "web.external-url",
@@ -135,6 +179,12 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         lifecycle: args.lifecycle,
         rules_dialect: args.rules_dialect,
         features: args.features,
+        query: QueryFlags {
+            timeout: args.query_timeout,
+            max_concurrency: args.query_max_concurrency,
+            max_samples: args.query_max_samples,
+        },
+        cors_origin: Some(args.cors_origin),
         resend_delay: args.resend_delay,
         flags,
         observer: None,

@@ -11,14 +11,60 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use crate::clock::{Clock as _, Stopwatch, SystemClock};
 use crate::engine::unit_test::{TestOptions, run_test};
 use crate::model::{Dialect, RuleFormat};
 use crate::rule::test_file::{TestFile, parse_test_file_with};
 
+/// What `burnwatch test --help` ends with.
+pub const AFTER_HELP: &str = "\
+Examples:
+  burnwatch test rules tests/*.test.yml          all tests of these files
+  burnwatch test rules --run burn t.yml          only those whose name matches `burn`
+  burnwatch test rules --junit results.xml t.yml for a CI job that shows JUnit XML
+  burnwatch test rules --help                    how a test is written
+
+Files, flags, output and exit codes are those of `promtool test rules`.";
+
+/// What `burnwatch test rules --help` ends with.
+const RULES_AFTER_HELP: &str = "\
+A test file:
+  rule_files: [rules/*.yml]        # globs, relative to this file
+  evaluation_interval: 1m          # how often all groups are evaluated
+  tests:
+  - name: a pod restarts again and again
+    interval: 1m                   # the distance of the values below
+    input_series:
+    - series: 'restarts_total{pod=\"a\"}'
+      values: '0+1x10 _ stale'     # 0 1 2 … 10, a gap, a stale marker
+    alert_rule_test:
+    - eval_time: 10m
+      alertname: PodRestarts
+      exp_alerts:                  # none: nothing may fire
+      - exp_labels: {pod: a, severity: page}
+        exp_annotations: {summary: pod a restarts}
+    promql_expr_test:
+    - expr: increase(restarts_total[5m])
+      eval_time: 10m
+      exp_samples:
+      - {labels: '{pod=\"a\"}', value: 5}
+
+Values: `a+bxn` is n+1 values from a by b, `axn` the same value n+1 times, `_` and `_xn` are gaps,
+`{{schema:0 sum:5 count:4 buckets:[1 2 1]}}` is a native histogram.
+Further fields: group_eval_order, fuzzy_compare (floats may differ in the last bit); of a test
+start_timestamp, external_labels, external_url.
+
+Examples:
+  burnwatch test rules t.yml                       exit code 0: all passed, 1: something failed
+  burnwatch test rules --run '^api' --diff t.yml   some tests, differences in colour
+  burnwatch test rules --debug t.yml               with all series, recorded ones among them
+  burnwatch test rules --enable-feature=promql-experimental-functions t.yml";
+
 /// What to test.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TestArgs {
-    /// Unit tests for rules.
+    /// Unit tests for rules, as `promtool test rules` runs them.
+    #[command(after_help = RULES_AFTER_HELP)]
     Rules(TestRulesArgs),
 }
 
@@ -31,7 +77,8 @@ pub struct TestRulesArgs {
     /// Run only tests whose names match the regular expression; several are alternatives.
     #[arg(long)]
     run: Vec<String>,
-    /// Show of a failed alert test only what differs.
+    /// Show failed alert tests as one JSON document in colours: red is only expected, green only
+    /// fires, yellow is another text.
     #[arg(long)]
     diff: bool,
     /// Say on standard error which test runs, and write out all its series.
@@ -43,8 +90,10 @@ pub struct TestRulesArgs {
     /// Write the results as JUnit XML into a file.
     #[arg(long)]
     junit: Option<PathBuf>,
-    /// Language features to enable, separated by commas.
-    #[arg(long, value_delimiter = ',')]
+    /// Language features to enable, separated by commas: promql-experimental-functions,
+    /// promql-delayed-name-removal, promql-duration-expr, promql-extended-range-selectors,
+    /// promql-binop-fill-modifiers.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
     /// Whose fields rule files may have beside Prometheus' own.
     #[arg(
@@ -55,10 +104,21 @@ pub struct TestRulesArgs {
     rules_dialect: Dialect,
 }
 
+/// The feature flags that a unit test knows; others are warned of, as promtool does.
+const FEATURES: [&str; 5] = [
+    "promql-experimental-functions",
+    "promql-delayed-name-removal",
+    "promql-duration-expr",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+];
+
 /// What came of one test file.
 #[derive(Default)]
 struct Suite {
     name: String,
+    /// When its tests began, `2026-01-02T03:04:05` in UTC; empty where they did not.
+    timestamp: String,
     /// Why the file could not be run.
     aborted: Vec<String>,
     /// The tests that were run, by name, and what failed in each.
@@ -96,6 +156,13 @@ fn test_rules(
         [] => None,
         patterns => Some(regex::Regex::new(&patterns.join("|")).context("--run")?),
     };
+    let is_unknown = |name: &&String| !name.is_empty() && !FEATURES.contains(&name.as_str());
+    for name in args.enable_feature.iter().filter(is_unknown) {
+        writeln!(
+            err,
+            "  WARNING: Unknown feature passed to --enable-feature: {name}"
+        )?;
+    }
     let mut suites = Vec::new();
     for path in &args.files {
         let suite = test_file(path, args, only.as_ref(), err)?;
@@ -135,6 +202,7 @@ fn test_file(
             return Ok(suite);
         }
     };
+    suite.timestamp = now();
     let options = TestOptions {
         features: args.enable_feature.clone(),
         rule_format: RuleFormat {
@@ -156,11 +224,18 @@ fn test_file(
         if args.debug {
             writeln!(err, "DEBUG: Starting test {name}")?;
         }
+        let started = Stopwatch::start();
         let outcome = run_test(&file, case, &rule_files, &options);
+        if let Some((time, dump)) = &outcome.dump {
+            writeln!(
+                err,
+                "DEBUG: Dump of all data (input_series and rules) at {time}:"
+            )?;
+            writeln!(err, "{dump}")?;
+        }
         if args.debug {
-            writeln!(err, "DEBUG: Dump of all data (input_series and rules):")?;
-            writeln!(err, "{}", outcome.dump)?;
-            writeln!(err, "DEBUG: Test {name} finished")?;
+            let took = started.elapsed();
+            writeln!(err, "DEBUG: Test {name} finished, took {took:?}")?;
         }
         suite.cases.push((name, outcome.failures));
     }
@@ -178,7 +253,7 @@ fn read(
     let name = path.display().to_string();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(e) => return Ok(Err(vec![format!("{name}: {e}")])),
+        Err(e) => return Ok(Err(vec![unreadable(&name, &e)])),
     };
     let file = match parse_test_file_with(&name, &text, args.ignore_unknown_fields) {
         Ok(file) => file,
@@ -187,7 +262,9 @@ fn read(
                 Some(hint) => format!("{e}\n    hint: {hint}"),
                 None => e.to_string(),
             };
-            return Ok(Err(errors.iter().map(with_hint).collect()));
+            // promtool has one error for all that YAML's decoder finds.
+            let lines: Vec<String> = errors.iter().map(with_hint).collect();
+            return Ok(Err(vec![lines.join("\n")]));
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -196,20 +273,47 @@ fn read(
         let pattern = folder.join(pattern).display().to_string();
         let paths = match glob::glob(&pattern) {
             Ok(paths) => paths,
-            Err(e) => return Ok(Err(vec![format!("{pattern}: {e}")])),
+            Err(e) => {
+                let message =
+                    format!("{name}: rule_files: {pattern}: syntax error in pattern: {e}");
+                return Ok(Err(vec![message]));
+            }
         };
-        let n_before = rule_files.len();
+        let mut is_matched = false;
         for path in paths.flatten() {
+            // A group is known by its file and name: a file named twice is loaded once.
+            let shown = path.display().to_string();
+            is_matched = true;
+            if rule_files.iter().any(|(known, _)| *known == shown) {
+                continue;
+            }
             match fs::read_to_string(&path) {
-                Ok(text) => rule_files.push((path.display().to_string(), text)),
-                Err(e) => return Ok(Err(vec![format!("{}: {e}", path.display())])),
+                Ok(text) => rule_files.push((shown, text)),
+                Err(e) => return Ok(Err(vec![unreadable(&path.display().to_string(), &e)])),
             }
         }
-        if rule_files.len() == n_before {
+        if !is_matched {
             writeln!(err, "  WARNING: no file match pattern {pattern}")?;
         }
     }
     Ok(Ok((file, rule_files)))
+}
+
+fn now() -> String {
+    let now = jiff::Timestamp::from_millisecond(SystemClock.now().0).unwrap_or_default();
+    let text = now.to_string();
+    text.get(.."2026-01-02T03:04:05".len())
+        .unwrap_or("")
+        .to_owned()
+}
+
+fn unreadable(path: &str, cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => format!("open {path}: no such file or directory"),
+        io::ErrorKind::PermissionDenied => format!("open {path}: permission denied"),
+        io::ErrorKind::IsADirectory => format!("read {path}: is a directory"),
+        _ => format!("{path}: {cause}"),
+    }
 }
 
 /// The results as promtool's JUnit XML.
@@ -221,8 +325,9 @@ fn junit(suites: &[Suite]) -> String {
         let name = escaped(&suite.name);
         xml.push_str(&format!(
             "<testsuite name=\"{name}\" tests=\"{}\" failures=\"{n_failures}\" \
-             errors=\"{n_errors}\" skipped=\"0\" timestamp=\"\">",
-            n_cases + n_errors
+             errors=\"{n_errors}\" skipped=\"0\" timestamp=\"{}\">",
+            n_cases + n_errors,
+            suite.timestamp
         ));
         if !suite.aborted.is_empty() {
             let reasons = escaped(&suite.aborted.join("\n"));
@@ -328,7 +433,7 @@ mod tests {
         );
         let (_, _, err) = test(&wrong, &["--diff"]);
         assert!(
-            err.contains("diff: \n            -   Annotations:{v=\"8\"}"),
+            err.contains("\"v\": \u{1b}[0;33m\"8\" => \"7\"\u{1b}[0m"),
             "{err}"
         );
     }
@@ -336,8 +441,31 @@ mod tests {
     #[test]
     fn debugging_writes_out_all_series() {
         let (_, _, err) = test(TEST, &["--debug"]);
-        let series = "{__name__=\"y\", a=\"b\"} =>\n12 @[0]\n14 @[60000]\n";
-        assert!(err.contains(series), "{err}");
+        let begin = "DEBUG: Dump of all data (input_series and rules) at 1m1s:\n\
+            {__name__=\"ALERTS\",";
+        assert!(err.contains(begin), "{err}");
+        let end = "{__name__=\"y\", a=\"b\"} =>\n14 @[60000]\nDEBUG: Test first finished";
+        assert!(err.contains(end), "{err}");
+    }
+
+    #[test]
+    fn help_teaches_the_format_by_examples() {
+        use clap::CommandFactory as _;
+        let mut command = Command::command();
+        let rules = command.find_subcommand_mut("rules").expect("there");
+        let help = rules.render_help().to_string();
+        for part in ["input_series:", "promql_expr_test:", "Examples:"] {
+            assert!(help.contains(part), "{help}");
+        }
+        assert!(AFTER_HELP.contains("burnwatch test rules"));
+    }
+
+    #[test]
+    fn an_unknown_feature_is_warned_of() {
+        let (passed, _, err) = test(TEST, &["--enable-feature=promql-duration-expr,nope"]);
+        assert!(passed);
+        let warning = "  WARNING: Unknown feature passed to --enable-feature: nope\n";
+        assert!(err.starts_with(warning), "{err}");
     }
 
     #[test]
@@ -359,13 +487,14 @@ mod tests {
     fn results_are_written_as_junit() {
         let suites = [Suite {
             name: "t.yml".to_owned(),
+            timestamp: "2026-01-02T03:04:05".to_owned(),
             aborted: Vec::new(),
             cases: vec![("a".to_owned(), vec!["x < 1\n".to_owned()])],
         }];
         assert_eq!(
             junit(&suites),
             "<testsuites><testsuite name=\"t.yml\" tests=\"1\" failures=\"1\" errors=\"0\" \
-             skipped=\"0\" timestamp=\"\"><testcase name=\"a\"><failure>x &lt; 1&#xA;</failure>\
+             skipped=\"0\" timestamp=\"2026-01-02T03:04:05\"><testcase name=\"a\"><failure>x &lt; 1&#xA;</failure>\
              </testcase></testsuite></testsuites>"
         );
     }

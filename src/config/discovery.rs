@@ -121,7 +121,7 @@ pub(crate) fn read(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Discovery
     }
 }
 
-fn read_target_group(node: &Node, what: &str) -> Result<TargetGroup, ConfigError> {
+pub(crate) fn read_target_group(node: &Node, what: &str) -> Result<TargetGroup, ConfigError> {
     if node.is_null() {
         return Err(ConfigError::at(
             node.place,
@@ -146,7 +146,11 @@ pub fn read_target_groups(text: &str) -> Result<Vec<TargetGroup>, ConfigError> {
         .collect()
 }
 
-fn read_file_sd(node: &Node, what: &str, base_dir: &Path) -> Result<FileSdConfig, ConfigError> {
+pub(crate) fn read_file_sd(
+    node: &Node,
+    what: &str,
+    base_dir: &Path,
+) -> Result<FileSdConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
     let files = fields.list("files", |node, what| {
         let path = value::text(node, what)?;
@@ -183,7 +187,7 @@ fn is_file_sd_path(path: &str) -> bool {
             .is_none_or(|(_, tail)| !tail.contains('/'))
 }
 
-fn read_dns_sd(node: &Node, what: &str) -> Result<DnsSdConfig, ConfigError> {
+pub(crate) fn read_dns_sd(node: &Node, what: &str) -> Result<DnsSdConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
     let names = fields.texts("names")?;
     if names.is_empty() {

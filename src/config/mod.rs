@@ -13,7 +13,9 @@ mod global;
 mod http_client;
 mod limits;
 mod remote_write;
+mod scraping;
 mod secret;
+mod sections;
 mod serialize;
 mod settings;
 mod steps;
@@ -33,6 +35,7 @@ pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
 pub use limits::{LIMITS, Limit, LimitKind, Limits};
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
+pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
 pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
 pub use webhook::WebhookConfig;
@@ -90,7 +93,7 @@ impl ConfigError {
         self
     }
 
-    fn in_file(mut self, path: &Path) -> Self {
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
         self.file = path.display().to_string();
         self
     }
@@ -281,12 +284,8 @@ pub fn expand_patterns(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError
     let mut paths: Vec<PathBuf> = Vec::new();
     for pattern in patterns {
         let refuse = |message: String| ConfigError::at(Place::default(), message).in_file(pattern);
-        // `**` means no more than `*` in Go's patterns.
-        let mut text = pattern.to_string_lossy().into_owned();
-        while text.contains("**") {
-            text = text.replace("**", "*");
-        }
-        let found = glob::glob(&text).map_err(|e| refuse(format!("is not a pattern: {e}")))?;
+        let found = glob::glob(&translated(&pattern.to_string_lossy()))
+            .map_err(|e| refuse(format!("is not a pattern: {e}")))?;
         for path in found {
             let path = path.map_err(|e| refuse(e.to_string()))?;
             if !paths.contains(&path) {
@@ -295,6 +294,25 @@ pub fn expand_patterns(patterns: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError
         }
     }
     Ok(paths)
+}
+
+/// Translates a pattern of Go's `filepath.Glob`, where `**` means no more than `*`, a class is
+/// negated by `^` and a backslash takes a sign's meaning away.
+fn translated(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' if out.ends_with('*') => {}
+            '[' if chars.next_if_eq(&'^').is_some() => out.push_str("[!"),
+            '\\' => match chars.next() {
+                Some(sign @ ('*' | '?' | '[' | ']')) => out.push_str(&format!("[{sign}]")),
+                sign => out.extend(sign),
+            },
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -402,5 +420,15 @@ mod tests {
         let paths = config.rule_paths().expect("patterns");
         let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()).collect();
         assert_eq!(names, ["a.yml", "b.yml", "c.txt"]);
+    }
+
+    #[test]
+    fn patterns_mean_what_they_mean_in_go() {
+        let check = |pattern: &str, expected: &str| assert_eq!(translated(pattern), expected);
+        check("/etc/rules/*.yml", "/etc/rules/*.yml");
+        check("**.yml", "*.yml");
+        check("[^a-c]?.yml", "[!a-c]?.yml");
+        check(r"\*\a.yml", "[*]a.yml");
+        check(r"a\", "a");
     }
 }

@@ -7,7 +7,7 @@ use crate::rule::histogram_notation::print_histogram;
 use crate::rule::test_file::{ExpectedSample, Texts};
 
 /// An alert as it is compared and shown.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shown {
     pub labels: Texts,
     pub annotations: Texts,
@@ -96,20 +96,4 @@ pub(super) fn samples_of(samples: &[ShownSample]) -> String {
     };
     let samples: Vec<String> = samples.iter().map(sample).collect();
     samples.join(", ")
-}
-
-/// The lines that only one of the two has: `-` expected, `+` got.
-pub(super) fn difference(expected: &str, got: &str) -> String {
-    let mut lines = String::new();
-    let only_in = |these: &str, others: &str, sign: char, lines: &mut String| {
-        for line in these
-            .lines()
-            .filter(|line| !others.lines().any(|o| o == *line))
-        {
-            lines.push_str(&format!("\n{sign} {line}"));
-        }
-    };
-    only_in(expected, got, '-', &mut lines);
-    only_in(got, expected, '+', &mut lines);
-    lines
 }

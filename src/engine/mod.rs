@@ -9,6 +9,7 @@
 //! Called by `server::pipeline` for serving, by the rule unit tests, and by nobody else.
 
 mod advance;
+mod alert_difference;
 mod ask;
 pub mod cohort;
 pub mod compile;

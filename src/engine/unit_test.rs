@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::engine::alert_difference::difference;
 use crate::engine::expectation::{
-    Shown, ShownSample, braced, difference, list_of, samples_of, shown_element, shown_expected,
-    texts,
+    Shown, ShownSample, braced, list_of, samples_of, shown_element, shown_expected, texts,
 };
 use crate::engine::{AlertState, Effect, Engine, RuleHealth, features};
 use crate::eval::{EvalOptions, Scan, evaluate};
@@ -21,6 +21,7 @@ use crate::model::{
     VectorElement,
 };
 use crate::promql::parse;
+use crate::rule::RuleError;
 use crate::rule::test_file::{AlertTest, ExprTest, TestCase, TestFile};
 use crate::series::SeriesReader;
 use crate::template::duration_text;
@@ -43,8 +44,9 @@ pub struct TestOptions {
 pub struct TestOutcome {
     /// What failed, in promtool's words; nothing where all is as expected.
     pub failures: Vec<String>,
-    /// All series with their samples, if asked for.
-    pub dump: String,
+    /// What is asked for when debugging: the time of the last instant, as Go prints a duration,
+    /// and all series with their samples up to it. A test that did not come so far has none.
+    pub dump: Option<(String, String)>,
 }
 
 /// Nothing is ever forgotten within a test.
@@ -58,18 +60,38 @@ pub fn run_test(
     options: &TestOptions,
 ) -> TestOutcome {
     let mut run = Run::new(file, case, options);
+    if let Some(error) = &case.series_error {
+        return TestOutcome {
+            failures: vec![with_hint(error)],
+            dump: None,
+        };
+    }
     run.failures = run.load(rule_files);
+    if let Some(error) = case
+        .alert_error
+        .as_ref()
+        .filter(|_| run.failures.is_empty())
+    {
+        run.failures.push(with_hint(error));
+    }
+    let mut dump = None;
     if run.failures.is_empty() && run.tick_through() {
         for test in &case.expr_tests {
             run.check_expr(test);
         }
+        dump = options.dump.then(|| run.dump());
     }
     TestOutcome {
-        dump: match options.dump {
-            true => run.dump(),
-            false => String::new(),
-        },
         failures: run.failures,
+        dump,
+    }
+}
+
+/// An error as it is shown: its place, what is wrong, and what to do about it.
+fn with_hint(error: &RuleError) -> String {
+    match &error.hint {
+        Some(hint) => format!("{error}\n    hint: {hint}"),
+        None => error.to_string(),
     }
 }
 
@@ -287,12 +309,11 @@ impl<'a> Run<'a> {
             test.alertname, test.eval_time
         );
         let indented = |text: String| text.replace('\n', "\n            ");
-        let (expected, got) = (list_of(&expected), list_of(&got));
         self.failures.push(if self.options.diff {
             let diff = indented(difference(&expected, &got));
             format!("{head}        diff: {diff}")
         } else {
-            let (expected, got) = (indented(expected), indented(got));
+            let (expected, got) = (indented(list_of(&expected)), indented(list_of(&got)));
             format!("{head}        exp:{expected}, \n        got:{got}")
         });
     }
@@ -306,7 +327,14 @@ impl<'a> Run<'a> {
                 return self.failures.push(failure);
             }
         };
-        let mut expected: Vec<ShownSample> = test.expected.iter().map(shown_expected).collect();
+        let expected = match &test.expected {
+            Ok(expected) => expected,
+            Err(message) => {
+                let failure = format!("    expr: {expr}, time: {time}, err: {message}");
+                return self.failures.push(failure);
+            }
+        };
+        let mut expected: Vec<ShownSample> = expected.iter().map(shown_expected).collect();
         let mut got: Vec<ShownSample> = got.iter().map(shown_element).collect();
         expected.sort_by(|a, b| a.labels.cmp(&b.labels));
         got.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -321,21 +349,32 @@ impl<'a> Run<'a> {
         ));
     }
 
-    /// All series as Prometheus prints a matrix.
-    fn dump(&self) -> String {
-        let mut dump = String::new();
-        let end = TimestampMs::MAX;
+    /// All series as Prometheus prints a matrix: those that a selector finds over the whole time
+    /// of the test, rounded up to seconds. Its first instant is not in the range.
+    fn dump(&self) -> (String, String) {
+        let seconds = last_eval_time(self.case).0.div_euclid(1000) + 1;
+        let end = self.case.start + DurationMs::from_seconds(seconds);
+        let mut series: Vec<String> = Vec::new();
         self.engine.series().select(&[], &mut |labels, history| {
-            dump.push_str(&format!("{} =>\n", braced(&texts(labels))));
-            for point in history.range(TimestampMs::MIN, end) {
+            let mut lines = Vec::new();
+            for point in history.range(self.case.start, end) {
                 let value = match &point.value {
+                    value if value.is_stale() => continue,
                     SampleValue::Float(value) => format_plain(*value),
                     SampleValue::Histogram(histogram) => histogram.to_string(),
                 };
-                dump.push_str(&format!("{value} @[{}]\n", point.at.0));
+                lines.push(format!("{value} @[{}]", point.at.0));
+            }
+            if !lines.is_empty() {
+                series.push(format!(
+                    "{} =>\n{}",
+                    braced(&texts(labels)),
+                    lines.join("\n")
+                ));
             }
         });
-        dump
+        let time = duration_text(seconds.saturating_mul(1_000_000_000));
+        (time, series.join("\n"))
     }
 
     fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {

@@ -16,7 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::functions::FunctionError;
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
+use crate::promql::ast::Span;
 use crate::promql::{Expr, Features};
+
+/// Subqueries within one another may have this many times the steps of one together. Each alone
+/// is within its limit soon, and two of them are a thousand thousand evaluations.
+pub const NESTED_STEPS_FACTOR: usize = 10;
 
 /// The instant and the settings of an evaluation.
 #[derive(Clone, Debug)]
@@ -90,6 +95,14 @@ pub enum EvalError {
     /// The data do not allow it (`errorType` "execution").
     #[error("{0}")]
     Execution(String),
+    /// A computed duration is of no use (`errorType` "bad_data": the query itself is wrong).
+    #[error("{}:{}: {message}", place.start, place.end)]
+    InvalidDuration {
+        /// Where it stands, in bytes.
+        place: Span,
+        /// What is wrong with it.
+        message: &'static str,
+    },
     /// The query asks for too much.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
@@ -107,6 +120,17 @@ pub enum EvalError {
         /// Its step.
         step: DurationMs,
         /// The limit, `subquery_steps_max`.
+        max: usize,
+    },
+    /// Subqueries within one another ask for too many steps together.
+    #[error(
+        "subqueries within one another have {steps} steps together, more than {max}: \
+         raise a step or shorten a range"
+    )]
+    TooManyNestedSteps {
+        /// How many, at one instant.
+        steps: usize,
+        /// The limit, [`NESTED_STEPS_FACTOR`] times `subquery_steps_max`.
         max: usize,
     },
 }

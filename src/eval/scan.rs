@@ -10,6 +10,10 @@ use crate::model::{DurationMs, Labels, NO_START, TimestampMs};
 use crate::promql::ast::VectorSelector;
 use crate::series::SeriesReader;
 
+/// So many floats are laid side by side for one evaluation, 128 MiB; the windows of further series
+/// are copied at every step, which takes more time and no memory.
+const FLAT_MAX: usize = 8 << 20;
+
 /// Reads from the series of a store or a snapshot.
 ///
 /// A subquery or a range query asks for the same leaf at every step. So which series a leaf
@@ -17,6 +21,8 @@ use crate::series::SeriesReader;
 pub struct Scan<'a> {
     reader: &'a dyn SeriesReader,
     leaves: Leaves<'a>,
+    /// How many more floats may be laid side by side.
+    flat_left: Cell<usize>,
 }
 
 /// A list that grows while what is in it is lent out.
@@ -47,6 +53,7 @@ impl<'a> Scan<'a> {
         Scan {
             reader,
             leaves: OnceCell::new(),
+            flat_left: Cell::new(FLAT_MAX),
         }
     }
 
@@ -109,17 +116,23 @@ impl SelectedSeries<'_> {
         })
     }
 
-    fn window(&self, after: TimestampMs, until: TimestampMs) -> Option<RangeSeries<'_>> {
+    fn window(
+        &self,
+        (after, until): (TimestampMs, TimestampMs),
+        flat_left: &Cell<usize>,
+    ) -> Option<RangeSeries<'_>> {
         self.n_windows.set(self.n_windows.get() + 1);
+        let lay_flat = || {
+            let flat = FlatFloats::new(self.history, after, flat_left.get())?;
+            flat_left.set(flat_left.get() - flat.len());
+            Some(flat)
+        };
         let flat = if self.n_windows.get() > 1 {
-            let flat = self
-                .flat
-                .get_or_init(|| FlatFloats::new(self.history, after));
-            flat.as_ref().and_then(|flat| flat.window(after, until))
+            self.flat.get_or_init(lay_flat).as_ref()
         } else {
             None
         };
-        let samples = match flat {
+        let samples = match flat.and_then(|flat| flat.window(after, until)) {
             Some(floats) => Samples {
                 floats: Cow::Borrowed(floats),
                 histograms: Vec::new(),
@@ -157,7 +170,7 @@ impl Source for Scan<'_> {
         let series = &self.leaf(selector, until - after).series;
         let windows = series
             .iter()
-            .filter_map(|series| series.window(after, until));
+            .filter_map(|series| series.window((after, until), &self.flat_left));
         windows.collect()
     }
 }
@@ -177,7 +190,6 @@ mod tests {
         }
         let mut snapshot = Snapshot::default();
         snapshot.insert(Labels::from_pairs([("__name__", "x")]), history);
-        let scan = Scan::new(&snapshot);
         let selector = VectorSelector {
             name: None,
             matchers: vec![Matcher::equal("__name__", "x")],
@@ -185,17 +197,24 @@ mod tests {
             at: None,
             mode: RangeMode::Plain,
         };
-        let check = |after: i64, at: i64, instant: Option<i64>, range: &[i64]| {
-            let (after, at) = (TimestampMs(after), TimestampMs(at));
-            let found = scan.instant(&selector, after, at);
-            assert_eq!(found.first().map(|sample| sample.at.0), instant);
-            let found = scan.range(&selector, after, at);
-            let times = found.iter().flat_map(|series| series.floats.iter());
-            assert_eq!(times.map(|point| point.at.0).collect::<Vec<_>>(), range);
-        };
-        check(0, 25, Some(20), &[10, 20]);
-        check(10, 35, None, &[20]);
-        check(20, 45, Some(40), &[40]);
-        check(20, 29, None, &[]);
+        // Whether they may be laid side by side or not, the first one and those after it.
+        for flat_left in [0, 2, FLAT_MAX] {
+            let scan = Scan::new(&snapshot);
+            scan.flat_left.set(flat_left);
+            let check = |after: i64, at: i64, instant: Option<i64>, range: &[i64]| {
+                let (after, at) = (TimestampMs(after), TimestampMs(at));
+                let found = scan.instant(&selector, after, at);
+                assert_eq!(found.first().map(|sample| sample.at.0), instant);
+                let found = scan.range(&selector, after, at);
+                let times = found.iter().flat_map(|series| series.floats.iter());
+                assert_eq!(times.map(|point| point.at.0).collect::<Vec<_>>(), range);
+            };
+            check(0, 25, Some(20), &[10, 20]);
+            check(10, 35, None, &[20]);
+            check(15, 40, Some(40), &[20, 40]);
+            check(20, 45, Some(40), &[40]);
+            check(5, 30, None, &[10, 20]);
+            check(20, 29, None, &[]);
+        }
     }
 }

@@ -304,6 +304,14 @@ impl Remark {
         }
     }
 
+    /// Returns the parameter that is out of its bounds.
+    fn parameter(&self) -> Option<f64> {
+        match self {
+            Remark::InvalidQuantile(got) | Remark::InvalidRatio { got, .. } => Some(*got),
+            _ => None,
+        }
+    }
+
     /// Returns what is said behind the text where the query's text is given.
     fn details(&self) -> String {
         match self {
@@ -342,6 +350,31 @@ impl Annotations {
             (_, remark) => (remark, place),
         };
         self.by_text.insert(key, merged);
+    }
+
+    /// Adds a remark on an aggregation's parameter that is out of its bounds. Of all steps only
+    /// the highest and the lowest parameter are spoken of, or only that one is NaN.
+    pub fn add_parameter(&mut self, remark: Remark, place: Span) {
+        let Some(got) = remark.parameter() else {
+            return self.add(remark, place);
+        };
+        let mut is_worst = true;
+        self.by_text.retain(|_, (earlier, earlier_place)| {
+            let Some(earlier) = earlier.parameter().filter(|_| *earlier_place == place) else {
+                return true;
+            };
+            let is_kept = match (earlier.is_nan(), got.is_nan()) {
+                (true, _) => true,
+                (false, true) => false,
+                _ if (earlier > 0.0) != (got > 0.0) => return true,
+                _ => earlier.abs() >= got.abs(),
+            };
+            is_worst &= !is_kept;
+            is_kept
+        });
+        if is_worst {
+            self.add(remark, place);
+        }
     }
 
     /// Returns the texts of one level, sorted, with `(line:column)` where the query's text is
@@ -397,5 +430,22 @@ mod tests {
         let text = "PromQL warning: quantile value should be between 0 and 1, got NaN";
         check(None, text);
         check(Some("012345\n8901"), &format!("{text} (2:1)"));
+    }
+
+    #[test]
+    fn of_a_parameter_the_highest_and_the_lowest_are_spoken_of() {
+        let check = |parameters: &[f64], expected: &[&str]| {
+            let mut annotations = Annotations::default();
+            for got in parameters {
+                let place = Span { start: 9, end: 12 };
+                annotations.add_parameter(Remark::InvalidQuantile(*got), place);
+            }
+            let said = annotations.texts(Level::Warning, None);
+            let last_word = |text: &String| text.rsplit(' ').next().map(str::to_owned);
+            let got: Vec<String> = said.iter().filter_map(last_word).collect();
+            assert_eq!(got, expected);
+        };
+        check(&[2.0, 7.0, 3.0, -1.0, -0.5], &["-1", "7"]);
+        check(&[2.0, f64::NAN, 7.0], &["NaN"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::functions::FunctionError;
 use crate::functions::formula::WindowFunction;
+use crate::model::float::format_fixed;
 use crate::model::{FloatPoint, SampleValue};
 use crate::promql::ValueType;
 
@@ -14,7 +15,8 @@ pub(super) static DOUBLE_EXPONENTIAL_SMOOTHING: WindowFunction = WindowFunction:
         let check = |word: &str, short: &str, factor: f64| {
             if factor <= 0.0 || factor >= 1.0 {
                 return Err(FunctionError(format!(
-                    "invalid {word} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
+                    "invalid {word} factor. Expected: 0 < {short} < 1, got: {}",
+                    format_fixed(factor, 6)
                 )));
             }
             Ok(())

@@ -42,7 +42,7 @@ impl Function for HistogramQuantiles {
         for (index, q) in &quantiles {
             remark_invalid(call, *index, *q);
         }
-        let histograms = Histograms::split(call, 0);
+        let mut histograms = Histograms::split(call, 0);
         let mut out = Vec::new();
         for (_, q) in quantiles {
             let labelled = |element: Element| Element {
@@ -57,10 +57,10 @@ impl Function for HistogramQuantiles {
                     ..renamed
                 }));
             }
-            for classic in &histograms.classic {
-                let mut buckets = classic.buckets.clone();
+            // Counts raised for one quantile stay raised for the next, so this is remarked once.
+            for classic in &mut histograms.classic {
                 let labels = &classic.element.labels;
-                let value = classic_quantile(call, 0, (q, labels, &mut buckets));
+                let value = classic_quantile(call, 0, (q, labels, &mut classic.buckets));
                 let renamed = call.renamed(classic.element.clone(), SampleValue::Float(value));
                 out.push(labelled(renamed));
             }

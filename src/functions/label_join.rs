@@ -2,8 +2,8 @@
 
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
-use crate::model::METRIC_NAME;
 use crate::model::raw_bytes::shown;
+use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
 /// `label_join(v, dst, separator, src, …)`
@@ -48,8 +48,12 @@ impl Function for LabelJoin {
         }
         let mut elements = call.take_vector(0);
         for element in &mut elements {
-            let values: Vec<&str> = sources.iter().map(|s| element.labels.value(s)).collect();
-            element.labels = set_label(&element.labels, &target, &values.join(&separator))?;
+            let joined = |labels: &Labels| {
+                let values: Vec<&str> = sources.iter().map(|s| labels.value(s)).collect();
+                set_label(labels, &target, &values.join(&separator))
+            };
+            let known = &mut call.memory.labels;
+            element.labels = known.try_labels(&element.labels, joined)?;
             if target == METRIC_NAME {
                 element.drop_name = false;
             }

@@ -2,9 +2,9 @@
 
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
-use crate::model::METRIC_NAME;
 use crate::model::raw_bytes::shown;
 use crate::model::regex::{compile_anchored, expand};
+use crate::model::{Labels, METRIC_NAME};
 use crate::promql::{Signature, ValueType};
 
 /// `label_replace(v, dst, replacement, src, regex)`
@@ -55,17 +55,17 @@ impl Function for LabelReplace {
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());
         let mut elements = call.take_vector(0);
         for element in &mut elements {
-            let value = element.labels.value(&source);
-            let Some(captures) = regex.captures(value) else {
-                continue;
-            };
-            let new = expand(&replacement, &captures);
-            if element.labels.value(&target) != new {
-                element.labels = set_label(&element.labels, &target, &new)?;
-            }
-            if target == METRIC_NAME {
+            if target == METRIC_NAME && regex.is_match(element.labels.value(&source)) {
                 element.drop_name = false;
             }
+            let replaced = |labels: &Labels| {
+                let Some(captures) = regex.captures(labels.value(&source)) else {
+                    return Ok(labels.clone());
+                };
+                set_label(labels, &target, &expand(&replacement, &captures))
+            };
+            let known = &mut call.memory.labels;
+            element.labels = known.try_labels(&element.labels, replaced)?;
         }
         call.memory.regex = Some(regex);
         Ok(Output::Vector(elements))

@@ -20,14 +20,32 @@ pub struct FlatFloats {
 }
 
 impl FlatFloats {
-    /// Copies what lies after `after`; `None` where there are histograms.
-    pub fn new(history: &SeriesHistory, after: TimestampMs) -> Option<FlatFloats> {
+    /// Copies what lies after `after`; `None` where there are histograms, or more than
+    /// `n_samples_max` samples.
+    pub fn new(
+        history: &SeriesHistory,
+        after: TimestampMs,
+        n_samples_max: usize,
+    ) -> Option<FlatFloats> {
+        if history.len_after(after) > n_samples_max {
+            return None;
+        }
         let samples = history.window(after, TimestampMs::MAX);
         samples.histograms.is_empty().then(|| FlatFloats {
             after,
             points: samples.floats.into_owned(),
             last: Cell::default(),
         })
+    }
+
+    /// Returns the number of floats.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
     }
 
     /// Returns the floats in `(after, until]`; `None` when some may be missing.

@@ -352,6 +352,12 @@ impl SeriesHistory {
         self.chunks().map(Chunk::len).sum()
     }
 
+    /// Returns the number of samples after `after`.
+    pub fn len_after(&self, after: TimestampMs) -> usize {
+        let (from, to) = (self.search(after), self.search(TimestampMs::MAX));
+        self.between(from, to).map(|(_, from, to)| to - from).sum()
+    }
+
     /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.chunks().all(Chunk::is_empty)
@@ -468,7 +474,7 @@ mod tests {
         history.forget(at(9));
         all.retain(|at, value| *at > self::at(9) && !crate::model::is_stale_nan(*value));
         let mut cursor = Cursor::default();
-        let flat = FlatFloats::new(&history, at(100)).expect("there are no histograms");
+        let flat = FlatFloats::new(&history, at(100), 10_000).expect("there are no histograms");
         let windows = (0..n).step_by(3).map(|end| (end, (end * 37) % 300));
         for (end, length) in windows.chain([(40, 30), (n + 50, 100), (5, 4), (n, 2 * n)]) {
             let (after, until) = (at(end - length), at(end));
@@ -484,6 +490,10 @@ mod tests {
             assert_eq!(*samples.floats, expected, "({after:?}, {until:?}]");
             let part = history.part(after, until);
             let of_part = part.window(after, until);
+            assert_eq!(
+                history.len_after(after),
+                history.range(after, at(n)).count()
+            );
             assert_eq!(*of_part.floats, expected, "({after:?}, {until:?}]");
             if end - length >= 100 {
                 let of_flat = flat.window(after, until).expect("it begins before");

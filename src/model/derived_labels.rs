@@ -7,6 +7,7 @@
 //! Cost: one look-up in a hash table for a set seen before; its hash it brings along.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::Labels;
@@ -25,22 +26,41 @@ pub struct DerivedLabels {
 impl DerivedLabels {
     /// Returns the number of what `derive` makes of `source`; equal results have equal numbers.
     pub fn number(&mut self, source: &Labels, derive: impl FnOnce(&Labels) -> Labels) -> usize {
+        let Ok(number) = self.try_number(source, |source| Ok::<_, Infallible>(derive(source)));
+        number
+    }
+
+    fn try_number<E>(
+        &mut self,
+        source: &Labels,
+        derive: impl FnOnce(&Labels) -> Result<Labels, E>,
+    ) -> Result<usize, E> {
         if let Some(number) = self.by_source.get(source) {
-            return *number;
+            return Ok(*number);
         }
-        let result = derive(source);
+        let result = derive(source)?;
         let number = *self.by_result.entry(result.clone()).or_insert_with(|| {
             self.results.push(result);
             self.results.len() - 1
         });
         self.by_source.insert(source.clone(), number);
-        number
+        Ok(number)
     }
 
     /// Returns what `derive` makes of `source`.
     pub fn labels(&mut self, source: &Labels, derive: impl FnOnce(&Labels) -> Labels) -> Labels {
         let number = self.number(source, derive);
         self.results[number].clone()
+    }
+
+    /// Does the same where making them may fail.
+    pub fn try_labels<E>(
+        &mut self,
+        source: &Labels,
+        derive: impl FnOnce(&Labels) -> Result<Labels, E>,
+    ) -> Result<Labels, E> {
+        let number = self.try_number(source, derive)?;
+        Ok(self.results[number].clone())
     }
 
     /// Returns the set of a number.

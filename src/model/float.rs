@@ -1,4 +1,4 @@
-//! Floats as Prometheus prints them.
+//! Floats as Prometheus prints and reads them.
 //!
 //! The shortest digits that read back as the float come from `zmij`, which takes the even one of two
 //! that are equally near, as Go does; the standard library takes the upper.
@@ -36,12 +36,22 @@ pub fn format_general(value: f64) -> String {
     }
 }
 
+/// No float has more digits than this that are not zero; Rust refuses to print 65,536 of them.
+const DIGITS_MAX: usize = 1_100;
+
 /// Prints as Go's `%.<precision>e`.
 pub fn format_exponent_rounded(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return format_plain(value);
     }
-    two_digit_exponent(&format!("{value:.precision$e}"))
+    let digits = precision.min(DIGITS_MAX);
+    let shown = two_digit_exponent(&format!("{value:.digits$e}"));
+    if digits == precision {
+        return shown;
+    }
+    let (mantissa, exponent) = shown.split_once('e').unwrap_or((&shown, "+00"));
+    let zeros = "0".repeat(precision - digits);
+    format!("{mantissa}{zeros}e{exponent}")
 }
 
 /// Prints as Go's `%.<precision>f`.
@@ -49,7 +59,10 @@ pub fn format_fixed(value: f64, precision: usize) -> String {
     if !value.is_finite() {
         return format_plain(value);
     }
-    format!("{value:.precision$}")
+    let digits = precision.min(DIGITS_MAX);
+    let mut shown = format!("{value:.digits$}");
+    shown.extend(std::iter::repeat_n('0', precision - digits));
+    shown
 }
 
 /// Prints as Go's `%.<precision>g`: that many significant digits, no trailing zeros.
@@ -58,7 +71,7 @@ pub fn format_general_rounded(value: f64, precision: usize) -> String {
         return format_plain(value);
     }
     let precision = precision.max(1);
-    let rounded = format!("{value:.*e}", precision - 1);
+    let rounded = format!("{value:.*e}", (precision - 1).min(DIGITS_MAX));
     let exponent = decimal_exponent(&rounded);
     let mantissa = rounded.split('e').next().unwrap_or("");
     let n_digits = mantissa
@@ -173,6 +186,65 @@ impl Shortest {
             (first, rest) => format!("{sign}{first}.{rest}e{exponent_sign}{exponent:0>2}"),
         }
     }
+}
+
+/// Why a text is no float, in the words of Go's `strconv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FloatError {
+    /// It is no number at all.
+    #[error("invalid syntax")]
+    Syntax,
+    /// It is larger than any float.
+    #[error("value out of range")]
+    Range,
+}
+
+/// Reads as Go's `strconv.ParseFloat`: decimal or hexadecimal, digits apart by underscores,
+/// `inf` and `nan` in any case.
+pub fn parse(text: &str) -> Result<f64, FloatError> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    let lower = unsigned.to_ascii_lowercase();
+    match lower.as_str() {
+        "inf" | "infinity" => return Ok(sign * f64::INFINITY),
+        "nan" if unsigned == text => return Ok(f64::NAN),
+        _ => {}
+    }
+    if let Some(hex) = lower.strip_prefix("0x") {
+        let value = parse_hexadecimal(&hex.replace('_', ""));
+        return value.map(|value| sign * value).ok_or(FloatError::Syntax);
+    }
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | '+' | '-' | '_');
+    if !lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') || !lower.chars().all(plain) {
+        return Err(FloatError::Syntax);
+    }
+    let digits = without_underscores(text).ok_or(FloatError::Syntax)?;
+    match digits.parse::<f64>() {
+        Ok(value) if value.is_infinite() => Err(FloatError::Range),
+        Ok(value) => Ok(value),
+        Err(_) => Err(FloatError::Syntax),
+    }
+}
+
+/// Drops underscores, which may only separate digits.
+pub fn without_underscores(digits: &str) -> Option<String> {
+    let misplaced = digits.ends_with('_') || digits.contains("__");
+    (!misplaced).then(|| digits.replace('_', ""))
+}
+
+/// Parses what follows `0x`: `1.8p3`. The mantissa is exact up to 52 bits, which is all that
+/// anyone writes by hand.
+fn parse_hexadecimal(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = text.split_once('p')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || digits.len() > 13 {
+        return None;
+    }
+    let value = u64::from_str_radix(&digits, 16).ok()?;
+    let shift = exponent.checked_sub(4 * i32::try_from(fraction.len()).ok()?)?;
+    Some(value as f64 * f64::from(shift).exp2())
 }
 
 /// Returns the exponent of Rust's `{:e}` text.

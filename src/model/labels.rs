@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::raw_bytes::first_raw_byte;
+pub use crate::model::quote::quote;
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
@@ -263,60 +263,6 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// Quotes a text as Go's `strconv.Quote` does; bytes that are not UTF-8 become `\xff`.
-pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\u{fdd0}'..='\u{fddf}' => match first_raw_byte(&text[at..]) {
-                Some(byte) => {
-                    out.push_str(&format!("\\x{byte:02x}"));
-                    chars.next();
-                }
-                None => push_escape(&mut out, c),
-            },
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0b' => out.push_str("\\v"),
-            '\x0c' => out.push_str("\\f"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                out.push_str(&format!("\\x{:02x}", c as u32));
-            }
-            c if c.is_ascii() || is_printable(c) => out.push(c),
-            c => push_escape(&mut out, c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Writes `\u00a0` or `\U000e0001`.
-fn push_escape(out: &mut String, c: char) {
-    let code = c as u32;
-    if code < 0x10000 {
-        out.push_str(&format!("\\u{code:04x}"));
-    } else {
-        out.push_str(&format!("\\U{code:08x}"));
-    }
-}
-
-/// Tells whether Go's `strconv.IsPrint` holds: letters, marks, numbers, punctuation and symbols,
-/// and of blanks the space alone.
-fn is_printable(c: char) -> bool {
-    // The library tells only by what it escapes, and a mark it escapes at the start of a text.
-    let mut buffer = [b'a', 0, 0, 0, 0];
-    let length = c.encode_utf8(&mut buffer[1..]).len();
-    let text = std::str::from_utf8(&buffer[..=length]).unwrap_or_default();
-    text.escape_debug().nth(1) == Some(c)
-}
-
 /// Tells whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub fn is_legacy_metric_name(name: &str) -> bool {
     let tail = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
@@ -407,19 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_quoted_as_in_go() {
-        let check = |text: &str, quoted: &str| assert_eq!(quote(text), quoted);
-        check("e\u{301}é日本 😀", "\"e\u{301}é日本 😀\"");
-        check("a\u{a0}b\u{200b}", r#""a\u00a0b\u200b""#);
-        check("\u{feff}\u{85}\u{7f}\u{1}", r#""\ufeff\u0085\x7f\x01""#);
-        check("\u{e0001}\u{fdd0}", r#""\U000e0001\ufdd0""#);
-        check(
-            &crate::model::raw_bytes::text_from_bytes(b"\xc5z"),
-            r#""\xc5z""#,
-        );
-    }
-
-    #[test]
     fn long_texts_survive() {
         let long = "x".repeat(300_000);
         let labels = Labels::from_pairs([("a", long.as_str()), ("b", "é")]);
@@ -442,5 +375,15 @@ mod tests {
         assert_ne!(hash(&labels), hash(&other));
         assert!(labels != other && !labels.is_empty());
         assert!(labels.filter(|_| false).is_empty() && Labels::empty().is_empty());
+    }
+
+    #[test]
+    fn texts_are_quoted_as_in_go() {
+        let check = |text: &str, expected: &str| assert_eq!(quote(text), expected, "{text:?}");
+        check("a\"b\\c", r#""a\"b\\c""#);
+        check("\n\u{1}\u{7f}", r#""\n\x01\x7f""#);
+        check("é e\u{301} 世", "\"é e\u{301} 世\"");
+        check("\u{a0}\u{feff}\u{85}", r#""\u00a0\ufeff\u0085""#);
+        check("\u{10ffff}😀", "\"\\U0010ffff😀\"");
     }
 }

@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod matcher;
+pub mod quote;
 pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;

@@ -298,12 +298,23 @@ pub enum At {
 
 /// A duration that is a literal, or (with the feature flag) an expression of literals,
 /// `step()`, `range()`, `min(…)`, `max(…)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum DurationExpr {
     /// A known span.
     Literal(DurationMs),
-    /// Arithmetic that depends on the query's step or range.
-    Computed(Box<DurationNode>),
+    /// Arithmetic that depends on the query's step or range, and its place.
+    Computed(Box<DurationNode>, Span),
+}
+
+/// Places do not count.
+impl PartialEq for DurationExpr {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (DurationExpr::Literal(a), DurationExpr::Literal(b)) => a == b,
+            (DurationExpr::Computed(a, _), DurationExpr::Computed(b, _)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 impl DurationExpr {
@@ -311,7 +322,7 @@ impl DurationExpr {
     pub fn literal(&self) -> Option<DurationMs> {
         match self {
             DurationExpr::Literal(span) => Some(*span),
-            DurationExpr::Computed(_) => None,
+            DurationExpr::Computed(..) => None,
         }
     }
 }

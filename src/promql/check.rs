@@ -355,6 +355,23 @@ mod tests {
     }
 
     #[test]
+    fn behind_group_left_stand_labels_or_an_operand() {
+        for behind in ["", "== y", "[5m]", "bool y", "on (c) y"] {
+            let text = format!("x * on (a) group_left {behind}");
+            let error = parse(&text, &PrometheusFunctions, Features::ALL).expect_err(&text);
+            let error = error.to_string();
+            assert!(
+                error.starts_with("1:23: parse error: unexpected "),
+                "{error}"
+            );
+            assert!(
+                error.ends_with(" in grouping opts, expected \"(\""),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn positions_count_lines_and_bytes() {
         check(
             "sum(\n  rate(x)\n)",
@@ -362,6 +379,10 @@ mod tests {
              got instant vector",
         );
         check("\"ö\" + ;", "1:8: parse error: unexpected character: ';'");
+        check(
+            "\u{feff}x",
+            "1:1: parse error: unexpected character: '\\ufeff'",
+        );
         check(
             "",
             "unknown position: parse error: no expression found in input",

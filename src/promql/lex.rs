@@ -3,7 +3,7 @@
 //! The lexer follows Prometheus' state by state, because the text and the place of an error
 //! depend on what it was inside of: a selector's braces, a range's brackets, or neither.
 
-use crate::model::labels::quote;
+use crate::model::quote::{code_point, quote, quote_char};
 use crate::promql::ast::{BinaryOp, Span};
 use crate::promql::token::{Keyword, Token, TokenKind, keyword};
 
@@ -162,7 +162,7 @@ impl<'a> Lexer<'a> {
                     Ok(self.word())
                 };
             }
-            c => return Err(format!("unexpected character: {}", quote_char(Some(c)))),
+            c => return Err(format!("unexpected character: {}", quote_char(c))),
         })
     }
 
@@ -173,7 +173,7 @@ impl<'a> Lexer<'a> {
             ('=', Some('~')) => {
                 return Err(format!(
                     "unexpected character after '=': {}",
-                    quote_char(second)
+                    quote_or_end(second)
                 ));
             }
             ('=', _) => return Ok(TokenKind::Equal),
@@ -181,7 +181,7 @@ impl<'a> Lexer<'a> {
             ('!', _) => {
                 return Err(format!(
                     "unexpected character after '!': {}",
-                    quote_char(second)
+                    quote_or_end(second)
                 ));
             }
             ('<', Some('=')) => BinaryOp::LessEqual,
@@ -231,12 +231,8 @@ impl<'a> Lexer<'a> {
             self.got_colon = true;
             return Ok(TokenKind::Colon);
         }
-        self.duration_word(first).ok_or_else(|| {
-            format!(
-                "unexpected character: {}, expected ':'",
-                quote_char(Some(first))
-            )
-        })
+        self.duration_word(first)
+            .ok_or_else(|| format!("unexpected character: {}, expected ':'", quote_char(first)))
     }
 
     /// Reads `step`, `range`, `min`, `max`; 3.14 renamed the last two to `min_of`, `max_of`.
@@ -292,7 +288,7 @@ impl<'a> Lexer<'a> {
                 return self.duration_word(c).ok_or_else(|| {
                     format!(
                         "unexpected character in duration expression: {}",
-                        quote_char(Some(c))
+                        quote_char(c)
                     )
                 });
             }
@@ -314,7 +310,7 @@ impl<'a> Lexer<'a> {
             '!' => {
                 return Err(format!(
                     "unexpected character after '!' inside braces: {}",
-                    quote_char(self.peek())
+                    quote_or_end(self.peek())
                 ));
             }
             '{' => return Err("unexpected left brace '{'".to_owned()),
@@ -329,7 +325,7 @@ impl<'a> Lexer<'a> {
             c => {
                 return Err(format!(
                     "unexpected character inside braces: {}",
-                    quote_char(Some(c))
+                    quote_char(c)
                 ));
             }
         })
@@ -387,14 +383,14 @@ impl<'a> Lexer<'a> {
             'x' => (2, 16, 255),
             'u' => (4, 16, char::MAX as u32),
             'U' => (8, 16, char::MAX as u32),
-            c => return Err(format!("unknown escape sequence {}", unicode_name(c))),
+            c => return Err(format!("unknown escape sequence {}", code_point(c))),
         };
         let mut value: u32 = 0;
         for _ in 0..digits {
             let c = self.next().ok_or_else(unterminated)?;
-            let digit = c.to_digit(base).ok_or_else(|| {
-                format!("illegal character {} in escape sequence", unicode_name(c))
-            })?;
+            let digit = c
+                .to_digit(base)
+                .ok_or_else(|| format!("illegal character {} in escape sequence", code_point(c)))?;
             value = value.wrapping_mul(base).wrapping_add(digit);
         }
         if value > value_max || (0xD800..0xE000).contains(&value) {
@@ -496,22 +492,6 @@ fn is_alphanumeric(c: char) -> bool {
 }
 
 /// Quotes a character as Go's `%q` does; the end of the text shows as U+FFFD.
-fn quote_char(c: Option<char>) -> String {
-    match c.unwrap_or(char::REPLACEMENT_CHARACTER) {
-        '\'' => r"'\''".to_owned(),
-        '"' => "'\"'".to_owned(),
-        c => {
-            let quoted = quote(c.encode_utf8(&mut [0; 4]));
-            format!("'{}'", &quoted[1..quoted.len() - 1])
-        }
-    }
-}
-
-/// Names a character as Go's `%#U` does: `U+0071 'q'`.
-fn unicode_name(c: char) -> String {
-    if c.is_control() {
-        format!("U+{:04X}", c as u32)
-    } else {
-        format!("U+{:04X} '{c}'", c as u32)
-    }
+fn quote_or_end(c: Option<char>) -> String {
+    quote_char(c.unwrap_or(char::REPLACEMENT_CHARACTER))
 }

@@ -8,7 +8,9 @@ mod check;
 #[cfg(test)]
 mod generated;
 mod lex;
+pub mod metric;
 mod parse;
+mod pretty;
 mod print;
 mod selectors;
 pub mod signature;
@@ -22,10 +24,12 @@ mod token;
 pub use ast::Expr;
 pub use check::type_of;
 pub use parse::{HEIGHT_MAX, NESTING_MAX};
+pub use pretty::pretty;
 pub use selectors::{LOOKBACK_DELTA, SelectorUse, selectors};
 pub use signature::{Features, Signature, SignatureTable, ValueType};
 pub use suggest::suggest;
 
+use crate::model::Matcher;
 use ast::Span;
 
 /// Why a text is not an expression; the text of the error is Prometheus' where it has one.
@@ -59,6 +63,15 @@ pub fn parse(
     let mut expr = parse::parse_syntax(text, functions, features)?;
     check::check_types(&mut expr, text, functions)?;
     Ok(expr)
+}
+
+/// Parses a series selector without modifiers, as `match[]` has it.
+pub fn parse_selector(
+    text: &str,
+    functions: &dyn SignatureTable,
+    features: Features,
+) -> Result<Vec<Matcher>, ParseError> {
+    parse::parse_selector(text, functions, features)
 }
 
 /// Returns the 1-based line and column of a byte of the text; zeros for an empty text.

@@ -71,7 +71,8 @@ fn label_list(f: &mut Formatter<'_>, labels: &[String]) -> fmt::Result {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.is_duration {
-            DurationMs((self.value * 1000.0).round() as i64).fmt(f)
+            // Prometheus cuts off what a float's nanoseconds leave of a millisecond: 1s1ms is 1s.
+            DurationMs((self.value * 1e9) as i64 / 1_000_000).fmt(f)
         } else {
             f.write_str(&format_plain(self.value))
         }
@@ -126,17 +127,31 @@ impl fmt::Display for VectorMatching {
 
 impl fmt::Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.name())?;
-        if self.without || !self.grouping.is_empty() {
-            f.write_str(if self.without { " without " } else { " by " })?;
-            label_list(f, &self.grouping)?;
-            f.write_char(' ')?;
-        }
-        f.write_char('(')?;
+        write!(f, "{}(", AggregateHead(self))?;
         if let Some(parameter) = &self.parameter {
             write!(f, "{parameter}, ")?;
         }
         write!(f, "{})", self.expr)
+    }
+}
+
+/// What stands before the parentheses of an aggregation.
+pub(super) struct AggregateHead<'a>(pub(super) &'a Aggregate);
+
+impl fmt::Display for AggregateHead<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let aggregate = self.0;
+        f.write_str(aggregate.op.name())?;
+        if aggregate.without || !aggregate.grouping.is_empty() {
+            f.write_str(if aggregate.without {
+                " without "
+            } else {
+                " by "
+            })?;
+            label_list(f, &aggregate.grouping)?;
+            f.write_char(' ')?;
+        }
+        Ok(())
     }
 }
 
@@ -181,13 +196,23 @@ impl fmt::Display for MatrixSelector {
 
 impl fmt::Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, self.range)?;
-        if let Some(step) = &self.step {
+        write!(f, "{}{}", self.expr, SubqueryTail(self))
+    }
+}
+
+/// What stands behind the expression of a subquery.
+pub(super) struct SubqueryTail<'a>(pub(super) &'a Subquery);
+
+impl fmt::Display for SubqueryTail<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let subquery = self.0;
+        write!(f, "[{}:", subquery.range)?;
+        if let Some(step) = &subquery.step {
             step.fmt(f)?;
         }
         f.write_char(']')?;
-        fmt_at(f, self.at)?;
-        fmt_offset(f, &self.offset)
+        fmt_at(f, subquery.at)?;
+        fmt_offset(f, &subquery.offset)
     }
 }
 
@@ -219,7 +244,7 @@ impl fmt::Display for DurationExpr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             DurationExpr::Literal(span) => span.fmt(f),
-            DurationExpr::Computed(node) => node.fmt(f),
+            DurationExpr::Computed(node, _) => node.fmt(f),
         }
     }
 }
@@ -270,6 +295,7 @@ mod tests {
         check("a ^ b ^ c", "a ^ b ^ c");
         check("-5m", "-5m");
         check("90s", "1m30s");
+        check("1s1ms", "1s");
         check(
             "0x1F + 017 + 1_000 + 1e3 + inf",
             "31 + 15 + 1000 + 1000 + +Inf",

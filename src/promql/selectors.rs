@@ -177,7 +177,7 @@ fn span_ms(duration: &DurationExpr) -> i64 {
     match duration {
         DurationExpr::Literal(span) => span.0,
         // The cast saturates, and what is no number is zero.
-        DurationExpr::Computed(node) => (seconds(node) * 1000.0).round() as i64,
+        DurationExpr::Computed(node, _) => (seconds(node) * 1000.0).round() as i64,
     }
 }
 

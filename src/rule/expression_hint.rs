@@ -71,6 +71,14 @@ const REMEDIES: &[(&str, &str)] = &[
         "turn on the feature promql-binop-fill-modifiers",
     ),
     (
+        "expression is nested more than",
+        "give parts of it a name of their own, by recording rules",
+    ),
+    (
+        "expression chains more than",
+        "give parts of it a name of their own, by recording rules",
+    ),
+    (
         "no expression found",
         "write an expression; a comment alone is none",
     ),

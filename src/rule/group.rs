@@ -158,6 +158,7 @@ fn read_rule(
         expr: expr?,
         labels: merged.into_iter().collect(),
         line: node.place.line,
+        column: node.place.column,
     })
 }
 

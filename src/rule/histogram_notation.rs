@@ -6,16 +6,19 @@ use crate::model::float::format_general;
 use crate::model::histogram::CUSTOM_BUCKETS_SCHEMA;
 use crate::model::labels::quote;
 use crate::model::{BucketSpan, CounterResetHint, FloatHistogram, SampleValue};
-use crate::rule::series_notation::{Cursor, NotationError, Read, SequenceValue, parse_values};
+use crate::rule::series_notation::{
+    Cursor, NotationError, Piece, PieceKind, Read, SERIES_VALUES, SequenceValue, is_number_word,
+    number_of, parse_values,
+};
 
 /// Parses the histogram that a unit test expects, such as `{{schema:1 sum:2 count:3}}`.
 pub fn parse_histogram(text: &str) -> Result<FloatHistogram, NotationError> {
+    let refused = |message: String| Err(NotationError { at: 0, message });
     match parse_values(text)?.as_slice() {
         [Some(SampleValue::Histogram(histogram))] => Ok(FloatHistogram::clone(histogram)),
-        values => Err(NotationError::Values {
-            at: 0,
-            message: format!("expected one histogram, got {} values", values.len()),
-        }),
+        [Some(SampleValue::Float(value))] => refused(format!("expected histogram, got {value:.6}")),
+        [None] => refused("expected histogram, got _".to_owned()),
+        values => refused(format!("expected 1 value, got {}", values.len())),
     }
 }
 
@@ -93,40 +96,50 @@ fn joined_buckets(spans: &[BucketSpan], counts: &[f64]) -> (i32, Vec<f64>) {
 /// How many buckets a printed run may have; a longer one is cut.
 const GAP_MAX: usize = 100_000;
 
-impl Cursor<'_> {
+const DESCRIPTION: &str = "histogram description";
+const KEY: &str = "histogram description key, e.g. buckets:[5 10 7]";
+
+impl<'a> Cursor<'a> {
+    /// What may follow `{{`: a histogram, an increment and a factor.
     pub(crate) fn histograms(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
+        let start = self.at;
         let base = self.histogram()?;
-        let signs = [('+', true), ('-', false)];
-        let sign = signs
-            .iter()
-            .find(|(sign, _)| self.rest().starts_with(*sign));
-        let Some((_, adds)) = sign else {
-            let n = self.times()?.map_or(1, |times| times + 1);
-            let value = Some(SampleValue::Histogram(Arc::new(base)));
-            return self.push(values, n, std::iter::repeat_n(value, n));
+        let adds = match self.peek_char() {
+            Some('+') => true,
+            Some('-') => false,
+            _ => {
+                let n = self.times()?.map_or(1, |times| times + 1);
+                let value = Some(SampleValue::Histogram(Arc::new(base)));
+                return self.push(values, n, std::iter::repeat_n(value, n));
+            }
         };
         self.at += 1;
+        let open = self.next()?;
+        if open.kind != PieceKind::OpenHistogram {
+            return self.unexpected(open, SERIES_VALUES, "");
+        }
         let step = self.histogram()?;
-        let Some(times) = self.times()? else {
-            return self.fail("an increment needs the number of times, as in {{…}}+{{…}}x3");
+        let times = self.needed_times()?;
+        let refused = |cause: String| -> Read<()> {
+            self.fail(start, format!("error combining histograms: {cause}"))
         };
         let mut current = base;
         let mut series = Vec::with_capacity(times.min(1024) + 1);
         for _ in 0..times {
             let mut next = current.clone();
             if current.schema > step.schema {
-                return self.fail(format!(
-                    "error combining histograms: cannot merge from schema {} to {}",
+                return refused(format!(
+                    "cannot merge from schema {} to {}",
                     step.schema, current.schema
                 ));
             }
-            let combined = if *adds {
+            let combined = if adds {
                 next.add(&step)
             } else {
                 next.subtract(&step)
             };
             if let Err(e) = combined {
-                return self.fail(format!("error combining histograms: {e}"));
+                return refused(e.to_string());
             }
             series.push(Some(SampleValue::Histogram(Arc::new(current))));
             current = next;
@@ -135,103 +148,215 @@ impl Cursor<'_> {
         self.push(values, series.len(), series.into_iter())
     }
 
-    /// `{{key:value …}}`
+    /// `key:value …}}`, the opening braces being taken.
     fn histogram(&mut self) -> Read<FloatHistogram> {
-        if !self.take("{{") {
-            return self.fail("expected a histogram, as in {{schema:1 sum:2 count:3}}");
-        }
         let mut parts = Parts::default();
-        let mut known: Vec<&str> = Vec::new();
         loop {
-            self.skip_spaces();
-            if self.take("}}") {
-                return Ok(parts.finish());
+            let mut piece = self.piece_in_histogram()?;
+            if piece.kind == PieceKind::Space {
+                piece = self.piece_in_histogram()?;
+            } else if piece.kind == PieceKind::Key && !parts.known.is_empty() {
+                return self.unexpected(piece, DESCRIPTION, KEY);
             }
-            let start = self.at;
-            let key = self.take_while(|c| c.is_ascii_alphabetic() || c == '_');
-            if !self.take(":") {
-                self.at = start;
-                return self.fail(
-                    "unexpected text in histogram description, expected histogram description \
-                     key, e.g. buckets:[5 10 7]",
-                );
+            match piece.kind {
+                PieceKind::CloseHistogram => return Ok(parts.finish()),
+                PieceKind::Key => self.part(piece, &mut parts)?,
+                _ => return self.unexpected_in(&parts, piece),
             }
-            if known.contains(&key) {
-                self.at = start;
-                return self.fail(format!("duplicate key \"{key}\" in histogram"));
-            }
-            known.push(key);
-            self.part(key, start, &mut parts)?;
         }
     }
 
-    fn part(&mut self, key: &str, start: usize, parts: &mut Parts) -> Read<()> {
-        let histogram = &mut parts.histogram;
-        match key.to_ascii_lowercase().as_str() {
-            "schema" => histogram.schema = self.int()?,
-            "sum" => histogram.sum = self.any_number()?,
-            "count" => histogram.count = self.any_number()?,
-            "z_bucket" => histogram.zero_count = self.any_number()?,
-            "z_bucket_w" => histogram.zero_threshold = self.number()?,
-            "custom_values" => histogram.custom_values = self.numbers()?,
-            "buckets" => histogram.positive_buckets = self.numbers()?,
-            "n_buckets" => histogram.negative_buckets = self.numbers()?,
-            "offset" => parts.offset = self.int()?,
-            "n_offset" => parts.negative_offset = self.int()?,
-            "counter_reset_hint" => histogram.counter_reset_hint = self.reset_hint()?,
-            _ => {
-                self.at = start;
-                return self.fail(format!("bad histogram descriptor found: {}", quote(key)));
-            }
+    /// In the first item of a description nothing says yet that it is one.
+    fn unexpected_in<T>(&self, parts: &Parts<'_>, piece: Piece<'_>) -> Read<T> {
+        match parts.known.is_empty() {
+            true => self.unexpected(piece, SERIES_VALUES, ""),
+            false => self.unexpected(piece, DESCRIPTION, KEY),
         }
+    }
+
+    fn part(&mut self, key: Piece<'a>, parts: &mut Parts<'a>) -> Read<()> {
+        let name = key.text.to_ascii_lowercase();
+        let colon = self.piece_in_histogram()?;
+        if colon.kind != PieceKind::Colon {
+            return self.unexpected_in(parts, colon);
+        }
+        match name.as_str() {
+            "schema" => parts.histogram.schema = self.int(parts)?,
+            "sum" => parts.histogram.sum = self.any_number(parts)?,
+            "count" => parts.histogram.count = self.any_number(parts)?,
+            "z_bucket" => parts.histogram.zero_count = self.any_number(parts)?,
+            "z_bucket_w" => parts.histogram.zero_threshold = self.any_number(parts)?,
+            "custom_values" => parts.histogram.custom_values = self.numbers(parts)?,
+            "buckets" => parts.histogram.positive_buckets = self.numbers(parts)?,
+            "n_buckets" => parts.histogram.negative_buckets = self.numbers(parts)?,
+            "offset" => parts.offset = self.int(parts)?,
+            "n_offset" => parts.negative_offset = self.int(parts)?,
+            _ => parts.histogram.counter_reset_hint = self.reset_hint(parts)?,
+        }
+        if parts.known.contains(&key.text) {
+            return self.fail(
+                key.at,
+                format!("duplicate key \"{}\" in histogram", key.text),
+            );
+        }
+        parts.known.push(key.text);
         Ok(())
     }
 
-    fn int(&mut self) -> Read<i32> {
-        let start = self.at;
-        self.take("-");
-        self.take_while(|c| c.is_ascii_digit());
-        match self.text[start..self.at].parse() {
-            Ok(number) => Ok(number),
-            Err(_) => self.fail("expected a whole number"),
+    /// Takes what stands here within a histogram's braces, outside of a list.
+    fn piece_in_histogram(&mut self) -> Read<Piece<'a>> {
+        let at = self.at;
+        let next = self.peek_char();
+        let kind = match next {
+            Some(c) if c.is_ascii_whitespace() => {
+                self.at += 1;
+                let piece = self.piece(PieceKind::Space, at);
+                self.take_while(|c| c.is_ascii_whitespace());
+                return Ok(piece);
+            }
+            Some(c) if c.is_ascii_alphabetic() || c == '_' => return self.word_in_histogram(),
+            Some('0'..='9') => return self.number_piece(),
+            Some(':') => PieceKind::Colon,
+            Some('-') => PieceKind::Minus,
+            Some('[') => PieceKind::OpenList,
+            Some('}') if self.text[at..].starts_with("}}") => {
+                self.at += 2;
+                return Ok(self.piece(PieceKind::CloseHistogram, at));
+            }
+            _ => {
+                let found = next.unwrap_or('\u{FFFD}');
+                let message = format!("histogram description incomplete unexpected: '{found}'");
+                return self.fail(at, message);
+            }
+        };
+        self.at += 1;
+        Ok(self.piece(kind, at))
+    }
+
+    fn word_in_histogram(&mut self) -> Read<Piece<'a>> {
+        const KEYS: [&str; 11] = [
+            "sum",
+            "count",
+            "schema",
+            "offset",
+            "n_offset",
+            "buckets",
+            "n_buckets",
+            "z_bucket",
+            "z_bucket_w",
+            "custom_values",
+            "counter_reset_hint",
+        ];
+        let at = self.at;
+        self.take_while(|c| c.is_ascii_alphabetic() || c == '_');
+        let word = self.text[at..self.at].to_ascii_lowercase();
+        if KEYS.contains(&word.as_str()) {
+            return match self.peek_char() {
+                Some(':') => Ok(self.piece(PieceKind::Key, at)),
+                _ => self.fail(at, "missing `:` for histogram descriptor"),
+            };
+        }
+        if is_number_word(&word) {
+            return Ok(self.piece(PieceKind::Number, at));
+        }
+        if hint_of(&word).is_some() {
+            return Ok(self.piece(PieceKind::Hint, at));
+        }
+        let word = quote(&self.text[at..self.at]);
+        self.fail(at, format!("bad histogram descriptor found: {word}"))
+    }
+
+    fn any_number(&mut self, parts: &Parts<'_>) -> Read<f64> {
+        let mut piece = self.piece_in_histogram()?;
+        let is_negative = piece.kind == PieceKind::Minus;
+        if is_negative {
+            piece = self.piece_in_histogram()?;
+        }
+        match number_of(piece.text).filter(|_| piece.kind == PieceKind::Number) {
+            Some(number) if is_negative => Ok(-number),
+            Some(number) => Ok(number),
+            None => self.unexpected_in(parts, piece),
         }
     }
 
-    fn numbers(&mut self) -> Read<Vec<f64>> {
-        if !self.take("[") {
-            return self.fail("expected a list of numbers, as in buckets:[5 10 7]");
+    fn int(&mut self, parts: &Parts<'_>) -> Read<i32> {
+        let at = self.at;
+        let number = self.any_number(parts)?;
+        let whole = number as i32;
+        if f64::from(whole) == number {
+            return Ok(whole);
+        }
+        let text = quote(self.text[at..self.at].trim_start_matches('-'));
+        let message = format!(
+            "invalid repetition in series values: strconv.ParseUint: parsing {text}: invalid syntax"
+        );
+        self.fail(at, message)
+    }
+
+    fn numbers(&mut self, parts: &Parts<'_>) -> Read<Vec<f64>> {
+        let open = self.piece_in_histogram()?;
+        if open.kind != PieceKind::OpenList {
+            return self.unexpected_in(parts, open);
         }
         let mut numbers = Vec::new();
         loop {
-            self.skip_spaces();
-            if self.take("]") {
-                return Ok(numbers);
+            self.take_while(|c| c.is_ascii_whitespace());
+            let at = self.at;
+            match self.peek_char() {
+                Some(']') => {
+                    self.at += 1;
+                    return Ok(numbers);
+                }
+                Some('-' | '0'..='9') => numbers.push(self.any_number(parts)?),
+                Some(c) if c.is_ascii_alphabetic() => {
+                    self.take_while(|c| c.is_ascii_alphabetic());
+                    match number_of(&self.text[at..self.at]) {
+                        Some(number) => numbers.push(number),
+                        None => return self.unexpected_in_list(at, Some(c)),
+                    }
+                }
+                other => return self.unexpected_in_list(at, other),
             }
-            numbers.push(self.any_number()?);
         }
     }
 
-    fn reset_hint(&mut self) -> Read<CounterResetHint> {
-        let word = self.take_while(|c| c.is_ascii_alphabetic() || c == '_');
-        match word.to_ascii_lowercase().as_str() {
-            "unknown" => Ok(CounterResetHint::Unknown),
-            "reset" => Ok(CounterResetHint::Reset),
-            "not_reset" => Ok(CounterResetHint::NotReset),
-            "gauge" => Ok(CounterResetHint::Gauge),
-            _ => self.fail("expected unknown, reset, not_reset or gauge"),
+    fn unexpected_in_list<T>(&self, at: usize, found: Option<char>) -> Read<T> {
+        let found = found.unwrap_or('\u{FFFD}');
+        self.fail(
+            at,
+            format!("invalid character in buckets description: '{found}'"),
+        )
+    }
+
+    fn reset_hint(&mut self, parts: &Parts<'_>) -> Read<CounterResetHint> {
+        let piece = self.piece_in_histogram()?;
+        match hint_of(&piece.text.to_ascii_lowercase()) {
+            Some(hint) => Ok(hint),
+            None => self.unexpected_in(parts, piece),
         }
+    }
+}
+
+fn hint_of(word: &str) -> Option<CounterResetHint> {
+    match word {
+        "unknown" => Some(CounterResetHint::Unknown),
+        "reset" => Some(CounterResetHint::Reset),
+        "not_reset" => Some(CounterResetHint::NotReset),
+        "gauge" => Some(CounterResetHint::Gauge),
+        _ => None,
     }
 }
 
 /// A histogram in the making.
 #[derive(Default)]
-struct Parts {
+struct Parts<'a> {
+    known: Vec<&'a str>,
     histogram: FloatHistogram,
     offset: i32,
     negative_offset: i32,
 }
 
-impl Parts {
+impl Parts<'_> {
     fn finish(self) -> FloatHistogram {
         let mut histogram = self.histogram;
         let spans = |offset: i32, buckets: &[f64]| match u32::try_from(buckets.len()) {

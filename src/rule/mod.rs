@@ -77,6 +77,8 @@ pub struct Rule {
     pub labels: Vec<(String, String)>,
     /// 1-based line of the rule in its file.
     pub line: usize,
+    /// 1-based column of the rule in its file.
+    pub column: usize,
 }
 
 /// What only one kind of rule has.

@@ -1,30 +1,33 @@
-//! The notation of series in unit tests: `up{job="a"}` with `1 2+3x4 _x2 stale {{sum:1 count:2}}`.
+//! The notation of series in unit tests: `up{job="a"} 1 2+3x4 _x2 stale {{sum:1 count:2}}`.
 //!
-//! It is promtool's, whose parser reads it as a part of PromQL: numbers may be durations, a
-//! repeated value stands once more than its factor says, increments add up one after another.
+//! It is promtool's, read as its parser reads it, with its errors: a repeated value stands once
+//! more than its factor says, increments add up one after another, spaces part values.
 
 use crate::model::labels::quote;
-use crate::model::{DurationMs, Labels, MatchOp, SampleValue, stale_nan};
-use crate::promql::ast::ExprKind;
-use crate::promql::{Features, Signature, SignatureTable, parse};
+use crate::model::{Labels, SampleValue, stale_nan};
+use crate::promql::ParseError;
+use crate::promql::metric;
 
 /// How many values one series may be written to have; more is refused.
 pub const VALUES_MAX: usize = 5_000_000;
 
 /// Why a text is no series or no values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotationError {
-    /// The metric does not parse.
-    #[error("{0}")]
-    Metric(String),
-    /// The values do not.
-    #[error("1:{}: parse error: {message}", at + 1)]
-    Values {
-        /// The byte at which it goes wrong.
-        at: usize,
-        /// What is wrong.
-        message: String,
-    },
+#[error("parse error: {message}")]
+pub struct NotationError {
+    /// The byte at which it goes wrong.
+    pub at: usize,
+    /// What is wrong, in promtool's words.
+    pub message: String,
+}
+
+impl From<ParseError> for NotationError {
+    fn from(error: ParseError) -> Self {
+        NotationError {
+            at: error.span.start,
+            message: error.message,
+        }
+    }
 }
 
 /// One value of a series, `None` where nothing was sent.
@@ -32,63 +35,88 @@ pub type SequenceValue = Option<SampleValue>;
 
 /// Parses a metric with its labels, such as `up{job="a"}`, `{}` or `{"a metric", x="y"}`.
 pub fn parse_metric(text: &str) -> Result<Labels, NotationError> {
-    let blank = |text: &str| text.trim().is_empty();
-    let inner = text
-        .trim()
-        .strip_prefix('{')
-        .and_then(|t| t.strip_suffix('}'));
-    if blank(text) || inner.is_some_and(blank) {
-        return Ok(Labels::empty());
-    }
-    let refuse = |message: String| Err(NotationError::Metric(message));
-    let expr = match parse(text, &NoFunctions, Features::default()) {
-        Ok(expr) => expr,
-        Err(e) => return refuse(e.to_string()),
-    };
-    let ExprKind::Vector(selector) = &expr.kind else {
-        return refuse(format!("{} is not a metric with labels", quote(text)));
-    };
-    if let Some(matcher) = selector.matchers.iter().find(|m| m.op != MatchOp::Equal) {
-        return refuse(format!("{matcher}: a label is set with `=`"));
-    }
-    let pairs = selector.matchers.iter().map(|m| (&m.name, &m.value));
-    Ok(Labels::from_pairs(pairs))
+    labels_of(&metric::parse_metric(text)?)
 }
 
-/// A metric calls no functions.
-struct NoFunctions;
-
-impl SignatureTable for NoFunctions {
-    fn signature(&self, _name: &str) -> Option<Signature> {
-        None
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
+/// Parses a metric and, after a space, its values.
+pub fn parse_series(line: &str) -> Result<(Labels, Vec<SequenceValue>), NotationError> {
+    let (pairs, end) = metric::parse_metric_of_series(line)?;
+    let mut cursor = Cursor {
+        text: line,
+        at: end,
+    };
+    let values = cursor.values()?;
+    Ok((labels_of(&pairs)?, values))
 }
 
 /// Parses the values of a series, in their order.
 pub fn parse_values(text: &str) -> Result<Vec<SequenceValue>, NotationError> {
     let mut cursor = Cursor { text, at: 0 };
-    let mut values = Vec::new();
-    loop {
-        cursor.skip_spaces();
-        if cursor.rest().is_empty() {
-            return Ok(values);
-        }
-        cursor.item(&mut values)?;
-        if !cursor.rest().is_empty() && !cursor.rest().starts_with(is_space) {
-            return cursor.fail("unexpected character between values; separate them by spaces");
+    cursor.items()
+}
+
+fn labels_of(pairs: &metric::Pairs) -> Result<Labels, NotationError> {
+    for (place, (name, _)) in pairs.iter().enumerate() {
+        if pairs[..place].iter().any(|(known, _)| known == name) {
+            let message = format!("label name {} is not unique", quote(name));
+            return Err(NotationError { at: 0, message });
         }
     }
+    Ok(Labels::from_pairs(pairs.iter().map(|(n, v)| (n, v))))
 }
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
+fn is_alpha(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
+}
+
+/// What stands at a place, with where it begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Piece<'a> {
+    pub kind: PieceKind,
+    pub at: usize,
+    pub text: &'a str,
+}
+
+/// The kinds of what stands in values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PieceKind {
+    End,
+    Space,
+    Plus,
+    Minus,
+    Times,
+    Blank,
+    Number,
+    Word,
+    OpenHistogram,
+    CloseHistogram,
+    Key,
+    Colon,
+    Hint,
+    OpenList,
+}
+
+impl Piece<'_> {
+    /// Describes it as Prometheus describes a token.
+    fn described(&self) -> String {
+        match self.kind {
+            PieceKind::End => "end of input".to_owned(),
+            PieceKind::Number => format!("number {}", quote(self.text)),
+            PieceKind::Word => format!("identifier {}", quote(self.text)),
+            PieceKind::Plus | PieceKind::Minus => format!("<op:{}>", self.text),
+            _ => quote(self.text),
+        }
+    }
+}
+
+pub(crate) const SERIES_VALUES: &str = "series values";
+
 /// A place in a text of values.
+#[derive(Clone)]
 pub(crate) struct Cursor<'a> {
     pub text: &'a str,
     pub at: usize,
@@ -97,58 +125,156 @@ pub(crate) struct Cursor<'a> {
 pub(crate) type Read<T> = Result<T, NotationError>;
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    pub(crate) fn fail<T>(&self, message: impl Into<String>) -> Read<T> {
-        Err(NotationError::Values {
-            at: self.at,
+    pub(crate) fn fail<T>(&self, at: usize, message: impl Into<String>) -> Read<T> {
+        Err(NotationError {
+            at,
             message: message.into(),
         })
     }
 
-    pub(crate) fn skip_spaces(&mut self) {
-        self.at = self.text.len() - self.rest().trim_start_matches(is_space).len();
-    }
-
-    pub(crate) fn take(&mut self, wanted: &str) -> bool {
-        let is_here = self.rest().starts_with(wanted);
-        if is_here {
-            self.at += wanted.len();
+    pub(crate) fn unexpected<T>(&self, piece: Piece<'_>, context: &str, expected: &str) -> Read<T> {
+        let mut message = format!("unexpected {}", piece.described());
+        if !context.is_empty() {
+            message.push_str(&format!(" in {context}"));
         }
-        is_here
+        if !expected.is_empty() {
+            message.push_str(&format!(", expected {expected}"));
+        }
+        self.fail(piece.at, message)
     }
 
-    pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
-        let rest = self.rest();
-        let tail = rest.trim_start_matches(wanted);
-        self.at = self.text.len() - tail.len();
-        &rest[..rest.len() - tail.len()]
+    pub(crate) fn peek_char(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
+    }
+
+    pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) {
+        let rest = &self.text[self.at..];
+        self.at = self.text.len() - rest.trim_start_matches(wanted).len();
+    }
+
+    pub(crate) fn piece(&self, kind: PieceKind, at: usize) -> Piece<'a> {
+        let text = &self.text[at..self.at];
+        Piece { kind, at, text }
+    }
+
+    /// Takes what stands here, outside of a histogram's braces.
+    pub(crate) fn next(&mut self) -> Read<Piece<'a>> {
+        let at = self.at;
+        let Some(c) = self.peek_char() else {
+            return Ok(self.piece(PieceKind::End, at));
+        };
+        let kind = match c {
+            '{' if self.text[at..].starts_with("{{") => {
+                self.at += 2;
+                return Ok(self.piece(PieceKind::OpenHistogram, at));
+            }
+            c if is_space(c) => PieceKind::Space,
+            '+' => PieceKind::Plus,
+            '-' => PieceKind::Minus,
+            'x' => PieceKind::Times,
+            '_' => PieceKind::Blank,
+            '0'..='9' | '.' => return self.number_piece(),
+            c if is_alpha(c) => {
+                self.take_while(|c| is_alpha(c) || c.is_ascii_digit() || c == ':');
+                let is_number = is_number_word(&self.text[at..self.at]);
+                let kind = if is_number {
+                    PieceKind::Number
+                } else {
+                    PieceKind::Word
+                };
+                return Ok(self.piece(kind, at));
+            }
+            c => {
+                let message = format!("unexpected character in series sequence: '{c}'");
+                return self.fail(at, message);
+            }
+        };
+        self.at += c.len_utf8();
+        let piece = self.piece(kind, at);
+        self.take_while(|c| kind == PieceKind::Space && is_space(c));
+        Ok(piece)
+    }
+
+    fn peek(&self) -> Read<Piece<'a>> {
+        self.clone().next()
+    }
+
+    /// A number's digits, behind which nothing else of a word may stand but a factor's `x`.
+    pub(crate) fn number_piece(&mut self) -> Read<Piece<'a>> {
+        let at = self.at;
+        self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '_');
+        if matches!(self.peek_char(), Some('e' | 'E')) {
+            self.at += 1;
+            if matches!(self.peek_char(), Some('+' | '-')) {
+                self.at += 1;
+            }
+            self.take_while(|c| c.is_ascii_digit());
+        }
+        let text = &self.text[at..self.at];
+        let goes_on = |c: char| c != 'x' && (is_alpha(c) || c.is_ascii_digit());
+        if number_of(text).is_none() || self.peek_char().is_some_and(goes_on) {
+            return self.fail(at, format!("bad number syntax: {}", quote(text)));
+        }
+        Ok(self.piece(PieceKind::Number, at))
+    }
+
+    /// The values behind a metric: a space, and then one after the other.
+    fn values(&mut self) -> Read<Vec<SequenceValue>> {
+        let first = self.peek()?;
+        match first.kind {
+            PieceKind::Space | PieceKind::End => self.items(),
+            _ => self.unexpected(first, SERIES_VALUES, ""),
+        }
+    }
+
+    fn items(&mut self) -> Read<Vec<SequenceValue>> {
+        let mut values = Vec::new();
+        if self.peek()?.kind == PieceKind::Space {
+            self.next()?;
+        }
+        while self.peek()?.kind != PieceKind::End {
+            self.item(&mut values)?;
+            let behind = self.next()?;
+            match behind.kind {
+                PieceKind::Space => {}
+                PieceKind::End => break,
+                _ => return self.unexpected(behind, "", ""),
+            }
+        }
+        Ok(values)
     }
 
     fn item(&mut self, values: &mut Vec<SequenceValue>) -> Read<()> {
-        if self.take("_") {
-            let n = self.times()?.unwrap_or(1);
-            return self.push(values, n, std::iter::repeat_n(None, n));
+        let first = self.next()?;
+        match first.kind {
+            PieceKind::Blank => {
+                let n = self.times()?.unwrap_or(1);
+                self.push(values, n, std::iter::repeat_n(None, n))
+            }
+            PieceKind::OpenHistogram => self.histograms(values),
+            PieceKind::Number | PieceKind::Word | PieceKind::Plus | PieceKind::Minus => {
+                let value = self.value(first)?;
+                self.floats(value, values)
+            }
+            _ => self.unexpected(first, "", ""),
         }
-        if self.rest().starts_with("{{") {
-            return self.histograms(values);
-        }
-        let mut value = self.value()?;
-        let step = match self.rest().chars().next() {
-            Some('+' | '-') => Some(self.signed_number()?),
+    }
+
+    /// What may follow a value: an increment, a factor.
+    fn floats(&mut self, mut value: f64, values: &mut Vec<SequenceValue>) -> Read<()> {
+        let step = match self.peek()?.kind {
+            PieceKind::Plus | PieceKind::Minus => {
+                let sign = self.next()?;
+                Some(self.value(sign)?)
+            }
             _ => None,
         };
-        let times = self.times()?;
-        if step.is_some() && times.is_none() {
-            return self.fail("an increment needs the number of times, as in 1+2x3");
-        }
-        let n = times.map_or(1, |times| times + 1);
         let Some(step) = step else {
+            let n = self.times()?.map_or(1, |times| times + 1);
             let same = Some(SampleValue::Float(value));
             return self.push(values, n, std::iter::repeat_n(same, n));
         };
+        let n = self.needed_times()? + 1;
         let series = std::iter::repeat_with(|| {
             let now = value;
             // promtool adds on and on, with the rounding that this has.
@@ -165,7 +291,8 @@ impl<'a> Cursor<'a> {
         more: impl Iterator<Item = SequenceValue>,
     ) -> Read<()> {
         if values.len() + n > VALUES_MAX {
-            return self.fail(format!("more than {VALUES_MAX} values in one series"));
+            let message = format!("more than {VALUES_MAX} values in one series");
+            return self.fail(self.at, message);
         }
         values.extend(more);
         Ok(())
@@ -173,82 +300,72 @@ impl<'a> Cursor<'a> {
 
     /// `x3`, if it is here.
     pub(crate) fn times(&mut self) -> Read<Option<usize>> {
-        if !self.take("x") {
-            return Ok(None);
-        }
-        let digits = self.take_while(|c| c.is_ascii_digit());
-        match digits.parse::<usize>() {
-            Ok(times) if times < VALUES_MAX => Ok(Some(times)),
-            Ok(_) => self.fail(format!("more than {VALUES_MAX} values in one series")),
-            Err(_) => self.fail("invalid repetition in series values: a number must follow x"),
+        match self.peek()?.kind {
+            PieceKind::Times => self.needed_times().map(Some),
+            _ => Ok(None),
         }
     }
 
-    fn value(&mut self) -> Read<f64> {
-        if self.take("stale") {
-            return Ok(stale_nan());
-        }
-        match self.rest().chars().next() {
-            Some('+' | '-') => self.signed_number(),
-            _ => self.number(),
-        }
-    }
-
-    fn signed_number(&mut self) -> Read<f64> {
-        let sign = if self.take("-") {
-            -1.0
-        } else {
-            self.take("+");
-            1.0
-        };
-        Ok(sign * self.number()?)
-    }
-
-    pub(crate) fn any_number(&mut self) -> Read<f64> {
-        match self.rest().chars().next() {
-            Some('+' | '-') => self.signed_number(),
-            _ => self.number(),
-        }
-    }
-
-    pub(crate) fn number(&mut self) -> Read<f64> {
-        let start = self.at;
-        let word = self.rest().get(..3).unwrap_or("").to_ascii_lowercase();
-        if word == "nan" || word == "inf" {
-            self.at += 3;
-            return Ok(if word == "nan" {
-                f64::NAN
-            } else {
-                f64::INFINITY
-            });
-        }
-        self.take_while(|c| c.is_ascii_digit() || c == '.' || c == '_');
-        if self.rest().starts_with(['e', 'E']) {
-            self.at += 1;
-            if self.rest().starts_with(['+', '-']) {
-                self.at += 1;
+    /// `x3`, which must be here.
+    pub(crate) fn needed_times(&mut self) -> Read<usize> {
+        for wanted in [PieceKind::Times, PieceKind::Number] {
+            let found = self.next()?;
+            if found.kind != wanted {
+                return self.unexpected(found, SERIES_VALUES, "");
             }
-            self.take_while(|c| c.is_ascii_digit());
-        } else if self.rest().starts_with(['s', 'm', 'h', 'd', 'w', 'y']) {
-            self.take_while(|c| c.is_ascii_digit() || "smhdwy".contains(c));
+            if wanted != PieceKind::Number {
+                continue;
+            }
+            return match found.text.parse::<usize>() {
+                Ok(times) if times < VALUES_MAX => Ok(times),
+                Ok(_) => {
+                    let message = format!("more than {VALUES_MAX} values in one series");
+                    self.fail(found.at, message)
+                }
+                Err(_) => {
+                    let message = format!(
+                        "invalid repetition in series values: strconv.ParseUint: parsing {}: \
+                         invalid syntax",
+                        quote(found.text)
+                    );
+                    self.fail(found.at, message)
+                }
+            };
         }
-        let text = &self.text[start..self.at];
-        match number_of(text) {
-            Some(number) => Ok(number),
-            None => {
-                self.at = start;
-                let found = self.rest().split(is_space).next().unwrap_or("");
-                self.fail(format!(
-                    "unexpected {} in series values, expected number or \"stale\"",
-                    quote(found)
-                ))
+        Ok(0)
+    }
+
+    /// The value that begins with a piece: a number, a sign and a number, or `stale`.
+    fn value(&mut self, first: Piece<'a>) -> Read<f64> {
+        match first.kind {
+            PieceKind::Word if first.text == "stale" => Ok(stale_nan()),
+            PieceKind::Word => self.unexpected(first, SERIES_VALUES, "number or \"stale\""),
+            PieceKind::Number => Ok(number_of(first.text).unwrap_or(f64::NAN)),
+            _ => {
+                let number = self.next()?;
+                if number.kind != PieceKind::Number {
+                    return self.unexpected(number, SERIES_VALUES, "");
+                }
+                let value = number_of(number.text).unwrap_or(f64::NAN);
+                Ok(match first.kind {
+                    PieceKind::Minus => -value,
+                    _ => value,
+                })
             }
         }
     }
 }
 
-/// Reads a number as Go does, `017` being octal; or a duration, as seconds.
-fn number_of(text: &str) -> Option<f64> {
+pub(crate) fn is_number_word(word: &str) -> bool {
+    word.eq_ignore_ascii_case("nan") || word.eq_ignore_ascii_case("inf")
+}
+
+/// Reads a number as Go does, `017` being octal.
+pub(crate) fn number_of(text: &str) -> Option<f64> {
+    if is_number_word(text) {
+        let is_nan = text.eq_ignore_ascii_case("nan");
+        return Some(if is_nan { f64::NAN } else { f64::INFINITY });
+    }
     let misplaced = text.starts_with('_') || text.ends_with('_') || text.contains("__");
     if misplaced || !text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
@@ -258,10 +375,7 @@ fn number_of(text: &str) -> Option<f64> {
     if is_octal && let Ok(number) = i64::from_str_radix(&plain, 8) {
         return Some(number as f64);
     }
-    match plain.parse::<f64>() {
-        Ok(number) => Some(number),
-        Err(_) => DurationMs::parse(&plain).ok().map(DurationMs::seconds),
-    }
+    plain.parse::<f64>().ok()
 }
 
 #[cfg(test)]
@@ -291,8 +405,8 @@ mod tests {
         check("_ 1 _x3 2x0", "_ 1.0 _ _ _ 2.0");
         check("stale NaN Inf -inf", "stale NaN inf -inf");
         check(
-            "1e3 1e+1+1e-1x1 .5 5m 1h30m 1_000 017",
-            "1000.0 10.0 10.1 0.5 300.0 5400.0 1000.0 15.0",
+            "1e3 1e+1+1e-1x1 .5 1_000 017",
+            "1000.0 10.0 10.1 0.5 1000.0 15.0",
         );
         check("", "");
         check(" \n1\t2 ", "1.0 2.0");
@@ -300,45 +414,64 @@ mod tests {
 
     #[test]
     fn what_is_no_value_is_refused_where_it_stands() {
-        let check = |text: &str, expected: &str| {
+        let check = |text: &str, at: usize, expected: &str| {
             let error = parse_values(text).expect_err(text);
-            assert_eq!(error.to_string(), expected, "{text}");
+            assert_eq!((error.at, error.message.as_str()), (at, expected), "{text}");
         };
-        let unexpected = |at: usize, word: &str| {
-            format!(
-                "1:{at}: parse error: unexpected \"{word}\" in series values, expected number or \"stale\""
-            )
-        };
-        check("1 abc", &unexpected(3, "abc"));
+        let wanted = ", expected number or \"stale\"";
         check(
-            "1 2a",
-            "1:4: parse error: unexpected character between values; separate them by spaces",
+            "1 abc",
+            2,
+            &format!("unexpected identifier \"abc\" in series values{wanted}"),
         );
-        check(
-            "1+2",
-            "1:4: parse error: an increment needs the number of times, as in 1+2x3",
-        );
-        check(
-            "1x",
-            "1:3: parse error: invalid repetition in series values: a number must follow x",
-        );
-        check(
-            "1x99999999",
-            "1:11: parse error: more than 5000000 values in one series",
-        );
+        check("1 2a", 2, "bad number syntax: \"2\"");
+        check("1 5m", 2, "bad number syntax: \"5\"");
+        check("1+2", 3, "unexpected end of input in series values");
+        check("1+2 3", 3, "unexpected \" \" in series values");
+        check("1x", 2, "unexpected end of input in series values");
+        check("1 x", 2, "unexpected \"x\"");
+        check("_y2", 1, "unexpected identifier \"y2\"");
+        check("1,2", 1, "unexpected character in series sequence: ','");
+        check("1x99999999", 2, "more than 5000000 values in one series");
         check(
             "{{sum:1",
-            "1:8: parse error: unexpected text in histogram description, expected \
-            histogram description key, e.g. buckets:[5 10 7]",
+            7,
+            "histogram description incomplete unexpected: '\u{FFFD}'",
+        );
+        check("{{sum:1 sum:2}}", 8, "duplicate key \"sum\" in histogram");
+        check("{{foo:1}}", 2, "bad histogram descriptor found: \"foo\"");
+        check("{{sum}}", 2, "missing `:` for histogram descriptor");
+        check("{{sum:}}", 6, "unexpected \"}}\" in series values");
+        check(
+            "{{schema:1 sum:}}",
+            15,
+            "unexpected \"}}\" in histogram description, expected histogram description key, \
+             e.g. buckets:[5 10 7]",
         );
         check(
-            "{{sum:1 sum:2}}",
-            "1:9: parse error: duplicate key \"sum\" in histogram",
+            "{{buckets:[1 2}}",
+            14,
+            "invalid character in buckets description: '}'",
         );
+    }
+
+    #[test]
+    fn a_line_is_a_metric_and_values() {
+        let parsed = parse_series("up{a=\"b\"} 1x1").expect("parses");
+        assert_eq!(parsed.0.to_string(), "up{a=\"b\"}");
+        assert_eq!(parsed.1.len(), 2);
+        let check = |line: &str, at: usize, expected: &str| {
+            let error = parse_series(line).expect_err(line);
+            assert_eq!((error.at, error.message.as_str()), (at, expected), "{line}");
+        };
+        check("x{a=\"b\" 1", 8, "unexpected character inside braces: '1'");
+        check("5x 1", 0, "unexpected number \"5\" in series values");
         check(
-            "{{foo:1}}",
-            "1:3: parse error: bad histogram descriptor found: \"foo\"",
+            "sum(x) 1",
+            3,
+            "unexpected character in series sequence: '('",
         );
+        check("x{a=\"1\",a=\"2\"} 1", 0, "label name \"a\" is not unique");
     }
 
     #[test]

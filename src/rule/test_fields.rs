@@ -6,7 +6,6 @@ use crate::model::labels::quote;
 use crate::model::{DurationMs, TimestampMs};
 use crate::rule::RuleError;
 use crate::rule::hint::for_duration;
-use crate::rule::series_notation::NotationError;
 use crate::rule::test_file::Texts;
 use crate::yaml::{Node, NodeKind, Place};
 
@@ -29,18 +28,6 @@ impl Reading<'_> {
     ) {
         let error = RuleError::at(self.path, place, message, hint);
         self.errors.push(error);
-    }
-
-    /// Notes an error of the notation; then there is nothing to go on with.
-    pub(crate) fn noted<T>(
-        &mut self,
-        parsed: Result<T, NotationError>,
-        place: Place,
-        about: &str,
-    ) -> Option<T> {
-        parsed
-            .map_err(|e| self.refuse(place, format!("{about}: {e}"), None))
-            .ok()
     }
 
     /// Returns the known fields of a mapping; notes the others.
@@ -147,7 +134,8 @@ impl Reading<'_> {
 
     pub(crate) fn duration(&mut self, fields: &Fields<'_>, field: &str) -> DurationMs {
         let text = self.text(fields, field);
-        let Some(node) = fields.get(field).filter(|node| !node.is_null()) else {
+        let is_scalar = |node: &&&Node| matches!(node.kind, NodeKind::Scalar { .. });
+        let Some(node) = fields.get(field).filter(is_scalar) else {
             return DurationMs::ZERO;
         };
         DurationMs::parse(&text).unwrap_or_else(|e| {
@@ -174,27 +162,27 @@ impl Reading<'_> {
         }
     }
 
-    /// A float as YAML writes one.
+    /// A float as YAML writes one; what is quoted is none.
     pub(crate) fn number(&mut self, fields: &Fields<'_>, field: &str) -> f64 {
         let Some(node) = fields.get(field) else {
             return 0.0;
         };
-        let text = self.text_of(node, field);
-        let number = match text.to_lowercase().as_str() {
-            "" => Some(0.0),
-            ".nan" => Some(f64::NAN),
-            ".inf" | "+.inf" => Some(f64::INFINITY),
-            "-.inf" => Some(f64::NEG_INFINITY),
-            plain => plain
-                .replace('_', "")
-                .parse()
-                .ok()
-                .filter(|_| plain.contains(|c: char| c.is_ascii_digit())),
+        let (text, is_text) = match &node.kind {
+            NodeKind::Null => return 0.0,
+            NodeKind::Scalar { text, is_text, .. } => (text.as_str(), *is_text),
+            _ => ("", true),
         };
-        number.unwrap_or_else(|| {
-            let message = format!("field '{field}' must be a number, found `{text}`");
-            let hint = "YAML writes .nan, .inf and -.inf".to_owned();
-            self.refuse(node.place, message, Some(hint));
+        let found = (!is_text).then(|| number_of(text)).flatten();
+        found.unwrap_or_else(|| {
+            let message = format!(
+                "field '{field}' must be a number, found {}",
+                node.described()
+            );
+            let hint = match is_text {
+                true => "a number stands without quotes",
+                false => "YAML writes .nan, .inf and -.inf",
+            };
+            self.refuse(node.place, message, Some(hint.to_owned()));
             0.0
         })
     }
@@ -220,4 +208,41 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Reads a number of YAML: whole ones may be binary, octal or hexadecimal.
+fn number_of(text: &str) -> Option<f64> {
+    match text {
+        ".nan" | ".NaN" | ".NAN" => return Some(f64::NAN),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(f64::INFINITY),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(f64::NEG_INFINITY),
+        _ => {}
+    }
+    let plain = text.replace('_', "");
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, plain.strip_prefix('+').unwrap_or(&plain)),
+    };
+    let whole = |radix| move |digits: &str| i64::from_str_radix(digits, radix).ok();
+    let prefixed = [
+        ("0x", 16),
+        ("0X", 16),
+        ("0b", 2),
+        ("0B", 2),
+        ("0o", 8),
+        ("0O", 8),
+        ("0", 8),
+    ];
+    for (prefix, radix) in prefixed {
+        if let Some(number) = digits.strip_prefix(prefix).and_then(whole(radix)) {
+            return Some(sign * number as f64);
+        }
+    }
+    let is_decimal = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit());
+    digits
+        .parse::<f64>()
+        .ok()
+        .filter(|_| is_decimal)
+        .map(|number| sign * number)
 }

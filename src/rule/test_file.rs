@@ -7,9 +7,9 @@ use crate::model::labels::quote;
 use crate::model::{DurationMs, FloatHistogram, Labels, TimestampMs};
 use crate::rule::RuleError;
 use crate::rule::histogram_notation::parse_histogram;
-use crate::rule::series_notation::{SequenceValue, parse_metric, parse_values};
+use crate::rule::series_notation::{NotationError, SequenceValue, parse_metric, parse_series};
 use crate::rule::test_fields::Reading;
-use crate::yaml::{Node, first_document};
+use crate::yaml::{Node, NodeKind, Place, first_document};
 
 /// A unit test file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +37,12 @@ pub struct TestCase {
     pub start: TimestampMs,
     /// The series; of two with equal labels the later holds.
     pub input_series: Vec<InputSeries>,
+    /// Why the series cannot be read; then the test fails, and the others of the file still run.
+    pub series_error: Option<RuleError>,
     /// What is to fire.
     pub alert_tests: Vec<AlertTest>,
+    /// Which of these names no alert; then the test fails.
+    pub alert_error: Option<RuleError>,
     /// What expressions are to return.
     pub expr_tests: Vec<ExprTest>,
     /// `$externalLabels`
@@ -81,14 +85,14 @@ pub struct ExpectedAlert {
 }
 
 /// What an expression returns at an instant.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExprTest {
     /// The expression as written.
     pub expr: String,
     /// The instant, from the start.
     pub eval_time: DurationMs,
-    /// All samples.
-    pub expected: Vec<ExpectedSample>,
+    /// All samples, or why one of them cannot be read.
+    pub expected: Result<Vec<ExpectedSample>, String>,
 }
 
 /// A sample that an expression is to return.
@@ -194,50 +198,75 @@ impl Reading<'_> {
             DurationMs::ZERO => evaluation_interval,
             interval => interval,
         };
+        let name = self.text(&fields, "name");
+        let written = self.items(&fields, "input_series", Reading::series);
         let mut input_series: Vec<InputSeries> = Vec::new();
-        for series in self.items(&fields, "input_series", Reading::series) {
-            // promtool keeps the later of two with equal labels.
-            match input_series.iter_mut().find(|s| s.labels == series.labels) {
-                Some(known) => *known = series,
-                None => input_series.push(series),
+        let mut series_error = None;
+        for lines in written {
+            match lines.read(self.path) {
+                Ok(Some(series)) => {
+                    // promtool keeps the later of two with equal labels.
+                    match input_series.iter_mut().find(|s| s.labels == series.labels) {
+                        Some(known) => *known = series,
+                        None => input_series.push(series),
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    series_error = Some(error);
+                    break;
+                }
             }
         }
+        let alert_tests = self.items(&fields, "alert_rule_test", |reading, node| {
+            (reading.alert_test(node), node.place)
+        });
+        let nameless = alert_tests.iter().find(|(t, _)| t.alertname.is_empty());
+        let alert_error = nameless.map(|(test, place)| self.nameless(test, *place, &name));
         TestCase {
-            name: self.text(&fields, "name"),
             interval,
             start: self.start(&fields),
             input_series,
-            alert_tests: self.items(&fields, "alert_rule_test", Reading::alert_test),
+            series_error,
+            alert_tests: alert_tests.into_iter().map(|(test, _)| test).collect(),
+            alert_error,
+            name,
             expr_tests: self.items(&fields, "promql_expr_test", Reading::expr_test),
             external_labels: Labels::from_pairs(self.map(&fields, "external_labels")),
             external_url: self.text(&fields, "external_url"),
         }
     }
 
-    fn series(&mut self, node: &Node) -> InputSeries {
+    fn series(&mut self, node: &Node) -> WrittenSeries {
         let fields = self.fields(node, &["series", "values"], "series");
-        let place_of = |field| {
-            fields
-                .get(field)
-                .map_or(node.place, |node: &&Node| node.place)
-        };
-        let (series, values) = (self.text(&fields, "series"), self.text(&fields, "values"));
-        let labels = parse_metric(&series);
-        let values = parse_values(&values);
-        InputSeries {
-            labels: self
-                .noted(labels, place_of("series"), "series")
-                .unwrap_or_else(Labels::empty),
-            values: self
-                .noted(values, place_of("values"), "values")
-                .unwrap_or_default(),
+        let written = |field: &str| fields.get(field).map_or(node.place, |node| begin_of(node));
+        let (series_at, values_at) = (written("series"), written("values"));
+        WrittenSeries {
+            series: self.text(&fields, "series"),
+            values: self.text(&fields, "values"),
+            series_at,
+            values_at,
         }
+    }
+
+    fn nameless(&self, test: &AlertTest, place: Place, name: &str) -> RuleError {
+        let group = match name {
+            "" => String::new(),
+            name => format!(" (in TestGroup {name})"),
+        };
+        let message = format!(
+            "an item under alert_rule_test misses required attribute alertname at eval_time \
+             {}{group}",
+            test.eval_time
+        );
+        let hint = "name the alert that is to fire, or not, as `alertname`".to_owned();
+        RuleError::at(self.path, place, message, Some(hint))
     }
 
     fn alert_test(&mut self, node: &Node) -> AlertTest {
         let known = ["eval_time", "alertname", "exp_alerts"];
         let fields = self.fields(node, &known, "alert test");
-        let test = AlertTest {
+        AlertTest {
             eval_time: self.duration(&fields, "eval_time"),
             alertname: self.text(&fields, "alertname"),
             expected: self.items(&fields, "exp_alerts", |reading, node| {
@@ -248,16 +277,7 @@ impl Reading<'_> {
                     annotations: reading.map(&fields, "exp_annotations"),
                 }
             }),
-        };
-        if test.alertname.is_empty() {
-            let message = format!(
-                "an item under alert_rule_test misses required attribute alertname at eval_time {}",
-                test.eval_time
-            );
-            let hint = "name the alert that is to fire, or not, as `alertname`".to_owned();
-            self.refuse(node.place, message, Some(hint));
         }
-        test
     }
 
     fn expr_test(&mut self, node: &Node) -> ExprTest {
@@ -269,36 +289,103 @@ impl Reading<'_> {
         ExprTest {
             expr: self.text(&fields, "expr"),
             eval_time: self.duration(&fields, "eval_time"),
-            expected: self.items(&fields, "exp_samples", Reading::sample),
+            expected: self
+                .items(&fields, "exp_samples", Reading::sample)
+                .into_iter()
+                .collect(),
         }
     }
 
-    fn sample(&mut self, node: &Node) -> ExpectedSample {
+    fn sample(&mut self, node: &Node) -> Result<ExpectedSample, String> {
         let known = ["labels", "value", "histogram"];
         let fields = self.fields(node, &known, "expected sample");
-        let place_of = |field| {
-            fields
-                .get(field)
-                .map_or(node.place, |node: &&Node| node.place)
+        let (labels, histogram) = (
+            self.text(&fields, "labels"),
+            self.text(&fields, "histogram"),
+        );
+        let value = self.number(&fields, "value");
+        let place = |field: &str| fields.get(field).map_or(node.place, |node| begin_of(node));
+        let refused = |e: &NotationError, place: Place, cause: String| {
+            let place = behind(place, e.at);
+            let (file, line, column) = (self.path, place.line, place.column);
+            format!(
+                "labels {}: {cause} ({file}:{line}:{column})",
+                quote(&labels)
+            )
         };
-        let labels = self.text(&fields, "labels");
-        let parsed = parse_metric(&labels);
-        let about = format!("labels {}", quote(&labels));
-        let labels = self
-            .noted(parsed, place_of("labels"), &about)
-            .unwrap_or_else(Labels::empty);
-        let histogram = match self.text(&fields, "histogram") {
-            text if text.is_empty() => None,
-            text => {
-                let parsed = parse_histogram(&text);
-                self.noted(parsed, place_of("histogram"), "histogram")
-            }
+        let parsed = parse_metric(&labels).map_err(|e| {
+            let cause = format!("1:{}: {e}", e.at + 1);
+            refused(&e, place("labels"), cause)
+        })?;
+        let histogram = match histogram.as_str() {
+            "" => None,
+            text => Some(parse_histogram(text).map_err(|e| {
+                // promtool reads it behind `{} `.
+                let cause = match e.message.starts_with("expected ") {
+                    true => e.message.clone(),
+                    false => format!("1:{}: {e}", e.at + 4),
+                };
+                refused(&e, place("histogram"), cause)
+            })?),
         };
-        ExpectedSample {
-            labels,
-            value: self.number(&fields, "value"),
+        Ok(ExpectedSample {
+            labels: parsed,
+            value,
             histogram,
+        })
+    }
+}
+
+/// A series as it is written, with where metric and values begin.
+struct WrittenSeries {
+    series: String,
+    values: String,
+    series_at: Place,
+    values_at: Place,
+}
+
+impl WrittenSeries {
+    /// Reads it as promtool does, which puts all series of a test under each other, a line each,
+    /// and reads up to the first empty line or comment; `None` where that is met.
+    fn read(&self, path: &str) -> Result<Option<InputSeries>, RuleError> {
+        let text = format!("{} {}", self.series, self.values);
+        let refuse = |at: usize, e: &NotationError| {
+            let indent = self.series.len() - self.series.trim_start().len();
+            let at = at + e.at + indent;
+            let place = match at.checked_sub(self.series.len() + 1) {
+                Some(in_values) => behind(self.values_at, in_values),
+                None => behind(self.series_at, at),
+            };
+            let hint = "write a series as `name{label=\"value\"}`, its values as `1 2+3x4 _ stale`";
+            RuleError::at(path, place, e.to_string(), Some(hint.to_owned()))
+        };
+        let mut lines = text.split('\n').map(str::trim);
+        let first = lines.next().unwrap_or("");
+        if first.is_empty() || first.starts_with('#') {
+            return Ok(None);
         }
+        let (labels, values) = parse_series(first).map_err(|e| refuse(0, &e))?;
+        match lines.next() {
+            None | Some("") => {}
+            // What a line break in the values begins is a series of its own.
+            Some(line) => drop(parse_series(line).map_err(|e| refuse(first.len() + 1, &e))?),
+        }
+        Ok(Some(InputSeries { labels, values }))
+    }
+}
+
+/// Where a scalar's text begins, behind its quote.
+fn begin_of(node: &Node) -> Place {
+    match &node.kind {
+        NodeKind::Scalar { is_text: true, .. } => behind(node.place, 1),
+        _ => node.place,
+    }
+}
+
+fn behind(place: Place, bytes: usize) -> Place {
+    Place {
+        column: place.column + bytes,
+        ..place
     }
 }
 
@@ -330,7 +417,7 @@ mod tests {
         assert_eq!(alert.eval_time, DurationMs::from_seconds(3600));
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(alert.expected[0].labels, [pair("a", ""), pair("b", "1")]);
-        let samples = &test.expr_tests[0].expected;
+        let samples = test.expr_tests[0].expected.as_ref().expect("valid");
         assert!(samples[0].value.is_nan());
         assert_eq!(samples[1].histogram.as_ref().map(|h| h.sum), Some(1.0));
         let empty = parse_test_file("t.yml", "").expect("parses");
@@ -344,21 +431,12 @@ mod tests {
             &["t.yml:1:1: field rule_file not found in unit test file"],
         );
         check(
-            "tests:\n- interval: 5\n  input_series:\n  - series: 'x{'\n    values: '1 a'\n",
-            &[
-                "t.yml:2:13: field 'interval': not a valid duration string: \"5\"",
-                "t.yml:4:13: series: 1:3: parse error: unexpected end of input inside braces",
-                "t.yml:5:13: values: 1:3: parse error: unexpected \"a\" in series values, \
-                 expected number or \"stale\"",
-            ],
+            "tests:\n- interval: 5\n",
+            &["t.yml:2:13: field 'interval': not a valid duration string: \"5\""],
         );
         check(
-            "group_eval_order: [a, a]\ntests:\n- alert_rule_test:\n  - eval_time: 1m\n",
-            &[
-                "t.yml:1:19: group name repeated in evaluation order: a",
-                "t.yml:4:5: an item under alert_rule_test misses required attribute alertname at \
-                 eval_time 1m",
-            ],
+            "group_eval_order: [a, a]\n",
+            &["t.yml:1:19: group name repeated in evaluation order: a"],
         );
         check(
             "tests: 5\n",
@@ -368,6 +446,47 @@ mod tests {
             "tests:\n- promql_expr_test:\n  - exp_samples: [{value: x}]\n",
             &["t.yml:3:27: field 'value' must be a number, found `x`"],
         );
+    }
+
+    /// One test that cannot be run hides no other of its file.
+    #[test]
+    fn what_is_wrong_with_one_test_is_its_own() {
+        let text = "tests:\n- input_series:\n  - series: 'x{'\n    values: '1'\n- input_series:\n  \
+            - series: x\n    values: '1 a'\n- name: n\n  alert_rule_test:\n  - eval_time: 1m\n  \
+            promql_expr_test:\n  - exp_samples: [{labels: 'x{'}, {histogram: '5'}]\n- {}\n";
+        let tests = parse_test_file("t.yml", text).expect("parses").tests;
+        let shown = |error: &Option<RuleError>| error.as_ref().map(ToString::to_string);
+        let expected = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            shown(&tests[0].series_error),
+            expected("t.yml:4:14: parse error: unexpected character inside braces: '1'")
+        );
+        assert_eq!(
+            shown(&tests[1].series_error),
+            expected(
+                "t.yml:7:16: parse error: unexpected identifier \"a\" in series values, \
+                 expected number or \"stale\""
+            )
+        );
+        assert_eq!(
+            shown(&tests[2].alert_error),
+            expected(
+                "t.yml:10:5: an item under alert_rule_test misses required attribute alertname \
+                 at eval_time 1m (in TestGroup n)"
+            )
+        );
+        assert_eq!(
+            tests[2].expr_tests[0]
+                .expected
+                .as_ref()
+                .err()
+                .map(String::as_str),
+            Some(
+                "labels \"x{\": 1:3: parse error: unexpected end of input inside braces \
+                 (t.yml:12:31)"
+            )
+        );
+        assert_eq!(shown(&tests[3].series_error), None);
     }
 
     /// Would catch a field, a notation or a value that promtool's users write and we refuse.

@@ -81,7 +81,7 @@ impl ServerBackend {
 
     /// Makes a checked configuration the running one.
     pub(crate) fn adopt(&self, loaded: Loaded) -> anyhow::Result<()> {
-        let wanted = loaded.start_settings();
+        let wanted = loaded.start_settings(&self.parts.options);
         let changed = self
             .start_settings
             .get_or_init(|| wanted.clone())
@@ -170,6 +170,7 @@ impl ServerBackend {
         let clock = Arc::clone(&options.clock);
         let settings = ApiSettings {
             lifecycle: options.lifecycle,
+            cors_origin: options.cors_origin.clone(),
             query,
             build,
             ..ApiSettings::new(external_url, Arc::clone(telemetry), clock)

@@ -6,13 +6,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::server::request_line::RequestLines;
+
+/// How much is read at once while request lines are looked at.
+const READ_BYTES: usize = 4 << 10;
 
 /// The listener.
 pub struct BoundedListener {
@@ -41,6 +46,8 @@ impl Listener for BoundedListener {
         let (stream, peer) = Listener::accept(&mut self.listener).await;
         let connection = HeldConnection {
             stream,
+            lines: RequestLines::default(),
+            encoded: Vec::new(),
             _room: room,
         };
         (connection, peer)
@@ -54,6 +61,9 @@ impl Listener for BoundedListener {
 /// A connection that counts until it is dropped.
 pub struct HeldConnection {
     stream: TcpStream,
+    lines: RequestLines,
+    /// What came and is not handed on yet.
+    encoded: Vec<u8>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -63,7 +73,20 @@ impl AsyncRead for HeldConnection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        if self.encoded.is_empty() {
+            if self.lines.is_beyond() {
+                return Pin::new(&mut self.stream).poll_read(context, buffer);
+            }
+            let mut came = [0; READ_BYTES];
+            let mut came = ReadBuf::new(&mut came);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut came))?;
+            let HeldConnection { lines, encoded, .. } = &mut *self;
+            lines.pass(came.filled(), encoded);
+        }
+        let n_bytes = self.encoded.len().min(buffer.remaining());
+        buffer.put_slice(&self.encoded[..n_bytes]);
+        self.encoded.drain(..n_bytes);
+        Poll::Ready(Ok(()))
     }
 }
 

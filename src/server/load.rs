@@ -71,7 +71,7 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
     for note in &rules.notes {
-        warn!("{note}");
+        warn!(%note, "a rule file is taken with a note");
     }
     info!(
         groups = rules.groups.len(),
@@ -124,7 +124,10 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
         out_of_order_window: own.out_of_order_time_window,
         resend_delay: options.resend_delay,
         ticks_per_leap_max: own.limits.missed_ticks,
-        samples_max: own.limits.query_samples,
+        samples_max: options
+            .query
+            .max_samples
+            .unwrap_or(own.limits.query_samples),
         subquery_steps_max: own.limits.subquery_points,
         elements_max: own.limits.rule_elements,
         features: options.features.clone(),
@@ -178,10 +181,10 @@ impl StartSettings {
 
 impl Loaded {
     /// Returns what only a start takes up.
-    pub fn start_settings(&self) -> StartSettings {
+    pub fn start_settings(&self, options: &Options) -> StartSettings {
         StartSettings {
             node: self.node_settings(),
-            query: self.query_settings(),
+            query: self.query_settings(options),
             connections_max: self.config.burnwatch.limits.connections,
         }
     }
@@ -198,15 +201,20 @@ impl Loaded {
     }
 
     /// Returns how queries of the API are bounded.
-    pub fn query_settings(&self) -> QuerySettings {
+    pub fn query_settings(&self, options: &Options) -> QuerySettings {
         let limits = &self.config.burnwatch.limits;
+        let flags = &options.query;
         QuerySettings {
             default_step: self.config.global.evaluation_interval,
-            samples_max: limits.query_samples,
+            samples_max: flags.max_samples.unwrap_or(limits.query_samples),
             subquery_steps_max: limits.subquery_points,
-            concurrency_max: limits.query_concurrency,
-            timeout: limits.query_timeout.to_std(),
+            concurrency_max: flags.max_concurrency.unwrap_or(limits.query_concurrency),
+            timeout: flags.timeout.unwrap_or(limits.query_timeout).to_std(),
             features: self.rules.features,
+            per_step_stats: options
+                .features
+                .iter()
+                .any(|name| name == "promql-per-step-stats"),
             ..QuerySettings::default()
         }
     }

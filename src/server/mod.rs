@@ -9,6 +9,7 @@ pub mod dispatch;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
+mod request_line;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,6 +62,10 @@ pub struct Options {
     pub rules_dialect: Dialect,
     /// Names of `--enable-feature`.
     pub features: Vec<String>,
+    /// Bounds of queries that go before those of the configuration.
+    pub query: QueryFlags,
+    /// `--web.cors.origin`; `None` allows every origin.
+    pub cors_origin: Option<regex::Regex>,
     /// How often a firing alert is sent again.
     pub resend_delay: DurationMs,
     /// `(flag, value)` for `/api/v1/status/flags`.
@@ -69,6 +74,17 @@ pub struct Options {
     pub observer: Option<Observer>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Bounds of queries, under the names of Prometheus' flags.
+#[derive(Clone, Debug, Default)]
+pub struct QueryFlags {
+    /// `--query.timeout`
+    pub timeout: Option<DurationMs>,
+    /// `--query.max-concurrency`
+    pub max_concurrency: Option<usize>,
+    /// `--query.max-samples`; rules are bound by it, too.
+    pub max_samples: Option<usize>,
 }
 
 /// A running server.
@@ -105,7 +121,7 @@ impl Server {
 
         let clock = Arc::clone(&options.clock);
         let build = BuildInfo::of_package();
-        let queries = loaded.query_settings();
+        let queries = loaded.query_settings(&options);
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
         let (log, tail) = MemoryLog::new(settings.limits.log_samples);

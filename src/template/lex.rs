@@ -3,7 +3,7 @@
 //! Trim markers (`{{- ` and ` -}}`) and comments are dealt with here; the parser never sees
 //! them. An error is a token too, and the last but the end.
 
-use crate::model::labels::quote;
+use crate::model::quote::{code_point, quote};
 use crate::template::token::{Keyword, Token, TokenKind};
 
 const KEYWORDS: [(&str, Keyword); 11] = [
@@ -435,15 +435,6 @@ fn has_left_trim_marker(text: &str) -> bool {
 
 fn has_right_trim_marker(text: &str) -> bool {
     matches!(text.as_bytes(), [b' ' | b'\t' | b'\r' | b'\n', b'-', ..])
-}
-
-/// Prints as Go's `%#U`: `U+0040 '@'`.
-fn code_point(c: char) -> String {
-    if c.is_control() {
-        format!("U+{:04X}", u32::from(c))
-    } else {
-        format!("U+{:04X} '{c}'", u32::from(c))
-    }
 }
 
 #[cfg(test)]

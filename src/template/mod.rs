@@ -12,6 +12,7 @@ mod parse;
 mod print;
 mod queries;
 mod token;
+mod uses;
 mod value;
 
 pub use functions::names as function_names;
@@ -108,6 +109,22 @@ impl Template {
     /// Returns the texts of all `query` calls with a constant argument: the series they read.
     pub fn constant_queries(&self) -> Vec<String> {
         queries::constant_queries(&self.trees).into_iter().collect()
+    }
+
+    /// Returns the names of the labels in `$labels` that the text shows without asking for them
+    /// first.
+    pub fn shown_labels(&self) -> Vec<String> {
+        self.uses().labels.into_iter().collect()
+    }
+
+    /// Tells whether the text shows `$value`.
+    pub fn shows_value(&self) -> bool {
+        self.uses().value
+    }
+
+    fn uses(&self) -> uses::Uses {
+        let main = self.trees.get(&self.name);
+        main.map(uses::uses).unwrap_or_default()
     }
 }
 

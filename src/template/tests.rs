@@ -168,6 +168,16 @@ fn functions_of_go() {
         "{{ printf `%[9]d %*d` 3 4 }} {{ printf `%*d` `x` 1 }}",
         "%!d(BADINDEX)   4 %!(BADWIDTH)1",
     );
+    // What Go does with numbers that are too large: the rest of the format is lost.
+    check(
+        "{{ printf `%1000000000d|` 1 }} {{ printf `%.1000000000f` 1.5 }}",
+        "%!(NOVERB)%!(EXTRA int=1) %!(NOVERB)%!(EXTRA float64=1.5)",
+    );
+    check(
+        "{{ len (printf `%.100000f` 0.1) }} {{ len (printf `%.70000e` 0.1) }} {{ printf `%.70000g` 0.5 }}",
+        "100002 70006 0.5",
+    );
+    check("{{ len (printf `%100000d` 7) }}", "100000");
     check(
         "{{ printf `%+.2e %g %08.3f %+d % d %x` 12345.678 1e21 -3.14159 5 5 `hi` }}",
         "+1.23e+04 1e+21 -003.142 +5  5 6869",

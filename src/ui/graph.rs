@@ -9,8 +9,10 @@ use axum::response::Response;
 
 use crate::api::ApiState;
 use crate::api::execute::{Evaluated, Query, execute};
+use crate::api::instant::parse_time;
+use crate::api::json::TimeJson;
 use crate::api::params::Params;
-use crate::api::response::{ApiError, TimeJson};
+use crate::api::response::ApiError;
 use crate::api::selections::QueryTimes;
 use crate::functions::Functions;
 use crate::model::float::format_general;
@@ -61,9 +63,11 @@ async fn result(state: &ApiState, params: &Params, text: &str) -> Result<String,
         .map_err(|cause| ApiError::bad_data(cause.to_string()))?;
     // Prometheus' pages write "2026-11-21 03:00:00" into links, which is no RFC 3339.
     let moment = params.value("g0.moment_input").replacen(' ', "T", 1);
-    let moment = crate::api::params::parse_time(&moment)
-        .or_else(|_| crate::api::params::parse_time(&format!("{moment}Z")));
-    let at = moment.unwrap_or_else(|_| state.settings.clock.now());
+    let moment = parse_time(&moment).or_else(|_| parse_time(&format!("{moment}Z")));
+    let at = match moment {
+        Ok(moment) => moment.of_query(),
+        Err(_) => state.settings.clock.now(),
+    };
     let query = Query {
         text: text.into(),
         expr,

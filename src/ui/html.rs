@@ -79,7 +79,7 @@ pub fn span(seconds: f64) -> String {
 
 /// Writes how long before `now` an instant lies, with the instant itself as a tooltip.
 pub fn age(at: TimestampMs, now: TimestampMs) -> String {
-    let instant = crate::api::response::TimeJson(Some(at));
+    let instant = crate::api::json::TimeJson(Some(at));
     format!(
         "<time title=\"{instant}\">{}</time>",
         span((now - at).seconds())

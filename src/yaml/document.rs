@@ -104,6 +104,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml::PROBLEMS_MAX;
 
     /// Prints a tree in one line: `{key@line:column: value, …}`.
     fn printed(node: &Node) -> String {
@@ -353,6 +354,9 @@ mod tests {
         let deep = "[".repeat(100) + &"]".repeat(100);
         let error = first_document(&deep).expect_err("too deep");
         assert!(error.to_string().contains("nested deeper"), "{error:?}");
+        let repeated = "a: 1\n".repeat(20_000);
+        let document = first_document(&repeated).expect("YAML");
+        assert_eq!(document.problems.len(), PROBLEMS_MAX);
         let mut bomb = "- &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}", level - 1);

@@ -34,6 +34,10 @@ const DEPTH_MAX: usize = 64;
 /// that a small file of aliases to aliases cannot cost hours.
 const NODES_MAX: usize = 5_000_000;
 
+/// How many repeated keys and the like are told of a document; what goes beyond is not, so that a
+/// mapping of one key over and over cannot cost hours.
+const PROBLEMS_MAX: usize = 1000;
+
 /// Where a node begins: 1-based line and column, the column in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {

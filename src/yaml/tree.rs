@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::yaml::reader::Mark;
 use crate::yaml::resolve::{binary, mismatch, resolved, short};
 use crate::yaml::token::ScalarToken;
-use crate::yaml::{NODES_MAX, Node, NodeKind, Place, YamlError, YamlErrorKind};
+use crate::yaml::{NODES_MAX, Node, NodeKind, PROBLEMS_MAX, Place, YamlError, YamlErrorKind};
 
 /// What stands in front of a node.
 pub(crate) struct Properties {
@@ -193,13 +193,15 @@ impl Tree {
         for pair in children.chunks_exact(2) {
             let (key, value) = (&pair[0], &pair[1]);
             let before = lines.entry(identity(&key.node)).or_default();
-            self.problems.extend(before.iter().map(|line| YamlError {
-                place: key.node.place,
-                kind: YamlErrorKind::RepeatedKey {
-                    key: identity(&key.node).1.to_owned(),
-                    first_line: *line,
-                },
-            }));
+            let n_left = PROBLEMS_MAX.saturating_sub(self.problems.len());
+            self.problems
+                .extend(before.iter().take(n_left).map(|line| YamlError {
+                    place: key.node.place,
+                    kind: YamlErrorKind::RepeatedKey {
+                        key: identity(&key.node).1.to_owned(),
+                        first_line: *line,
+                    },
+                }));
             before.push(key.node.place.line);
             let is_repeated = before.len() > 1;
             if is_merge_key(&key.node) {
@@ -213,7 +215,7 @@ impl Tree {
             self.refuse_collections(&pairs);
             let mut seen: HashSet<String> = pairs.iter().filter_map(name).collect();
             for pair in merged {
-                if name(&pair).is_some_and(|name| seen.insert(name)) {
+                if name(&pair).is_none_or(|name| seen.insert(name)) {
                     pairs.push(pair);
                 }
             }

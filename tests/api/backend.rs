@@ -1,5 +1,6 @@
 //! A backend made by hand: two files of rules, a few series, two Alertmanagers.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +21,7 @@ use burnwatch::model::{
 use burnwatch::series::{Selection, SeriesReader, Snapshot};
 use burnwatch::telemetry::{BuildInfo, Telemetry};
 use burnwatch::ui;
+use flate2::read::GzDecoder;
 use futures::future::{BoxFuture, FutureExt, pending, ready};
 use tower::ServiceExt;
 
@@ -36,6 +38,8 @@ pub struct Fake {
     pub engines_stopped: bool,
     /// Whether snapshots never come.
     pub is_hanging: bool,
+    pub alertmanagers: Vec<AlertmanagerView>,
+    pub no_metadata: bool,
     pub reload: Result<(), String>,
     pub telemetry: Arc<Telemetry>,
 }
@@ -107,19 +111,14 @@ impl Backend for Fake {
             known("http_requests", "counter", "All requests."),
             known("up", "gauge", "Whether the scrape succeeded."),
         ];
-        let asked = |known: &MetricMetadata| metric.is_none_or(|metric| known.metric == metric);
+        let asked = |known: &MetricMetadata| {
+            !self.no_metadata && metric.is_none_or(|metric| known.metric == metric)
+        };
         all.into_iter().filter(asked).collect()
     }
 
     fn alertmanagers(&self) -> Vec<AlertmanagerView> {
-        let view = |url: &str, dropped| AlertmanagerView {
-            url: url.into(),
-            dropped,
-        };
-        vec![
-            view("http://am-0:9093/api/v2/alerts", false),
-            view("http://am-1:9093/api/v2/alerts", true),
-        ]
+        self.alertmanagers.clone()
     }
 
     fn config_yaml(&self) -> String {
@@ -319,6 +318,14 @@ fn series() -> Snapshot {
     snapshot
 }
 
+/// Returns a view of an Alertmanager.
+pub fn alertmanager(url: &str, dropped: bool) -> AlertmanagerView {
+    AlertmanagerView {
+        url: url.into(),
+        dropped,
+    }
+}
+
 /// Returns a backend that is ready.
 pub fn fake() -> Fake {
     Fake {
@@ -331,6 +338,11 @@ pub fn fake() -> Fake {
         is_stopping: AtomicBool::new(false),
         engines_stopped: false,
         is_hanging: false,
+        alertmanagers: vec![
+            alertmanager("http://am-0:9093/api/v2/alerts", false),
+            alertmanager("http://am-1:9093/api/v2/alerts", true),
+        ],
+        no_metadata: false,
         reload: Ok(()),
         telemetry: Arc::new(Telemetry::new(&BuildInfo::of_package(), NOW, 20)),
     }
@@ -376,10 +388,17 @@ pub async fn send(router: &Router, request: &str) -> Answer {
 pub async fn answer(router: &Router, request: Request<Body>) -> Answer {
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.unwrap();
+    let mut bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    let encoding = parts.headers.get("content-encoding");
+    if encoding.is_some_and(|encoding| encoding == "gzip") {
+        let compressed = std::mem::take(&mut bytes);
+        GzDecoder::new(&compressed[..])
+            .read_to_end(&mut bytes)
+            .unwrap();
+    }
     Answer {
         status: parts.status,
         headers: parts.headers,
-        body: String::from_utf8(bytes.to_vec()).unwrap(),
+        body: String::from_utf8(bytes).unwrap(),
     }
 }

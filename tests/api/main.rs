@@ -1,12 +1,15 @@
 //! The HTTP API over a backend made by hand: what a client of Prometheus would notice.
 
 mod backend;
+mod documented;
 mod explain;
 mod grafana;
 mod management;
 mod pages;
 mod parameters;
 mod query;
+mod recorded;
+mod recorded_state;
 mod rules;
 mod series;
 mod status;

@@ -139,10 +139,21 @@ async fn statistics_are_given_when_asked_for() {
             .values()
             .all(|seconds| seconds.as_f64().unwrap() >= 0.0)
     );
-    let steps = "/stats/samples/totalQueryableSamplesPerStep";
-    let steps = data("GET /api/v1/query?query=up&stats=all", steps).await;
-    assert_eq!(steps, json!([[NOW.seconds(), 2]]));
-    let odd = send(&serve(fake()), "GET /api/v1/query?query=up&stats=yes").await;
+    let fake = fake();
+    let mut settings = settings(&fake);
+    settings.query.per_step_stats = true;
+    let router = router(Arc::new(fake), settings, axum::Router::new());
+    let times = "start=1795229940.5&end=1795230000.5&step=30";
+    let request = format!("GET /api/v1/query_range?query=up&{times}&stats=all");
+    let answer = send(&router, &request).await;
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let samples = &body["data"]["stats"]["samples"];
+    let at = |seconds: f64| NOW.seconds() + seconds;
+    let steps = json!([[at(-60.0), 3], [at(-30.0), 3], [at(0.0), 2]]);
+    assert_eq!(samples["totalQueryableSamplesPerStep"], steps);
+    assert_eq!(samples["samplesReadPerStep"], steps);
+    assert_eq!(samples["totalQueryableSamples"], 8);
+    let odd = send(&router, "GET /api/v1/query?query=up&stats=yes").await;
     assert!(
         odd.body
             .contains("value \\\"yes\\\" for parameter \\\"stats\\\" is deprecated")
@@ -190,10 +201,10 @@ async fn queries_are_given_up() {
     let mut settings = settings(&backend);
     settings.query.concurrency_max = 1;
     let router = router(Arc::new(backend), settings, axum::Router::new());
-    let expected = error("timeout", "query timed out in query preparation");
+    let expected = error("timeout", "query timed out in expression evaluation");
     check_at(
         &router,
-        "GET /api/v1/query?query=up&timeout=0",
+        "GET /api/v1/query?query=up&timeout=1ms",
         503,
         expected,
     )
@@ -205,7 +216,7 @@ async fn queries_are_given_up() {
     let expected = error("timeout", "query timed out in query queue");
     check_at(
         &router,
-        "GET /api/v1/query?query=up&timeout=0",
+        "GET /api/v1/query?query=up&timeout=1ms",
         503,
         expected,
     )
@@ -247,4 +258,33 @@ async fn queries_are_formatted() {
     )
     .await;
     check(&format!("POST /api/v1/format_query {query}"), 200, expected).await;
+}
+
+/// The only slot is free again at once: an evaluation that would take days has ended.
+#[tokio::test]
+async fn an_evaluation_that_nobody_waits_for_ends() {
+    let fake = fake();
+    let mut settings = settings(&fake);
+    settings.query.concurrency_max = 1;
+    let router = router(Arc::new(fake), settings, axum::Router::new());
+    let endless = "query=sum_over_time(sum_over_time(up%5B3000s:1s%5D)%5B3000s:1s%5D)";
+    let short = "GET /api/v1/query?query=up&timeout=60s";
+
+    let expected = error("timeout", "query timed out in expression evaluation");
+    let request = format!("GET /api/v1/query?{endless}&timeout=10ms");
+    check_at(&router, &request, 503, expected).await;
+    assert_eq!(send(&router, short).await.status.as_u16(), 200);
+
+    let other = router.clone();
+    let request = format!("GET /api/v1/query?{endless}");
+    let client = tokio::spawn(async move { send(&other, &request).await });
+    loop {
+        tokio::task::yield_now().await;
+        let metrics = send(&router, "GET /metrics").await.body;
+        if metrics.contains("\nprometheus_engine_queries 1\n") {
+            break;
+        }
+    }
+    client.abort();
+    assert_eq!(send(&router, short).await.status.as_u16(), 200);
 }

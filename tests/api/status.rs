@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::backend::{fake, send, serve};
 use crate::{check, data, success};
 
 #[tokio::test]
@@ -47,14 +48,14 @@ async fn cardinality_is_counted() {
     assert_eq!(tsdb["headStats"]["minTime"], 1000);
     let metrics = json!([{"name": "up", "value": 3}, {"name": "latency", "value": 1}]);
     assert_eq!(tsdb["seriesCountByMetricName"], metrics);
-    let pairs = json!([{"name": "job=api", "value": 4}, {"name": "instance=a:1", "value": 1}]);
+    let pairs = json!([{"name": "job=api", "value": 4}, {"name": "__name__=up", "value": 3}]);
     assert_eq!(tsdb["seriesCountByLabelValuePair"], pairs);
 }
 
 #[tokio::test]
 async fn what_only_a_scraper_knows_is_empty() {
     let targets = json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}});
-    check("GET /api/v1/targets?state=active", 200, success(targets)).await;
+    check("GET /api/v1/targets", 200, success(targets)).await;
     check(
         "GET /api/v1/scrape_pools",
         200,
@@ -68,4 +69,20 @@ async fn what_only_a_scraper_knows_is_empty() {
         success(json!([])),
     )
     .await;
+}
+
+#[tokio::test]
+async fn features_are_told_in_prometheus_words() {
+    let features = data("GET /api/v1/features", "").await;
+    let is = |category: &str, name: &str| features[category][name].as_bool();
+    assert_eq!(is("api", "remote_write_receiver"), Some(true));
+    assert_eq!(is("api", "otlp_write_receiver"), Some(false));
+    assert_eq!(is("promql", "subqueries"), Some(true));
+    assert_eq!(is("promql", "anchored"), Some(false));
+    assert_eq!(is("promql_functions", "rate"), Some(true));
+    assert_eq!(is("promql_functions", "mad_over_time"), Some(false));
+    assert_eq!(is("promql_operators", "topk"), Some(true));
+    assert_eq!(is("promql_operators", "limitk"), Some(false));
+    let answer = send(&serve(fake()), "GET /api/v1/features").await;
+    assert!(answer.body.contains("\"</\":true"), "{}", answer.body);
 }

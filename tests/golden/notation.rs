@@ -120,13 +120,20 @@ pub fn read_starts(line: &str) -> Result<(Labels, Vec<Option<i64>>), String> {
     Ok((labels, starts))
 }
 
+/// More start timestamps in one item are a slip, and would fill the memory.
+const TIMES_MAX: i64 = 1_000_000;
+
+fn read_times(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|times| *times <= TIMES_MAX)
+}
+
 fn read_start_item(item: &str) -> Option<Vec<Option<i64>>> {
     if item == "_" {
         return Some(vec![None]);
     }
     if let Some(times) = item.strip_prefix("_x") {
-        let times = times.parse::<usize>().ok().filter(|times| *times > 0)?;
-        return Some(vec![None; times]);
+        let times = read_times(times).filter(|times| *times > 0)?;
+        return Some(vec![None; usize::try_from(times).ok()?]);
     }
     let pattern = r"^([-+]?\d+[a-wyz]*)(?:([-+]\d+[a-wyz]*)?x(\d+))?$";
     let found = regex::Regex::new(pattern).ok()?.captures(item)?;
@@ -136,10 +143,14 @@ fn read_start_item(item: &str) -> Option<Vec<Option<i64>>> {
         None => 0,
     };
     let times = match found.get(3) {
-        Some(times) => times.as_str().parse::<i64>().ok()?,
+        Some(times) => read_times(times.as_str())?,
         None => 0,
     };
-    Some((0..=times).map(|n| Some(base + n * step)).collect())
+    Some(
+        (0..=times)
+            .map(|n| Some(base.saturating_add(n.saturating_mul(step))))
+            .collect(),
+    )
 }
 
 fn read_signed(text: &str) -> Option<i64> {

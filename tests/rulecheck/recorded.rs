@@ -22,6 +22,14 @@ pub fn compare(cases: &str) -> (usize, Vec<String>) {
     (n_cases, failures)
 }
 
+/// Returns what is wrong with the file of a recorded case.
+pub fn refusals(line: &str) -> Vec<RuleError> {
+    let case: Value = serde_json::from_str(line).expect("a case is JSON");
+    let text = case["yaml"].as_str().expect("a case has a file");
+    let parsed = parse_file("f.yml", text, &Functions, Features::default());
+    parsed.err().unwrap_or_default()
+}
+
 fn check(case: &Value) -> Result<(), String> {
     let text = case["yaml"].as_str().expect("a case has a file");
     let accepted = case["ok"].as_bool().expect("a case has a verdict");

@@ -429,3 +429,13 @@ fn a_request_to_quit_is_obeyed_where_allowed() {
     assert_eq!(reply.status, 200);
     assert_eq!(server.wait_for_end().code(), Some(0));
 }
+
+/// People type targets as they are: `curl -g '…?query=up{job="a"}'`.
+#[test]
+fn targets_need_not_be_encoded() {
+    let (server, at) = server();
+    let query = format!("level{{job=\"a\"}}>1<10&time={}", at / 1000);
+    let reply = server.get(&format!("/api/v1/query?query={query}"));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.json()["data"]["result"][0]["value"][1], "9");
+}

@@ -92,6 +92,32 @@ fn every_mistake_is_named_at_once() {
     );
 }
 
+/// `--rules.dialect` and the naming scheme of the configuration reach the rule files; what is
+/// passed over is logged.
+#[test]
+fn rule_files_are_read_as_flags_and_configuration_say() {
+    let thanos = "groups:\n- name: g\n  partial_response_strategy: warn\n  rules: []\n";
+    let refused = Setup::with_rules(thanos).refused();
+    assert!(refused.contains("--rules.dialect=thanos"), "{refused}");
+    let server = Setup::with_rules(thanos)
+        .flag("--rules.dialect=thanos")
+        .start();
+    let log = server.log();
+    let is_note = |line: &str| line.contains("rules.yml:3:3") && line.contains("is passed over");
+    assert!(log.lines().any(is_note), "{log}");
+
+    let dashed = "groups: [{name: g, rules: [{record: a-b, expr: up}]}]\n";
+    let scheme = "global: {metric_name_validation_scheme: legacy}\nrule_files: [rules.yml]\n";
+    let refused = Setup::with_rules(dashed)
+        .file("prometheus.yml", scheme)
+        .refused();
+    assert!(
+        refused.contains("invalid recording rule name: a-b"),
+        "{refused}"
+    );
+    Setup::with_rules(dashed).start();
+}
+
 /// Prometheus starts with a pattern that matches nothing; we too, but not in silence.
 #[test]
 fn a_rule_file_that_is_not_there_is_said() {
@@ -228,7 +254,7 @@ fn the_external_url_is_where_pages_live_and_alerts_link_to() {
     assert_eq!(server.get("/team/api/v1/rules").status, 200);
     let home = server.get("/");
     let location = home.headers.get("location").map(String::as_str);
-    assert_eq!(location, Some("/team/"), "{home:?}");
+    assert_eq!(location, Some("/team"), "{home:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod alerts;
 mod api;
 mod bad_input;
+mod bad_queries;
 mod config;
 mod limits;
 mod process;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use flate2::read::GzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -331,8 +332,9 @@ fn one_line(element: &Value) -> String {
 }
 
 fn read_reply(reply: &[u8]) -> Option<Reply> {
-    let reply = String::from_utf8(reply.to_vec()).ok()?;
-    let (head, text) = reply.split_once("\r\n\r\n")?;
+    let end = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&reply[..end]).ok()?;
+    let body = &reply[end + 4..];
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let header = |line: &str| {
@@ -341,12 +343,21 @@ fn read_reply(reply: &[u8]) -> Option<Reply> {
     };
     let headers: HashMap<String, String> = lines.filter_map(header).collect();
     let is_whole = match headers.get("content-length") {
-        Some(length) => length.parse() == Ok(text.len()),
+        Some(length) => length.parse() == Ok(body.len()),
         None => !headers.contains_key("transfer-encoding"),
     };
-    is_whole.then(|| Reply {
+    if !is_whole {
+        return None;
+    }
+    let mut text = String::new();
+    if headers.get("content-encoding").map(String::as_str) == Some("gzip") {
+        GzDecoder::new(body).read_to_string(&mut text).ok()?;
+    } else {
+        text.push_str(std::str::from_utf8(body).ok()?);
+    }
+    Some(Reply {
         status,
         headers,
-        text: text.to_owned(),
+        text,
     })
 }

@@ -98,6 +98,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "api",
             "bundled",
             "clock",
+            "config",
             "engine",
             "functions",
             "model",
@@ -107,6 +108,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "server",
             "telemetry",
             "wire",
+            "yaml",
         ],
     ),
 ];

@@ -23,7 +23,7 @@ use crate::cli::demo::push::Pusher;
 use crate::cli::demo::scenario::{STEP_SECONDS, Scenario, Variant};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{Dialect, DurationMs, TimestampMs};
-use crate::server::{Options, Server};
+use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, LogFormat};
 
 /// How to show the stories.
@@ -100,6 +100,8 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
         lifecycle: false,
         rules_dialect: Dialect::default(),
         features: Vec::new(),
+        query: QueryFlags::default(),
+        cors_origin: None,
         resend_delay: DurationMs::from_seconds(60),
         flags: Vec::new(),
         observer: Some(Box::new(move |effect, wall| observer.show(effect, wall))),

@@ -1,8 +1,9 @@
 //! Function calls: arguments evaluated, the function asked, its result checked.
 
 use crate::eval::EvalError;
-use crate::eval::interpret::Interpreter;
+use crate::eval::interpret::invariant::is_call_step_invariant;
 use crate::eval::interpret::subquery::forget_reset_hints;
+use crate::eval::interpret::{Interpreter, n_samples_in, weight};
 use crate::functions::call::plain;
 use crate::functions::{self, Argument, Call, Output};
 use crate::model::TimestampMs;
@@ -26,11 +27,16 @@ impl<'a> Interpreter<'a> {
         };
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
         let surroundings = self.surroundings.inside_call(&call.function);
+        let held_before = self.n_held;
         let args = self.within(surroundings, |interpreter| {
             let args = exprs.iter();
             let args = args.map(|expr| interpreter.eval_argument(&call.function, expr, at));
             args.collect::<Result<Vec<_>, _>>()
         })?;
+        let windows: Vec<usize> = args.iter().flat_map(windows_of).collect();
+        let is_subquery = exprs
+            .iter()
+            .any(|expr| matches!(expr.kind, ExprKind::Subquery(_)));
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
         let mut memory = self.of_calls.take(call);
@@ -40,7 +46,7 @@ impl<'a> Interpreter<'a> {
             span,
             at,
             query: self.query,
-            is_range: self.is_range,
+            is_range: self.is_range && !is_call_step_invariant(call),
             features: self.options.features,
             origins: origins.as_mut(),
             annotations: &mut annotations,
@@ -52,7 +58,17 @@ impl<'a> Interpreter<'a> {
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),
-            Output::Vector(elements) => self.unique(elements).map(Argument::Vector),
+            Output::Vector(elements) => {
+                let n_results = elements.iter().map(|element| weight(&element.value)).sum();
+                // The points of a subquery are held besides.
+                let held_besides = if is_subquery {
+                    self.n_held
+                } else {
+                    held_before
+                };
+                self.note_windows(held_besides, &windows, n_results);
+                self.unique(elements).map(Argument::Vector)
+            }
         }
     }
 
@@ -64,13 +80,15 @@ impl<'a> Interpreter<'a> {
     ) -> Result<Argument<'a>, EvalError> {
         match &expr.kind {
             // Only a selector's own samples have times of their own, interpolated or not.
-            ExprKind::Vector(selector) if function == "timestamp" => self
-                .newest_samples(selector, at, |sample| sample.at)
-                .map(Argument::Vector),
+            ExprKind::Vector(selector) if function == "timestamp" => {
+                let elements = self.samples_for_timestamp(selector, at, |sample| sample.at)?;
+                self.hold(elements.len())?;
+                Ok(Argument::Vector(elements))
+            }
             ExprKind::Vector(selector)
                 if function == "start_timestamp" && self.options.features.start_timestamps_used =>
             {
-                self.newest_samples(selector, at, |sample| sample.start)
+                self.samples_for_timestamp(selector, at, |sample| sample.start)
                     .map(Argument::Vector)
             }
             _ if function == "start_timestamp" => {
@@ -93,5 +111,13 @@ impl<'a> Interpreter<'a> {
                 Ok(value)
             }
         }
+    }
+}
+
+/// Returns how many samples each series of a window has.
+fn windows_of(arg: &Argument) -> Vec<usize> {
+    match arg {
+        Argument::Matrix(window) => window.series.iter().map(n_samples_in).collect(),
+        _ => Vec::new(),
     }
 }

@@ -8,6 +8,7 @@ mod binary;
 mod call;
 mod duration;
 mod info;
+mod invariant;
 mod kept;
 mod matching;
 mod operation;
@@ -28,7 +29,7 @@ use std::hash::BuildHasherDefault;
 use crate::eval::interpret::kept::Kept;
 use crate::eval::interpret::matching::Matched;
 use crate::eval::interpret::origins::OriginsByCall;
-use crate::eval::interpret::reading::{Reading, gathers};
+use crate::eval::interpret::reading::{Reading, copied_inputs};
 use crate::eval::interpret::statistics::Surroundings;
 use crate::eval::{EvalError, EvalOptions, Outcome, Source, StepSamples};
 use crate::functions::call::drop_metadata;
@@ -43,8 +44,10 @@ use crate::model::{
 use crate::promql::Expr;
 use crate::promql::ast::{self, Aggregate, At, Binary, ExprKind, UnaryOp};
 
-/// Samples of a native histogram count as this many bytes' worth of floats against the limit.
+/// What a float sample takes in Prometheus.
 const SAMPLE_BYTES: usize = 16;
+/// What a native histogram takes there, without its buckets.
+const HISTOGRAM_BYTES: usize = 168;
 
 /// What one evaluation carries along.
 struct Interpreter<'a> {
@@ -54,6 +57,8 @@ struct Interpreter<'a> {
     annotations: Annotations,
     /// Whether the instant now evaluated is one of several.
     is_range: bool,
+    /// The first of those instants.
+    first_at: TimestampMs,
     /// What calls have returned at earlier steps of the range.
     origins: OriginsByCall,
     /// What calls keep from step to step.
@@ -66,10 +71,14 @@ struct Interpreter<'a> {
     nameless: DerivedLabels,
     /// What is around the node now evaluated.
     surroundings: Surroundings,
+    /// The steps of the subqueries around the node, multiplied.
+    n_steps_around: usize,
     /// Samples held by the values that are alive.
     n_held: usize,
-    /// The most that were held at once.
+    /// The most that Prometheus would have held at once.
     n_peak: usize,
+    /// Elements of the values that the node now evaluated has been given.
+    n_inputs: usize,
     /// Samples used.
     counted: StepSamples,
     /// Which of them count as new.
@@ -117,14 +126,17 @@ impl<'a> Interpreter<'a> {
             query,
             annotations: Annotations::default(),
             is_range: false,
+            first_at: query.start,
             origins: OriginsByCall::new(),
             of_calls: Kept::default(),
             of_aggregations: Kept::default(),
             of_operators: Kept::default(),
             nameless: DerivedLabels::default(),
             surroundings: Surroundings::default(),
+            n_steps_around: 1,
             n_held: 0,
             n_peak: 0,
+            n_inputs: 0,
             counted: StepSamples::default(),
             reading: Reading::default(),
         }
@@ -148,15 +160,16 @@ impl<'a> Interpreter<'a> {
             return Err(EvalError::Stopped);
         }
         let held_before = self.n_held;
+        let inputs_before = std::mem::take(&mut self.n_inputs);
         let value = self.eval_node(expr, at)?;
         let n_result = n_samples(&value);
-        if gathers(expr) {
-            // Prometheus holds a copy of what went in, too, while it makes what comes out.
-            let n_inputs = self.n_held - held_before;
-            self.n_peak = self.n_peak.max(self.n_held + n_inputs + n_result);
+        if let Some(n_copied) = copied_inputs(expr, self.n_inputs) {
+            self.note_peak(self.n_held + n_copied + n_result);
         }
+        self.n_inputs = inputs_before + n_elements(&value);
         self.n_held = held_before;
         self.hold(n_result)?;
+        self.note_peak(self.n_held);
         Ok(value)
     }
 
@@ -288,7 +301,6 @@ impl<'a> Interpreter<'a> {
     /// Counts samples against the limit.
     fn hold(&mut self, n_samples: usize) -> Result<(), EvalError> {
         self.n_held = self.n_held.saturating_add(n_samples);
-        self.n_peak = self.n_peak.max(self.n_held);
         if self.n_held > self.options.samples_max {
             return Err(EvalError::TooManySamples);
         }
@@ -320,9 +332,18 @@ fn unexpected(wanted: &str) -> EvalError {
 
 fn n_samples(value: &Argument<'_>) -> usize {
     match value {
-        Argument::Scalar(_) | Argument::String(_) => 1,
+        Argument::Scalar(_) => 1,
+        Argument::String(_) => 0,
         Argument::Vector(elements) => elements.iter().map(|e| weight(&e.value)).sum(),
         Argument::Matrix(matrix) => matrix.series.iter().map(n_samples_in).sum(),
+    }
+}
+
+fn n_elements(value: &Argument<'_>) -> usize {
+    match value {
+        Argument::Scalar(_) => 1,
+        Argument::String(_) | Argument::Matrix(_) => 0,
+        Argument::Vector(elements) => elements.len(),
     }
 }
 
@@ -339,13 +360,14 @@ fn weight(value: &SampleValue) -> usize {
     }
 }
 
+/// Weighs a histogram as Prometheus does: the bytes that it takes there, rounded to floats.
 fn histogram_weight(histogram: &crate::model::FloatHistogram) -> usize {
     let n_values = histogram.positive_buckets.len()
         + histogram.negative_buckets.len()
         + histogram.positive_spans.len()
         + histogram.negative_spans.len()
         + histogram.custom_values.len();
-    (std::mem::size_of_val(histogram) + 8 * n_values) / SAMPLE_BYTES
+    (HISTOGRAM_BYTES + 8 * n_values + 8) / SAMPLE_BYTES
 }
 
 /// Returns a series with floats and histograms in one list.

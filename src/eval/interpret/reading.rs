@@ -48,6 +48,22 @@ impl Reading {
 }
 
 impl<'a> Interpreter<'a> {
+    /// Keeps the highest number of samples held.
+    pub(super) fn note_peak(&mut self, n_held: usize) {
+        self.n_peak = self.n_peak.max(n_held);
+    }
+
+    /// Notes what a function of a window holds: Prometheus goes from series to series, and has
+    /// besides the results so far one window at a time.
+    pub(super) fn note_windows(&mut self, held_before: usize, window: &[usize], n_results: usize) {
+        let most = window
+            .iter()
+            .enumerate()
+            .map(|(at, n_samples)| n_samples + n_results.min(at + 1));
+        let n_held = held_before + most.max().unwrap_or(0);
+        self.note_peak(n_held);
+    }
+
     /// Counts the samples of an instant selector.
     pub(super) fn count(&mut self, n_samples: usize, is_pinned: bool) {
         self.counted.used += n_samples;
@@ -108,19 +124,26 @@ fn behind(series: &RangeSeries<'_>, instant: TimestampMs) -> usize {
     floats + histograms.sum::<usize>()
 }
 
-/// Tells whether Prometheus copies an expression's inputs together before it evaluates it.
-pub(super) fn gathers(expr: &Expr) -> bool {
+/// Returns how much of its inputs Prometheus copies before it evaluates an expression at an
+/// instant; `None` where it has no such moment.
+pub(super) fn copied_inputs(expr: &Expr, n_inputs: usize) -> Option<usize> {
+    let is_window = |arg: &Expr| matches!(arg.kind, ExprKind::Matrix(_) | ExprKind::Subquery(_));
     match &expr.kind {
-        ExprKind::Binary(_) => true,
+        ExprKind::Binary(_) => Some(n_inputs),
         ExprKind::Call(call) => {
-            let special = ["label_replace", "label_join", "info"];
-            let is_window =
-                |arg: &Expr| matches!(arg.kind, ExprKind::Matrix(_) | ExprKind::Subquery(_));
-            !special.contains(&call.function.as_str())
-                && !call.args.iter().map(plain).any(is_window)
+            let mut args = call.args.iter().map(plain);
+            match call.function.as_str() {
+                "label_replace" | "label_join" | "info" => None,
+                // It goes to the samples itself.
+                "timestamp" if args.all(|arg| matches!(arg.kind, ExprKind::Vector(_))) => Some(0),
+                _ if args.any(is_window) => None,
+                _ => Some(n_inputs),
+            }
         }
-        ExprKind::Aggregate(aggregate) => aggregate.op == AggregateOp::CountValues,
-        _ => false,
+        ExprKind::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => {
+            Some(n_inputs)
+        }
+        _ => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
 use crate::eval::{EvalError, InstantSample, Source};
 use crate::functions::{Element, RangeSeries, RangeVector, cut_to_window};
-use crate::model::TimestampMs;
+use crate::model::{DurationMs, TimestampMs};
 use crate::promql::ast::{MatrixSelector, RangeMode, Span, VectorSelector};
 
 impl<'a> Interpreter<'a> {
@@ -28,7 +28,38 @@ impl<'a> Interpreter<'a> {
         time: fn(&InstantSample) -> TimestampMs,
     ) -> Result<Vec<Element>, EvalError> {
         let samples_at = self.resolve(selector.at, self.offset(&selector.offset)?, at);
-        let after = samples_at - self.options.lookback;
+        let window = (samples_at - self.options.lookback, samples_at);
+        Ok(self.newest_within(selector, window, time))
+    }
+
+    /// Returns the newest samples as `timestamp` sees them. With both `@` and `offset`,
+    /// Prometheus fetches the samples of the moved instant but looks from the instant of `@`.
+    pub(super) fn samples_for_timestamp(
+        &mut self,
+        selector: &VectorSelector,
+        at: TimestampMs,
+        time: fn(&InstantSample) -> TimestampMs,
+    ) -> Result<Vec<Element>, EvalError> {
+        if selector.at.is_none() {
+            return self.newest_samples(selector, at, time);
+        }
+        let offset = self.offset(&selector.offset)?;
+        let looked_from = self.resolve(selector.at, DurationMs::ZERO, at);
+        let fetched_to = looked_from - offset;
+        let after = looked_from.max(fetched_to) - self.options.lookback;
+        let until = looked_from.min(fetched_to);
+        if after >= until {
+            return Ok(Vec::new());
+        }
+        Ok(self.newest_within(selector, (after, until), time))
+    }
+
+    fn newest_within(
+        &mut self,
+        selector: &VectorSelector,
+        (after, samples_at): (TimestampMs, TimestampMs),
+        time: fn(&InstantSample) -> TimestampMs,
+    ) -> Vec<Element> {
         let samples = self.source.instant(selector, after, samples_at);
         let n_samples = samples.iter().map(|sample| weight(&sample.value)).sum();
         self.count(n_samples, selector.at.is_some());
@@ -40,7 +71,7 @@ impl<'a> Interpreter<'a> {
         });
         let mut elements: Vec<Element> = elements.collect();
         self.reduce_elements(selector, &mut elements, (after, samples_at));
-        Ok(elements)
+        elements
     }
 
     /// Returns the samples of a window. An anchored or smoothed window holds what lies around

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::eval::EvalError;
 use crate::eval::interpret::{Interpreter, unexpected};
+use crate::eval::{EvalError, NESTED_STEPS_FACTOR};
 use crate::functions::{Argument, Element, RangeSeries, RangeVector};
 use crate::model::{
     CounterResetHint, DurationMs, FloatPoint, HistogramPoint, Labels, LabelsMap, SampleValue,
@@ -46,9 +46,20 @@ impl<'a> Interpreter<'a> {
         if range.0 / step.0 > i64::try_from(max).unwrap_or(i64::MAX) {
             return Err(EvalError::TooManySteps { range, step, max });
         }
+        let steps_around = self.n_steps_around;
+        let n_steps = usize::try_from(range.0 / step.0).unwrap_or(0).max(1);
+        let (steps, max) = (
+            steps_around.saturating_mul(n_steps),
+            max.saturating_mul(NESTED_STEPS_FACTOR),
+        );
+        if steps > max {
+            return Err(EvalError::TooManyNestedSteps { steps, max });
+        }
+        self.n_steps_around = steps;
         let first = TimestampMs((start.0.div_euclid(step.0) + 1).saturating_mul(step.0));
         let mut collected = Collected::default();
-        let was_range = std::mem::replace(&mut self.is_range, first + step <= end);
+        let was_range = std::mem::replace(&mut self.is_range, first != end);
+        let outer_first = std::mem::replace(&mut self.first_at, first);
         let outer = self.reading;
         let mut point_at = first;
         while point_at <= end {
@@ -74,6 +85,8 @@ impl<'a> Interpreter<'a> {
             point_at = next;
         }
         self.is_range = was_range;
+        self.first_at = outer_first;
+        self.n_steps_around = steps_around;
         self.reading = outer;
         let mut series: Vec<RangeSeries> = collected.series.into_values().collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));

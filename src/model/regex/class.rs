@@ -1,7 +1,8 @@
 //! Character classes: ranges, and the names RE2 knows for sets of characters.
 
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir};
 
+use crate::model::regex::property::property;
 use crate::model::regex::syntax::{Result, refuse};
 
 /// A set of characters.
@@ -144,27 +145,11 @@ pub fn unicode_class(text: &str, fold: bool) -> Result<Option<(CharRanges, &str)
     };
     let plain = name.strip_prefix('^').unwrap_or(name);
     negated ^= plain != name;
-    match category_or_script(plain) {
+    match property(plain) {
         None => refuse("invalid character class range", whole),
         Some(class) => {
             let class = CharRanges { class }.named(fold, negated);
             Ok(Some((class, &text[whole.len()..])))
         }
     }
-}
-
-/// Looks up a general category or a script; RE2 knows no other properties.
-fn category_or_script(name: &str) -> Option<ClassUnicode> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
-    if name.is_empty() || !name.chars().all(is_name) {
-        return None;
-    }
-    let lookup = |property: &str| {
-        let tree = regex_syntax::parse(&format!(r"\p{{{property}={name}}}")).ok()?;
-        match tree.into_kind() {
-            HirKind::Class(Class::Unicode(class)) => Some(class),
-            _ => None,
-        }
-    };
-    lookup("gc").or_else(|| lookup("sc"))
 }

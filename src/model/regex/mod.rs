@@ -11,6 +11,7 @@
 mod class;
 mod escape;
 mod expand;
+mod property;
 mod syntax;
 
 pub use expand::expand;

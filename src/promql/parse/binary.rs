@@ -1,6 +1,7 @@
 //! Infix operators and what may stand between operator and right side.
 
 use crate::promql::ast::{Binary, BinaryOp, Cardinality, ExprKind, Span, UnaryOp, VectorMatching};
+use crate::promql::parse::selector::may_name_metric;
 use crate::promql::parse::{Parsed, Parser, Result, signed};
 use crate::promql::token::{Keyword, TokenKind};
 
@@ -73,7 +74,8 @@ impl Parser<'_> {
         } else {
             return Ok(());
         }
-        if self.peek()?.kind == TokenKind::LeftParen {
+        let next = self.peek()?.kind;
+        if next == TokenKind::LeftParen || !may_follow_group_modifier(next) {
             matching.include = self.grouping_labels()?;
         }
         Ok(())
@@ -115,5 +117,18 @@ impl Parser<'_> {
         let number = self.number_literal(token)?;
         self.expect(TokenKind::RightParen)?;
         Ok(signed(sign.unwrap_or(UnaryOp::Plus), number).value)
+    }
+}
+
+/// Tells whether a token can stand behind a `group_left` that includes no labels: a fill
+/// modifier or the start of an operand.
+fn may_follow_group_modifier(kind: TokenKind) -> bool {
+    match kind {
+        TokenKind::Number
+        | TokenKind::Duration
+        | TokenKind::String
+        | TokenKind::LeftBrace
+        | TokenKind::Operator(BinaryOp::Add | BinaryOp::Sub) => true,
+        kind => may_name_metric(kind),
     }
 }

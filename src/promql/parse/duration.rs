@@ -26,6 +26,9 @@ const OFFSET: Place = Place {
 pub(super) struct Duration {
     node: DurationNode,
     pub(super) span: Span,
+    /// The place of which an evaluation's errors speak: within parentheses, behind a plus sign,
+    /// and of `min_of` the arguments.
+    place: Span,
     height: usize,
 }
 
@@ -41,17 +44,15 @@ impl Duration {
     fn into_expr(self) -> DurationExpr {
         match self.node {
             DurationNode::Number(number) => DurationExpr::Literal(whole_milliseconds(number.value)),
-            node => DurationExpr::Computed(Box::new(node)),
+            node => DurationExpr::Computed(Box::new(node), self.place),
         }
     }
 }
 
-/// Drops what is below a millisecond, as Prometheus does.
-///
-/// Microseconds come first because a float holds them exactly up to 285 years; Prometheus takes
-/// nanoseconds and so loses a millisecond of some long durations, as of `70358415s769ms`.
+/// Drops what is below a millisecond, as Prometheus does. It counts nanoseconds, and a float
+/// loses some of them from three months on: `70358415s769ms` comes out a millisecond short.
 fn whole_milliseconds(seconds: f64) -> DurationMs {
-    DurationMs((seconds * 1e6).round() as i64 / 1000)
+    DurationMs((seconds * 1e9).round() as i64 / 1_000_000)
 }
 
 impl Parser<'_> {
@@ -147,9 +148,14 @@ impl Parser<'_> {
                     start: lhs.span.start,
                     end: rhs.span.end,
                 };
+                let place = Span {
+                    start: lhs.place.start,
+                    end: rhs.place.end,
+                };
                 let height = lhs.height.max(rhs.height) + 1;
                 let node = DurationNode::Binary(op, Box::new(lhs.node), Box::new(rhs.node));
-                self.duration_node(node, span, height)
+                let combined = self.duration_node(node, span, height)?;
+                Ok(Duration { place, ..combined })
             }
         }
     }
@@ -158,7 +164,12 @@ impl Parser<'_> {
         if height > HEIGHT_MAX {
             return Err(self.too_high(span));
         }
-        Ok(Duration { node, span, height })
+        Ok(Duration {
+            node,
+            span,
+            place: span,
+            height,
+        })
     }
 
     fn duration_primary(&mut self, place: Place) -> Result<Duration> {
@@ -176,7 +187,11 @@ impl Parser<'_> {
                 let span = self.closed_by_paren(token, place)?;
                 self.require_duration_expr(inner.span)?;
                 let node = DurationNode::Paren(Box::new(inner.node));
-                self.duration_node(node, span, inner.height + 1)
+                let wrapped = self.duration_node(node, span, inner.height + 1)?;
+                Ok(Duration {
+                    place: inner.place,
+                    ..wrapped
+                })
             }
             TokenKind::Preprocessor(word @ (Preprocessor::Step | Preprocessor::Range)) => {
                 self.take()?;
@@ -208,8 +223,13 @@ impl Parser<'_> {
         let span = self.closed_by_paren(token, place)?;
         self.require_duration_expr(span)?;
         let height = first.height.max(second.height) + 1;
+        let place = Span {
+            start: first.span.start,
+            end: second.span.end,
+        };
         let node = combine(Box::new(first.node), Box::new(second.node));
-        self.duration_node(node, span, height)
+        let combined = self.duration_node(node, span, height)?;
+        Ok(Duration { place, ..combined })
     }
 
     fn demand(&mut self, kind: TokenKind, place: Place) -> Result<Token> {
@@ -247,7 +267,13 @@ impl Parser<'_> {
                 self.duration_node(node, span, operand.height + 1)
             }
             // A plus sign says nothing, and Prometheus does not print it.
-            (_, node) => self.duration_node(node, span, operand.height),
+            (_, node) => {
+                let signed = self.duration_node(node, span, operand.height)?;
+                Ok(Duration {
+                    place: operand.place,
+                    ..signed
+                })
+            }
         }
     }
 

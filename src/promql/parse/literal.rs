@@ -94,7 +94,7 @@ fn underscores_separate_digits(text: &str) -> bool {
 /// Removes the quotes of a text that the lexer accepted and replaces its escapes.
 ///
 /// `\xff` and `\377` are bytes, and need not make UTF-8 ([`crate::model::raw_bytes`]).
-pub(super) fn unquote(text: &str) -> String {
+pub(in crate::promql) fn unquote(text: &str) -> String {
     let quote = text.as_bytes().first().copied().unwrap_or(b'"');
     let inner = text.get(1..text.len() - 1).unwrap_or("");
     if quote == b'`' || !inner.contains('\\') {

@@ -8,10 +8,13 @@ mod aggregate;
 mod binary;
 mod call;
 mod duration;
-mod literal;
+pub(super) mod literal;
 mod modifier;
 mod selector;
 
+pub(super) use selector::may_name_metric;
+
+use crate::model::Matcher;
 use crate::promql::ParseError;
 use crate::promql::ast::{Expr, ExprKind, Number, Span, UnaryOp};
 use crate::promql::lex::Lexer;
@@ -56,16 +59,7 @@ pub fn parse_syntax(
     functions: &dyn SignatureTable,
     features: Features,
 ) -> Result<Expr> {
-    let mut parser = Parser {
-        text,
-        lexer: Lexer::new(text),
-        peeked: None,
-        last_end: 0,
-        functions,
-        features,
-        nesting: 0,
-        aggregations: 0,
-    };
+    let mut parser = Parser::new(text, functions, features);
     if parser.peek()?.kind == TokenKind::Eof {
         return Err(parser.error(Span::default(), "no expression found in input"));
     }
@@ -74,6 +68,28 @@ pub fn parse_syntax(
         return Err(parser.unexpected_here());
     }
     Ok(parsed.expr)
+}
+
+/// Parses a whole text as a name, label matchers, or both, and nothing else.
+pub fn parse_selector(
+    text: &str,
+    functions: &dyn SignatureTable,
+    features: Features,
+) -> Result<Vec<Matcher>> {
+    let mut parser = Parser::new(text, functions, features);
+    let token = parser.peek()?;
+    let selector = match token.kind {
+        TokenKind::LeftBrace => parser.vector_selector(None)?,
+        kind if selector::may_name_metric(kind) => {
+            parser.take()?;
+            parser.vector_selector(Some(token))?
+        }
+        _ => return Err(parser.unexpected_here()),
+    };
+    match (parser.peek()?.kind, selector.expr.kind) {
+        (TokenKind::Eof, ExprKind::Vector(selector)) => Ok(selector.matchers),
+        _ => Err(parser.unexpected_here()),
+    }
 }
 
 /// Where an operator binds: higher is tighter. Unary operators bind as `*` does.
@@ -99,6 +115,19 @@ fn precedence(op: BinaryOp) -> u8 {
 }
 
 impl<'a> Parser<'a> {
+    fn new(text: &'a str, functions: &'a dyn SignatureTable, features: Features) -> Self {
+        Parser {
+            text,
+            lexer: Lexer::new(text),
+            peeked: None,
+            last_end: 0,
+            functions,
+            features,
+            nesting: 0,
+            aggregations: 0,
+        }
+    }
+
     fn peek(&mut self) -> Result<Token> {
         if let Some(token) = self.peeked {
             return Ok(token);

@@ -9,7 +9,7 @@ use crate::promql::token::{Keyword, Token, TokenKind};
 const CONTEXT: &str = "label matching";
 
 /// Tells whether a token may name a metric; many keywords may.
-pub(super) fn may_name_metric(kind: TokenKind) -> bool {
+pub(in crate::promql) fn may_name_metric(kind: TokenKind) -> bool {
     match kind {
         TokenKind::Identifier
         | TokenKind::MetricIdentifier

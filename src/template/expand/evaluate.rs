@@ -93,6 +93,9 @@ impl<'t> State<'t, '_, '_> {
                 Ok(GoValue::Float(float))
             }
             (Some(int), _) => Ok(GoValue::Int(int, IntType::Int)),
+            _ if text.ends_with('i') => {
+                self.fail(format!("{text}: complex numbers are not supported"))
+            }
             _ => self.fail(format!("{text} overflows int")),
         }
     }

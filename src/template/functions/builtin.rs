@@ -60,7 +60,9 @@ fn length(value: &GoValue) -> Called {
         GoValue::Labels(labels) => Ok(GoValue::int(labels.len())),
         GoValue::Args(args) => Ok(GoValue::int(args.entries.len())),
         GoValue::QueryResult(elements) => Ok(GoValue::int(elements.len())),
-        GoValue::Invalid | GoValue::Nil => Err("len of nil pointer".to_owned()),
+        GoValue::Invalid | GoValue::Nil => {
+            Err("reflect: call of reflect.Value.Type on zero Value".to_owned())
+        }
         value => Err(format!("len of type {}", pointed_type(value))),
     }
 }

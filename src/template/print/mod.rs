@@ -4,10 +4,12 @@ mod sprintf;
 
 pub use sprintf::sprintf;
 
+use std::rc::Rc;
+
 use crate::model::float::{
     format_exponent_rounded, format_fixed, format_general, format_general_rounded, format_plain,
 };
-use crate::model::labels::quote;
+use crate::model::quote::{quote, quote_char};
 use crate::template::functions::time::{duration_text, month_name, time_text, weekday_name};
 use crate::template::value::{GoValue, IntType, Sample};
 
@@ -109,7 +111,12 @@ fn printed(value: &GoValue, verb: char, spec: &Spec) -> String {
             )
         }
         GoValue::QueryResult(elements) => {
-            format!("[{}]", vec![ADDRESS; elements.len()].join(" "))
+            let pointer =
+                |sample: &Rc<Sample>| element(&GoValue::Sample(sample.clone()), verb, spec);
+            format!(
+                "[{}]",
+                elements.iter().map(pointer).collect::<Vec<_>>().join(" ")
+            )
         }
         GoValue::Sample(sample) => format!("&{}", sample_text(sample, verb, spec)),
         GoValue::Histogram(histogram) => string_text(&histogram.to_string(), verb, spec)
@@ -139,7 +146,10 @@ fn printed(value: &GoValue, verb: char, spec: &Spec) -> String {
 /// Prints what lies inside a map or a struct; there a pointer is an address.
 fn element(value: &GoValue, verb: char, spec: &Spec) -> String {
     match value {
-        GoValue::Sample(_) => ADDRESS.to_owned(),
+        GoValue::Sample(_) if matches!(verb, 'v' | 'p' | 'b' | 'o' | 'd' | 'x' | 'X') => {
+            ADDRESS.to_owned()
+        }
+        GoValue::Sample(_) => bad_verb(value, verb, spec),
         value => printed(value, verb, spec),
     }
 }
@@ -327,15 +337,4 @@ fn int_text(value: &GoValue, number: i64, int_type: IntType, verb: char, spec: &
         ..spec.clone()
     };
     pad(&format!("{sign}{prefix}{zeros}{digits}"), &without_zero)
-}
-
-fn quote_char(c: char) -> String {
-    match c {
-        '\'' => "'\\''".to_owned(),
-        '"' => "'\"'".to_owned(),
-        c => {
-            let quoted = quote(&c.to_string());
-            format!("'{}'", &quoted[1..quoted.len() - 1])
-        }
-    }
 }

@@ -134,12 +134,22 @@ impl<'a> Printf<'a> {
         }
     }
 
+    /// Takes digits. As in Go, more digits behind a number that is too large swallow the rest of
+    /// the format, and so the verb.
     fn number(&mut self) -> Option<usize> {
         let n_digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         let (digits, rest) = self.rest.split_at(n_digits);
-        let number: i64 = digits.parse().ok()?;
         self.rest = rest;
-        usize::try_from(number).ok().filter(|_| number <= WIDTH_MAX)
+        let mut number: Option<i64> = None;
+        for digit in digits.bytes() {
+            let before = number.unwrap_or(0);
+            if before > WIDTH_MAX {
+                self.rest = "";
+                return None;
+            }
+            number = Some(before * 10 + i64::from(digit - b'0'));
+        }
+        number.and_then(|number| usize::try_from(number).ok())
     }
 
     /// Takes `[3]` and goes to that argument.

@@ -5,6 +5,7 @@ mod rank;
 mod reduce;
 
 use crate::eval::EvalError;
+use crate::eval::interpret::invariant::is_step_invariant;
 use crate::eval::interpret::{Interpreter, unexpected};
 use crate::functions::call::plain;
 use crate::functions::{Argument, Element};
@@ -20,7 +21,13 @@ impl<'a> Interpreter<'a> {
         at: TimestampMs,
     ) -> Result<Vec<Element>, EvalError> {
         let parameter = aggregate.parameter.as_ref();
-        let parameter = parameter.map(|p| self.eval(plain(p), at)).transpose()?;
+        let parameter = match parameter {
+            Some(parameter) if is_step_invariant(&aggregate.expr) => {
+                Some(self.eval_once(plain(parameter))?)
+            }
+            Some(parameter) => Some(self.eval(plain(parameter), at)?),
+            None => None,
+        };
         let elements = self.eval_elements(plain(&aggregate.expr), at)?;
         let number = || match parameter {
             Some(Argument::Scalar(value)) => Ok(value),

@@ -80,7 +80,8 @@ impl Interpreter<'_> {
                 got: ratio,
                 capped_to,
             };
-            self.annotations.add(remark, place.unwrap_or_default());
+            self.annotations
+                .add_parameter(remark, place.unwrap_or_default());
         }
         let is_kept = |element: &Element| {
             let offset = stored_hash(&element.labels) as f64 / u64::MAX as f64;

@@ -28,7 +28,8 @@ impl Interpreter<'_> {
         if aggregate.op == AggregateOp::Quantile && (q.is_nan() || !(0.0..=1.0).contains(&q)) {
             let parameter = aggregate.parameter.as_ref();
             let place = parameter.map_or(place, |p| crate::functions::call::plain(p).span);
-            self.annotations.add(Remark::InvalidQuantile(q), place);
+            self.annotations
+                .add_parameter(Remark::InvalidQuantile(q), place);
         }
         let mut keys = self.of_aggregations.take(aggregate);
         let mut groups: Groups<Group> = Groups::new(aggregate, &mut keys);

@@ -1,0 +1,4 @@
+//! See `promql_script` in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| burnwatch_fuzz::promql_script(data));
