@@ -109,6 +109,13 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_utf8_are_shown_as_such() {
+        let text = crate::model::raw_bytes::text_from_bytes(b"\xc5z");
+        assert_eq!(quote(&text), r#""\xc5z""#);
+        assert_eq!(quote("\u{fdd0}"), r#""\ufdd0""#);
+    }
+
+    #[test]
     fn of_quotes_only_ones_own_is_escaped() {
         assert_eq!(quote_char('\''), r"'\''");
         assert_eq!(quote_char('"'), "'\"'");
