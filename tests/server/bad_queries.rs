@@ -226,7 +226,7 @@ fn files_that_grow_when_read_are_refused() {
     let (recursive, merged) = ("groups: &a [*a]\n", "a: &a {<<: *a, b: c}\ngroups: []\n");
     for text in [bomb.as_str(), &deep, recursive, merged] {
         let (output, took) = check_rules(text);
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
         let shown: String = text.chars().take(40).collect();
         assert_eq!(output.status.code(), Some(1), "{shown}: {said}");
         assert!(
