@@ -2,6 +2,11 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+#[macro_use]
+#[path = "../tests/support/say.rs"]
+mod say;
+
 // Ground.
 pub mod clock;
 pub mod config;

@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn seeds_and_published_rule_tests_pass() {
         let Ok(shared) = std::env::var("BURNWATCH_SHARED") else {
-            println!("BURNWATCH_SHARED is not set: tests of other projects are not run");
+            say!("BURNWATCH_SHARED is not set: tests of other projects are not run");
             return;
         };
         all_pass(&format!("{shared}/seeds/corrected/tests/*.yml"), 2);

@@ -50,7 +50,7 @@ fn check_round_trip(mut expr: Expr) {
 fn shared(folder: &str) -> Option<PathBuf> {
     let found = std::env::var_os("BURNWATCH_SHARED").map(|root| Path::new(&root).join(folder));
     if found.is_none() {
-        eprintln!("BURNWATCH_SHARED is not set: {folder} is skipped");
+        say!("BURNWATCH_SHARED is not set: {folder} is skipped");
     }
     found
 }
@@ -101,7 +101,7 @@ fn public_rules_parse_and_print_back_to_the_same_tree() {
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
         let Ok(document) = serde_saphyr::from_str::<serde_json::Value>(&text) else {
-            eprintln!("no YAML document: {}", file.display());
+            say!("no YAML document: {}", file.display());
             unread += 1;
             continue;
         };
@@ -113,7 +113,9 @@ fn public_rules_parse_and_print_back_to_the_same_tree() {
             n_parsed += 1;
         }
     }
-    eprintln!("{n_parsed} expressions, {unread} files are not YAML documents");
+    say!(
+        "parse(print(e)) == e: {n_parsed} of {n_parsed} public expressions; {unread} files are no YAML documents"
+    );
     assert!(n_parsed > 9_000, "{n_parsed}");
 }
 

@@ -493,7 +493,7 @@ mod tests {
     #[test]
     fn recorded_and_published_tests_parse() {
         let Ok(shared) = std::env::var("BURNWATCH_SHARED") else {
-            println!("BURNWATCH_SHARED is not set: tests of other projects are not read");
+            say!("BURNWATCH_SHARED is not set: tests of other projects are not read");
             return;
         };
         let mut n_files = 0;

@@ -543,7 +543,7 @@ const WORDS: &[&str] = &[
 #[test]
 fn published_templates_parse() {
     let Ok(shared) = std::env::var("BURNWATCH_SHARED") else {
-        println!("BURNWATCH_SHARED is not set: templates of other projects are not read");
+        say!("BURNWATCH_SHARED is not set: templates of other projects are not read");
         return;
     };
     let mut texts = std::collections::BTreeSet::new();

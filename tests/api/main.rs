@@ -1,5 +1,9 @@
 //! The HTTP API over a backend made by hand: what a client of Prometheus would notice.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod backend;
 mod documented;
 mod explain;

@@ -304,7 +304,7 @@ async fn requests_are_answered_as_by_prometheus() {
             }
         }
     }
-    println!(
+    say!(
         "api: {} of {} requests are answered right: {n_recorded} as recorded, {n_newer} as the \
          newest source has it, {n_ours} otherwise on purpose",
         cases.len() - wrong.len(),

@@ -4,6 +4,10 @@
 //! Catches an output or exit code that differs from promtool's, an error without its place or
 //! remedy, and an example in a help text that does not run.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod against;
 mod config;
 mod help;

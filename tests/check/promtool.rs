@@ -21,7 +21,7 @@ fn lines(run: &Run) -> Vec<&str> {
 #[test]
 fn exit_codes_and_output_are_promtools() {
     let Some(promtool) = promtool() else {
-        println!("skipped: no promtool here; `make test` fetches one");
+        say!("skipped: no promtool here; `make test` fetches one");
         return;
     };
     let config = "rule_files: [good.yml]\nscrape_configs: [{job_name: a, scrape_interval: 10m}]\n";
@@ -74,5 +74,5 @@ fn exit_codes_and_output_are_promtools() {
         );
         n_equal += 1;
     }
-    println!("{n_equal} of {n_equal} runs of check as promtool's");
+    say!("{n_equal} of {n_equal} runs of check as promtool's");
 }

@@ -549,7 +549,7 @@ async fn play_all(file: &RuleFile) {
         }
     }
     for (kind, n) in counts {
-        println!("life cycles, {kind}: {n} of {n} checks hold");
+        say!("life cycles, {kind}: {n} of {n} checks hold");
     }
 }
 
@@ -565,7 +565,7 @@ async fn alerts_live_as_the_compliance_suite_has_it() {
 #[tokio::test]
 async fn the_rules_of_the_compliance_suite_live_as_it_has_it() {
     let Some(shared) = std::env::var_os("BURNWATCH_SHARED") else {
-        println!("skipped: the compliance suite's own rule file, for lack of BURNWATCH_SHARED");
+        say!("skipped: the compliance suite's own rule file, for lack of BURNWATCH_SHARED");
         return;
     };
     let file = Path::new(&shared).join("conformance/alert_generator/rules.yaml");

@@ -6,6 +6,10 @@
 //! all must say what Prometheus said. Catches whatever differs in `for`, `keep_firing_for`,
 //! templates, recorded series, resends, resolved alerts, labels outside, or the shapes of JSON.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 #[path = "../api/backend.rs"]
 #[allow(dead_code, reason = "the tests of the API use the rest")]
 mod backend;

@@ -20,6 +20,10 @@
 //!
 //! `tests/tools.sh` brings the programs; without them the tests say what they skip.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod exporter;
 mod processes;
 mod webhook;
@@ -57,7 +61,7 @@ const WHOLE_SCRAPES_MIN: usize = 40;
 fn stack_or_skip(test: &str) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
     let found = tool("prometheus").zip(tool("alertmanager"));
     if found.is_none() {
-        eprintln!("{test}: skipped, no prometheus and alertmanager here; see tests/tools.sh");
+        say!("{test}: skipped, no prometheus and alertmanager here; see tests/tools.sh");
     }
     found
 }

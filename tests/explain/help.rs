@@ -44,6 +44,6 @@ fn every_example_of_the_help_runs() {
         assert!(!ran.stdout.is_empty(), "{example}");
         n_run += 1;
     }
-    eprintln!("{n_run} of {n_run} examples run");
+    say!("{n_run} of {n_run} examples run");
     assert!(n_run >= 7, "{n_run}");
 }

@@ -204,7 +204,7 @@ fn what_a_plan_says_of_labels_and_partitions_holds() {
     for text in &texts {
         check(text, &mut compared);
     }
-    eprintln!(
+    say!(
         "{} of {} expressions: {} with elements, {} parts compared, {} of them by a few labels",
         compared.n_expressions,
         texts.len(),

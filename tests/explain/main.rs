@@ -1,5 +1,9 @@
 //! `burnwatch explain`: what it says is true, and its help runs.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod help;
 mod laws;
 #[path = "../server/process.rs"]

@@ -107,14 +107,14 @@ impl Tally {
     pub fn finish(self) {
         for (kind, [bits, near, all]) in &self.by_kind {
             let agree = bits + near;
-            println!("{kind}: {agree} of {all} agree, {bits} of them bit for bit");
+            say!("{kind}: {agree} of {all} agree, {bits} of them bit for bit");
         }
         for (index, n) in &self.changed {
             let Changed { query, why, .. } = CHANGED[*index];
-            println!("{n} answers changed since: {query}: {why}");
+            say!("{n} answers changed since: {query}: {why}");
         }
         for failure in self.failures.iter().take(200) {
-            println!("{failure}");
+            say!("{failure}");
         }
         assert!(
             self.failures.is_empty(),

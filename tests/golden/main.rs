@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 #[path = "../server/process.rs"]
 #[allow(dead_code, reason = "the tests of the server use the rest")]
 mod process;

@@ -43,7 +43,7 @@ fn start_with_series() -> Server {
         n_bodies += 1;
     }
     let (n_series, n_samples) = recorded.len();
-    println!("pushed: {n_samples} samples of {n_series} series in {n_bodies} requests");
+    say!("pushed: {n_samples} samples of {n_series} series in {n_bodies} requests");
     server
 }
 
@@ -245,10 +245,10 @@ fn a_server_answers_what_prometheus_answered() {
         "/api/v1/query_range",
         &["query", "start", "end", "step"],
     );
-    println!("/api/v1/query: {} recorded answers", instants.len());
+    say!("/api/v1/query: {} recorded answers", instants.len());
     let tally = ask_all(&server, &instants);
     tally.check_changed();
     tally.finish();
-    println!("/api/v1/query_range: {} recorded answers", ranges.len());
+    say!("/api/v1/query_range: {} recorded answers", ranges.len());
     ask_all(&server, &ranges).finish();
 }

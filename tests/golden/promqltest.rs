@@ -79,7 +79,7 @@ const HISTOGRAM_STARTS: &str = "3.12 does not keep the start timestamps of histo
 #[test]
 fn prometheus_own_scripts_pass() {
     let Some(shared) = std::env::var_os("BURNWATCH_SHARED") else {
-        println!("skipped: BURNWATCH_SHARED is not set, so there are no scripts of promqltest");
+        say!("skipped: BURNWATCH_SHARED is not set, so there are no scripts of promqltest");
         return;
     };
     let scripts = Path::new(&shared).join("conformance/promqltest");
@@ -102,7 +102,7 @@ fn run_version(version: &Version, folder: &Path) -> usize {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let tally = run_file(&std::fs::read_to_string(&path).unwrap(), version);
         let of_file = tally.n_passed + tally.failures.len();
-        println!("{} {name}: {} of {of_file}", version.name, tally.n_passed);
+        say!("{} {name}: {} of {of_file}", version.name, tally.n_passed);
         n_passed += tally.n_passed;
         n_evals += of_file;
         for (line, text) in tally.failures {
@@ -110,14 +110,14 @@ fn run_version(version: &Version, folder: &Path) -> usize {
             match version.exceptions.iter().find(is_this) {
                 Some((_, _, why)) => {
                     n_exceptions += 1;
-                    println!("{} exception: {name}:{line}: {why}", version.name);
+                    say!("{} exception: {name}:{line}: {why}", version.name);
                 }
                 None => failures.push(format!("{} {name}:{line}: {text}", version.name)),
             }
         }
     }
-    println!("{}: {n_passed} of {n_evals} evaluations pass", version.name);
-    failures.iter().for_each(|failure| println!("{failure}"));
+    say!("{}: {n_passed} of {n_evals} evaluations pass", version.name);
+    failures.iter().for_each(|failure| say!("{failure}"));
     assert_eq!(n_evals, version.n_evals, "scripts are missing or new");
     let n_listed = version.exceptions.len();
     assert_eq!(n_exceptions, n_listed, "an exception is no longer one");

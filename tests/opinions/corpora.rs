@@ -9,7 +9,7 @@ use serde_json::Value;
 fn folder() -> Option<PathBuf> {
     let root = std::env::var_os("BURNWATCH_SHARED");
     if root.is_none() {
-        eprintln!("BURNWATCH_SHARED is not set: the public rule files are skipped");
+        say!("BURNWATCH_SHARED is not set: the public rule files are skipped");
     }
     root.map(|root| Path::new(&root).join("corpora"))
 }

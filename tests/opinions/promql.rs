@@ -94,7 +94,7 @@ fn compare(name: &str, texts: impl IntoIterator<Item = String>) -> BTreeMap<&'st
             (false, None) => wrong.push(format!("{text}\n  ours: {expr}\n  theirs: {printed:?}")),
         }
     }
-    eprintln!("{name}: {n_alike} of {n_ours} expressions alike, but for {faults:?}");
+    say!("{name}: {n_alike} of {n_ours} expressions alike, but for {faults:?}");
     assert!(
         wrong.is_empty(),
         "{} differ:\n{}",

@@ -188,7 +188,7 @@ fn compare(name: &str, texts: &BTreeSet<String>) {
     }
     let (n, n_alike) = (compared.len(), compared.len() - wrong.len());
     let n_left_out = left_out.len();
-    eprintln!("{name}: {n_alike} of {n} templates expand alike, {n_left_out} are left out");
+    say!("{name}: {n_alike} of {n} templates expand alike, {n_left_out} are left out");
     assert!(
         wrong.is_empty(),
         "{} differ:\n{}",

@@ -16,7 +16,7 @@ use crate::recorded::says;
 fn shared(folder: &str) -> Option<PathBuf> {
     let found = std::env::var_os("BURNWATCH_SHARED").map(|root| PathBuf::from(root).join(folder));
     if found.is_none() {
-        eprintln!("skipped: BURNWATCH_SHARED is not set, so there is no {folder}");
+        say!("skipped: BURNWATCH_SHARED is not set, so there is no {folder}");
     }
     found.filter(|path| path.is_dir())
 }
@@ -249,7 +249,7 @@ fn prometheus_own_files_are_taken_and_refused_alike() {
         }
     }
     let n_right = n_files - failures.len();
-    println!("{n_right} of {n_files} files of Prometheus' tests: {n_refused} are refused alike");
+    say!("{n_right} of {n_files} files of Prometheus' tests: {n_refused} are refused alike");
     assert_eq!(n_refused, REFUSED.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -300,7 +300,7 @@ fn published_files_load_or_are_refused_as_promtool_refuses_them() {
     let sources = fs::read_to_string(folder.join("SOURCES.md")).expect("the list of sources");
     let mut stated = stated(&sources);
     *stated.get_mut(METRICSQL.0).expect("listed") -= METRICSQL.1;
-    println!(
+    say!(
         "{} published files load and compile, {} refused as promtool refuses them, {} of these \
          accepted in their dialect ({:?}); {} of {} rules of them; {} resources of Kubernetes and \
          {} files without Thanos' field load",

@@ -5,6 +5,10 @@
 //! file that loads here and not there, the other way round, and a message that no longer can be
 //! looked up.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod dialects;
 mod errors;
 mod foreign;
@@ -23,7 +27,7 @@ fn verdicts_and_messages_are_promtools() {
     for (version, cases) in [("3.12.0", CASES), ("3.14.0", MORE_CASES)] {
         let (n_cases, failures) = recorded::compare(cases);
         let n_right = n_cases - failures.len();
-        println!("{n_right} of {n_cases} files have the verdict and words of promtool {version}");
+        say!("{n_right} of {n_cases} files have the verdict and words of promtool {version}");
         assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     }
 }
@@ -42,7 +46,7 @@ fn no_refusal_is_without_a_hint() {
         .map(|error| error.to_string())
         .collect();
     let n_errors = errors().count();
-    println!(
+    say!(
         "{} of {n_errors} errors have a hint",
         n_errors - without.len()
     );

@@ -26,7 +26,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (bool, String) {
 fn shared(path: &str) -> Option<PathBuf> {
     let found = std::env::var_os("BURNWATCH_SHARED").map(|shared| Path::new(&shared).join(path));
     if found.is_none() {
-        println!("skipped: unit tests of other projects in {path}, for lack of BURNWATCH_SHARED");
+        say!("skipped: unit tests of other projects in {path}, for lack of BURNWATCH_SHARED");
     }
     found
 }
@@ -44,7 +44,7 @@ fn test_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Fails with all that differs; says how many agree.
 fn finish(what: &str, n: usize, at_least: usize, wrong: &[String]) {
-    println!("{what}: {} of {n} verdicts agree", n - wrong.len());
+    say!("{what}: {} of {n} verdicts agree", n - wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(n >= at_least, "{n} files");
 }
