@@ -82,11 +82,14 @@ pub fn tree() -> BTreeMap<String, bool> {
             _ => format!("{stem}/"),
         };
         let mut marked = is_test;
+        // A file of tests/ that the tests here share.
+        let mut lies_outside = false;
         for line in text.lines().map(str::trim) {
             let declared = line
                 .rsplit_once("mod ")
                 .filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
-            if let Some((_, name)) = declared.filter(|(_, name)| name.ends_with(';')) {
+            let declared = declared.filter(|(_, name)| name.ends_with(';') && !lies_outside);
+            if let Some((_, name)) = declared {
                 let name = name.trim_end_matches(';');
                 let candidates = [
                     format!("{folder}{name}.rs"),
@@ -101,6 +104,7 @@ pub fn tree() -> BTreeMap<String, bool> {
                 ));
             }
             marked = is_test || line == "#[cfg(test)]";
+            lies_outside = line.starts_with("#[path");
         }
         tree.insert(path, is_test);
     }
