@@ -72,12 +72,15 @@ fn check(what: &str, mut ours: Value, mut theirs: Value) {
 
 async fn check_alerts(recording: &Recording) {
     let mut replay = Replay::new(recording);
-    for snapshot in recording.json["api_alerts"].as_array().expect("answers") {
+    let snapshots = recording.json["api_alerts"].as_array().expect("answers");
+    for snapshot in snapshots {
         replay.go_on(seconds(&snapshot["at"]));
         let ours = asked(replay.engine.groups(), "/api/v1/alerts").await;
         let what = format!("{} at {}", recording.name, snapshot["at"]);
         check(&what, ours["alerts"].clone(), snapshot["alerts"].clone());
     }
+    let (name, n) = (recording.name, snapshots.len());
+    say!("{name}: {n} of {n} answers of the API are the same");
 }
 
 #[tokio::test]
