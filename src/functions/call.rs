@@ -145,6 +145,8 @@ pub struct CallMemory {
     pub labels: DerivedLabels,
     /// The regular expression that it is called with.
     pub regex: Option<regex::Regex>,
+    /// Whether its texts have been found good.
+    pub has_good_texts: bool,
 }
 
 impl Call<'_> {

@@ -33,12 +33,10 @@ impl Function for LabelJoin {
         "label_join(up, \"target\", \"/\", \"job\", \"instance\")"
     }
 
-    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
-        let (target, separator) = (call.text(1).to_owned(), call.text(2).to_owned());
-        let texts = 3..call.args.len();
-        let sources: Vec<String> = texts.map(|at| call.text(at).to_owned()).collect();
-        let names = sources.iter().map(|source| ("source", source));
-        for (which, name) in names.chain([("destination", &target)]) {
+    fn check_texts(&self, texts: &[&str]) -> Result<(), FunctionError> {
+        let sources = texts.iter().skip(2).map(|source| ("source", source));
+        let target = texts.iter().take(1).map(|target| ("destination", target));
+        for (which, name) in sources.chain(target) {
             if !is_label_name(name) {
                 return Err(FunctionError(format!(
                     "invalid {which} label name in label_join(): {}",
@@ -46,6 +44,13 @@ impl Function for LabelJoin {
                 )));
             }
         }
+        Ok(())
+    }
+
+    fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
+        let (target, separator) = (call.text(1).to_owned(), call.text(2).to_owned());
+        let texts = 3..call.args.len();
+        let sources: Vec<String> = texts.map(|at| call.text(at).to_owned()).collect();
         let mut elements = call.take_vector(0);
         for element in &mut elements {
             let joined = |labels: &Labels| {

@@ -1,5 +1,7 @@
 //! `label_replace`: a label from a part of another.
 
+use regex::Regex;
+
 use crate::functions::call::{is_label_name, set_label};
 use crate::functions::{Call, Function, FunctionError, Output};
 use crate::model::raw_bytes::shown;
@@ -36,22 +38,26 @@ impl Function for LabelReplace {
         "label_replace(up, \"host\", \"$1\", \"instance\", \"(.*):.*\")"
     }
 
+    fn check_texts(&self, texts: &[&str]) -> Result<(), FunctionError> {
+        let &[target, _, _, pattern] = texts else {
+            return Ok(());
+        };
+        compiled(pattern)?;
+        if !is_label_name(target) {
+            return Err(FunctionError(format!(
+                "invalid destination label name in label_replace(): {}",
+                shown(target)
+            )));
+        }
+        Ok(())
+    }
+
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
         let (target, pattern) = (call.text(1).to_owned(), call.text(4).to_owned());
         let regex = match call.memory.regex.take() {
             Some(regex) => regex,
-            None => compile_anchored(&pattern).map_err(|_| {
-                FunctionError(format!(
-                    "invalid regular expression in label_replace(): {pattern}"
-                ))
-            })?,
+            None => compiled(&pattern)?,
         };
-        if !is_label_name(&target) {
-            return Err(FunctionError(format!(
-                "invalid destination label name in label_replace(): {}",
-                shown(&target)
-            )));
-        }
         let (replacement, source) = (call.text(2).to_owned(), call.text(3).to_owned());
         let mut elements = call.take_vector(0);
         for element in &mut elements {
@@ -70,4 +76,12 @@ impl Function for LabelReplace {
         call.memory.regex = Some(regex);
         Ok(Output::Vector(elements))
     }
+}
+
+fn compiled(pattern: &str) -> Result<Regex, FunctionError> {
+    compile_anchored(pattern).map_err(|_| {
+        FunctionError(format!(
+            "invalid regular expression in label_replace(): {pattern}"
+        ))
+    })
 }

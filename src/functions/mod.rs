@@ -61,6 +61,12 @@ pub trait Function: Sync {
     /// Returns an expression that uses it.
     fn example(&self) -> &'static str;
 
+    /// Refuses the texts among the arguments, in their order, before the others are evaluated: of
+    /// two errors Prometheus tells this one.
+    fn check_texts(&self, _texts: &[&str]) -> Result<(), FunctionError> {
+        Ok(())
+    }
+
     /// Computes it at one instant. The arguments have the types of the signature.
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError>;
 }

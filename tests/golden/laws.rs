@@ -224,3 +224,21 @@ fn what_asks_for_too_much_is_refused() {
     let outcome = evaluate(&enough, &Scan::new(&snapshot), END, &few_samples(20)).unwrap();
     assert_eq!(outcome.n_samples, 8);
 }
+
+#[test]
+fn of_two_errors_that_of_the_outer_texts_is_told() {
+    let snapshot = snapshot(&vec![vec![Some(1.0)]]);
+    let check = |query: &str, expected: &str| {
+        let expr = parse(query, &Functions, Features::ALL).unwrap();
+        let error = evaluate(&expr, &Scan::new(&snapshot), END, &options()).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{query}");
+    };
+    check(
+        r#"label_replace(label_replace(x, "", "", "", ""), "a", "b", "c", "(")"#,
+        "invalid regular expression in label_replace(): (",
+    );
+    check(
+        r#"label_join(label_replace(x, "", "", "", "("), "", "b", "c")"#,
+        "invalid destination label name in label_join(): ",
+    );
+}

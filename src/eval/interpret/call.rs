@@ -26,6 +26,11 @@ impl<'a> Interpreter<'a> {
             return Err(EvalError::Execution(text));
         };
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
+        let mut memory = self.of_calls.take(call);
+        if !memory.has_good_texts {
+            function.check_texts(&texts_of(&exprs))?;
+            memory.has_good_texts = true;
+        }
         let surroundings = self.surroundings.inside_call(&call.function);
         let held_before = self.n_held;
         let args = self.within(surroundings, |interpreter| {
@@ -39,7 +44,6 @@ impl<'a> Interpreter<'a> {
             .any(|expr| matches!(expr.kind, ExprKind::Subquery(_)));
         let mut annotations = std::mem::take(&mut self.annotations);
         let mut origins = self.take_origins(call);
-        let mut memory = self.of_calls.take(call);
         let output = function.call(&mut Call {
             args,
             exprs,
@@ -112,6 +116,15 @@ impl<'a> Interpreter<'a> {
             }
         }
     }
+}
+
+/// Returns the texts that a call is written with.
+fn texts_of<'e>(exprs: &[&'e Expr]) -> Vec<&'e str> {
+    let texts = exprs.iter().filter_map(|expr| match &expr.kind {
+        ExprKind::String(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// Returns how many samples each series of a window has.
