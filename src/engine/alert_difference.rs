@@ -28,17 +28,9 @@ pub(super) fn difference(expected: &[Shown], got: &[Shown]) -> String {
     for place in 0..expected.len().max(got.len()) {
         out.separate(place);
         match (expected.get(place), got.get(place)) {
-            (Some(expected), Some(got)) => {
-                out.open('{');
-                out.text("\"Annotations\": ");
-                out.texts(&expected.annotations, &got.annotations);
-                out.separate(1);
-                out.text("\"Labels\": ");
-                out.texts(&expected.labels, &got.labels);
-                out.close('}');
-            }
-            (Some(alert), None) => out.within(EXPECTED, |out| out.alert(alert)),
-            (None, Some(alert)) => out.within(GOT, |out| out.alert(alert)),
+            (Some(expected), Some(got)) => out.alert(expected, got),
+            (Some(alert), None) => out.within(EXPECTED, |out| out.alert(alert, alert)),
+            (None, Some(alert)) => out.within(GOT, |out| out.alert(alert, alert)),
             (None, None) => {}
         }
     }
@@ -96,13 +88,13 @@ impl Writer {
         self.text.push_str(PLAIN);
     }
 
-    fn alert(&mut self, alert: &Shown) {
+    fn alert(&mut self, expected: &Shown, got: &Shown) {
         self.open('{');
         self.text("\"Annotations\": ");
-        self.texts(&alert.annotations, &alert.annotations);
+        self.texts(&expected.annotations, &got.annotations);
         self.separate(1);
         self.text("\"Labels\": ");
-        self.texts(&alert.labels, &alert.labels);
+        self.texts(&expected.labels, &got.labels);
         self.close('}');
     }
 
