@@ -9,7 +9,9 @@ pub mod test;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::Dialect;
 
 /// Evaluates Prometheus alerting rules on the stream: remote write in, alerts out.
 #[derive(Debug, Parser)]
@@ -41,6 +43,19 @@ enum Command {
     Rules(rules::RulesArgs),
     /// Watch three incidents of ML services being noticed, in half a minute, with nothing set up.
     Demo(demo::DemoArgs),
+}
+
+/// The switch of the commands that read rule files.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DialectArgs {
+    /// Whose fields rule files may have beside Prometheus' own: those that change nothing here are
+    /// passed over with a note, the others are refused still.
+    #[arg(
+        long = "rules.dialect",
+        value_name = "prometheus|thanos|mimir|vmalert",
+        default_value = "prometheus"
+    )]
+    pub rules_dialect: Dialect,
 }
 
 /// Runs the command line.

@@ -10,8 +10,9 @@ use tracing::info;
 use tracing::level_filters::LevelFilter;
 
 use crate::api;
+use crate::cli::DialectArgs;
 use crate::clock::SystemClock;
-use crate::model::{Dialect, DurationMs};
+use crate::model::DurationMs;
 use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, parse_level};
 
@@ -47,14 +48,8 @@ pub struct ServeArgs {
     /// promql-per-step-stats.
     #[arg(long = "enable-feature", value_name = "NAME", value_delimiter = ',')]
     features: Vec<String>,
-    /// Whose fields rule files may have beside Prometheus' own: those that change nothing here are
-    /// passed over with a note, the others are refused still.
-    #[arg(
-        long = "rules.dialect",
-        value_name = "prometheus|thanos|mimir|vmalert",
-        default_value = "prometheus"
-    )]
-    rules_dialect: Dialect,
+    #[command(flatten)]
+    dialect: DialectArgs,
     /// How long a query may take.
     #[arg(long = "query.timeout", value_name = "DURATION", value_parser = duration)]
     query_timeout: Option<DurationMs>,
@@ -134,7 +129,7 @@ impl ServeArgs {
             ("query.max-samples", optional(&self.query_max_samples)),
             ("query.timeout", optional(&self.query_timeout)),
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
-            ("rules.dialect", self.rules_dialect.to_string()),
+            ("rules.dialect", self.dialect.rules_dialect.to_string()),
             ("storage.path", self.storage_path.display().to_string()),
             (
                 "web.cors.origin",
@@ -177,7 +172,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
             .external_url
             .map(|url| url.trim_end_matches('/').to_owned()),
         lifecycle: args.lifecycle,
-        rules_dialect: args.rules_dialect,
+        rules_dialect: args.dialect.rules_dialect,
         features: args.features,
         query: QueryFlags {
             timeout: args.query_timeout,

@@ -11,9 +11,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use crate::cli::DialectArgs;
 use crate::clock::{Clock as _, Stopwatch, SystemClock};
 use crate::engine::unit_test::{TestOptions, run_test};
-use crate::model::{Dialect, RuleFormat};
+use crate::model::RuleFormat;
 use crate::rule::test_file::{TestFile, parse_test_file_with};
 
 /// What `burnwatch test --help` ends with.
@@ -95,13 +96,8 @@ pub struct TestRulesArgs {
     /// promql-binop-fill-modifiers.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
-    /// Whose fields rule files may have beside Prometheus' own.
-    #[arg(
-        long = "rules.dialect",
-        value_name = "prometheus|thanos|mimir|vmalert",
-        default_value = "prometheus"
-    )]
-    rules_dialect: Dialect,
+    #[command(flatten)]
+    dialect: DialectArgs,
 }
 
 /// The feature flags that a unit test knows; others are warned of, as promtool does.
@@ -206,7 +202,7 @@ fn test_file(
     let options = TestOptions {
         features: args.enable_feature.clone(),
         rule_format: RuleFormat {
-            dialect: args.rules_dialect,
+            dialect: args.dialect.rules_dialect,
             ignore_unknown_fields: args.ignore_unknown_fields,
             ..RuleFormat::default()
         },

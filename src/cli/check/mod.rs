@@ -15,9 +15,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use crate::cli::DialectArgs;
 use crate::cli::check::lints::Lints;
 use crate::engine::features;
-use crate::model::{Dialect, DurationMs, RuleFormat};
+use crate::model::{DurationMs, RuleFormat};
 use crate::rule::ParseOptions;
 
 /// The exit code of files that do not load.
@@ -77,13 +78,8 @@ struct LintArgs {
     /// Prometheus' feature flags for PromQL, separated by commas; unknown ones are passed over.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
-    /// Whose fields rule files may have beside Prometheus' own.
-    #[arg(
-        long = "rules.dialect",
-        value_name = "prometheus|thanos|mimir|vmalert",
-        default_value = "prometheus"
-    )]
-    rules_dialect: Dialect,
+    #[command(flatten)]
+    dialect: DialectArgs,
     /// How far a query looks back for a sample, as the server is told by the flag of that name.
     #[arg(long = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = span)]
     lookback: DurationMs,
@@ -98,7 +94,7 @@ impl LintArgs {
         ParseOptions {
             features: features(&self.enable_feature),
             format: RuleFormat {
-                dialect: self.rules_dialect,
+                dialect: self.dialect.rules_dialect,
                 ignore_unknown_fields: self.ignore_unknown_fields,
                 ..RuleFormat::default()
             },

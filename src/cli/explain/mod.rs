@@ -14,10 +14,11 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::api::explain::to_json;
+use crate::cli::DialectArgs;
 use crate::engine::explain::{Assumptions, Explanation, explain};
 use crate::engine::{GroupStatus, features};
 use crate::functions::Functions;
-use crate::model::{Dialect, DurationMs, EngineSettings, RuleFormat};
+use crate::model::{DurationMs, EngineSettings, RuleFormat};
 use crate::promql;
 
 /// The examples in `--help`; a test runs each of them.
@@ -63,13 +64,8 @@ pub struct ExplainArgs {
     /// Prometheus' feature flags for PromQL, separated by commas; unknown ones are ignored.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
-    /// Whose fields rule files may have beside Prometheus' own.
-    #[arg(
-        long = "rules.dialect",
-        value_name = "prometheus|thanos|mimir|vmalert",
-        default_value = "prometheus"
-    )]
-    rules_dialect: Dialect,
+    #[command(flatten)]
+    dialect: DialectArgs,
     /// How to write it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -138,7 +134,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<Vec<Explanation>> {
         evaluation_interval: args.evaluation_interval,
         features: args.enable_feature.clone(),
         rule_format: RuleFormat {
-            dialect: args.rules_dialect,
+            dialect: args.dialect.rules_dialect,
             ..RuleFormat::default()
         },
         ..EngineSettings::default()
