@@ -5,6 +5,7 @@
 //! log compiles what was live.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::engine::compiled_rule::{
     CompiledAlert, CompiledKind, CompiledRule, GroupIndex, RuleIndex, Text,
@@ -12,6 +13,7 @@ use crate::engine::compiled_rule::{
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::eval::plan;
+use crate::eval::plan::partition::partition;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
@@ -253,6 +255,7 @@ impl CompiledRules {
             kind,
             selectors: read,
             views: Vec::new(),
+            partition: None,
             missing_makes_true: missing_could_make_true(&rule.expr),
         })
     }
@@ -272,6 +275,13 @@ impl CompiledRules {
         self.reads = ReadIndex::of(&self.rules, &viewable);
         for at in 0..self.rules.len() {
             self.rules[at].views = self.reads.views_of(&self.rules, at).into_iter().collect();
+        }
+        for rule in &mut self.rules {
+            // What is recorded has labels of its own making: who looks through it sees the whole.
+            let can_be = rule.views.is_empty() && rule.alerting().is_some();
+            let labels = partition(&rule.expr);
+            let takes_apart = can_be && self.groups[rule.group].on_arrival && !labels.is_none();
+            rule.partition = takes_apart.then(|| Arc::new(labels));
         }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {

@@ -19,6 +19,7 @@ mod evaluate;
 mod expectation;
 pub mod explain;
 pub mod grid;
+pub mod partitions;
 pub mod reads;
 mod reload;
 mod samples;
@@ -37,6 +38,7 @@ use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::evaluate::Leaves;
+use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::model::{
@@ -58,6 +60,8 @@ struct RuleState {
     last_evaluation: Option<TimestampMs>,
     /// Set by a reload that raised `for`; the next tick looks.
     hold_raised: bool,
+    /// Whether its alerts know which part of the rule they come from: from the first tick on.
+    knows_parts: bool,
 }
 
 /// What a group did last.
@@ -90,20 +94,22 @@ pub struct Engine {
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
+    partitions: Partitions,
     cohorts: Cohorts,
 
     /// The newest stamp applied.
     stamp: Option<Stamp>,
     /// `F`: everything up to here has been evaluated.
     frontier: Option<TimestampMs>,
-    /// Timestamps beyond the frontier at which samples wait, with the readers they move.
-    waiting: BTreeMap<TimestampMs, BTreeSet<u32>>,
-    /// Readers moved by samples that came behind the frontier.
-    moved_late: BTreeSet<u32>,
+    /// Timestamps beyond the frontier at which samples wait that move rules, with their series.
+    waiting: BTreeMap<TimestampMs, Vec<SeriesHandle>>,
+    /// Series with samples that came behind the frontier.
+    moved_late: Vec<SeriesHandle>,
     /// Ticks to come.
     ticks: BTreeSet<(TimestampMs, GroupIndex)>,
-    /// Instants at which a pending alert may be due, by rule.
-    timers: BTreeSet<(TimestampMs, RuleIndex)>,
+    /// Instants at which a pending alert may be due, by rule and by the part of it that the alert
+    /// comes from, if that is known.
+    timers: BTreeSet<(TimestampMs, RuleIndex, Option<u64>)>,
     /// Series of removed rules that are to be ended, and when.
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
@@ -135,11 +141,12 @@ impl Engine {
             handles: HashMap::new(),
             by_place: HashMap::new(),
             readers: Readers::default(),
+            partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
             frontier: None,
             waiting: BTreeMap::new(),
-            moved_late: BTreeSet::new(),
+            moved_late: Vec::new(),
             ticks: BTreeSet::new(),
             timers: BTreeSet::new(),
             endings: BTreeSet::new(),

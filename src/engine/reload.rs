@@ -71,11 +71,6 @@ impl Engine {
         self.route_series_anew();
         self.follow_series();
         self.live.get_mut().adopt(self.rules.lags());
-        // What waits beyond the frontier was noted under the old rules' numbers.
-        let all = self.readers.all();
-        self.waiting
-            .values_mut()
-            .for_each(|moved| moved.clone_from(&all));
     }
 
     fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {
@@ -98,9 +93,10 @@ impl Engine {
                 continue;
             };
             let hold = |rule: &CompiledRule| rule.alerting().map_or(DurationMs::ZERO, |a| a.hold);
+            state.knows_parts = false;
             state.hold_raised |= hold(rule) > hold(&old.rules[old_at]);
             for deadline in state.alerts.deadlines(hold(rule)) {
-                self.timers.insert((deadline, at));
+                self.timers.insert((deadline.0, at, None));
             }
             self.rule_states.push(state);
         }
