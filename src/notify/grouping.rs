@@ -363,6 +363,7 @@ mod tests {
                     fired_at: TimestampMs(0),
                     valid_for: DurationMs::from_seconds(240),
                     expr: Arc::from("x"),
+                    caused_by: 0,
                     caused_at_wall: now,
                     backlog: words[0].starts_with("late-"),
                 };

@@ -56,7 +56,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
-            receive,
+            receive: receive_since,
         }
     }
 
@@ -97,13 +97,26 @@ impl Pipeline {
     }
 }
 
+/// As [`receive_since`], of a request whose body is all there is of it.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    receive_since(node, body, protocol, wall, Stopwatch::start())
+}
+
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
-pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+/// Latencies are measured from `began`, when the request's first byte was seen.
+pub fn receive_since(
+    node: &Node,
+    body: &[u8],
+    protocol: Protocol,
+    wall: TimestampMs,
+    began: Stopwatch,
+) -> WriteAnswer {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
+    received.began(began);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer;

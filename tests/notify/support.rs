@@ -202,6 +202,7 @@ fn event(name: &str, status: AlertStatus) -> AlertEvent {
         fired_at: TimestampMs(1_700_000_000_000),
         valid_for: DurationMs::from_seconds(240),
         expr: Arc::from("up == 0"),
+        caused_by: 0,
         caused_at_wall: now,
         backlog: false,
     })

@@ -17,6 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // Ground.
     ("model", &[]),
     ("clock", &["model"]),
+    ("arrivals", &["clock", "model"]),
     ("relabel", &["model"]),
     ("telemetry", &["model"]),
     ("wire", &[]),
@@ -24,7 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
-    ("ingest", &["clock", "log", "model"]),
+    ("ingest", &["arrivals", "clock", "log", "model"]),
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),

@@ -363,6 +363,7 @@ mod tests {
             fired_at: TimestampMs(1_000),
             valid_for: DurationMs::from_seconds(240),
             expr: Arc::from("up == 0"),
+            caused_by: 0,
             caused_at_wall: TimestampMs(1_000),
             backlog: false,
         };
