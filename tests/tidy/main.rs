@@ -56,7 +56,15 @@ const MODULES: &[(&str, &[&str])] = &[
     // Out.
     (
         "notify",
-        &["clock", "config", "model", "relabel", "telemetry", "wire"],
+        &[
+            "arrivals",
+            "clock",
+            "config",
+            "model",
+            "relabel",
+            "telemetry",
+            "wire",
+        ],
     ),
     // Queries are evaluated here, outside the engines, on copies of their series.
     (
