@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::clock::Stopwatch;
-use crate::model::TimestampMs;
+use crate::model::{Stamp, TimestampMs};
 
 /// How many requests are remembered; of older ones the stamped wall clock must do, which is as
 /// good as it is exact to the millisecond.
@@ -86,6 +86,15 @@ impl Arrivals {
             Arrival::Began(began) => Some(then.stopwatch.since(&began)),
             Arrival::Forgotten => Some((then.wall - stamped).to_std()),
             Arrival::NoRequest => None,
+        }
+    }
+
+    /// Returns how long after the entry with one stamp the entry with another came: between the
+    /// first bytes of their requests, and by the wall clock where one came with none.
+    pub fn between(&self, earlier: &Stamp, later: &Stamp) -> Duration {
+        match (self.find(earlier.sequence), self.find(later.sequence)) {
+            (Arrival::Began(earlier), Arrival::Began(later)) => later.since(&earlier),
+            _ => (later.wall - earlier.wall).to_std(),
         }
     }
 }

@@ -37,6 +37,7 @@ impl AlertReceiver {
         http: &HttpClientConfig,
         world: &World,
     ) -> Self {
+        world.metrics.latency.begin(kind);
         AlertReceiver {
             kind,
             label,

@@ -63,6 +63,12 @@ impl NotificationLatency {
         NotificationLatency(family)
     }
 
+    /// Makes the histogram of a kind of receiver exist at zero, so that rates over it work from
+    /// the start.
+    pub(crate) fn begin(&self, receiver: Receiver) {
+        drop(self.0.get_or_create(&receiver.label()));
+    }
+
     /// Notes what a receiver took that it had not had before, in a request whose first byte left
     /// then.
     pub(crate) fn observe<'a>(

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod connections;
 pub mod dispatch;
+pub mod frontier_hold;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;

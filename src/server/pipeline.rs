@@ -14,6 +14,7 @@ use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
+use crate::server::frontier_hold::FrontierHold;
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
@@ -40,8 +41,9 @@ impl Pipeline {
         for (shard, tail) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
+            let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
+            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch, hold))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -131,10 +133,16 @@ pub fn receive_since(
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
-fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+fn run_shard(
+    tail: &dyn LogTail,
+    questions: &Receiver<Question>,
+    dispatch: &Dispatch,
+    hold: FrontierHold,
+) {
     let mut shard = Shard {
         engine: Engine::new(),
         effects: Vec::new(),
+        hold,
         running: Stopwatch::start(),
     };
     loop {
@@ -160,6 +168,7 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 struct Shard {
     engine: Engine,
     effects: Vec<Effect>,
+    hold: FrontierHold,
     running: Stopwatch,
 }
 
@@ -170,6 +179,7 @@ impl Shard {
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         dispatch.effects(&mut self.engine, &mut self.effects);
+        self.hold.moved(entry.stamp(), self.engine.frontier());
         tail.done(weight(entry));
     }
 }

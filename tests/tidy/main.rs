@@ -88,6 +88,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "server",
         &[
             "api",
+            "arrivals",
             "bundled",
             "clock",
             "config",
