@@ -31,6 +31,7 @@ pub mod promql;
 pub mod rule;
 pub mod series;
 pub mod template;
+pub mod windows;
 
 // Out.
 pub mod api;

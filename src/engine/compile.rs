@@ -11,6 +11,7 @@ use crate::engine::compiled_rule::{
 };
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
+use crate::eval::plan;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
@@ -324,6 +325,28 @@ impl CompiledRules {
             all.insert(format!("{matchers:?}"), matchers.clone());
         }
         all.into_values().collect()
+    }
+
+    /// Returns how far behind the frontier the leaves stand when rules are evaluated: the tails of
+    /// all, and the heads of windows, ms.
+    pub fn lags(&self) -> Vec<DurationMs> {
+        let mut lags = Vec::new();
+        for rule in &self.rules {
+            let query_offset = self.groups[rule.group].query_offset;
+            for leaf in plan::leaf::leaves(&rule.expr, DurationMs::ZERO) {
+                let (Some(offset), None, true) =
+                    (leaf.offset, leaf.pinned, leaf.subqueries.is_empty())
+                else {
+                    continue;
+                };
+                // Appended values are read at the group's offset, live ones at the frontier.
+                for offset in [offset, DurationMs(offset.0 + query_offset.0)] {
+                    lags.push(offset);
+                    lags.extend(leaf.window().map(|range| DurationMs(offset.0 + range.0)));
+                }
+            }
+        }
+        lags
     }
 
     /// Tells whether series of this name are written by rules.

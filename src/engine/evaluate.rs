@@ -10,14 +10,16 @@ use std::sync::Arc;
 use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
-use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
-use crate::functions::Functions;
-use crate::functions::RangeSeries;
+use crate::eval::source::{LiveLeaf, WindowCall};
+use crate::eval::{
+    EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
+};
+use crate::functions::{Element, Functions, RangeSeries};
 use crate::model::{
     ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
     TimestampMs, Value, VectorElement,
 };
-use crate::promql::ast::VectorSelector;
+use crate::promql::ast::{Aggregate, VectorSelector};
 use crate::promql::parse;
 use crate::series::SeriesStore;
 use crate::template::TemplateData;
@@ -31,6 +33,16 @@ pub enum View {
     Live,
 }
 
+/// Where leaves get their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leaves {
+    /// From windows that move with the frontier.
+    #[default]
+    Live,
+    /// From history, by the textbook loop: what the other must equal.
+    Scan,
+}
+
 /// What every evaluation needs.
 pub struct Evaluation<'a> {
     /// The series.
@@ -41,7 +53,13 @@ pub struct Evaluation<'a> {
     pub settings: &'a EngineSettings,
     /// The evaluator's options.
     pub options: &'a EvalOptions,
-    /// Samples read so far.
+    /// The windows of all series, and where the frontier stands, ms.
+    pub live: &'a RefCell<LiveState>,
+    /// Where the frontier stands, ms.
+    pub frontier: TimestampMs,
+    /// How leaves are answered.
+    pub leaves: Leaves,
+    /// Samples read from history so far.
     pub scanned: Cell<u64>,
 }
 
@@ -53,8 +71,10 @@ impl<'a> Evaluation<'a> {
         at: TimestampMs,
         view: View,
     ) -> Result<Vec<VectorElement>, String> {
-        let source = RuleSourceAt::new(self, at, view);
-        let elements = source.evaluate_rule(rule)?;
+        let source = RuleSourceAt::new(self, at, view, self.leaves);
+        let elements = source.evaluate_rule(rule);
+        self.scanned.set(self.scanned.get() + source.live.scanned());
+        let elements = elements?;
         let (found, max) = (elements.len(), self.settings.elements_max);
         if found > max {
             return Err(format!(
@@ -132,7 +152,8 @@ impl<'a> Evaluation<'a> {
     /// Answers a template's `query`.
     fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {
         let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
-        let source = RuleSourceAt::new(self, at, View::Appended);
+        // A text that is made anew for every alert has no windows of its own.
+        let source = RuleSourceAt::new(self, at, View::Appended, Leaves::Scan);
         let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
         self.scanned
             .set(self.scanned.get() + outcome.n_samples as u64);
@@ -180,6 +201,8 @@ type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;
 /// The leaves of a rule's expression at one instant, recorded series as `view` says.
 struct RuleSourceAt<'a, 'b> {
     evaluation: &'b Evaluation<'a>,
+    leaves: Leaves,
+    live: Live<'b>,
     scan: Scan<'b>,
     at: TimestampMs,
     view: View,
@@ -189,9 +212,11 @@ struct RuleSourceAt<'a, 'b> {
 }
 
 impl<'a, 'b> RuleSourceAt<'a, 'b> {
-    fn new(evaluation: &'b Evaluation<'a>, at: TimestampMs, view: View) -> Self {
+    fn new(evaluation: &'b Evaluation<'a>, at: TimestampMs, view: View, leaves: Leaves) -> Self {
         RuleSourceAt {
             evaluation,
+            leaves,
+            live: Live::new(evaluation.store, evaluation.live, evaluation.frontier, None),
             scan: Scan::new(evaluation.store),
             at,
             view,
@@ -203,9 +228,18 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
     fn evaluate_rule(&self, rule: &CompiledRule) -> Result<Vec<VectorElement>, String> {
         let options = self.evaluation.options;
         let outcome = evaluate(&rule.expr, self, self.at, options).map_err(|e| e.to_string())?;
-        let scanned = &self.evaluation.scanned;
-        scanned.set(scanned.get() + outcome.n_samples as u64);
+        if self.leaves == Leaves::Scan {
+            let scanned = &self.evaluation.scanned;
+            scanned.set(scanned.get() + outcome.n_samples as u64);
+        }
         vector_of(outcome.value)
+    }
+
+    fn source(&self) -> &dyn Source {
+        match self.leaves {
+            Leaves::Live => &self.live,
+            Leaves::Scan => &self.scan,
+        }
     }
 
     /// Returns what a recording rule would record now; nothing where it fails.
@@ -257,7 +291,7 @@ impl Source for RuleSourceAt<'_, '_> {
         at: TimestampMs,
     ) -> Vec<InstantSample> {
         let viewed = self.viewed(selector, at);
-        let mut samples = self.scan.instant(selector, after, at);
+        let mut samples = self.source().instant(selector, after, at);
         if viewed.is_empty() {
             return samples;
         }
@@ -291,6 +325,36 @@ impl Source for RuleSourceAt<'_, '_> {
         after: TimestampMs,
         until: TimestampMs,
     ) -> Vec<RangeSeries<'_>> {
-        self.scan.range(selector, after, until)
+        self.source().range(selector, after, until)
+    }
+
+    fn live(&self) -> Option<&dyn LiveSource> {
+        (self.leaves == Leaves::Live).then_some(self)
+    }
+}
+
+impl LiveSource for RuleSourceAt<'_, '_> {
+    fn windows(&self, call: &WindowCall<'_>) -> Option<Vec<Element>> {
+        self.live.windows(call)
+    }
+
+    fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        leaf: &LiveLeaf<'_>,
+        at: TimestampMs,
+    ) -> Option<Vec<Element>> {
+        if let LiveLeaf::Instant {
+            selector, until, ..
+        } = leaf
+            && !self.viewed(selector, *until).is_empty()
+        {
+            return None;
+        }
+        self.live.aggregate(aggregate, leaf, at)
+    }
+
+    fn names_one_metric(&self, selector: &VectorSelector) -> bool {
+        self.live.names_one_metric(selector)
     }
 }

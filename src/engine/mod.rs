@@ -30,13 +30,15 @@ pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::evaluate::Leaves;
 use crate::engine::samples::{Readers, SeriesState};
-use crate::eval::EvalOptions;
+use crate::eval::{EvalOptions, LiveState};
 use crate::model::{
     DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
 };
@@ -81,6 +83,9 @@ pub struct Engine {
     group_states: Vec<GroupState>,
 
     store: SeriesStore,
+    /// The windows over the series; evaluations move them along.
+    live: RefCell<LiveState>,
+    leaves: Leaves,
     handles: HashMap<SeriesHandle, SeriesState>,
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
@@ -125,6 +130,8 @@ impl Engine {
             rule_states: Vec::new(),
             group_states: Vec::new(),
             store: SeriesStore::default(),
+            live: RefCell::default(),
+            leaves: Leaves::default(),
             handles: HashMap::new(),
             by_place: HashMap::new(),
             readers: Readers::default(),

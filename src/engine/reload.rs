@@ -69,6 +69,8 @@ impl Engine {
         self.recorded_keep = self.how_long_recorded_is_kept();
         self.moved_late.clear();
         self.route_series_anew();
+        self.follow_series();
+        self.live.get_mut().adopt(self.rules.lags());
         // What waits beyond the frontier was noted under the old rules' numbers.
         let all = self.readers.all();
         self.waiting

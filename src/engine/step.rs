@@ -16,8 +16,11 @@ use crate::model::{
 type Written = Vec<(Labels, SampleValue)>;
 
 impl Engine {
-    fn evaluation(&self) -> Evaluation<'_> {
+    pub(crate) fn evaluation(&self) -> Evaluation<'_> {
         Evaluation {
+            live: &self.live,
+            frontier: self.frontier.unwrap_or(TimestampMs::MIN),
+            leaves: self.leaves,
             store: &self.store,
             rules: &self.rules,
             settings: &self.settings,
@@ -43,6 +46,7 @@ impl Engine {
         }
         let started = stopwatch();
         let mut n_samples = 0;
+        self.follow_series();
         for rule in self.rules.groups[group].rules.clone() {
             let rule_started = stopwatch();
             let outcome = self.tick_rule(rule, at, effects);
@@ -158,6 +162,7 @@ impl Engine {
         stopwatch: Stopwatch<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        self.follow_series();
         let rule = &self.rules.rules[index];
         let Some(alert) = rule.alerting() else { return };
         if !self.rules.groups[rule.group].on_arrival {
@@ -301,6 +306,15 @@ impl Engine {
         }
         for labels in before.into_keys() {
             self.end_recorded(labels, at, effects);
+        }
+        self.follow_series();
+    }
+
+    /// Lets the windows know which series have come and gone.
+    pub(crate) fn follow_series(&mut self) {
+        let changes = self.store.take_changes();
+        if !changes.is_empty() {
+            self.live.get_mut().follow(&changes, &self.store);
         }
     }
 

@@ -29,11 +29,19 @@ const MODULES: &[(&str, &[&str])] = &[
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),
-    ("functions", &["model", "promql"]),
+    ("windows", &["history", "model"]),
+    ("functions", &["model", "promql", "windows"]),
     ("series", &["history", "model"]),
     (
         "eval",
-        &["functions", "history", "model", "promql", "series"],
+        &[
+            "functions",
+            "history",
+            "model",
+            "promql",
+            "series",
+            "windows",
+        ],
     ),
     ("template", &["model"]),
     // Templates are read with the file, so that their faults are known before anything changes.
@@ -130,6 +138,7 @@ const CORE: &[&str] = &[
     "yaml",
     "history",
     "promql",
+    "windows",
     "functions",
     "series",
     "eval",
