@@ -296,6 +296,7 @@ impl Engine {
             fired_at,
             valid_for: DurationMs(4 * interval.max(self.settings.resend_delay).0),
             expr: Arc::clone(&rule.expr_text),
+            caused_by: self.stamp.map_or(0, |stamp| stamp.sequence),
             caused_at_wall: wall,
             backlog: wall - at > self.settings.idle_timeout,
         }

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tracing::{error, info};
 
+use crate::arrivals::Arrivals;
 use crate::engine::{Effect, Engine, Stats};
 use crate::model::{AlertStatus, TimestampMs};
 use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::server::frontier_hold::FrontierHold;
 use crate::telemetry::Telemetry;
 
 /// Sees every effect, with the wall clock (ms) of the request that caused it: the demo's display.
@@ -54,6 +56,11 @@ impl Dispatch {
             telemetry,
             stats,
         }
+    }
+
+    /// Returns a watch of one shard's frontier.
+    pub fn frontier_hold(&self, arrivals: &Arc<Arrivals>) -> FrontierHold {
+        FrontierHold::new(Arc::clone(arrivals), self.telemetry.frontier.clone())
     }
 
     /// Hands on what an entry caused, and empties the list.

@@ -14,6 +14,7 @@ use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
+use crate::server::frontier_hold::FrontierHold;
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
@@ -40,8 +41,9 @@ impl Pipeline {
         for (shard, tail) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
+            let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
+            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch, hold))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -56,7 +58,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
-            receive,
+            receive: receive_since,
         }
     }
 
@@ -97,13 +99,26 @@ impl Pipeline {
     }
 }
 
+/// As [`receive_since`], of a request whose body is all there is of it.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    receive_since(node, body, protocol, wall, Stopwatch::start())
+}
+
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
-pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+/// Latencies are measured from `began`, when the request's first byte was seen.
+pub fn receive_since(
+    node: &Node,
+    body: &[u8],
+    protocol: Protocol,
+    wall: TimestampMs,
+    began: Stopwatch,
+) -> WriteAnswer {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
+    received.began(began);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer;
@@ -118,10 +133,16 @@ pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) 
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
-fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+fn run_shard(
+    tail: &dyn LogTail,
+    questions: &Receiver<Question>,
+    dispatch: &Dispatch,
+    hold: FrontierHold,
+) {
     let mut shard = Shard {
         engine: Engine::new(),
         effects: Vec::new(),
+        hold,
         running: Stopwatch::start(),
     };
     loop {
@@ -147,6 +168,7 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 struct Shard {
     engine: Engine,
     effects: Vec<Effect>,
+    hold: FrontierHold,
     running: Stopwatch,
 }
 
@@ -157,6 +179,7 @@ impl Shard {
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         dispatch.effects(&mut self.engine, &mut self.effects);
+        self.hold.moved(entry.stamp(), self.engine.frontier());
         tail.done(weight(entry));
     }
 }
