@@ -11,6 +11,7 @@
 mod advance;
 mod alert_difference;
 mod ask;
+pub mod assignment;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
