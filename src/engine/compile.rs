@@ -38,6 +38,8 @@ pub struct CompiledGroup {
     pub limit: usize,
     /// `true` when its rules are evaluated on arrival too.
     pub on_arrival: bool,
+    /// `true` when it is set to [`EvaluationMode::Tick`].
+    pub ticks_only: bool,
     /// Where its ticks lie.
     pub grid: TickGrid,
     /// Its rules, in order.
@@ -237,6 +239,7 @@ impl CompiledRules {
             query_offset,
             limit: group.limit,
             on_arrival: mode == EvaluationMode::Arrival && query_offset == DurationMs::ZERO,
+            ticks_only: mode == EvaluationMode::Tick,
             grid,
             rules,
         });
@@ -345,6 +348,11 @@ impl CompiledRules {
             all.insert(format!("{matchers:?}"), matchers.clone());
         }
         all.into_values().collect()
+    }
+
+    /// Returns the groups whose rules may write a series, ascending.
+    pub fn writers(&self, labels: &Labels) -> Vec<GroupIndex> {
+        self.reads.writers(&self.rules, labels)
     }
 
     /// Tells whether series of this name are written by rules.

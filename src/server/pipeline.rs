@@ -21,6 +21,9 @@ pub type Question = Box<dyn FnOnce(&Engine) + Send>;
 /// The most questions that wait for one engine; more are told that the server is busy.
 pub const QUESTIONS_MAX: usize = 1024;
 
+/// How often it is noted what groups cost, for the next reload.
+const MEASURED_EVERY_SECONDS: f64 = 10.0;
+
 /// The whole way of a sample.
 pub struct Pipeline {
     node: Arc<Node>,
@@ -41,7 +44,7 @@ impl Pipeline {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
+            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -118,8 +121,15 @@ pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) 
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
-fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+fn run_shard(
+    number: usize,
+    tail: &dyn LogTail,
+    questions: &Receiver<Question>,
+    dispatch: &Dispatch,
+) {
     let mut shard = Shard {
+        number,
+        measured_at: 0.0,
         engine: Engine::new(),
         effects: Vec::new(),
         running: Stopwatch::start(),
@@ -145,6 +155,9 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 }
 
 struct Shard {
+    number: usize,
+    /// When it was last noted what groups cost, in seconds of `running`.
+    measured_at: f64,
     engine: Engine,
     effects: Vec<Effect>,
     running: Stopwatch,
@@ -156,7 +169,12 @@ impl Shard {
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
-        dispatch.effects(&mut self.engine, &mut self.effects);
+        dispatch.effects(self.number, &mut self.engine, &mut self.effects);
+        let now = stopwatch();
+        if now - self.measured_at >= MEASURED_EVERY_SECONDS {
+            self.measured_at = now;
+            dispatch.note_measured(self.number, &self.engine);
+        }
         tail.done(weight(entry));
     }
 }
