@@ -42,10 +42,14 @@ impl Engine {
             self.settings.scrape_settle
         };
         self.stats.scrapes_late += self.cohorts.settle(clock - settle) as u64;
-        let held = self
-            .cohorts
-            .hold()
-            .map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)));
+        let held = if self.ticks_when_settled {
+            // What other shards read may come late for them and for us at different places of
+            // our logs; what has settled is the same for all.
+            self.settled.unwrap_or(TimestampMs::MIN)
+        } else {
+            let hold = self.cohorts.hold();
+            hold.map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)))
+        };
         let from = self.frontier.unwrap_or(clock);
         let target = held.max(clock - settle).max(from);
         self.skip_missed_ticks(from, target);

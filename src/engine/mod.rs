@@ -11,6 +11,7 @@
 mod advance;
 mod alert_difference;
 mod ask;
+pub mod assignment;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -75,6 +76,8 @@ struct GroupState {
     evaluations: u64,
     evaluation_failures: u64,
     last_samples: usize,
+    /// Seconds by the stopwatch that evaluations took since start; for reports only.
+    busy_seconds: f64,
 }
 
 /// One shard's state machine.
@@ -118,7 +121,12 @@ pub struct Engine {
     warm_from: Vec<Option<TimestampMs>>,
     /// Since when all that each rule reads is kept; follows from `kept_since` too.
     all_kept_since: Vec<Option<TimestampMs>>,
-    first_tick_told: bool,
+    /// Groups that have not ticked since the rules were loaded.
+    unticked: BTreeSet<GroupIndex>,
+    /// Whether ticks wait until what they read has settled, and arrivals do not matter.
+    ticks_when_settled: bool,
+    /// The clock at which event time was last said to stand still: nothing older is waited for.
+    settled: Option<TimestampMs>,
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
@@ -153,7 +161,9 @@ impl Engine {
             kept_since: BTreeMap::new(),
             warm_from: Vec::new(),
             all_kept_since: Vec::new(),
-            first_tick_told: false,
+            unticked: BTreeSet::new(),
+            ticks_when_settled: false,
+            settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
             timings: Timings::default(),
@@ -174,7 +184,12 @@ impl Engine {
                 self.stamp = Some(*stamp);
                 self.take_samples(batch);
             }
-            Entry::Clock { stamp } => self.stamp = Some(*stamp),
+            Entry::Clock { stamp } => {
+                if self.clock() == stamp.clock {
+                    self.settled = stamp.clock;
+                }
+                self.stamp = Some(*stamp);
+            }
             Entry::Rules {
                 stamp,
                 generation,

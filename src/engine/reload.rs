@@ -53,8 +53,10 @@ impl Engine {
             }
         };
         self.generation = generation;
-        self.first_tick_told = false;
+        self.unticked = (0..rules.groups.len()).collect();
         self.settings = source.settings.clone();
+        self.ticks_when_settled =
+            self.settings.ticks_when_settled && rules.groups.iter().all(|group| group.ticks_only);
         self.options = EvalOptions {
             default_step: self.settings.evaluation_interval,
             features: rules.features,

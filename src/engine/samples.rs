@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
-use crate::engine::compiled_rule::RuleIndex;
+use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::partitions::{PartId, Partitions};
 use crate::history::Appended;
 use crate::model::{
@@ -45,8 +45,9 @@ pub struct SeriesState {
     pub target: TargetId,
     /// Its newest sample, unless that was a stale marker.
     pub newest: Option<TimestampMs>,
-    /// `true` when a rule writes series of this name.
-    pub is_recorded: bool,
+    /// Where rules record series of this name: the groups whose rules may write this one.
+    /// Samples from outside seed its history until one of them has ticked.
+    pub written_by: Option<Box<[GroupIndex]>>,
     since_cut: u32,
     /// The wall clock of its newest sample, ms.
     heard_at_wall: TimestampMs,
@@ -118,14 +119,14 @@ impl Engine {
     /// Puts the frontier just before the first samples ever, so that a first batch from a
     /// backlog is evaluated tick by tick.
     pub(crate) fn start_frontier(&mut self, batch: &Batch, stamp: &Stamp) {
-        if self.frontier.is_some() {
+        // Before there is a clock there is no frontier: other shards have none either.
+        let Some(clock) = stamp.clock.filter(|_| self.frontier.is_none()) else {
             return;
-        }
+        };
         let floats = batch.floats.iter().map(|(_, at, _)| *at);
         let times = floats.chain(batch.histograms.iter().map(|(_, at, _)| *at));
         let Some(oldest) = times.min() else { return };
-        let first = stamp.clock.map_or(oldest, |clock| clock.min(oldest));
-        self.set_first_frontier(TimestampMs(first.0 - 1));
+        self.set_first_frontier(TimestampMs(clock.min(oldest).0 - 1));
     }
 
     /// Takes a batch into history.
@@ -218,19 +219,24 @@ impl Engine {
             keep: reach.max(self.settings.retention).max(HISTORY_MIN),
             target: self.cohorts.target(labels),
             newest: None,
-            // A unit test may give a recorded series itself, as its input.
-            is_recorded: self.rules.is_recorded(labels.metric_name())
-                && !matches!(
-                    self.settings.grid,
-                    Grid::UnitTest {
-                        group_order: Some(_),
-                        ..
-                    }
-                ),
+            written_by: self.written_by(labels),
             since_cut: 0,
             heard_at_wall: self.wall(),
             labels: labels.clone(),
         }
+    }
+
+    /// A unit test may give a recorded series itself, as its input.
+    fn written_by(&self, labels: &Labels) -> Option<Box<[GroupIndex]>> {
+        let is_test = matches!(
+            self.settings.grid,
+            Grid::UnitTest {
+                group_order: Some(_),
+                ..
+            }
+        );
+        let is_recorded = self.rules.is_recorded(labels.metric_name()) && !is_test;
+        is_recorded.then(|| self.rules.writers(labels).into())
     }
 
     /// Finds readers and retention of all series anew, after a reload.
@@ -263,12 +269,15 @@ impl Engine {
         ends: bool,
     ) {
         let (frontier, wall) = (self.frontier, self.wall());
-        let first_tick_told = self.first_tick_told;
         let Some(state) = self.handles.get_mut(&handle) else {
             self.stats.samples_refused += 1;
             return;
         };
-        if state.is_recorded && first_tick_told {
+        // One that nobody here writes, though its name is recorded, has no history to seed.
+        let is_seed = |writers: &[GroupIndex]| {
+            !writers.is_empty() && writers.iter().all(|group| self.unticked.contains(group))
+        };
+        if state.written_by.as_deref().is_some_and(|w| !is_seed(w)) {
             self.stats.samples_recorded_outside += 1;
             return;
         }

@@ -38,8 +38,7 @@ impl Engine {
         stopwatch: Stopwatch<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.first_tick_told {
-            self.first_tick_told = true;
+        if self.unticked.remove(&group) && self.unticked.is_empty() {
             effects.push(Effect::FirstTick {
                 generation: self.generation,
                 at,
@@ -79,6 +78,7 @@ impl Engine {
         state.last_evaluation = Some(at);
         state.last_samples = n_samples;
         state.evaluation_seconds = stopwatch() - started;
+        state.busy_seconds += state.evaluation_seconds;
         self.timings.add_group(state.evaluation_seconds);
     }
 
@@ -203,6 +203,7 @@ impl Engine {
             }
         }
         self.rule_states[index].evaluation_seconds = stopwatch() - started;
+        self.group_states[group].busy_seconds += self.rule_states[index].evaluation_seconds;
         self.timings
             .add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
