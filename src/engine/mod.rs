@@ -21,6 +21,7 @@ pub mod explain;
 pub mod grid;
 pub mod reads;
 mod reload;
+mod rule_value;
 mod samples;
 pub mod status;
 mod step;
@@ -28,6 +29,8 @@ pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
+pub use evaluate::{Leaves, View};
+pub use rule_value::RuleValue;
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
 use std::cell::RefCell;
@@ -36,7 +39,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::evaluate::Leaves;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::model::{
