@@ -384,7 +384,7 @@ impl LiveSource for RuleSourceAt<'_, '_> {
         self.live.aggregate(aggregate, leaf, at)
     }
 
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool {
-        self.live.names_one_metric(selector)
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
+        self.live.differ_without_name(selector)
     }
 }

@@ -23,6 +23,7 @@ pub mod grid;
 pub mod partitions;
 pub mod reads;
 mod reload;
+mod rule_value;
 mod samples;
 pub mod status;
 mod step;
@@ -30,6 +31,8 @@ pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
+pub use evaluate::{Leaves, View};
+pub use rule_value::RuleValue;
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
 use std::cell::RefCell;
@@ -38,7 +41,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::evaluate::Leaves;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};

@@ -102,5 +102,5 @@ pub trait LiveSource {
     ) -> Option<Vec<Element>>;
 
     /// Tells whether results of a window function that drop the name are sure to differ.
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool;
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool;
 }

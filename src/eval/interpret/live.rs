@@ -36,7 +36,7 @@ impl<'a> Interpreter<'a> {
             return Ok(None);
         };
         self.hold(elements.len())?;
-        if live.keeps_name || source.names_one_metric(&matrix.selector) {
+        if live.keeps_name || source.differ_without_name(&matrix.selector) {
             return Ok(Some(elements));
         }
         self.unique(elements).map(Some)
@@ -75,7 +75,7 @@ impl<'a> Interpreter<'a> {
                 };
                 // Two series that become one by losing their names are an error, which only the
                 // elements show.
-                if !live.keeps_name && !source.names_one_metric(&matrix.selector) {
+                if !live.keeps_name && !source.differ_without_name(&matrix.selector) {
                     return Ok(None);
                 }
                 let call = self.window_call(live, matrix, &scalars, at)?;
