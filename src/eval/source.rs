@@ -2,7 +2,7 @@
 //!
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
-use crate::functions::{Element, RangeSeries};
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, VectorSelector};
 use crate::windows::LiveForm;
@@ -48,6 +48,9 @@ pub trait Source {
     }
 }
 
+/// A function of the samples of one series.
+pub type PlainFunction<'r> = dyn Fn(RangeVector<'_>) -> Option<SampleValue> + 'r;
+
 /// A function of a window of each series, at one instant.
 #[derive(Clone, Copy)]
 pub struct WindowCall<'r> {
@@ -63,6 +66,8 @@ pub struct WindowCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// The function of the samples of one series, where what is kept of a window does not tell.
+    pub plain: &'r PlainFunction<'r>,
     /// Whether results keep the metric name.
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.
