@@ -24,6 +24,7 @@ mod reload;
 mod samples;
 pub mod status;
 mod step;
+mod subquery;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};

@@ -71,6 +71,9 @@ impl Engine {
         self.route_series_anew();
         self.follow_series();
         self.live.get_mut().adopt(self.rules.lags());
+        let subqueries = self.rules.subqueries(&self.options);
+        let features = self.rules.features;
+        self.live.get_mut().subqueries.adopt(subqueries, features);
         // What waits beyond the frontier was noted under the old rules' numbers.
         let all = self.readers.all();
         self.waiting

@@ -265,6 +265,8 @@ impl Engine {
         if frontier.is_some_and(|frontier| at <= frontier) {
             self.stats.samples_late += 1;
             self.moved_late.insert(readers);
+            let labels = &state.labels;
+            self.live.get_mut().subqueries.changed(labels, at);
         } else {
             self.waiting.entry(at).or_default().insert(readers);
         }

@@ -10,7 +10,7 @@ use crate::promql::Expr;
 use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode};
 
 impl<'a> Interpreter<'a> {
-    fn live_source(&self) -> Option<&'a dyn LiveSource> {
+    pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
         let source = self.source;
         // Who makes use of start timestamps has to see them.
         source
@@ -29,7 +29,7 @@ impl<'a> Interpreter<'a> {
             return Ok(None);
         };
         let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
-            return Ok(None);
+            return self.live_subquery_call((source, live), exprs, at);
         };
         let call = self.window_call(live, matrix, &scalars, at)?;
         let Some(elements) = source.windows(&call) else {
