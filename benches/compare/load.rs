@@ -38,11 +38,29 @@ pub enum Shape {
 /// The labels of one series, sorted by name.
 pub type LabelPairs = Vec<(String, String)>;
 
+/// A series to be sent.
+pub struct Series {
+    /// Its labels.
+    pub labels: LabelPairs,
+    /// How its samples go on.
+    pub course: Course,
+}
+
+/// How the samples of a series go on from scrape to scrape.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Course {
+    /// The value at the first scrape.
+    pub first: f64,
+    /// What the value gains from scrape to scrape; it is rounded down.
+    pub gain: f64,
+    /// How far behind the scrape's instant its samples lie, ms.
+    pub delay_ms: i64,
+}
+
 /// Where the value of a sample lies in a request; its timestamp follows behind one byte.
 struct Spot {
     at: usize,
-    /// What the counter gains from scrape to scrape.
-    gain: f64,
+    course: Course,
 }
 
 struct Request {
@@ -65,25 +83,32 @@ pub fn now_ms() -> i64 {
 impl Load {
     /// Encodes `n_series` series of a shape.
     pub fn fleet(shape: Shape, protocol: Protocol, n_series: usize) -> Self {
-        let series = |n| (labels(shape, n), gain(shape, n));
-        Load::of(protocol, n_series, series)
+        let series = |n| Series {
+            labels: labels(shape, n),
+            course: Course {
+                gain: gain(shape, n),
+                ..Course::default()
+            },
+        };
+        Load::of(protocol, n_series, BATCH, series)
     }
 
-    /// Encodes series by their numbers: their labels and what they gain a scrape.
+    /// Encodes series by their numbers, `batch` of them a request.
     pub fn of(
         protocol: Protocol,
         n_series: usize,
-        series: impl Fn(usize) -> (LabelPairs, f64),
+        batch: usize,
+        series: impl Fn(usize) -> Series,
     ) -> Self {
         let encode = |from: usize| {
-            let series = (from..(from + BATCH).min(n_series)).map(&series);
+            let series = (from..(from + batch).min(n_series)).map(&series);
             match protocol {
                 Protocol::V1 => encode_v1(series),
                 Protocol::V2 => encode_v2(series),
             }
         };
         Load {
-            requests: (0..n_series).step_by(BATCH).map(encode).collect(),
+            requests: (0..n_series).step_by(batch).map(encode).collect(),
             n_series,
         }
     }
@@ -109,12 +134,12 @@ impl Load {
 impl Request {
     fn set(&mut self, at_ms: i64, round: usize) {
         let mut timestamp = Vec::with_capacity(TIMESTAMP_BYTES);
-        varint(&mut timestamp, at_ms as u64);
-        for spot in &self.spots {
-            let value = (spot.gain * round as f64).floor();
-            self.plain[spot.at..spot.at + 8].copy_from_slice(&value.to_le_bytes());
-            let at = spot.at + 9;
-            self.plain[at..at + TIMESTAMP_BYTES].copy_from_slice(&timestamp);
+        for Spot { at, course } in &self.spots {
+            let value = (course.first + course.gain * round as f64).floor();
+            self.plain[*at..at + 8].copy_from_slice(&value.to_le_bytes());
+            timestamp.clear();
+            varint(&mut timestamp, (at_ms + course.delay_ms) as u64);
+            self.plain[at + 9..at + 9 + TIMESTAMP_BYTES].copy_from_slice(&timestamp);
         }
     }
 }
@@ -190,9 +215,9 @@ fn sample(out: &mut Vec<u8>) {
 /// From the end of a series that ends in a sample back to the sample's value.
 const VALUE_FROM_END: usize = 8 + 1 + TIMESTAMP_BYTES;
 
-fn encode_v1(series: impl Iterator<Item = (LabelPairs, f64)>) -> Request {
+fn encode_v1(series: impl Iterator<Item = Series>) -> Request {
     let (mut plain, mut spots) = (Vec::new(), Vec::new());
-    for (labels, gain) in series {
+    for Series { labels, course } in series {
         let mut one = Vec::new();
         for (name, value) in &labels {
             let mut label = Vec::new();
@@ -203,18 +228,18 @@ fn encode_v1(series: impl Iterator<Item = (LabelPairs, f64)>) -> Request {
         sample(&mut one);
         field(&mut plain, 1, &one);
         let at = plain.len() - VALUE_FROM_END;
-        spots.push(Spot { at, gain });
+        spots.push(Spot { at, course });
     }
     Request { plain, spots }
 }
 
-fn encode_v2(series: impl Iterator<Item = (LabelPairs, f64)>) -> Request {
+fn encode_v2(series: impl Iterator<Item = Series>) -> Request {
     /// Type: counter.
     const METADATA: [u8; 4] = [5 << 3 | 2, 2, 0x08, 0x01];
     let mut symbols = vec![String::new()];
     let mut known = HashMap::new();
     let (mut plain, mut spots) = (Vec::new(), Vec::new());
-    for (labels, gain) in series {
+    for Series { labels, course } in series {
         let mut references = Vec::new();
         for text in labels.into_iter().flat_map(|(name, value)| [name, value]) {
             let next = symbols.len() as u64;
@@ -230,7 +255,7 @@ fn encode_v2(series: impl Iterator<Item = (LabelPairs, f64)>) -> Request {
         one.extend_from_slice(&METADATA);
         field(&mut plain, 5, &one);
         let at = plain.len() - METADATA.len() - VALUE_FROM_END;
-        spots.push(Spot { at, gain });
+        spots.push(Spot { at, course });
     }
     // Symbols go before the series, as Prometheus sends them.
     let mut whole = Vec::with_capacity(plain.len() + symbols.len() * 24);

@@ -6,6 +6,7 @@
 //! memory, as Linux counts them. What a machine does in a second differs from hour to hour, so
 //! ratios are taken within one run. A peer that is not there is named as such.
 
+mod arrival;
 mod fleet;
 mod growth;
 mod latency;
@@ -21,12 +22,14 @@ mod settings;
 mod sink;
 mod windows;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::growth::Growth;
 use crate::load::Protocol;
 use crate::report::Row;
+use crate::server::Recipe;
 use crate::settings::{Settings, USAGE};
 use crate::windows::OfWindow;
 
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
     let settings = match Settings::parse(std::env::args().skip(1)) {
         Ok(settings) => settings,
         Err(wrong) => {
-            eprintln!("{wrong}\n{USAGE}");
+            eprintln!("{wrong}\n\n{USAGE}");
             return ExitCode::FAILURE;
         }
     };
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     }
     if settings.write {
         report::write_part("machine", &machine(&settings));
+        report::write_part("commands", &commands());
     }
     ExitCode::SUCCESS
 }
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
 /// Measures the rows that are asked for, but row 4.
 fn rows(settings: &Settings) {
     type Measure = fn(&Settings) -> Result<Row, String>;
-    let all: [(usize, Measure); 8] = [
+    let all: [(usize, Measure); 9] = [
         (1, |settings| Ok(receive::unread(settings, Protocol::V1))),
         (2, |settings| Ok(receive::unread(settings, Protocol::V2))),
         (3, |settings| Ok(windows::four_windows(settings))),
@@ -79,6 +83,7 @@ fn rows(settings: &Settings) {
         (7, |settings| Ok(windows::watched_memory(settings))),
         (8, |settings| Ok(receive::unread_memory(settings))),
         (9, |settings| Ok(receive::throughput(settings))),
+        (10, |settings| Ok(arrival::beside_ticks(settings))),
     ];
     for (number, measure) in all {
         if settings.has_row(number) {
@@ -135,6 +140,34 @@ fn write_plots(plots: &[Growth]) {
         text += &format!("### {title}\n\n![{title}]({file})\n\n{table}\n");
     }
     report::write_part("growth", &text);
+}
+
+/// The command line of each server.
+fn commands() -> String {
+    let address = SocketAddr::from(([127, 0, 0, 1], 8428));
+    let recipes = [
+        Some(server::burnwatch("", rules::EVENT_TIME)),
+        server::prometheus(),
+        server::victoria_metrics(),
+        server::vmalert("", address),
+    ];
+    let line = |recipe: Recipe| {
+        let program = recipe
+            .program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let arguments = recipe.arguments.join(" ");
+        format!("    {program} {arguments}\n")
+            .replace("{port}", "PORT")
+            .replace("{sink}", "SINK")
+    };
+    let settings: String = rules::EVENT_TIME
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect();
+    let lines: String = recipes.into_iter().flatten().map(line).collect();
+    format!("{lines}\nwith this in `burnwatch.yml`:\n\n{settings}")
 }
 
 /// What the figures were taken on.

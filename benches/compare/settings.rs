@@ -50,6 +50,7 @@ impl Settings {
                 "--rounds" => settings.rounds = Some(number(value()?)?),
                 "--seconds" => settings.seconds = Some(number(value()?)? as u64),
                 "--history" => settings.history_ms = Some(span_ms(&value()?)?),
+                "--help" => return Err("the comparison with peers".to_owned()),
                 _ => return Err(format!("unknown: {name}")),
             }
         }
