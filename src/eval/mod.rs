@@ -4,12 +4,14 @@
 //! clock. Called by the engine for rules and by the API for queries.
 
 mod interpret;
+pub mod live;
 pub mod plan;
 mod scan;
 pub mod source;
 
+pub use live::{Live, LiveState};
 pub use scan::Scan;
-pub use source::{InstantSample, Source};
+pub use source::{InstantSample, LiveSource, Source};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

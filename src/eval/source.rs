@@ -2,9 +2,10 @@
 //!
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
-use crate::functions::RangeSeries;
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::model::{Labels, SampleValue, TimestampMs};
-use crate::promql::ast::VectorSelector;
+use crate::promql::ast::{Aggregate, VectorSelector};
+use crate::windows::LiveForm;
 
 /// What an instant selector found for one series.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,4 +40,72 @@ pub trait Source {
         after: TimestampMs,
         until: TimestampMs,
     ) -> Vec<RangeSeries<'_>>;
+
+    /// Returns the source as one that knows what functions and aggregations of its leaves are
+    /// worth without showing their samples, if it is one.
+    fn live(&self) -> Option<&dyn LiveSource> {
+        None
+    }
+}
+
+/// A function of the samples of one series.
+pub type PlainFunction<'r> = dyn Fn(RangeVector<'_>) -> Option<SampleValue> + 'r;
+
+/// A function of a window of each series, at one instant.
+#[derive(Clone, Copy)]
+pub struct WindowCall<'r> {
+    /// Which series.
+    pub selector: &'r VectorSelector,
+    /// The window's open left end, ms.
+    pub after: TimestampMs,
+    /// The window's closed right end, ms.
+    pub until: TimestampMs,
+    /// The evaluation time, ms.
+    pub at: TimestampMs,
+    /// The function.
+    pub form: LiveForm,
+    /// Its scalar arguments, in the order written.
+    pub scalars: &'r [f64],
+    /// The function of the samples of one series, where what is kept of a window does not tell.
+    pub plain: &'r PlainFunction<'r>,
+    /// Whether results keep the metric name.
+    pub keeps_name: bool,
+    /// Whether names that go are dropped at the end of the whole evaluation only.
+    pub delays_name_removal: bool,
+}
+
+/// What is aggregated.
+#[derive(Clone, Copy)]
+pub enum LiveLeaf<'r> {
+    /// The newest sample in `(after, until]` of each series.
+    Instant {
+        /// Which series.
+        selector: &'r VectorSelector,
+        /// The open left end, ms.
+        after: TimestampMs,
+        /// The closed right end, ms.
+        until: TimestampMs,
+    },
+    /// A function of a window of each.
+    Window(WindowCall<'r>),
+}
+
+/// A source that keeps windows and groups from one instant to the next. `None` always means: not
+/// this one, compute it from the samples.
+pub trait LiveSource {
+    /// Returns the value of a function for each series that has one, in the order of
+    /// [`Source::range`].
+    fn windows(&self, call: &WindowCall<'_>) -> Option<Vec<Element>>;
+
+    /// Returns the groups of an aggregation without a parameter, in the order in which their
+    /// first members come up.
+    fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        leaf: &LiveLeaf<'_>,
+        at: TimestampMs,
+    ) -> Option<Vec<Element>>;
+
+    /// Tells whether results of a window function that drop the name are sure to differ.
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool;
 }

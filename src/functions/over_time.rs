@@ -8,6 +8,7 @@ use crate::functions::quantile::quantile;
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
+use crate::windows::LiveForm;
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -54,14 +55,16 @@ pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
     "Returns how many samples are in the window.",
     "count_over_time(up[1h])",
     |window| float(window.series.len() as f64),
-);
+)
+.live(LiveForm::Edges(|edges, _| Some(edges.n_samples as f64)));
 
 pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(
     "present_over_time",
     "Returns 1 for every series with a sample in the window.",
     "present_over_time(up[1h])",
     |_| float(1.0),
-);
+)
+.live(LiveForm::Edges(|_, _| Some(1.0)));
 
 pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "first_over_time",
@@ -79,7 +82,8 @@ pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.keeping_name();
+.keeping_name()
+.live(LiveForm::Edges(|edges, _| Some(edges.first.value)));
 
 pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "last_over_time",
@@ -97,7 +101,8 @@ pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.keeping_name();
+.keeping_name()
+.live(LiveForm::Edges(|edges, _| Some(edges.last.value)));
 
 pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "max_over_time",
@@ -156,7 +161,8 @@ pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
         Ok(first.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::Edges(|edges, _| Some(edges.first.at.seconds())));
 
 pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_last_over_time",
@@ -169,7 +175,8 @@ pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
         Ok(last.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::Edges(|edges, _| Some(edges.last.at.seconds())));
 
 pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
     "stddev_over_time",

@@ -5,8 +5,10 @@
 //! compressed and the on-disk form take its place behind the same methods.
 
 mod chunk;
+mod cursor;
 mod flat_floats;
 mod series_history;
 
+pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
 pub use series_history::{Appended, Cursor, Samples, SeriesHistory};

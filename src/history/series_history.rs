@@ -44,6 +44,8 @@ pub struct SeriesHistory {
     head: Chunk,
     /// The start timestamps, if any sample ever stated one; shared as chunks are.
     starts: Option<Arc<StartTimes>>,
+    /// How many samples were put between others.
+    insertions: u32,
 }
 
 /// Where a search ended, for the next one to begin at.
@@ -67,9 +69,9 @@ impl Default for Cursor {
 
 /// A sample by the number of its chunk and its slot there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
-    chunk: usize,
-    slot: usize,
+pub(in crate::history) struct Place {
+    pub chunk: usize,
+    pub slot: usize,
 }
 
 /// The samples of a window without stale markers; each list ascends in time.
@@ -129,6 +131,7 @@ impl SeriesHistory {
             next => {
                 let next = next.map_or(TimestampMs::MAX, |next| next.at);
                 self.insert(place, at, value);
+                self.insertions = self.insertions.wrapping_add(1);
                 if let Some(starts) = self.starts_to_change(start) {
                     starts.insert(at, start, next);
                 }
@@ -189,7 +192,7 @@ impl SeriesHistory {
         }
     }
 
-    fn chunk(&self, number: usize) -> Option<&Chunk> {
+    pub(in crate::history) fn chunk(&self, number: usize) -> Option<&Chunk> {
         match self.full.get(number) {
             Some(chunk) => Some(chunk),
             None if number == self.full.len() => Some(&self.head),
@@ -207,7 +210,7 @@ impl SeriesHistory {
     }
 
     /// Returns the place of the first sample after `at`, or the one behind the last sample.
-    fn search(&self, at: TimestampMs) -> Place {
+    pub(in crate::history) fn search(&self, at: TimestampMs) -> Place {
         let is_before = |chunk: &Arc<Chunk>| chunk.end().is_none_or(|end| end <= at);
         let chunk = self.full.partition_point(is_before);
         let slot = self.chunk(chunk).map_or(0, |chunk| chunk.slot_after(at));
@@ -322,6 +325,7 @@ impl SeriesHistory {
             full: self.full.range(shared).cloned().collect(),
             head: self.head.part(after, until),
             starts: self.starts.clone(),
+            insertions: 0,
         }
     }
 
@@ -345,6 +349,12 @@ impl SeriesHistory {
                 self.starts = None;
             }
         }
+    }
+
+    /// Grows whenever a sample is put between others: who has counted what lies behind a cursor
+    /// counts anew.
+    pub fn insertions(&self) -> u32 {
+        self.insertions
     }
 
     /// Returns the number of samples.

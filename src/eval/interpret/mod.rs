@@ -3,13 +3,14 @@
 //! A range query and a subquery are the same walk at every step. Times are absolute here: `@`
 //! and `offset` are resolved before the source is asked.
 
-mod aggregate;
+pub(super) mod aggregate;
 mod binary;
 mod call;
 mod duration;
 mod info;
 mod invariant;
 mod kept;
+mod live;
 mod matching;
 mod operation;
 mod origins;
