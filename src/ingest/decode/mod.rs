@@ -29,8 +29,8 @@ pub use crate::ingest::decode::hash::HashKey;
 pub trait Visitor {
     /// What the visitor knows of a series by its hash.
     type Found: Copy;
-    /// Tells that the keyed hash of a series' labels will be looked up soon; told for several
-    /// series in a row, so that their cache misses overlap.
+    /// Tells that the keyed hash of a series' labels will be looked up soon, after those of a few
+    /// more series: time to bring near what the look-up will touch.
     fn expect(&mut self, hash: u128);
     /// Looks up the keyed hash of a series' labels as sent.
     fn find(&mut self, hash: u128) -> Self::Found;
@@ -63,7 +63,7 @@ pub trait Visitor {
 }
 
 /// Series whose labels are hashed and looked up together. More would not be faster: a core has
-/// about ten misses under way at a time.
+/// ten to sixteen misses under way at a time.
 const AHEAD: usize = 16;
 
 /// Memory that decoding reuses from one request to the next.
