@@ -53,9 +53,17 @@ impl Engine {
         let from = self.frontier.unwrap_or(clock);
         let target = held.max(clock - settle).max(from);
         self.skip_missed_ticks(from, target);
-        while let Some(next) = self.next_stop().filter(|next| *next <= target) {
+        loop {
+            let (stop, point) = (self.next_stop(), self.next_point());
+            let next = [stop, point].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= target) else {
+                break;
+            };
             self.frontier = Some(next);
-            self.stop_at(next, stopwatch, effects);
+            if stop == Some(next) {
+                self.stop_at(next, stopwatch, effects);
+            }
+            self.make_due_points();
         }
         self.frontier = Some(target);
         if !self.moved_late.is_empty() && !self.cohorts.has_open_until(target) {
@@ -123,6 +131,7 @@ impl Engine {
         let max = i64::try_from(self.settings.ticks_per_leap_max)
             .unwrap_or(i64::MAX)
             .max(1);
+        self.live.get_mut().subqueries.leap(from, target, max);
         for group in 0..self.rules.groups.len() {
             let grid = self.rules.groups[group].grid;
             let due = grid.count(from, target);

@@ -368,9 +368,8 @@ impl CompiledRules {
         for rule in &self.rules {
             let query_offset = self.groups[rule.group].query_offset;
             for leaf in plan::leaf::leaves(&rule.expr, DurationMs::ZERO) {
-                let (Some(offset), None, true) =
-                    (leaf.offset, leaf.pinned, leaf.subqueries.is_empty())
-                else {
+                // What is in a subquery is evaluated when the frontier stands at a step.
+                let (Some(offset), None) = (leaf.offset, leaf.pinned) else {
                     continue;
                 };
                 // Appended values are read at the group's offset, live ones at the frontier.

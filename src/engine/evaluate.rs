@@ -11,9 +11,9 @@ use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::live::Scope;
-use crate::eval::source::{LiveLeaf, WindowCall};
+use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{
-    EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
+    EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
 };
 use crate::functions::{Element, Functions, RangeSeries};
 use crate::model::{
@@ -209,21 +209,21 @@ fn as_recorded(
 type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;
 
 /// The leaves of a rule's expression at one instant, recorded series as `view` says.
-struct RuleSourceAt<'a, 'b> {
-    evaluation: &'b Evaluation<'a>,
+pub(super) struct RuleSourceAt<'a, 'b> {
+    pub(super) evaluation: &'b Evaluation<'a>,
     leaves: Leaves,
     scope: Option<&'b Scope>,
-    live: Live<'b>,
+    pub(super) live: Live<'b>,
     scan: Scan<'b>,
-    at: TimestampMs,
-    view: View,
+    pub(super) at: TimestampMs,
+    pub(super) view: View,
     /// Recording rules being evaluated, so that one that reads itself reads what it appended.
     within: RefCell<Vec<RuleIndex>>,
     memo: RefCell<Memo>,
 }
 
 impl<'a, 'b> RuleSourceAt<'a, 'b> {
-    fn new(
+    pub(super) fn new(
         evaluation: &'b Evaluation<'a>,
         at: TimestampMs,
         view: View,
@@ -292,7 +292,7 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
     }
 
     /// Returns the recording rules that stand in for a selector's recorded series.
-    fn viewed(&self, selector: &VectorSelector, at: TimestampMs) -> Vec<RuleIndex> {
+    pub(super) fn viewed(&self, selector: &VectorSelector, at: TimestampMs) -> Vec<RuleIndex> {
         if self.view == View::Appended || at != self.at {
             return Vec::new();
         }
@@ -382,6 +382,17 @@ impl LiveSource for RuleSourceAt<'_, '_> {
             return None;
         }
         self.live.aggregate(aggregate, leaf, at)
+    }
+
+    fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.windows_of_subquery(call)
+    }
+
+    fn subquery_points(
+        &self,
+        window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.points_of_subquery(window)
     }
 
     fn differ_without_name(&self, selector: &VectorSelector) -> bool {

@@ -27,6 +27,7 @@ mod rule_value;
 mod samples;
 pub mod status;
 mod step;
+mod subquery;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};

@@ -73,6 +73,9 @@ impl Engine {
         self.route_series_anew();
         self.follow_series();
         self.live.get_mut().adopt(self.rules.lags());
+        let subqueries = self.rules.subqueries(&self.options);
+        let features = self.rules.features;
+        self.live.get_mut().subqueries.adopt(subqueries, features);
     }
 
     fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {

@@ -325,13 +325,14 @@ impl Engine {
                 series.history.forget(frontier - state.keep);
             }
         }
+        let is_late = frontier.is_some_and(|frontier| at <= frontier);
+        if is_late {
+            self.stats.samples_late += 1;
+            self.live.get_mut().subqueries.changed(&state.labels, at);
+        }
         if self.readers.get(state.readers).rules.is_empty() {
             // Ticks alone look at it.
-            self.stats.samples_late += u64::from(frontier.is_some_and(|frontier| at <= frontier));
-            return;
-        }
-        if frontier.is_some_and(|frontier| at <= frontier) {
-            self.stats.samples_late += 1;
+        } else if is_late {
             self.moved_late.push(handle);
         } else {
             self.waiting.entry(at).or_default().push(handle);

@@ -367,6 +367,9 @@ impl Engine {
         if series.history.len() % 64 == 0 {
             series.history.forget(at - keep);
         }
+        if let Some((labels, _)) = self.store.get(place) {
+            self.live.get_mut().subqueries.changed(labels, at);
+        }
         appended == crate::history::Appended::InOrder
     }
 }

@@ -12,7 +12,7 @@ use crate::promql::Expr;
 use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode, Span};
 
 impl<'a> Interpreter<'a> {
-    fn live_source(&self) -> Option<&'a dyn LiveSource> {
+    pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
         let source = self.source;
         // Who makes use of start timestamps has to see them.
         source
@@ -31,7 +31,7 @@ impl<'a> Interpreter<'a> {
             return Ok(None);
         };
         let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
-            return Ok(None);
+            return self.live_subquery_call((source, live), exprs, at);
         };
         let plain = self.plain_function(function, exprs, &scalars, at);
         let call = self.window_call(live, matrix, (&scalars, &plain), at)?;

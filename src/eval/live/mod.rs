@@ -8,17 +8,20 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod recorder;
 mod scope;
+mod subquery;
 
 pub use scope::Scope;
+pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::scope::Parts;
-use crate::eval::source::{LiveLeaf, WindowCall};
-use crate::eval::{InstantSample, LiveSource, Scan, Source};
+use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
@@ -39,6 +42,8 @@ pub struct LiveState {
     nameless: HashMap<SelectionId, Nameless>,
     /// Whether members still differ without their names, by selection, and of which version.
     distinct: HashMap<SelectionId, (u64, bool)>,
+    /// The subqueries whose points are kept.
+    pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
     lags: Vec<DurationMs>,
 }
@@ -57,6 +62,7 @@ impl LiveState {
         lags.dedup();
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
+            subqueries: std::mem::take(&mut self.subqueries),
             lags,
             ..LiveState::default()
         };
@@ -362,6 +368,17 @@ impl LiveSource for Live<'_> {
         at: TimestampMs,
     ) -> Option<Vec<Element>> {
         self.aggregated(aggregate, leaf, at)
+    }
+
+    fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.windows_of_subquery(call)
+    }
+
+    fn subquery_points(
+        &self,
+        window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.points_until(window, window.until)
     }
 
     fn differ_without_name(&self, selector: &VectorSelector) -> bool {
