@@ -34,8 +34,9 @@ pub trait Visitor {
     fn expect(&mut self, hash: u128);
     /// Looks up the keyed hash of a series' labels as sent.
     fn find(&mut self, hash: u128) -> Self::Found;
-    /// Tells whether the labels of what was found need not be looked at, because the same bytes
-    /// were found to be those of a series before.
+    /// Tells whether the labels of what was found need not be looked at, because the very bytes
+    /// that were hashed have been a series' labels before. Without that no is the answer: bytes
+    /// are hashed on the supposition that they are labels.
     fn knows(&self, found: Self::Found) -> bool;
     /// A series begins. Returns whether it is new to the visitor, who is then told its metadata
     /// too.
