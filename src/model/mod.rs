@@ -37,7 +37,7 @@ pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
 pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
 };
-pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
+pub use settings::{EngineSettings, EvaluationMode, Grid, GroupKey, ModeOverride};
 pub use start_times::{ListedStarts, NO_START, StartTimes, StartsInOrder};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

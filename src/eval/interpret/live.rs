@@ -12,7 +12,7 @@ use crate::promql::Expr;
 use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode, Span};
 
 impl<'a> Interpreter<'a> {
-    fn live_source(&self) -> Option<&'a dyn LiveSource> {
+    pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
         let source = self.source;
         // Who makes use of start timestamps has to see them.
         source
@@ -31,7 +31,7 @@ impl<'a> Interpreter<'a> {
             return Ok(None);
         };
         let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
-            return Ok(None);
+            return self.live_subquery_call((source, live), exprs, at);
         };
         let plain = self.plain_function(function, exprs, &scalars, at);
         let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
@@ -39,7 +39,7 @@ impl<'a> Interpreter<'a> {
             return Ok(None);
         };
         self.hold(elements.len())?;
-        if live.keeps_name || source.names_one_metric(&matrix.selector) {
+        if live.keeps_name || source.differ_without_name(&matrix.selector) {
             return Ok(Some(elements));
         }
         self.unique(elements).map(Some)
@@ -80,7 +80,7 @@ impl<'a> Interpreter<'a> {
                 };
                 // Two series that become one by losing their names are an error, which only the
                 // elements show.
-                if !live.keeps_name && !source.names_one_metric(&matrix.selector) {
+                if !live.keeps_name && !source.differ_without_name(&matrix.selector) {
                     return Ok(None);
                 }
                 let plain = self.plain_function(function, &exprs, &scalars, at);

@@ -8,17 +8,20 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod recorder;
 mod scope;
+mod subquery;
 
 pub use scope::Scope;
+pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::scope::Parts;
-use crate::eval::source::{LiveLeaf, WindowCall};
-use crate::eval::{InstantSample, LiveSource, Scan, Source};
+use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
@@ -37,6 +40,10 @@ pub struct LiveState {
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
     nameless: HashMap<SelectionId, Nameless>,
+    /// Whether members still differ without their names, by selection, and of which version.
+    distinct: HashMap<SelectionId, (u64, bool)>,
+    /// The subqueries whose points are kept.
+    pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
     lags: Vec<DurationMs>,
 }
@@ -55,6 +62,7 @@ impl LiveState {
         lags.dedup();
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
+            subqueries: std::mem::take(&mut self.subqueries),
             lags,
             ..LiveState::default()
         };
@@ -90,6 +98,34 @@ impl LiveState {
             known.version = members.version();
         }
         known
+    }
+}
+
+impl LiveState {
+    /// Tells whether the members of a selection differ without name, type and unit.
+    fn is_distinct_without_name(&mut self, selection: SelectionId, store: &SeriesStore) -> bool {
+        let members = self.selections.get(selection, store);
+        if let Some((version, distinct)) = self.distinct.get(&selection)
+            && *version == members.version()
+        {
+            return *distinct;
+        }
+        let places = members.members().iter();
+        let mut labels = places.filter_map(|place| Some(store.get(*place as usize)?.0));
+        let distinct = if members.has_one_name() {
+            // Nearly always: nothing but the name goes, and that is the same for all.
+            labels.all(|labels| {
+                !["__type__", "__unit__"]
+                    .iter()
+                    .any(|l| labels.get(l).is_some())
+            })
+        } else {
+            let mut seen = HashSet::new();
+            labels.all(|labels| seen.insert(drop_metadata(labels)))
+        };
+        let version = members.version();
+        self.distinct.insert(selection, (version, distinct));
+        distinct
     }
 }
 
@@ -334,9 +370,20 @@ impl LiveSource for Live<'_> {
         self.aggregated(aggregate, leaf, at)
     }
 
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool {
+    fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.windows_of_subquery(call)
+    }
+
+    fn subquery_points(
+        &self,
+        window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.points_until(window, window.until)
+    }
+
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
         let state = &mut *self.state.borrow_mut();
         let selection = state.selections.find(&selector.matchers, self.store);
-        state.selections.get(selection, self.store).has_one_name()
+        state.is_distinct_without_name(selection, self.store)
     }
 }
