@@ -38,7 +38,7 @@ impl Engine {
         };
         let mut evaluation = self.evaluation();
         evaluation.leaves = leaves;
-        let elements = evaluation.vector(rule, at, view);
+        let elements = evaluation.vector(rule, at, view, None);
         Some(RuleValue {
             elements,
             samples_scanned: evaluation.scanned.get(),

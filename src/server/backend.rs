@@ -15,7 +15,8 @@ use crate::api::{
     RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
-use crate::ingest::{self, ReadSet, ShardId};
+use crate::ingest::sequencer::Settle;
+use crate::ingest::{self, ReadSet};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -24,6 +25,7 @@ use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
+use crate::server::shards::Shards;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
 
@@ -34,6 +36,7 @@ pub(crate) struct Parts {
     pub pipeline: Arc<Pipeline>,
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
+    pub shards: parking_lot::Mutex<Shards>,
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
@@ -93,28 +96,29 @@ impl ServerBackend {
             );
         }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
-        // Outside samples of recorded names are taken again until the new rules' first tick.
-        self.parts.seed_before.store(i64::MAX, Ordering::Relaxed);
-        let shard = ShardId(0);
+        let dispatch = &self.parts.dispatch;
+        let measured = dispatch.measured();
+        let assigned = self.parts.shards.lock().assign(&loaded, &measured);
+        // Outside samples of recorded names are taken again until the new rules' first ticks.
+        dispatch.expect_first_ticks(generation, assigned.n_with_groups);
+        let settings = &loaded.source.settings;
         let read_set = ReadSet {
             generation,
-            selectors: loaded
-                .rules
-                .read_selectors()
-                .into_iter()
-                .map(|m| (shard, m))
-                .collect(),
+            selectors: assigned.selectors,
             recorded: loaded.rules.recorded.clone(),
-            keep_all: loaded.keeps_all(),
+            keep_all: loaded.keeps_all() && self.parts.options.share.keeps_unread(),
+            settle: Some(Settle {
+                live: settings.scrape_settle,
+                backlog: settings.backlog_settle,
+            }),
             seed_before: Arc::clone(&self.parts.seed_before),
         };
-        let source = Arc::clone(&loaded.source);
         self.parts
             .pipeline
-            .adopt(read_set, &mut |_, stamp| Entry::Rules {
+            .adopt(read_set, &mut |shard, stamp| Entry::Rules {
                 stamp,
                 generation,
-                rules: Arc::clone(&source),
+                rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
             })?;
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
@@ -313,12 +317,12 @@ impl api::Backend for ServerBackend {
 
     fn metrics_text(&self) -> String {
         let mut text = self.parts.telemetry.encode();
-        write_engine_metrics(&mut text, &self.parts.dispatch.report());
+        write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         text
     }
 
     fn receive_view(&self) -> ReceiveView {
-        let report = self.parts.dispatch.report();
+        let reports = self.parts.dispatch.reports();
         let metrics = self.parts.pipeline.node().metrics();
         let seconds = (self.parts.options.clock.now() - self.started_at)
             .seconds()
@@ -335,9 +339,9 @@ impl api::Backend for ServerBackend {
             samples_per_second: metrics.accepted() as f64 / seconds,
             samples_total: metrics.accepted(),
             samples_rejected_total: metrics.rejected(),
-            series_read: report.n_series,
+            series_read: reports.iter().map(|report| report.n_series).sum(),
             series_unread,
-            frontier: report.frontier,
+            frontier: reports.iter().filter_map(|report| report.frontier).min(),
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }

@@ -17,6 +17,6 @@ mod series_windows;
 mod state;
 
 pub use edges::Edges;
-pub use form::{LiveArgs, LiveForm};
+pub use form::{LiveArgs, LiveForm, NeedsSamples};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
-pub use state::{StateKind, WindowState};
+pub use state::{Inside, StateKind, WindowState};

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use crate::history::{SeriesHistory, WalkCursor, Walked};
+use crate::history::{SeriesHistory, WalkCursor, Walked, WalkedSample};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 
 /// What is kept of the samples between two cursors.
@@ -11,13 +11,46 @@ use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 /// samples that are inside, and not from those that have been.
 pub trait WindowState: Any + Send + std::fmt::Debug {
     /// A sample has come in at the newer end.
-    fn enter(&mut self, sample: FloatPoint);
+    fn enter(&mut self, sample: FloatPoint, inside: &Inside<'_>);
 
     /// The oldest sample inside has left.
-    fn leave(&mut self, sample: FloatPoint);
+    fn leave(&mut self, sample: FloatPoint, inside: &Inside<'_>);
 
     /// Returns the state as what it is, for the formulas that know.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// What lies in a window, for a state that does not remember all that it needs.
+///
+/// Reading is for states that read every sample a bounded number of times, wherever it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside<'h> {
+    history: &'h SeriesHistory,
+}
+
+impl<'h> Inside<'h> {
+    /// Returns the samples of a history.
+    pub fn new(history: &'h SeriesHistory) -> Self {
+        Inside { history }
+    }
+
+    /// Iterates over the floats in `(after, until]`, oldest first.
+    pub fn floats(
+        &self,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> impl Iterator<Item = FloatPoint> + use<'h> {
+        let history = self.history;
+        let mut cursor = history.walk_from(after);
+        let samples = std::iter::from_fn(move || history.walk_next(&mut cursor, until));
+        samples.filter_map(|sample| match sample.value {
+            Walked::Float(value) if !is_stale_nan(value) => Some(FloatPoint {
+                at: sample.at,
+                value,
+            }),
+            _ => None,
+        })
+    }
 }
 
 /// A kind of state, by which functions of one window share it.
@@ -65,29 +98,44 @@ impl StatefulWindow {
     /// Moves the window to `(after, until]`. Everything that leaves has entered before, also what
     /// the window passed over in one leap.
     pub fn advance(&mut self, history: &SeriesHistory, after: TimestampMs, until: TimestampMs) {
+        let inside = Inside::new(history);
         while let Some(sample) = history.walk_next(&mut self.tail, until) {
-            match sample.value {
-                Walked::Float(value) if is_stale_nan(value) => {}
-                Walked::Float(value) => {
+            match kept(&sample) {
+                Kept::Float(point) => {
                     self.n_floats += 1;
-                    let at = sample.at;
-                    self.state.enter(FloatPoint { at, value });
+                    self.state.enter(point, &inside);
                 }
-                Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => {}
-                Walked::Histogram(_) => self.n_histograms += 1,
+                Kept::Histogram => self.n_histograms += 1,
+                Kept::Nothing => {}
             }
         }
         while let Some(sample) = history.walk_next(&mut self.head, after) {
-            match sample.value {
-                Walked::Float(value) if is_stale_nan(value) => {}
-                Walked::Float(value) => {
+            match kept(&sample) {
+                Kept::Float(point) => {
                     self.n_floats -= 1;
-                    let at = sample.at;
-                    self.state.leave(FloatPoint { at, value });
+                    self.state.leave(point, &inside);
                 }
-                Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => {}
-                Walked::Histogram(_) => self.n_histograms -= 1,
+                Kept::Histogram => self.n_histograms -= 1,
+                Kept::Nothing => {}
             }
         }
+    }
+}
+
+/// What a window keeps of a sample.
+enum Kept {
+    Float(FloatPoint),
+    Histogram,
+    /// It was a stale marker.
+    Nothing,
+}
+
+fn kept(sample: &WalkedSample) -> Kept {
+    let at = sample.at;
+    match &sample.value {
+        Walked::Float(value) if is_stale_nan(*value) => Kept::Nothing,
+        Walked::Float(value) => Kept::Float(FloatPoint { at, value: *value }),
+        Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => Kept::Nothing,
+        Walked::Histogram(_) => Kept::Histogram,
     }
 }
