@@ -117,7 +117,7 @@ const KINDS: &[(&str, i64, Next)] = &[
 
 /// Bytes, encoding and decoding of each kind.
 fn kinds() {
-    const N: usize = 200_000;
+    const N: usize = 1_000_000;
     println!(
         "| kind of series | B/sample in memory | B/sample in files | append ns | walk ns | window ns |"
     );
