@@ -176,7 +176,9 @@ proptest! {
 }
 
 #[test]
-fn the_rules_fire() {
+fn the_rules_fire_and_can_be_spread() {
+    let loaded = loaded(RULES, &EngineSettings::default());
+    assert_eq!(Process::start("1/1", 100, &loaded).engines.len(), 5);
     let phase = |high: bool| Phase {
         errors: high,
         total: !high,

@@ -180,9 +180,12 @@ pub fn cases(usual: u32) -> proptest::test_runner::Config {
     proptest::test_runner::Config::with_cases(if deep { usual * 40 } else { usual })
 }
 
-/// The property would hold of rules that never fire, too.
+/// The property would hold of rules that never fire, too, or that stay in one shard.
 #[test]
-fn the_rules_fire() {
+fn the_rules_fire_and_can_be_spread() {
+    let loaded = loaded(RULES, &settings(Grid::Hashed));
+    assert_eq!(Process::start("1/1", 100, &loaded).engines.len(), 7);
+    assert_eq!(Process::start("2/2", 100, &loaded).engines.len(), 4);
     let round = |n: u8| Round {
         values: [n % 12, 3, 4, 1],
         second_after: 1.0,
