@@ -147,7 +147,7 @@ fn starts(
 }
 
 proptest! {
-    #![proptest_config(cases(4))]
+    #![proptest_config(cases(2))]
 
     #[test]
     fn the_same_alerts_start_at_most_a_settle_apart(phases in phases()) {
