@@ -8,6 +8,7 @@
 mod say;
 
 // Ground.
+pub mod arrivals;
 pub mod clock;
 pub mod config;
 pub mod model;
@@ -30,6 +31,7 @@ pub mod promql;
 pub mod rule;
 pub mod series;
 pub mod template;
+pub mod windows;
 
 // Out.
 pub mod api;

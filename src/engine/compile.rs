@@ -5,12 +5,15 @@
 //! log compiles what was live.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::engine::compiled_rule::{
     CompiledAlert, CompiledKind, CompiledRule, GroupIndex, RuleIndex, Text,
 };
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
+use crate::eval::plan;
+use crate::eval::plan::partition::partition;
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, GroupKey, Labels,
@@ -280,6 +283,7 @@ impl CompiledRules {
             kind,
             selectors: read,
             views: Vec::new(),
+            partition: None,
             missing_makes_true: missing_could_make_true(&rule.expr),
         })
     }
@@ -295,6 +299,13 @@ impl CompiledRules {
         self.reads = ReadIndex::of(&self.rules, &viewable);
         for at in 0..self.rules.len() {
             self.rules[at].views = self.reads.views_of(&self.rules, at).into_iter().collect();
+        }
+        for rule in &mut self.rules {
+            // What is recorded has labels of its own making: who looks through it sees the whole.
+            let can_be = rule.views.is_empty() && rule.alerting().is_some();
+            let labels = partition(&rule.expr);
+            let takes_apart = can_be && self.groups[rule.group].on_arrival && !labels.is_none();
+            rule.partition = takes_apart.then(|| Arc::new(labels));
         }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {
@@ -348,6 +359,27 @@ impl CompiledRules {
             all.insert(format!("{matchers:?}"), matchers.clone());
         }
         all.into_values().collect()
+    }
+
+    /// Returns how far behind the frontier the leaves stand when rules are evaluated: the tails of
+    /// all, and the heads of windows, ms.
+    pub fn lags(&self) -> Vec<DurationMs> {
+        let mut lags = Vec::new();
+        for rule in &self.rules {
+            let query_offset = self.groups[rule.group].query_offset;
+            for leaf in plan::leaf::leaves(&rule.expr, DurationMs::ZERO) {
+                // What is in a subquery is evaluated when the frontier stands at a step.
+                let (Some(offset), None) = (leaf.offset, leaf.pinned) else {
+                    continue;
+                };
+                // Appended values are read at the group's offset, live ones at the frontier.
+                for offset in [offset, DurationMs(offset.0 + query_offset.0)] {
+                    lags.push(offset);
+                    lags.extend(leaf.window().map(|range| DurationMs(offset.0 + range.0)));
+                }
+            }
+        }
+        lags
     }
 
     /// Returns the groups whose rules may write a series, ascending.

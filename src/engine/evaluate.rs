@@ -10,14 +10,17 @@ use std::sync::Arc;
 use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
-use crate::eval::{EvalOptions, InstantSample, Scan, Source, evaluate};
-use crate::functions::Functions;
-use crate::functions::RangeSeries;
+use crate::eval::live::Scope;
+use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::{
+    EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
+};
+use crate::functions::{Element, Functions, RangeSeries};
 use crate::model::{
     ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
     TimestampMs, Value, VectorElement,
 };
-use crate::promql::ast::VectorSelector;
+use crate::promql::ast::{Aggregate, VectorSelector};
 use crate::promql::parse;
 use crate::series::SeriesStore;
 use crate::template::TemplateData;
@@ -31,6 +34,16 @@ pub enum View {
     Live,
 }
 
+/// Where leaves get their values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leaves {
+    /// From windows that move with the frontier.
+    #[default]
+    Live,
+    /// From history, by the textbook loop: what the other must equal.
+    Scan,
+}
+
 /// What every evaluation needs.
 pub struct Evaluation<'a> {
     /// The series.
@@ -41,20 +54,34 @@ pub struct Evaluation<'a> {
     pub settings: &'a EngineSettings,
     /// The evaluator's options.
     pub options: &'a EvalOptions,
-    /// Samples read so far.
+    /// The windows of all series, and where the frontier stands, ms.
+    pub live: &'a RefCell<LiveState>,
+    /// Where the frontier stands, ms.
+    pub frontier: TimestampMs,
+    /// How leaves are answered.
+    pub leaves: Leaves,
+    /// Samples read from history so far.
     pub scanned: Cell<u64>,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Evaluates a rule's expression; a scalar is one element without labels.
+    /// Evaluates a rule's expression, with a scope only what is in it; a scalar is one element
+    /// without labels.
     pub fn vector(
         &self,
         rule: &CompiledRule,
         at: TimestampMs,
         view: View,
+        scope: Option<&Scope>,
     ) -> Result<Vec<VectorElement>, String> {
-        let source = RuleSourceAt::new(self, at, view);
-        let elements = source.evaluate_rule(rule)?;
+        let source = RuleSourceAt::new(self, at, view, self.leaves, scope);
+        let elements = source.evaluate_rule(rule);
+        self.scanned.set(self.scanned.get() + source.live.scanned());
+        let mut elements = elements?;
+        if let Some(scope) = scope {
+            // `a or vector(0)` has an element that comes from no series.
+            elements.retain(|element| scope.contains(&element.labels));
+        }
         let (found, max) = (elements.len(), self.settings.elements_max);
         if found > max {
             return Err(format!(
@@ -70,7 +97,7 @@ impl<'a> Evaluation<'a> {
         rule: &CompiledRule,
         at: TimestampMs,
     ) -> Result<BTreeMap<Labels, SampleValue>, String> {
-        as_recorded(rule, self.vector(rule, at, View::Appended)?)
+        as_recorded(rule, self.vector(rule, at, View::Appended, None)?)
     }
 
     /// Returns the alerts that an alerting rule finds.
@@ -80,9 +107,10 @@ impl<'a> Evaluation<'a> {
         alert: &CompiledAlert,
         at: TimestampMs,
         view: View,
+        scope: Option<&Scope>,
     ) -> Result<BTreeMap<Labels, Found>, String> {
         let mut found = BTreeMap::new();
-        for element in self.vector(rule, at, view)? {
+        for element in self.vector(rule, at, view, scope)? {
             let data = TemplateData {
                 labels: &element.labels,
                 value: &element.value,
@@ -105,7 +133,9 @@ impl<'a> Evaluation<'a> {
                 SampleValue::Float(value) => *value,
                 SampleValue::Histogram(histogram) => histogram.count,
             };
+            let partition = rule.partition.as_deref();
             let new = Found {
+                part: partition.map(|labels| Scope::key(labels, &element.labels)),
                 value,
                 annotations: annotations.into(),
             };
@@ -132,7 +162,8 @@ impl<'a> Evaluation<'a> {
     /// Answers a template's `query`.
     fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {
         let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
-        let source = RuleSourceAt::new(self, at, View::Appended);
+        // A text that is made anew for every alert has no windows of its own.
+        let source = RuleSourceAt::new(self, at, View::Appended, Leaves::Scan, None);
         let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
         self.scanned
             .set(self.scanned.get() + outcome.n_samples as u64);
@@ -178,20 +209,37 @@ fn as_recorded(
 type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;
 
 /// The leaves of a rule's expression at one instant, recorded series as `view` says.
-struct RuleSourceAt<'a, 'b> {
-    evaluation: &'b Evaluation<'a>,
+pub(super) struct RuleSourceAt<'a, 'b> {
+    pub(super) evaluation: &'b Evaluation<'a>,
+    leaves: Leaves,
+    scope: Option<&'b Scope>,
+    pub(super) live: Live<'b>,
     scan: Scan<'b>,
-    at: TimestampMs,
-    view: View,
+    pub(super) at: TimestampMs,
+    pub(super) view: View,
     /// Recording rules being evaluated, so that one that reads itself reads what it appended.
     within: RefCell<Vec<RuleIndex>>,
     memo: RefCell<Memo>,
 }
 
 impl<'a, 'b> RuleSourceAt<'a, 'b> {
-    fn new(evaluation: &'b Evaluation<'a>, at: TimestampMs, view: View) -> Self {
+    pub(super) fn new(
+        evaluation: &'b Evaluation<'a>,
+        at: TimestampMs,
+        view: View,
+        leaves: Leaves,
+        scope: Option<&'b Scope>,
+    ) -> Self {
         RuleSourceAt {
+            scope,
             evaluation,
+            leaves,
+            live: Live::new(
+                evaluation.store,
+                evaluation.live,
+                evaluation.frontier,
+                scope,
+            ),
             scan: Scan::new(evaluation.store),
             at,
             view,
@@ -203,9 +251,18 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
     fn evaluate_rule(&self, rule: &CompiledRule) -> Result<Vec<VectorElement>, String> {
         let options = self.evaluation.options;
         let outcome = evaluate(&rule.expr, self, self.at, options).map_err(|e| e.to_string())?;
-        let scanned = &self.evaluation.scanned;
-        scanned.set(scanned.get() + outcome.n_samples as u64);
+        if self.leaves == Leaves::Scan {
+            let scanned = &self.evaluation.scanned;
+            scanned.set(scanned.get() + outcome.n_samples as u64);
+        }
         vector_of(outcome.value)
+    }
+
+    fn source(&self) -> &dyn Source {
+        match self.leaves {
+            Leaves::Live => &self.live,
+            Leaves::Scan => &self.scan,
+        }
     }
 
     /// Returns what a recording rule would record now; nothing where it fails.
@@ -235,7 +292,7 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
     }
 
     /// Returns the recording rules that stand in for a selector's recorded series.
-    fn viewed(&self, selector: &VectorSelector, at: TimestampMs) -> Vec<RuleIndex> {
+    pub(super) fn viewed(&self, selector: &VectorSelector, at: TimestampMs) -> Vec<RuleIndex> {
         if self.view == View::Appended || at != self.at {
             return Vec::new();
         }
@@ -257,7 +314,10 @@ impl Source for RuleSourceAt<'_, '_> {
         at: TimestampMs,
     ) -> Vec<InstantSample> {
         let viewed = self.viewed(selector, at);
-        let mut samples = self.scan.instant(selector, after, at);
+        let mut samples = self.source().instant(selector, after, at);
+        if let (Some(scope), Leaves::Scan) = (self.scope, self.leaves) {
+            samples.retain(|sample| scope.contains(&sample.labels));
+        }
         if viewed.is_empty() {
             return samples;
         }
@@ -291,6 +351,51 @@ impl Source for RuleSourceAt<'_, '_> {
         after: TimestampMs,
         until: TimestampMs,
     ) -> Vec<RangeSeries<'_>> {
-        self.scan.range(selector, after, until)
+        let mut series = self.source().range(selector, after, until);
+        if let (Some(scope), Leaves::Scan) = (self.scope, self.leaves) {
+            series.retain(|series| scope.contains(&series.labels));
+        }
+        series
+    }
+
+    fn live(&self) -> Option<&dyn LiveSource> {
+        (self.leaves == Leaves::Live).then_some(self)
+    }
+}
+
+impl LiveSource for RuleSourceAt<'_, '_> {
+    fn windows(&self, call: &WindowCall<'_>) -> Option<Vec<Element>> {
+        self.live.windows(call)
+    }
+
+    fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        leaf: &LiveLeaf<'_>,
+        at: TimestampMs,
+    ) -> Option<Vec<Element>> {
+        if let LiveLeaf::Instant {
+            selector, until, ..
+        } = leaf
+            && !self.viewed(selector, *until).is_empty()
+        {
+            return None;
+        }
+        self.live.aggregate(aggregate, leaf, at)
+    }
+
+    fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.windows_of_subquery(call)
+    }
+
+    fn subquery_points(
+        &self,
+        window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.points_of_subquery(window)
+    }
+
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
+        self.live.differ_without_name(selector)
     }
 }

@@ -20,24 +20,31 @@ mod evaluate;
 mod expectation;
 pub mod explain;
 pub mod grid;
+pub mod partitions;
 pub mod reads;
 mod reload;
+mod rule_value;
 mod samples;
 pub mod status;
 mod step;
+mod subquery;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
+pub use evaluate::{Leaves, View};
+pub use rule_value::RuleValue;
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
-use crate::eval::EvalOptions;
+use crate::eval::{EvalOptions, LiveState};
 use crate::model::{
     DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
 };
@@ -57,6 +64,8 @@ struct RuleState {
     last_evaluation: Option<TimestampMs>,
     /// Set by a reload that raised `for`; the next tick looks.
     hold_raised: bool,
+    /// Whether its alerts know which part of the rule they come from: from the first tick on.
+    knows_parts: bool,
 }
 
 /// What a group did last.
@@ -84,24 +93,29 @@ pub struct Engine {
     group_states: Vec<GroupState>,
 
     store: SeriesStore,
+    /// The windows over the series; evaluations move them along.
+    live: RefCell<LiveState>,
+    leaves: Leaves,
     handles: HashMap<SeriesHandle, SeriesState>,
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
+    partitions: Partitions,
     cohorts: Cohorts,
 
     /// The newest stamp applied.
     stamp: Option<Stamp>,
     /// `F`: everything up to here has been evaluated.
     frontier: Option<TimestampMs>,
-    /// Timestamps beyond the frontier at which samples wait, with the readers they move.
-    waiting: BTreeMap<TimestampMs, BTreeSet<u32>>,
-    /// Readers moved by samples that came behind the frontier.
-    moved_late: BTreeSet<u32>,
+    /// Timestamps beyond the frontier at which samples wait that move rules, with their series.
+    waiting: BTreeMap<TimestampMs, Vec<SeriesHandle>>,
+    /// Series with samples that came behind the frontier.
+    moved_late: Vec<SeriesHandle>,
     /// Ticks to come.
     ticks: BTreeSet<(TimestampMs, GroupIndex)>,
-    /// Instants at which a pending alert may be due, by rule.
-    timers: BTreeSet<(TimestampMs, RuleIndex)>,
+    /// Instants at which a pending alert may be due, by rule and by the part of it that the alert
+    /// comes from, if that is known.
+    timers: BTreeSet<(TimestampMs, RuleIndex, Option<u64>)>,
     /// Series of removed rules that are to be ended, and when.
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
@@ -133,14 +147,17 @@ impl Engine {
             rule_states: Vec::new(),
             group_states: Vec::new(),
             store: SeriesStore::default(),
+            live: RefCell::default(),
+            leaves: Leaves::default(),
             handles: HashMap::new(),
             by_place: HashMap::new(),
             readers: Readers::default(),
+            partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
             frontier: None,
             waiting: BTreeMap::new(),
-            moved_late: BTreeSet::new(),
+            moved_late: Vec::new(),
             ticks: BTreeSet::new(),
             timers: BTreeSet::new(),
             endings: BTreeSet::new(),

@@ -71,11 +71,11 @@ impl Engine {
         self.recorded_keep = self.how_long_recorded_is_kept();
         self.moved_late.clear();
         self.route_series_anew();
-        // What waits beyond the frontier was noted under the old rules' numbers.
-        let all = self.readers.all();
-        self.waiting
-            .values_mut()
-            .for_each(|moved| moved.clone_from(&all));
+        self.follow_series();
+        self.live.get_mut().adopt(self.rules.lags());
+        let subqueries = self.rules.subqueries(&self.options);
+        let features = self.rules.features;
+        self.live.get_mut().subqueries.adopt(subqueries, features);
     }
 
     fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {
@@ -98,9 +98,10 @@ impl Engine {
                 continue;
             };
             let hold = |rule: &CompiledRule| rule.alerting().map_or(DurationMs::ZERO, |a| a.hold);
+            state.knows_parts = false;
             state.hold_raised |= hold(rule) > hold(&old.rules[old_at]);
             for deadline in state.alerts.deadlines(hold(rule)) {
-                self.timers.insert((deadline, at));
+                self.timers.insert((deadline.0, at, None));
             }
             self.rule_states.push(state);
         }

@@ -4,6 +4,7 @@ use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::resets::count_pairs;
 use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
+use crate::windows::LiveForm;
 
 pub(super) static CHANGES: WindowFunction = WindowFunction::new(
     "changes",
@@ -11,7 +12,8 @@ pub(super) static CHANGES: WindowFunction = WindowFunction::new(
     "changes(process_start_time_seconds[1h])",
     |window| Ok(count_pairs(window, differ)),
 )
-.with_modes(&[RangeMode::Anchored]);
+.with_modes(&[RangeMode::Anchored])
+.live(LiveForm::Edges(|edges, _| Some(edges.n_changes as f64)));
 
 fn differ(_: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
     match (&previous.value, &point.value) {

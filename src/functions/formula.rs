@@ -4,17 +4,18 @@
 //! Most functions are of these kinds; what is here takes arguments apart, drops names and puts
 //! results together for them.
 
-use crate::functions::Function;
 use crate::functions::annotation::Remark;
 use crate::functions::call::{
     Argument, Call, Element, FunctionError, Output, RangeSeries, RangeVector, drop_metadata,
 };
 use crate::functions::start_reset::Counted;
+use crate::functions::{Function, LiveFunction};
 use crate::model::{
     FloatHistogram, FloatPoint, HistogramPoint, NO_START, SampleValue, TimestampMs,
 };
 use crate::promql::ast::RangeMode;
 use crate::promql::{Signature, ValueType};
+use crate::windows::LiveForm;
 
 /// A function that is one formula over every float of a vector; histograms are left out.
 pub struct FloatFunction {
@@ -196,6 +197,8 @@ pub struct WindowFunction {
     pub modes: &'static [RangeMode],
     /// The formula; `None` leaves the series out.
     pub formula: fn(&mut Window<'_, '_>) -> Result<Option<SampleValue>, FunctionError>,
+    /// The same from a window that moves; without it the window is read at every evaluation.
+    pub live: Option<LiveForm>,
 }
 
 /// The argument types of a function of one range vector.
@@ -218,7 +221,14 @@ impl WindowFunction {
             keeps_name: false,
             modes: &[],
             formula,
+            live: None,
         }
+    }
+
+    /// The same, with an incremental form.
+    pub const fn live(mut self, form: LiveForm) -> Self {
+        self.live = Some(form);
+        self
     }
 
     /// The same, behind `promql-experimental-functions`.
@@ -282,6 +292,13 @@ impl Function for WindowFunction {
 
     fn example(&self) -> &'static str {
         self.example
+    }
+
+    fn live(&self) -> Option<LiveFunction> {
+        Some(LiveFunction {
+            form: self.live?,
+            keeps_name: self.keeps_name,
+        })
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {

@@ -6,20 +6,35 @@ use crate::functions::FunctionError;
 use crate::functions::annotation::{HistogramOperation, Remark};
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::{CounterResetHint, FloatHistogram, Point, SampleValue};
+use crate::windows::LiveForm;
 
 pub(super) static IRATE: WindowFunction = WindowFunction::new(
     "irate",
     "Returns the increase per second of a counter between the window's last two samples.",
     "irate(http_requests_total[5m])",
     |window| change(window, Kind::Rate),
-);
+)
+.live(LiveForm::Edges(|edges, _| {
+    let (before, last) = (edges.before_last?, edges.last);
+    let seconds = (last.at - before.at).0 as f64 / 1000.0;
+    let fell = last.value < before.value;
+    let change = if fell {
+        last.value
+    } else {
+        last.value - before.value
+    };
+    Some(change / seconds)
+}));
 
 pub(super) static IDELTA: WindowFunction = WindowFunction::new(
     "idelta",
     "Returns the change of a gauge between the window's last two samples.",
     "idelta(node_hwmon_temp_celsius[5m])",
     |window| change(window, Kind::Delta),
-);
+)
+.live(LiveForm::Edges(|edges, _| {
+    Some(edges.last.value - edges.before_last?.value)
+}));
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {

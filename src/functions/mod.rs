@@ -25,6 +25,8 @@ mod info;
 mod instant_rate;
 mod label_join;
 mod label_replace;
+#[cfg(test)]
+mod live_forms;
 mod math;
 mod over_time;
 mod over_time_histogram;
@@ -49,6 +51,16 @@ pub use extended_histogram_rate::interpolate_histograms;
 pub use extended_rate::{cut_to_window, interpolated};
 
 use crate::promql::{Signature, SignatureTable};
+use crate::windows::LiveForm;
+
+/// The incremental form of a function.
+#[derive(Clone, Copy)]
+pub struct LiveFunction {
+    /// How its value is had.
+    pub form: LiveForm,
+    /// Whether its results are still samples of the series, so keep their names.
+    pub keeps_name: bool,
+}
 
 /// A function of PromQL.
 pub trait Function: Sync {
@@ -65,6 +77,11 @@ pub trait Function: Sync {
     /// two errors Prometheus tells this one.
     fn check_texts(&self, _texts: &[&str]) -> Result<(), FunctionError> {
         Ok(())
+    }
+
+    /// Returns how it is had from a window that moves, where it is a function of one.
+    fn live(&self) -> Option<LiveFunction> {
+        None
     }
 
     /// Computes it at one instant. The arguments have the types of the signature.

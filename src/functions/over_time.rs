@@ -8,6 +8,7 @@ use crate::functions::quantile::quantile;
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
+use crate::windows::{self, Extreme, LiveForm, Moments, Sum};
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -26,7 +27,11 @@ pub(super) static AVG_OVER_TIME: WindowFunction = WindowFunction::new(
         rest.iter().for_each(|point| mean.add(point.value));
         float(mean.value())
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SUM,
+    formula: |held, _| held.get::<Sum>()?.mean().map(Some),
+});
 
 pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
     "sum_over_time",
@@ -47,21 +52,27 @@ pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
             sum.value()
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SUM,
+    formula: |held, _| held.get::<Sum>()?.total().map(Some),
+});
 
 pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
     "count_over_time",
     "Returns how many samples are in the window.",
     "count_over_time(up[1h])",
     |window| float(window.series.len() as f64),
-);
+)
+.live(LiveForm::Edges(|edges, _| Some(edges.n_samples as f64)));
 
 pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(
     "present_over_time",
     "Returns 1 for every series with a sample in the window.",
     "present_over_time(up[1h])",
     |_| float(1.0),
-);
+)
+.live(LiveForm::Edges(|_, _| Some(1.0)));
 
 pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "first_over_time",
@@ -79,7 +90,8 @@ pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.keeping_name();
+.keeping_name()
+.live(LiveForm::Edges(|edges, _| Some(edges.first.value)));
 
 pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "last_over_time",
@@ -97,7 +109,8 @@ pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.keeping_name();
+.keeping_name()
+.live(LiveForm::Edges(|edges, _| Some(edges.last.value)));
 
 pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "max_over_time",
@@ -108,7 +121,11 @@ pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
             extreme(points, |new, best| new > best).value
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::LARGEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
+});
 
 pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "min_over_time",
@@ -119,7 +136,11 @@ pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
             extreme(points, |new, best| new < best).value
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SMALLEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
+});
 
 pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_max_over_time",
@@ -131,7 +152,11 @@ pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::State {
+    kind: &windows::LAST_LARGEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+});
 
 pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_min_over_time",
@@ -143,7 +168,11 @@ pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::State {
+    kind: &windows::LAST_SMALLEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+});
 
 pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_first_over_time",
@@ -156,7 +185,8 @@ pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
         Ok(first.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::Edges(|edges, _| Some(edges.first.at.seconds())));
 
 pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_last_over_time",
@@ -169,21 +199,30 @@ pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
         Ok(last.map(|at: TimestampMs| SampleValue::Float(at.seconds())))
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::Edges(|edges, _| Some(edges.last.at.seconds())));
 
 pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
     "stddev_over_time",
     "Returns the population standard deviation of the floats in the window.",
     "stddev_over_time(node_load1[1h])",
     |window| over_floats(window, |points| variance(points).sqrt()),
-);
+)
+.live(LiveForm::State {
+    kind: &windows::MOMENTS,
+    formula: |held, _| Ok(Some(held.get::<Moments>()?.variance()?.sqrt())),
+});
 
 pub(super) static STDVAR_OVER_TIME: WindowFunction = WindowFunction::new(
     "stdvar_over_time",
     "Returns the population variance of the floats in the window.",
     "stdvar_over_time(node_load1[1h])",
     |window| over_floats(window, variance),
-);
+)
+.live(LiveForm::State {
+    kind: &windows::MOMENTS,
+    formula: |held, _| held.get::<Moments>()?.variance().map(Some),
+});
 
 pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
     "mad_over_time",

@@ -17,6 +17,7 @@ use crate::model::{
     CounterResetHint, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
 };
 use crate::promql::ast::RangeMode;
+use crate::windows::{self, LiveArgs, LiveForm};
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];
 
@@ -34,7 +35,11 @@ pub(super) static RATE: WindowFunction = WindowFunction::new(
         )
     },
 )
-.with_modes(MODES);
+.with_modes(MODES)
+.live(LiveForm::Edges(|edges, args| {
+    let per_second = |increase| increase / args.range_seconds();
+    extrapolated(edges, args, edges_increase(edges), true, per_second)
+}));
 
 pub(super) static INCREASE: WindowFunction = WindowFunction::new(
     "increase",
@@ -50,7 +55,10 @@ pub(super) static INCREASE: WindowFunction = WindowFunction::new(
         )
     },
 )
-.with_modes(MODES);
+.with_modes(MODES)
+.live(LiveForm::Edges(|edges, args| {
+    extrapolated(edges, args, edges_increase(edges), true, |factor| factor)
+}));
 
 pub(super) static DELTA: WindowFunction = WindowFunction::new(
     "delta",
@@ -66,7 +74,11 @@ pub(super) static DELTA: WindowFunction = WindowFunction::new(
         )
     },
 )
-.with_modes(MODES);
+.with_modes(MODES)
+.live(LiveForm::Edges(|edges, args| {
+    let change = edges.last.value - edges.first.value;
+    extrapolated(edges, args, change, false, |factor| factor)
+}));
 
 /// Which of the three.
 pub(super) struct Kind {
@@ -74,6 +86,56 @@ pub(super) struct Kind {
     pub is_counter: bool,
     /// Whether to divide by the window's length.
     pub per_second: bool,
+}
+
+/// Returns last minus first, with what was lost at each reset added in order.
+fn edges_increase(edges: &windows::Edges<'_>) -> f64 {
+    let change = edges.last.value - edges.first.value;
+    edges.lost().fold(change, |change, lost| change + lost)
+}
+
+/// Extends a change between first and last sample to the edges of the window; `scale` is applied
+/// to the factor that does so.
+fn extrapolated(
+    edges: &windows::Edges<'_>,
+    args: &LiveArgs<'_>,
+    change: f64,
+    is_counter: bool,
+    scale: impl Fn(f64) -> f64,
+) -> Option<f64> {
+    if edges.n_samples < 2 {
+        return None;
+    }
+    let seconds = |from: TimestampMs, to: TimestampMs| (to - from).0 as f64 / 1000.0;
+    let sampled = seconds(edges.first.at, edges.last.at);
+    let step = sampled / (edges.n_samples - 1) as f64;
+    let near = step * 1.1;
+    let before = match seconds(args.start, edges.first.at) {
+        far if far >= near => step / 2.0,
+        close => close,
+    };
+    // A counter is not taken to have been below zero.
+    let first = edges.first.value;
+    let before = if is_counter && change > 0.0 && first >= 0.0 {
+        let since_zero = sampled * (first / change);
+        if since_zero < before {
+            since_zero
+        } else {
+            before
+        }
+    } else {
+        before
+    };
+    let behind = match seconds(edges.last.at, args.end) {
+        far if far >= near => step / 2.0,
+        close => close,
+    };
+    let factor = if sampled == 0.0 {
+        1.0
+    } else {
+        (sampled + before + behind) / sampled
+    };
+    Some(change * scale(factor))
 }
 
 fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue>, FunctionError> {

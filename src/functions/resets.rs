@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
+use crate::windows::LiveForm;
 
 pub(super) static RESETS: WindowFunction = WindowFunction::new(
     "resets",
@@ -12,7 +13,8 @@ pub(super) static RESETS: WindowFunction = WindowFunction::new(
     "resets(http_requests_total[1h])",
     |window| Ok(count_pairs(window, is_reset)),
 )
-.with_modes(&[RangeMode::Anchored]);
+.with_modes(&[RangeMode::Anchored])
+.live(LiveForm::Edges(|edges, _| Some(edges.n_resets as f64)));
 
 fn is_reset(window: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
     let began = || {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::arrivals::Arrivals;
+use crate::clock::Stopwatch;
+use crate::ingest::answer::Written;
 use crate::ingest::collect::{Collected, Routed, SeriesRef, UnknownSeries};
-use crate::ingest::node::{NodeSettings, Written};
+use crate::ingest::node::NodeSettings;
 use crate::ingest::recent::RecentBodies;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::Routing;
@@ -49,6 +52,10 @@ pub struct Commit<'a> {
     pub routing: &'a Routing,
     /// The wall clock, ms.
     pub wall: TimestampMs,
+    /// When the request's first byte was seen.
+    pub began: Stopwatch,
+    /// Where that is noted, before any engine can see the entry.
+    pub arrivals: &'a Arrivals,
     /// The oldest timestamp of the request, ms; asked for until there is a clock.
     pub oldest: Option<TimestampMs>,
 }
@@ -238,6 +245,7 @@ impl Writer {
             start_shards(commit, &batches, stamp).map_err(|_| Unwritten::Closed)?;
             stamp = self.sequencer.stamp_only(commit.wall);
         }
+        commit.arrivals.note(stamp.sequence, commit.began);
         let generation = commit.routing.generation();
         for (log, batch) in commit.logs.iter().zip(batches) {
             let entry = if !batch.is_empty() {

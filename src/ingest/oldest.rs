@@ -37,7 +37,13 @@ impl Oldest {
 impl Visitor for Oldest {
     type Found = ();
 
+    fn expect(&mut self, _hash: u128) {}
+
     fn find(&mut self, _hash: u128) {}
+
+    fn knows(&self, _found: ()) -> bool {
+        false
+    }
 
     fn series(
         &mut self,

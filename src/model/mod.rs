@@ -7,6 +7,7 @@ pub mod alert;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
+pub mod exact_sum;
 pub mod float;
 pub mod histogram;
 pub mod kahan;
@@ -26,6 +27,7 @@ pub mod value;
 pub use alert::{AlertMessage, AlertStatus};
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
+pub use exact_sum::ExactSum;
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,

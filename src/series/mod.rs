@@ -4,10 +4,12 @@
 //! evaluation, rules. The engine is the only writer; `eval` reads through [`SeriesReader`].
 
 mod snapshot;
+mod standing;
 mod store;
 
 pub use snapshot::{Selection, Snapshot};
-pub use store::{SeriesStore, StoredSeries};
+pub use standing::{SelectionId, StandingSelection, StandingSelections};
+pub use store::{SeriesStore, StoreChange, StoredSeries};
 
 use crate::history::SeriesHistory;
 use crate::model::{Labels, Matcher};

@@ -19,6 +19,15 @@ pub struct StoredSeries {
     number: u64,
 }
 
+/// A series came or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreChange {
+    /// There is a new series at this place.
+    Added(usize),
+    /// The series at this place is gone.
+    Removed(usize),
+}
+
 /// All series of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesStore {
@@ -29,6 +38,8 @@ pub struct SeriesStore {
     n_series: usize,
     /// Series ever met.
     n_met: u64,
+    /// What has changed since somebody asked.
+    changes: Vec<StoreChange>,
 }
 
 impl SeriesStore {
@@ -55,6 +66,7 @@ impl SeriesStore {
         self.series[at] = Some((labels.clone(), series));
         self.n_met += 1;
         self.n_series += 1;
+        self.changes.push(StoreChange::Added(at));
         at
     }
 
@@ -83,6 +95,7 @@ impl SeriesStore {
         };
         self.n_series -= 1;
         self.free.push(at);
+        self.changes.push(StoreChange::Removed(at));
         let name = labels.metric_name();
         if let Some(of_name) = self.by_name.get_mut(name) {
             of_name.remove(&labels);
@@ -91,6 +104,17 @@ impl SeriesStore {
                 self.names.remove(name);
             }
         }
+    }
+
+    /// Returns which series have come and gone since the last time, in order.
+    pub fn take_changes(&mut self) -> Vec<StoreChange> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Calls `visit` with the place of every series that satisfies all matchers, in the order of
+    /// metric names, then of labels.
+    pub fn select_places(&self, matchers: &[Matcher], visit: &mut dyn FnMut(usize)) {
+        self.visit(matchers, &mut |place, _, _| visit(place));
     }
 
     /// Returns the number of series.
@@ -116,7 +140,7 @@ impl SeriesStore {
         &'a self,
         name: &str,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(usize, &'a Labels, &'a StoredSeries),
     ) {
         for at in self
             .by_name
@@ -131,17 +155,15 @@ impl SeriesStore {
                 .iter()
                 .all(|matcher| matcher.matches_labels(labels))
             {
-                visit(series.number, labels, &series.history);
+                visit(*at, labels, series);
             }
         }
     }
-}
 
-impl SeriesReader for SeriesStore {
-    fn select_numbered<'a>(
+    fn visit<'a>(
         &'a self,
         matchers: &[Matcher],
-        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
+        visit: &mut dyn FnMut(usize, &'a Labels, &'a StoredSeries),
     ) {
         let is_name = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
         if let Some(name) = matchers.iter().find(is_name) {
@@ -156,6 +178,18 @@ impl SeriesReader for SeriesStore {
                 self.visit_name(name, matchers, visit);
             }
         }
+    }
+}
+
+impl SeriesReader for SeriesStore {
+    fn select_numbered<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        visit: &mut dyn FnMut(u64, &'a Labels, &'a SeriesHistory),
+    ) {
+        self.visit(matchers, &mut |_, labels, series| {
+            visit(series.number, labels, &series.history);
+        });
     }
 }
 

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tracing::{error, info};
 
+use crate::arrivals::Arrivals;
 use crate::engine::assignment::Measured;
 use crate::engine::{Effect, Engine, Stats};
 use crate::model::{AlertStatus, Generation, TimestampMs};
 use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::server::frontier_hold::FrontierHold;
 use crate::telemetry::Telemetry;
 
 /// Sees every effect, with the wall clock (ms) of the request that caused it: the demo's display.
@@ -70,6 +72,11 @@ impl Dispatch {
                 .collect(),
             first_ticks: parking_lot::Mutex::default(),
         }
+    }
+
+    /// Returns a watch of one shard's frontier.
+    pub fn frontier_hold(&self, arrivals: &Arc<Arrivals>) -> FrontierHold {
+        FrontierHold::new(Arc::clone(arrivals), self.telemetry.frontier.clone())
     }
 
     /// Takes outside samples of recorded names again, until as many shards have told the first

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod connections;
 pub mod dispatch;
+pub mod frontier_hold;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
@@ -141,8 +142,14 @@ impl Server {
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
         let mut notify = None;
+        let arrivals = Arc::clone(node.arrivals());
         telemetry.register(|registry| {
-            notify = Some(Notify::start(config, Arc::clone(&clock), registry));
+            notify = Some(Notify::start(
+                config,
+                Arc::clone(&clock),
+                arrivals,
+                registry,
+            ));
         });
         let notify = notify.context("the registry was asked above")??;
         for summary in notify.summaries() {

@@ -14,6 +14,7 @@ use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
+use crate::server::frontier_hold::FrontierHold;
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
@@ -43,8 +44,9 @@ impl Pipeline {
         for (shard, tail) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
+            let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch))?;
+            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch, hold))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -59,7 +61,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
-            receive,
+            receive: receive_since,
         }
     }
 
@@ -100,13 +102,26 @@ impl Pipeline {
     }
 }
 
+/// As [`receive_since`], of a request whose body is all there is of it.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    receive_since(node, body, protocol, wall, Stopwatch::start())
+}
+
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
-pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+/// Latencies are measured from `began`, when the request's first byte was seen.
+pub fn receive_since(
+    node: &Node,
+    body: &[u8],
+    protocol: Protocol,
+    wall: TimestampMs,
+    began: Stopwatch,
+) -> WriteAnswer {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
+    received.began(began);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer;
@@ -126,12 +141,14 @@ fn run_shard(
     tail: &dyn LogTail,
     questions: &Receiver<Question>,
     dispatch: &Dispatch,
+    hold: FrontierHold,
 ) {
     let mut shard = Shard {
         number,
         measured_at: 0.0,
         engine: Engine::new(),
         effects: Vec::new(),
+        hold,
         running: Stopwatch::start(),
     };
     loop {
@@ -160,6 +177,7 @@ struct Shard {
     measured_at: f64,
     engine: Engine,
     effects: Vec<Effect>,
+    hold: FrontierHold,
     running: Stopwatch,
 }
 
@@ -170,6 +188,7 @@ impl Shard {
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         dispatch.effects(self.number, &mut self.engine, &mut self.effects);
+        self.hold.moved(entry.stamp(), self.engine.frontier());
         let now = stopwatch();
         if now - self.measured_at >= MEASURED_EVERY_SECONDS {
             self.measured_at = now;

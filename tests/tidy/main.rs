@@ -17,6 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // Ground.
     ("model", &[]),
     ("clock", &["model"]),
+    ("arrivals", &["clock", "model"]),
     ("relabel", &["model"]),
     ("telemetry", &["model"]),
     ("wire", &[]),
@@ -24,15 +25,23 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
-    ("ingest", &["clock", "log", "model"]),
+    ("ingest", &["arrivals", "clock", "log", "model"]),
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),
-    ("functions", &["model", "promql"]),
+    ("windows", &["history", "model"]),
+    ("functions", &["model", "promql", "windows"]),
     ("series", &["history", "model"]),
     (
         "eval",
-        &["functions", "history", "model", "promql", "series"],
+        &[
+            "functions",
+            "history",
+            "model",
+            "promql",
+            "series",
+            "windows",
+        ],
     ),
     ("template", &["model"]),
     // Templates are read with the file, so that their faults are known before anything changes.
@@ -55,7 +64,15 @@ const MODULES: &[(&str, &[&str])] = &[
     // Out.
     (
         "notify",
-        &["clock", "config", "model", "relabel", "telemetry", "wire"],
+        &[
+            "arrivals",
+            "clock",
+            "config",
+            "model",
+            "relabel",
+            "telemetry",
+            "wire",
+        ],
     ),
     // Queries are evaluated here, outside the engines, on copies of their series.
     (
@@ -79,6 +96,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "server",
         &[
             "api",
+            "arrivals",
             "bundled",
             "clock",
             "config",
@@ -120,6 +138,7 @@ const CORE: &[&str] = &[
     "yaml",
     "history",
     "promql",
+    "windows",
     "functions",
     "series",
     "eval",

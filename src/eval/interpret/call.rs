@@ -31,6 +31,10 @@ impl<'a> Interpreter<'a> {
             function.check_texts(&texts_of(&exprs))?;
             memory.has_good_texts = true;
         }
+        if let Some(elements) = self.live_call(function, &exprs, at)? {
+            self.of_calls.put(call, memory);
+            return Ok(Argument::Vector(elements));
+        }
         let surroundings = self.surroundings.inside_call(&call.function);
         let held_before = self.n_held;
         let args = self.within(surroundings, |interpreter| {

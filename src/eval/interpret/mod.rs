@@ -3,23 +3,24 @@
 //! A range query and a subquery are the same walk at every step. Times are absolute here: `@`
 //! and `offset` are resolved before the source is asked.
 
-mod aggregate;
+pub(super) mod aggregate;
 mod binary;
 mod call;
 mod duration;
 mod info;
-mod invariant;
+pub(super) mod invariant;
 mod kept;
+mod live;
 mod matching;
 mod operation;
-mod origins;
+pub(super) mod origins;
 mod reading;
 mod selector;
 mod set;
 mod smoothed;
 mod statistics;
 mod steps;
-mod subquery;
+pub(super) mod subquery;
 
 pub(super) use steps::evaluate_steps;
 

@@ -2,7 +2,7 @@
 
 mod count_values;
 mod rank;
-mod reduce;
+pub(in crate::eval) mod reduce;
 
 use crate::eval::EvalError;
 use crate::eval::interpret::invariant::is_step_invariant;
@@ -20,6 +20,9 @@ impl<'a> Interpreter<'a> {
         span: Span,
         at: TimestampMs,
     ) -> Result<Vec<Element>, EvalError> {
+        if let Some(elements) = self.live_aggregate(aggregate, at)? {
+            return Ok(elements);
+        }
         let parameter = aggregate.parameter.as_ref();
         let parameter = match parameter {
             Some(parameter) if is_step_invariant(&aggregate.expr) => {
@@ -105,7 +108,7 @@ impl<'k, T> Groups<'k, T> {
 }
 
 /// Returns the labels of the group that an element belongs to.
-fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {
+pub(in crate::eval) fn group_labels(aggregate: &Aggregate, labels: &Labels) -> Labels {
     let is_named = |name: &str| aggregate.grouping.iter().any(|label| label == name);
     if aggregate.without {
         labels.filter(|name| name != METRIC_NAME && !is_named(name))

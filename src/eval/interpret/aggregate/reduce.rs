@@ -56,7 +56,7 @@ impl Interpreter<'_> {
 }
 
 /// What a group has seen.
-struct Group {
+pub(in crate::eval) struct Group {
     state: State,
     drop_name: bool,
 }
@@ -94,7 +94,8 @@ impl<F, H> Default for Total<F, H> {
 }
 
 impl Group {
-    fn new(op: AggregateOp) -> Self {
+    /// Returns a group that has seen nothing.
+    pub fn new(op: AggregateOp) -> Self {
         let state = match op {
             AggregateOp::Sum => State::Sum(Total::default()),
             AggregateOp::Avg => State::Mean(Total::default()),
@@ -117,11 +118,14 @@ impl Group {
         place: Span,
         annotations: &mut Annotations,
     ) {
-        let float = element.value.as_float();
-        let Some(value) = float else {
-            self.add_histogram(op, element, place, annotations);
-            return;
-        };
+        match element.value.as_float() {
+            Some(value) => self.add_float(value),
+            None => self.add_histogram(op, element, place, annotations),
+        }
+    }
+
+    /// Adds a float.
+    pub fn add_float(&mut self, value: f64) {
         match &mut self.state {
             State::Sum(total) if !total.is_incompatible => {
                 total.floats = Some(match total.floats {
@@ -184,7 +188,8 @@ impl Group {
         }
     }
 
-    fn finish(self, q: f64, place: Span, annotations: &mut Annotations) -> Option<SampleValue> {
+    /// Returns what the group comes to.
+    pub fn finish(self, q: f64, place: Span, annotations: &mut Annotations) -> Option<SampleValue> {
         let value = match self.state {
             State::Sum(total) => {
                 let seen = total.histograms.as_ref().map(HistogramSum::seen);

@@ -1,0 +1,182 @@
+//! The short cut: leaves that a live source answers without showing their samples.
+
+use crate::eval::interpret::Interpreter;
+use crate::eval::source::{LiveLeaf, PlainFunction, WindowCall};
+use crate::eval::{EvalError, LiveSource};
+use crate::functions::call::plain;
+use crate::functions::{
+    self, Annotations, Argument, Call, CallMemory, Element, LiveFunction, Output, RangeVector,
+};
+use crate::model::{DerivedLabels, SampleValue, TimestampMs};
+use crate::promql::Expr;
+use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode, Span};
+
+impl<'a> Interpreter<'a> {
+    pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
+        let source = self.source;
+        // Who makes use of start timestamps has to see them.
+        source
+            .live()
+            .filter(|_| !self.options.features.start_timestamps_used)
+    }
+
+    /// Evaluates a call of a function that has an incremental form over a plain window.
+    pub(super) fn live_call(
+        &mut self,
+        function: &dyn functions::Function,
+        exprs: &[&Expr],
+        at: TimestampMs,
+    ) -> Result<Option<Vec<Element>>, EvalError> {
+        let (Some(source), Some(live)) = (self.live_source(), function.live()) else {
+            return Ok(None);
+        };
+        let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
+            return self.live_subquery_call((source, live), exprs, at);
+        };
+        let plain = self.plain_function(function, exprs, &scalars, at);
+        let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
+        let Some(elements) = source.windows(&call) else {
+            return Ok(None);
+        };
+        self.hold(elements.len())?;
+        if live.keeps_name || source.differ_without_name(&matrix.selector) {
+            return Ok(Some(elements));
+        }
+        self.unique(elements).map(Some)
+    }
+
+    /// Evaluates an aggregation right above a leaf.
+    pub(super) fn live_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        at: TimestampMs,
+    ) -> Result<Option<Vec<Element>>, EvalError> {
+        let Some(source) = self.live_source() else {
+            return Ok(None);
+        };
+        if aggregate.parameter.is_some() || self.options.features.delayed_name_removal {
+            return Ok(None);
+        }
+        match &plain(&aggregate.expr).kind {
+            ExprKind::Vector(selector) if selector.mode == RangeMode::Plain => {
+                let until = self.resolve(selector.at, self.offset(&selector.offset)?, at);
+                let leaf = LiveLeaf::Instant {
+                    selector,
+                    after: until - self.options.lookback,
+                    until,
+                };
+                Ok(source.aggregate(aggregate, &leaf, at))
+            }
+            ExprKind::Call(call) => {
+                let Some(function) = functions::find(&call.function) else {
+                    return Ok(None);
+                };
+                let Some(live) = function.live() else {
+                    return Ok(None);
+                };
+                let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
+                let Some((matrix, scalars)) = self.live_arguments(&exprs, at)? else {
+                    return Ok(None);
+                };
+                // Two series that become one by losing their names are an error, which only the
+                // elements show.
+                if !live.keeps_name && !source.differ_without_name(&matrix.selector) {
+                    return Ok(None);
+                }
+                let plain = self.plain_function(function, &exprs, &scalars, at);
+                let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
+                Ok(source.aggregate(aggregate, &LiveLeaf::Window(call), at))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a function as it is of samples. What it has to remark is not asked for where
+    /// windows are kept.
+    fn plain_function<'r>(
+        &self,
+        function: &'r dyn functions::Function,
+        exprs: &'r [&'r Expr],
+        scalars: &'r [f64],
+        at: TimestampMs,
+    ) -> impl Fn(RangeVector<'_>) -> Option<SampleValue> + use<'r> {
+        let (query, features) = (self.query, self.options.features);
+        move |window| {
+            let (mut window, mut scalars) = (Some(window), scalars.iter());
+            let args = exprs.iter().map(|expr| match &expr.kind {
+                ExprKind::Matrix(_) => window.take().map(Argument::Matrix),
+                _ => scalars.next().map(|value| Argument::Scalar(*value)),
+            });
+            let output = function.call(&mut Call {
+                args: args.collect::<Option<Vec<_>>>()?,
+                exprs: exprs.to_vec(),
+                span: Span::default(),
+                at,
+                query,
+                is_range: false,
+                features,
+                origins: None,
+                annotations: &mut Annotations::default(),
+                nameless: &mut DerivedLabels::default(),
+                memory: &mut CallMemory::default(),
+            });
+            match output.ok()? {
+                Output::Vector(elements) => elements.into_iter().next().map(|e| e.value),
+                Output::Scalar(_) => None,
+            }
+        }
+    }
+
+    fn window_call<'r>(
+        &mut self,
+        live: LiveFunction,
+        matrix: &'r MatrixSelector,
+        (scalars, plain): (&'r [f64], &'r PlainFunction<'r>),
+        at: TimestampMs,
+    ) -> Result<WindowCall<'r>, EvalError> {
+        let selector = &matrix.selector;
+        let range = self.positive(&matrix.range)?;
+        let until = self.resolve(selector.at, self.offset(&selector.offset)?, at);
+        Ok(WindowCall {
+            selector,
+            after: until - range,
+            until,
+            at,
+            form: live.form,
+            scalars,
+            plain,
+            keeps_name: live.keeps_name,
+            delays_name_removal: self.options.features.delayed_name_removal,
+        })
+    }
+
+    /// Returns the one plain window among the arguments, and the values of all others, which have
+    /// to be numbers.
+    fn live_arguments<'e>(
+        &mut self,
+        exprs: &[&'e Expr],
+        at: TimestampMs,
+    ) -> Result<Option<(&'e MatrixSelector, Vec<f64>)>, EvalError> {
+        let mut windows = exprs.iter().filter_map(|expr| match &expr.kind {
+            ExprKind::Matrix(matrix) => Some(matrix),
+            _ => None,
+        });
+        let (Some(matrix), None) = (windows.next(), windows.next()) else {
+            return Ok(None);
+        };
+        if matrix.selector.mode != RangeMode::Plain {
+            return Ok(None);
+        }
+        let mut scalars = Vec::new();
+        for expr in exprs {
+            if matches!(expr.kind, ExprKind::Matrix(_)) {
+                continue;
+            }
+            match self.eval(expr, at)? {
+                Argument::Scalar(value) => scalars.push(value),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some((matrix, scalars)))
+    }
+}

@@ -1,0 +1,389 @@
+//! The source that keeps windows: leaves are answered from cursors that move with the frontier.
+//!
+//! What lives here: which cursors a leaf means, of which series, and groups of them. What may
+//! not: how a window is kept (`windows`), what is evaluated when (`engine`). A leaf that has no
+//! incremental form, or whose place does not move with the frontier (`@`, a step of a subquery),
+//! is read from history by [`Scan`], and what was read is counted.
+//!
+//! Called by the engine, at instants that never go back.
+
+mod aggregate;
+mod recorder;
+mod scope;
+mod subquery;
+
+pub use scope::Scope;
+pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use crate::eval::live::aggregate::Groupings;
+use crate::eval::live::scope::Parts;
+use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
+use crate::functions::call::drop_metadata;
+use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::history::{Cursor, SeriesHistory};
+use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
+use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
+use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
+use crate::windows::{Content, LiveArgs, LiveForm, NeedsSamples, Newest, SeriesWindows, Span};
+
+/// What is kept from one evaluation to the next: selections, the cursors of every series, groups.
+#[derive(Debug, Default)]
+pub struct LiveState {
+    selections: StandingSelections,
+    /// By place in the store.
+    windows: Vec<Option<Box<SeriesWindows>>>,
+    groupings: Groupings,
+    parts: Parts,
+    /// Labels without the name, for selections whose elements are asked for one by one.
+    nameless: HashMap<SelectionId, Nameless>,
+    /// Whether members still differ without their names, by selection, and of which version.
+    distinct: HashMap<SelectionId, (u64, bool)>,
+    /// The subqueries whose points are kept.
+    pub subqueries: Subqueries,
+    /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
+    lags: Vec<DurationMs>,
+}
+
+#[derive(Debug, Default)]
+struct Nameless {
+    version: u64,
+    labels: Vec<Labels>,
+}
+
+impl LiveState {
+    /// Forgets all selections, and learns at which lags behind the frontier the leaves of a rule
+    /// set stand: their tails, and the heads of their windows. Cursors stay.
+    pub fn adopt(&mut self, mut lags: Vec<DurationMs>) {
+        lags.sort_unstable();
+        lags.dedup();
+        *self = LiveState {
+            windows: std::mem::take(&mut self.windows),
+            subqueries: std::mem::take(&mut self.subqueries),
+            lags,
+            ..LiveState::default()
+        };
+    }
+
+    /// Learns which series have come and gone; to be called before an evaluation.
+    pub fn follow(&mut self, changes: &[StoreChange], store: &SeriesStore) {
+        for change in changes {
+            if let StoreChange::Removed(place) = change
+                && let Some(windows) = self.windows.get_mut(*place)
+            {
+                *windows = None;
+            }
+        }
+        self.selections.follow(changes, store);
+    }
+
+    fn windows_of(&mut self, place: usize) -> &mut SeriesWindows {
+        if place >= self.windows.len() {
+            self.windows.resize_with(place + 1, || None);
+        }
+        self.windows[place].get_or_insert_default()
+    }
+
+    /// Returns the labels of a selection's members without their names.
+    fn nameless(&mut self, selection: SelectionId, store: &SeriesStore) -> &Nameless {
+        let members = self.selections.get(selection, store);
+        let known = self.nameless.entry(selection).or_default();
+        if known.version != members.version() || known.labels.len() != members.members().len() {
+            let places = members.members().iter();
+            let labels = places.filter_map(|place| Some(store.get(*place as usize)?.0));
+            known.labels = labels.map(drop_metadata).collect();
+            known.version = members.version();
+        }
+        known
+    }
+}
+
+impl LiveState {
+    /// Tells whether the members of a selection differ without name, type and unit.
+    fn is_distinct_without_name(&mut self, selection: SelectionId, store: &SeriesStore) -> bool {
+        let members = self.selections.get(selection, store);
+        if let Some((version, distinct)) = self.distinct.get(&selection)
+            && *version == members.version()
+        {
+            return *distinct;
+        }
+        let places = members.members().iter();
+        let mut labels = places.filter_map(|place| Some(store.get(*place as usize)?.0));
+        let distinct = if members.has_one_name() {
+            // Nearly always: nothing but the name goes, and that is the same for all.
+            labels.all(|labels| {
+                !["__type__", "__unit__"]
+                    .iter()
+                    .any(|l| labels.get(l).is_some())
+            })
+        } else {
+            let mut seen = HashSet::new();
+            labels.all(|labels| seen.insert(drop_metadata(labels)))
+        };
+        let version = members.version();
+        self.distinct.insert(selection, (version, distinct));
+        distinct
+    }
+}
+
+/// The leaves at one place of the frontier.
+pub struct Live<'a> {
+    store: &'a SeriesStore,
+    state: &'a RefCell<LiveState>,
+    frontier: TimestampMs,
+    scope: Option<&'a Scope>,
+    scan: Scan<'a>,
+    scanned: Cell<u64>,
+}
+
+impl<'a> Live<'a> {
+    /// Returns the source as the frontier stands; with a scope, of the series in it alone.
+    pub fn new(
+        store: &'a SeriesStore,
+        state: &'a RefCell<LiveState>,
+        frontier: TimestampMs,
+        scope: Option<&'a Scope>,
+    ) -> Self {
+        Live {
+            store,
+            state,
+            frontier,
+            scope,
+            scan: Scan::new(store),
+            scanned: Cell::new(0),
+        }
+    }
+
+    /// Returns how many samples had to be read from history so far.
+    pub fn scanned(&self) -> u64 {
+        self.scanned.get()
+    }
+
+    fn span(&self, after: TimestampMs, until: TimestampMs) -> Span {
+        Span {
+            frontier: self.frontier,
+            after,
+            until,
+        }
+    }
+
+    /// Tells whether a place moves along with the frontier.
+    fn moves(&self, state: &LiveState, at: TimestampMs) -> bool {
+        state.lags.binary_search(&(self.frontier - at)).is_ok()
+    }
+
+    /// Returns which members of a selection are in the scope, as numbers in it.
+    fn in_scope(&self, state: &mut LiveState, selection: SelectionId) -> Vec<u32> {
+        let members = state.selections.get(selection, self.store);
+        match self.scope {
+            None => {
+                let count = u32::try_from(members.members().len()).unwrap_or(u32::MAX);
+                (0..count).collect()
+            }
+            Some(scope) => state.parts.find(scope, selection, members, self.store),
+        }
+    }
+
+    fn is_in_scope(&self, labels: &Labels) -> bool {
+        self.scope.is_none_or(|scope| scope.contains(labels))
+    }
+
+    /// Returns the value of a function over the window of one series: from what is kept, or from
+    /// the samples where that does not tell.
+    fn value(
+        &self,
+        windows: &mut SeriesWindows,
+        (labels, history): (&Labels, &SeriesHistory),
+        span: Span,
+        call: &WindowCall<'_>,
+    ) -> Option<SampleValue> {
+        match known(windows, history, span, call) {
+            Ok(value) => value.map(SampleValue::Float),
+            Err(NeedsSamples) => {
+                let samples = history.window(call.after, call.until);
+                let series = RangeSeries {
+                    labels: labels.clone(),
+                    floats: samples.floats,
+                    histograms: samples.histograms,
+                    starts: None,
+                    drop_name: false,
+                };
+                self.scanned.set(self.scanned.get() + series.len() as u64);
+                match series.is_empty() {
+                    true => None,
+                    false => (call.plain)(RangeVector {
+                        series: vec![series],
+                        start: call.after,
+                        end: call.until,
+                        mode: RangeMode::Plain,
+                    }),
+                }
+            }
+        }
+    }
+}
+
+fn known(
+    windows: &mut SeriesWindows,
+    history: &SeriesHistory,
+    span: Span,
+    call: &WindowCall<'_>,
+) -> Result<Option<f64>, NeedsSamples> {
+    let args = LiveArgs {
+        start: call.after,
+        end: call.until,
+        at: call.at,
+        scalars: call.scalars,
+    };
+    match call.form {
+        LiveForm::Edges(formula) => match windows.edges(history, span) {
+            Content::Nothing => Ok(None),
+            Content::Floats(edges) => Ok(formula(&edges, &args)),
+            Content::Histograms => Err(NeedsSamples),
+        },
+        LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
+            Content::Nothing => Ok(None),
+            Content::Floats(held) => formula(&held, &args),
+            Content::Histograms => Err(NeedsSamples),
+        },
+    }
+}
+
+fn newest_sample(
+    labels: &Labels,
+    history: &SeriesHistory,
+    newest: Newest,
+) -> Option<InstantSample> {
+    let (at, value) = match newest {
+        Newest::Float(point) => (point.at, SampleValue::Float(point.value)),
+        Newest::Histogram(at) => {
+            let point = history.last_at_or_before(at, &mut Cursor::default())?;
+            (at, point.value)
+        }
+    };
+    Some(InstantSample {
+        labels: labels.clone(),
+        at,
+        start: history.starts().map_or(NO_START, |starts| starts.of(at)),
+        value,
+    })
+}
+
+impl Source for Live<'_> {
+    fn instant(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        at: TimestampMs,
+    ) -> Vec<InstantSample> {
+        let state = &mut *self.state.borrow_mut();
+        if selector.at.is_some() || !self.moves(state, at) {
+            let mut samples = self.scan.instant(selector, after, at);
+            samples.retain(|sample| self.is_in_scope(&sample.labels));
+            self.scanned.set(self.scanned.get() + samples.len() as u64);
+            return samples;
+        }
+        let selection = state.selections.find(&selector.matchers, self.store);
+        let members = self.in_scope(state, selection);
+        let span = self.span(after, at);
+        let mut samples = Vec::with_capacity(members.len());
+        for member in members {
+            let place = state.selections.get(selection, self.store).members()[member as usize];
+            let Some((labels, series)) = self.store.get(place as usize) else {
+                continue;
+            };
+            let newest = state
+                .windows_of(place as usize)
+                .newest(&series.history, span);
+            samples.extend(newest.and_then(|n| newest_sample(labels, &series.history, n)));
+        }
+        samples
+    }
+
+    fn range(
+        &self,
+        selector: &VectorSelector,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> Vec<RangeSeries<'_>> {
+        let mut series = self.scan.range(selector, after, until);
+        series.retain(|series| self.is_in_scope(&series.labels));
+        let n_samples: usize = series.iter().map(RangeSeries::len).sum();
+        self.scanned.set(self.scanned.get() + n_samples as u64);
+        series
+    }
+
+    fn live(&self) -> Option<&dyn LiveSource> {
+        Some(self)
+    }
+}
+
+impl LiveSource for Live<'_> {
+    fn windows(&self, call: &WindowCall<'_>) -> Option<Vec<Element>> {
+        let state = &mut *self.state.borrow_mut();
+        let moves = self.moves(state, call.until) && self.moves(state, call.after);
+        if call.selector.at.is_some() || !moves {
+            return None;
+        }
+        let selection = state.selections.find(&call.selector.matchers, self.store);
+        let members = self.in_scope(state, selection);
+        let span = self.span(call.after, call.until);
+        let keeps_labels = call.keeps_name || call.delays_name_removal;
+        if !keeps_labels {
+            state.nameless(selection, self.store);
+        }
+        let mut elements = Vec::with_capacity(members.len());
+        for member in members {
+            let place = state.selections.get(selection, self.store).members()[member as usize];
+            let Some((labels, series)) = self.store.get(place as usize) else {
+                continue;
+            };
+            let windows = state.windows_of(place as usize);
+            let known = (labels, &series.history);
+            let Some(value) = self.value(windows, known, span, call) else {
+                continue;
+            };
+            let nameless = || state.nameless.get(&selection)?.labels.get(member as usize);
+            let labels = match keeps_labels {
+                true => labels,
+                false => nameless()?,
+            };
+            elements.push(Element {
+                labels: labels.clone(),
+                value,
+                at: call.at,
+                drop_name: !call.keeps_name,
+            });
+        }
+        Some(elements)
+    }
+
+    fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        leaf: &LiveLeaf<'_>,
+        at: TimestampMs,
+    ) -> Option<Vec<Element>> {
+        self.aggregated(aggregate, leaf, at)
+    }
+
+    fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.windows_of_subquery(call)
+    }
+
+    fn subquery_points(
+        &self,
+        window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.points_until(window, window.until)
+    }
+
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let selection = state.selections.find(&selector.matchers, self.store);
+        state.is_distinct_without_name(selection, self.store)
+    }
+}

@@ -1,0 +1,85 @@
+//! A part of a rule's input: the series with one value of the labels that partition it.
+
+use std::collections::HashMap;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::eval::plan::LabelSet;
+use crate::model::Labels;
+use crate::series::{SelectionId, SeriesStore, StandingSelection};
+
+/// The series whose labels of a set have certain values.
+///
+/// Values are compared by their hash: two partitions that meet in one are evaluated together,
+/// which costs a little and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Which of the rule set's partitionings this is.
+    pub class: u32,
+    /// The labels.
+    pub labels: std::sync::Arc<LabelSet>,
+    /// The hashes of their values, ascending.
+    pub keys: Vec<u64>,
+}
+
+impl Scope {
+    /// Returns the hash of what a series has of some labels.
+    pub fn key(set: &LabelSet, labels: &Labels) -> u64 {
+        let mut hasher = Xxh3Default::new();
+        for (name, value) in labels.iter().filter(|(name, _)| set.contains(name)) {
+            hasher.update(name.as_bytes());
+            hasher.update(&[0xff]);
+            hasher.update(value.as_bytes());
+            hasher.update(&[0xff]);
+        }
+        hasher.digest()
+    }
+
+    /// Tells whether a series is in it.
+    pub fn contains(&self, labels: &Labels) -> bool {
+        let key = Scope::key(&self.labels, labels);
+        self.keys.binary_search(&key).is_ok()
+    }
+}
+
+/// The members of selections by partition.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    by_class: HashMap<(u32, SelectionId), Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    version: Option<u64>,
+    by_key: HashMap<u64, Vec<u32>>,
+}
+
+impl Parts {
+    /// Returns the numbers of the members that are in a scope, ascending.
+    pub fn find(
+        &mut self,
+        scope: &Scope,
+        selection: SelectionId,
+        members: &StandingSelection,
+        store: &SeriesStore,
+    ) -> Vec<u32> {
+        let part = self.by_class.entry((scope.class, selection)).or_default();
+        if part.version != Some(members.version()) {
+            part.version = Some(members.version());
+            part.by_key.clear();
+            for (member, place) in (0..).zip(members.members()) {
+                let Some((labels, _)) = store.get(*place as usize) else {
+                    continue;
+                };
+                let key = Scope::key(&scope.labels, labels);
+                part.by_key.entry(key).or_default().push(member);
+            }
+        }
+        let mut found = Vec::new();
+        for key in &scope.keys {
+            found.extend(part.by_key.get(key).into_iter().flatten());
+        }
+        found.sort_unstable();
+        found
+    }
+}
