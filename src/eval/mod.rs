@@ -16,7 +16,7 @@ pub use source::{InstantSample, LiveSource, Source};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::functions::FunctionError;
+use crate::functions::{Element, FunctionError};
 use crate::model::{DurationMs, SeriesPoints, TimestampMs, Value};
 use crate::promql::ast::Span;
 use crate::promql::{Expr, Features};
@@ -151,6 +151,19 @@ pub fn evaluate(
     options: &EvalOptions,
 ) -> Result<Outcome<Value>, EvalError> {
     interpret::evaluate_instant(expr, source, at, options)
+}
+
+/// Evaluates what is in a subquery at instants in order, each as if it were the only one of its
+/// grid; calls `visit` with each instant's elements, names that are to go at the end included.
+/// Returns how many samples were read.
+pub fn evaluate_points(
+    expr: &Expr,
+    source: &dyn Source,
+    instants: &[TimestampMs],
+    options: &EvalOptions,
+    visit: &mut dyn FnMut(TimestampMs, Result<Vec<Element>, EvalError>),
+) -> usize {
+    interpret::subquery::evaluate_points(expr, source, instants, options, visit)
 }
 
 /// Evaluates an expression at `start`, `start + step`, … up to `end`. The series are in the

@@ -2,9 +2,10 @@
 //!
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
-use crate::functions::{Element, RangeSeries};
-use crate::model::{Labels, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, VectorSelector};
+use crate::eval::EvalError;
+use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::model::{DurationMs, Labels, SampleValue, TimestampMs};
+use crate::promql::ast::{Aggregate, Subquery, VectorSelector};
 use crate::windows::LiveForm;
 
 /// What an instant selector found for one series.
@@ -48,6 +49,9 @@ pub trait Source {
     }
 }
 
+/// A function of the samples of one series.
+pub type PlainFunction<'r> = dyn Fn(RangeVector<'_>) -> Option<SampleValue> + 'r;
+
 /// A function of a window of each series, at one instant.
 #[derive(Clone, Copy)]
 pub struct WindowCall<'r> {
@@ -63,6 +67,8 @@ pub struct WindowCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// The function of the samples of one series, where what is kept of a window does not tell.
+    pub plain: &'r PlainFunction<'r>,
     /// Whether results keep the metric name.
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.
@@ -85,6 +91,52 @@ pub enum LiveLeaf<'r> {
     Window(WindowCall<'r>),
 }
 
+/// The window of a subquery at one instant.
+#[derive(Clone, Copy)]
+pub struct SubqueryWindow<'r> {
+    /// The subquery.
+    pub subquery: &'r Subquery,
+    /// The distance of the instants of its grid, ms.
+    pub step: DurationMs,
+    /// The window's open left end, ms.
+    pub after: TimestampMs,
+    /// The window's closed right end, ms.
+    pub until: TimestampMs,
+}
+
+impl SubqueryWindow<'_> {
+    /// Returns the newest instant of the grid at or before the window's end.
+    pub fn last(&self) -> TimestampMs {
+        let step = self.step.0.max(1);
+        TimestampMs(self.until.0.div_euclid(step).saturating_mul(step))
+    }
+}
+
+/// A function of the points of a subquery's window, of each series, at one instant.
+#[derive(Clone, Copy)]
+pub struct SubqueryCall<'r> {
+    /// The window.
+    pub window: SubqueryWindow<'r>,
+    /// The evaluation time, ms.
+    pub at: TimestampMs,
+    /// The function.
+    pub form: LiveForm,
+    /// Its scalar arguments, in the order written.
+    pub scalars: &'r [f64],
+    /// Whether results keep the metric name.
+    pub keeps_name: bool,
+    /// Whether names that go are dropped at the end of the whole evaluation only.
+    pub delays_name_removal: bool,
+}
+
+/// Points of a subquery that are known already.
+pub struct SubqueryPoints {
+    /// By series, in the order of labels.
+    pub series: Vec<RangeSeries<'static>>,
+    /// The window's points up to here are all there, ms.
+    pub until: TimestampMs,
+}
+
 /// A source that keeps windows and groups from one instant to the next. `None` always means: not
 /// this one, compute it from the samples.
 pub trait LiveSource {
@@ -102,5 +154,20 @@ pub trait LiveSource {
     ) -> Option<Vec<Element>>;
 
     /// Tells whether results of a window function that drop the name are sure to differ.
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool;
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool;
+
+    /// Returns the value of a function for each series of a subquery that has one, in the order
+    /// of labels.
+    fn subquery_windows(&self, _call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        None
+    }
+
+    /// Returns the points of a subquery's window as far as they are known, or the error of the
+    /// first of them that has one.
+    fn subquery_points(
+        &self,
+        _window: &SubqueryWindow<'_>,
+    ) -> Option<Result<SubqueryPoints, EvalError>> {
+        None
+    }
 }

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod node;
+pub mod oldest;
 pub mod recent;
 pub mod rejection;
 pub mod remote_write;

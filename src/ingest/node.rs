@@ -23,6 +23,7 @@ use crate::ingest::decode::{DecodeBuffers, HashKey, name_series, snappy, v1, v2}
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
+use crate::ingest::oldest::oldest;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::log::{Log, LogError};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
@@ -249,6 +250,9 @@ impl Node {
             decode,
             collected,
         } = &mut received.buffers;
+        let begins = locked.writer.sequencer.clock().is_none();
+        let oldest = || oldest(&body[..received.plain_bytes], received.protocol, decode);
+        let oldest = begins.then(oldest).flatten();
         let commit = Commit {
             logs: &self.logs,
             settings: &self.settings,
@@ -256,6 +260,7 @@ impl Node {
             wall: received.wall,
             began: received.began,
             arrivals: &self.arrivals,
+            oldest,
         };
         let written = match locked.writer.commit(&commit, collected) {
             Ok(written) => written,
@@ -351,8 +356,10 @@ impl Node {
         wall: TimestampMs,
     ) -> Result<(), LogError> {
         let n_shards = self.logs.len() as u16;
+        let settle = read_set.settle;
         let routing = Arc::new(Routing::new(read_set, n_shards));
         let mut locked = self.locked.lock();
+        locked.writer.sequencer.set_settle(settle);
         let stamp = locked.writer.sequencer.stamp_only(wall);
         for (shard, log) in (0..n_shards).zip(&self.logs) {
             log.append(make_entry(ShardId(shard), stamp))?;

@@ -22,6 +22,9 @@ pub type Question = Box<dyn FnOnce(&Engine) + Send>;
 /// The most questions that wait for one engine; more are told that the server is busy.
 pub const QUESTIONS_MAX: usize = 1024;
 
+/// How often it is noted what groups cost, for the next reload.
+const MEASURED_EVERY_SECONDS: f64 = 10.0;
+
 /// The whole way of a sample.
 pub struct Pipeline {
     node: Arc<Node>,
@@ -43,7 +46,7 @@ impl Pipeline {
             let dispatch = Arc::clone(&dispatch);
             let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch, hold))?;
+            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch, hold))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -134,12 +137,15 @@ pub fn receive_since(
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
 fn run_shard(
+    number: usize,
     tail: &dyn LogTail,
     questions: &Receiver<Question>,
     dispatch: &Dispatch,
     hold: FrontierHold,
 ) {
     let mut shard = Shard {
+        number,
+        measured_at: 0.0,
         engine: Engine::new(),
         effects: Vec::new(),
         hold,
@@ -166,6 +172,9 @@ fn run_shard(
 }
 
 struct Shard {
+    number: usize,
+    /// When it was last noted what groups cost, in seconds of `running`.
+    measured_at: f64,
     engine: Engine,
     effects: Vec<Effect>,
     hold: FrontierHold,
@@ -178,8 +187,13 @@ impl Shard {
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
-        dispatch.effects(&mut self.engine, &mut self.effects);
+        dispatch.effects(self.number, &mut self.engine, &mut self.effects);
         self.hold.moved(entry.stamp(), self.engine.frontier());
+        let now = stopwatch();
+        if now - self.measured_at >= MEASURED_EVERY_SECONDS {
+            self.measured_at = now;
+            dispatch.note_measured(self.number, &self.engine);
+        }
         tail.done(weight(entry));
     }
 }

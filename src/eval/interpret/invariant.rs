@@ -41,7 +41,7 @@ impl<'a> Interpreter<'a> {
 }
 
 /// Tells whether Prometheus evaluates `expr` once for all steps of a range.
-pub(super) fn is_step_invariant(expr: &Expr) -> bool {
+pub(in crate::eval) fn is_step_invariant(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::Vector(selector) => selector.at.is_some(),

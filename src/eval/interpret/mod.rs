@@ -8,19 +8,19 @@ mod binary;
 mod call;
 mod duration;
 mod info;
-mod invariant;
+pub(super) mod invariant;
 mod kept;
 mod live;
 mod matching;
 mod operation;
-mod origins;
+pub(super) mod origins;
 mod reading;
 mod selector;
 mod set;
 mod smoothed;
 mod statistics;
 mod steps;
-mod subquery;
+pub(super) mod subquery;
 
 pub(super) use steps::evaluate_steps;
 

@@ -37,7 +37,7 @@ impl Interpreter<'_> {
 }
 
 /// Tells whether the series of an expression can have different names.
-fn may_mix_names(expr: &Expr) -> bool {
+pub(in crate::eval) fn may_mix_names(expr: &Expr) -> bool {
     let mut names: Vec<Option<&str>> = Vec::new();
     expr.walk(&mut |node| {
         let selector = match &node.kind {
