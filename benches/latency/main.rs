@@ -6,7 +6,8 @@
 //! [--connections N] [--crossings N/S] [--split]`. Without a rate the bench finds out how many
 //! samples a second the server takes when its engine has to follow, and sends half of that. A
 //! request is a whole scrape of one target; with `--split` it is two requests, and what counts is
-//! the one that makes the scrape whole. Lines beginning with `row:` are for tables.
+//! the one that makes the scrape whole. Lines beginning with `row:` are for tables, those with
+//! `more:` say how they came about.
 
 mod alertmanager;
 mod crossings;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use crate::crossings::Crossings;
 use crate::fleet::{TARGETS_PER_MODEL, Target, WATCHED};
 use crate::sender::{Counts, Plan, Sender};
-use crate::server::{Server, between, histogram, quantile};
+use crate::server::{Server, between, count, histogram, quantile};
 
 /// How long it is found out what the server takes.
 const SATURATE: Duration = Duration::from_secs(8);
@@ -110,27 +111,48 @@ fn main() {
     let told = crossings.take();
     let after = server.metrics();
 
-    row("load: samples a second pushed", pushed, "1/s");
-    row("load: scrape interval", interval.as_secs_f64(), "s");
-    row("load: processor time of the server", cpu, "cores");
+    more("scrape interval", interval.as_secs_f64(), "s");
+    more("processor time of the server", cpu, "cores");
     let behind_ms = counts.behind_us.load(Ordering::Relaxed) as f64 / 1e3;
-    row("load: the latest scrape after its time", behind_ms, "ms");
+    more("the latest scrape after its time", behind_ms, "ms");
     let refused = counts.refused.load(Ordering::Relaxed);
-    row("load: requests refused", refused as f64, "");
-    latencies("threshold", &told.queues);
-    latencies("burn rate", &told.budgets);
-    let both: Vec<Duration> = told.queues.iter().chain(&told.budgets).copied().collect();
-    latencies("first byte in to notification out", &sorted(both));
-    row("crossings never told", told.n_missing as f64, "");
-    row("alerts without a crossing", told.n_unexpected as f64, "");
-    let look = |name, metric, part| {
+    more("requests refused", refused as f64, "");
+    more("crossings never told", told.n_missing as f64, "");
+    more("alerts without a crossing", told.n_unexpected as f64, "");
+    let both = told.queues.iter().chain(&told.budgets).copied().collect();
+    for (name, latencies) in [
+        ("threshold, ", &told.queues),
+        ("burn rate, ", &told.budgets),
+        ("", &sorted(both)),
+    ] {
+        let print = if name.is_empty() { row } else { more };
+        print(&format!("{name}notifications"), latencies.len() as f64, "");
+        for (level, share) in LEVELS {
+            print(&format!("{name}{level}"), ms_at(latencies, share), "ms");
+        }
+    }
+    let look = |print: Print, name: &str, metric: &str, part: &str| {
         let of = |text| histogram(text, metric, part);
-        histograms(name, &between(&of(&before), &of(&after)));
+        let buckets = between(&of(&before), &of(&after));
+        more(&format!("{name}, observations"), count(&buckets), "");
+        for (level, share) in &LEVELS[..3] {
+            print(
+                &format!("{name} {level}"),
+                quantile(&buckets, *share) * 1e3,
+                "ms",
+            );
+        }
     };
-    look("the server's own histogram", LATENCY, "firing");
-    look("the server's own histogram, resolved", LATENCY, "resolved");
-    look("frontier held", HOLD, "");
+    look(row, "the server's own histogram", LATENCY, "firing");
+    look(more, "the same of resolved alerts", LATENCY, "resolved");
+    look(more, "frontier held", HOLD, "");
+    row("pushed", pushed, "samples/s");
 }
+
+/// What is read off latencies.
+const LEVELS: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
+
+type Print = fn(&str, f64, &str);
 
 fn senders(arguments: &Arguments, server: &Server, crossings: &Arc<Crossings>) -> Vec<Sender> {
     let n_series = arguments.series / arguments.targets;
@@ -175,28 +197,25 @@ fn sorted(mut latencies: Vec<Duration>) -> Vec<Duration> {
 }
 
 fn row(name: &str, value: f64, unit: &str) {
-    let digits = if value.abs() >= 100.0 { 0 } else { 3 };
-    println!("row: {name} | {value:.digits$} | {unit}");
+    println!("row: {name} | {} | {unit}", shown(value));
 }
 
-fn latencies(name: &str, sorted: &[Duration]) {
-    row(&format!("{name}: notifications"), sorted.len() as f64, "");
-    for (level, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
-        let rank = (share * sorted.len() as f64).ceil() as usize;
-        let latency = sorted.get(rank.saturating_sub(1));
-        let ms = latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3);
-        row(&format!("{name}: {level}"), ms, "ms");
-    }
+fn more(name: &str, value: f64, unit: &str) {
+    println!("more: {name} | {} | {unit}", shown(value));
 }
 
-fn histograms(name: &str, buckets: &[(f64, f64)]) {
-    let count = buckets.last().map_or(0.0, |(_, n)| *n);
-    row(&format!("{name}: observations"), count, "");
-    for (level, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
-        row(
-            &format!("{name}: {level}"),
-            quantile(buckets, share) * 1e3,
-            "ms",
-        );
-    }
+fn shown(value: f64) -> String {
+    let digits = if value.fract() == 0.0 || value.abs() >= 100.0 {
+        0
+    } else {
+        3
+    };
+    format!("{value:.digits$}")
+}
+
+/// Returns the latency, in ms, that a share of all does not exceed.
+fn ms_at(sorted: &[Duration], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    let latency = sorted.get(rank.saturating_sub(1));
+    latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
 }

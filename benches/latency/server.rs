@@ -91,7 +91,8 @@ impl Server {
     }
 }
 
-/// A histogram of the exposition, of one line of labels: upper bounds and how many observations each has not exceeded.
+/// Returns a histogram of the exposition whose labels contain `part`: upper bounds, and how many
+/// observations have not exceeded each.
 pub fn histogram(metrics: &str, name: &str, part: &str) -> Vec<(f64, f64)> {
     let bucket = |line: &str| {
         let rest = line.strip_prefix(name)?.strip_prefix("_bucket{")?;
@@ -113,21 +114,26 @@ pub fn between(before: &[(f64, f64)], after: &[(f64, f64)]) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// Returns the number of all observations.
+pub fn count(buckets: &[(f64, f64)]) -> f64 {
+    buckets.last().map_or(0.0, |(_, count)| *count)
+}
+
 /// Returns a quantile of a histogram, as `histogram_quantile` does.
 pub fn quantile(buckets: &[(f64, f64)], quantile: f64) -> f64 {
-    let Some((_, total)) = buckets.last().filter(|(_, total)| *total > 0.0) else {
+    if count(buckets) == 0.0 {
         return f64::NAN;
-    };
-    let rank = quantile * total;
+    }
+    let rank = quantile * count(buckets);
     let mut lower = (0.0, 0.0);
-    for (bound, count) in buckets {
-        if *count >= rank {
+    for (bound, so_far) in buckets {
+        if *so_far >= rank {
             if bound.is_infinite() {
                 return lower.0;
             }
-            return lower.0 + (bound - lower.0) * (rank - lower.1) / (count - lower.1);
+            return lower.0 + (bound - lower.0) * (rank - lower.1) / (so_far - lower.1);
         }
-        lower = (*bound, *count);
+        lower = (*bound, *so_far);
     }
     lower.0
 }
