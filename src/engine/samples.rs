@@ -322,6 +322,8 @@ impl Engine {
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
+                let windows = self.live.get_mut();
+                windows.catch_up(state.place, &series.history, frontier);
                 series.history.forget(frontier - state.keep);
             }
         }
