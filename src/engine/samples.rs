@@ -319,6 +319,10 @@ impl Engine {
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
+                if let Some((_, stored)) = self.store.get(state.place) {
+                    let windows = self.live.get_mut();
+                    windows.catch_up(state.place, &stored.history, frontier);
+                }
                 self.store.cut(state.place, frontier, state.keep);
             }
         }
