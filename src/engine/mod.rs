@@ -25,6 +25,8 @@ mod samples;
 pub mod status;
 mod step;
 mod subquery;
+#[cfg(test)]
+mod subquery_tests;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
