@@ -24,8 +24,10 @@ lint: ## formatting, clippy and documentation, warnings as errors
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
 
-bench: ## throughput and allocations per sample, queries side by side with Prometheus (release build)
-	@$(with_tools) $(CARGO) bench --bench ingest --bench query
+# The peers are optional too. BENCH='--quick', BENCH='--row 3 --series 20000': see benches/compare/settings.rs.
+bench: ## the table and plots of docs/PERFORMANCE.md: half an hour beside Prometheus and VictoriaMetrics
+	@for peer in prometheus victoria-metrics vmalert; do tests/tools.sh $$peer >/dev/null || [ $$? -eq 3 ]; done
+	$(CARGO) bench --bench compare -- --write $(BENCH)
 
 demo: ## an incident played through burnwatch, from samples to notifications
 	$(CARGO) run --release -- demo

@@ -69,6 +69,11 @@ impl Stopwatch {
         self.0.elapsed()
     }
 
+    /// Returns how long after `earlier` this one was started; zero where it was before.
+    pub fn since(&self, earlier: &Stopwatch) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
     /// Returns the seconds since the start.
     pub fn seconds(&self) -> f64 {
         self.elapsed().as_secs_f64()

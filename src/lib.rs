@@ -8,6 +8,7 @@
 mod say;
 
 // Ground.
+pub mod arrivals;
 pub mod clock;
 pub mod config;
 pub mod model;

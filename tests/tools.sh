@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes prometheus, promtool, alertmanager and amtool available to the tests, without root.
+# Makes prometheus, promtool, alertmanager and amtool available to the tests, without root; and
+# victoria-metrics and vmalert, when they are named, to the benches.
 #
 #   PATH="$(tests/tools.sh):$PATH"                     all four
 #   PATH="$(tests/tools.sh alertmanager amtool):$PATH" only these
@@ -32,6 +33,7 @@ package_of() {
   case $1 in
     prometheus | promtool) echo prometheus ;;
     alertmanager | amtool) echo prometheus-alertmanager ;;
+    victoria-metrics | vmalert) echo victoria-metrics ;;
     *) return 1 ;;
   esac
 }
@@ -135,7 +137,7 @@ tools=("$@")
 [ ${#tools[@]} -gt 0 ] || tools=(prometheus promtool alertmanager amtool)
 for tool in "${tools[@]}"; do
   package_of "$tool" >/dev/null || {
-    say "unknown tool: $tool (known: prometheus promtool alertmanager amtool)"
+    say "unknown tool: $tool (known: prometheus promtool alertmanager amtool victoria-metrics vmalert)"
     exit 2
   }
 done

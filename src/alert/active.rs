@@ -11,6 +11,8 @@ use crate::model::{DurationMs, Labels, TimestampMs};
 /// What an evaluation found for one alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
+    /// Which part of the rule it comes from, where the rule can be taken apart.
+    pub part: Option<u64>,
     /// The expression's value; of a native histogram its count.
     pub value: f64,
     /// The expanded annotations.
@@ -34,6 +36,8 @@ pub struct Policy {
 #[derive(Clone, Debug, Default)]
 pub struct ActiveAlerts {
     alerts: BTreeMap<Labels, Alert>,
+    /// The alerts of each part of the rule.
+    by_part: BTreeMap<u64, BTreeSet<Labels>>,
 }
 
 impl ActiveAlerts {
@@ -44,6 +48,7 @@ impl ActiveAlerts {
 
     /// Removes all alerts and returns them: the limit was exceeded, or the rule is gone.
     pub fn take_all(&mut self) -> Vec<Alert> {
+        self.by_part.clear();
         std::mem::take(&mut self.alerts).into_values().collect()
     }
 
@@ -81,6 +86,7 @@ impl ActiveAlerts {
             let reads_differently = alert.annotations != seen.annotations;
             alert.annotations = Arc::clone(&seen.annotations);
             alert.value = seen.value;
+            move_to(&mut self.by_part, alert, seen.part);
             alert.ticked(at, as_prometheus.is_some(), as_arrival.is_some());
             if policy.may_fire && alert.fire_if_due(at, policy.hold, true) {
                 changes.push((alert.clone(), Transition::Fired));
@@ -97,9 +103,10 @@ impl ActiveAlerts {
             if alert.keeps_firing(at, policy.keep_firing) {
                 continue;
             }
-            let Some(alert) = self.alerts.remove(&labels) else {
+            let Some(mut alert) = self.alerts.remove(&labels) else {
                 continue;
             };
+            move_to(&mut self.by_part, &mut alert, None);
             let transition = match alert.phase {
                 Phase::Pending => Transition::Dropped,
                 Phase::Firing { fired_at } => Transition::Resolved { fired_at },
@@ -112,12 +119,21 @@ impl ActiveAlerts {
         Ok(changes)
     }
 
-    /// Applies an arrival evaluation: raises, never lowers. Changes nothing when that would
-    /// exceed the limit; the next tick says so.
+    /// Tells whether any of these alerts is there already and comes from another part of the rule.
+    pub fn has_from_elsewhere(&self, live: &BTreeMap<Labels, Found>) -> bool {
+        live.iter().any(|(labels, found)| {
+            let known = self.alerts.get(labels);
+            known.is_some_and(|alert| alert.part != found.part)
+        })
+    }
+
+    /// Applies an arrival evaluation, of some parts of the rule or of the whole: raises, never
+    /// lowers. Changes nothing when that would exceed the limit; the next tick says so.
     pub fn arrive(
         &mut self,
         at: TimestampMs,
         live: &BTreeMap<Labels, Found>,
+        parts: Option<&[u64]>,
         policy: &Policy,
     ) -> Vec<(Alert, Transition)> {
         let n_new = live
@@ -133,6 +149,7 @@ impl ActiveAlerts {
             let new = || Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
             let alert = self.alerts.entry(labels.clone()).or_insert_with(new);
             alert.value = seen.value;
+            move_to(&mut self.by_part, alert, seen.part);
             alert.seen(at);
             if policy.may_fire && alert.fire_if_due(at, policy.hold, false) {
                 alert.annotations = Arc::clone(&seen.annotations);
@@ -141,21 +158,53 @@ impl ActiveAlerts {
                 changes.push((alert.clone(), Transition::BecamePending));
             }
         }
-        for (labels, alert) in &mut self.alerts {
-            if !live.contains_key(labels) {
-                alert.seen_since = None;
+        let unseen = |labels: &&Labels| !live.contains_key(*labels);
+        match parts {
+            None => {
+                for (labels, alert) in &mut self.alerts {
+                    if unseen(&labels) {
+                        alert.seen_since = None;
+                    }
+                }
+            }
+            Some(parts) => {
+                let inside = parts.iter().filter_map(|part| self.by_part.get(part));
+                for labels in inside.flatten().filter(unseen) {
+                    if let Some(alert) = self.alerts.get_mut(labels) {
+                        alert.seen_since = None;
+                    }
+                }
             }
         }
         changes
     }
 
-    /// Returns the instants at which a pending alert will have been seen for `hold`.
-    pub fn deadlines(&self, hold: DurationMs) -> impl Iterator<Item = TimestampMs> + '_ {
-        let pending = self
-            .alerts
-            .values()
-            .filter(|alert| alert.phase == Phase::Pending);
-        pending.filter_map(move |alert| Some(alert.seen_since? + hold))
+    /// Returns the instants at which a pending alert will have been seen for `hold`, and which
+    /// part of the rule it comes from.
+    pub fn deadlines(&self, hold: DurationMs) -> Vec<(TimestampMs, Option<u64>)> {
+        self.deadlines_in(hold, None)
+    }
+
+    /// Does the same for the alerts of some parts alone.
+    pub fn deadlines_in(
+        &self,
+        hold: DurationMs,
+        parts: Option<&[u64]>,
+    ) -> Vec<(TimestampMs, Option<u64>)> {
+        let deadline = |alert: &Alert| {
+            let since = alert.seen_since.filter(|_| alert.phase == Phase::Pending)?;
+            Some((since + hold, alert.part))
+        };
+        match parts {
+            None => self.alerts.values().filter_map(deadline).collect(),
+            Some(parts) => {
+                let inside = parts.iter().filter_map(|part| self.by_part.get(part));
+                let alerts = inside
+                    .flatten()
+                    .filter_map(|labels| self.alerts.get(labels));
+                alerts.filter_map(deadline).collect()
+            }
+        }
     }
 
     /// Takes firing alerts back to pending where a reload raised `for` above their age; returns
@@ -173,6 +222,25 @@ impl ActiveAlerts {
     }
 }
 
+/// Notes which part an alert comes from; `None` takes it out of all.
+fn move_to(by_part: &mut BTreeMap<u64, BTreeSet<Labels>>, alert: &mut Alert, part: Option<u64>) {
+    if alert.part == part {
+        return;
+    }
+    if let Some(old) = alert.part
+        && let Some(alerts) = by_part.get_mut(&old)
+    {
+        alerts.remove(&alert.labels);
+        if alerts.is_empty() {
+            by_part.remove(&old);
+        }
+    }
+    if let Some(new) = part {
+        by_part.entry(new).or_default().insert(alert.labels.clone());
+    }
+    alert.part = part;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +250,7 @@ mod tests {
     fn play(script: &str, hold: i64, keep_firing: i64) -> String {
         let labels = Labels::from_pairs([("alertname", "X")]);
         let found = Found {
+            part: None,
             value: 1.0,
             annotations: Arc::new([]),
         };
@@ -200,7 +269,7 @@ mod tests {
             let found = if step.is_ascii_uppercase() { &yes } else { &no };
             match step.to_ascii_uppercase() {
                 'T' => drop(alerts.tick(at, found, None, &policy)),
-                _ => drop(alerts.arrive(at, found, &policy)),
+                _ => drop(alerts.arrive(at, found, None, &policy)),
             }
             states.push(match alerts.alerts.get(&labels).map(|alert| alert.phase) {
                 None => '.',
@@ -239,6 +308,7 @@ mod tests {
     #[test]
     fn above_the_limit_a_tick_fails_and_an_arrival_waits() {
         let found = Found {
+            part: None,
             value: 1.0,
             annotations: Arc::new([]),
         };
@@ -252,7 +322,11 @@ mod tests {
             may_fire: true,
         };
         let mut alerts = ActiveAlerts::default();
-        assert!(alerts.arrive(TimestampMs(0), &two, &policy).is_empty());
+        assert!(
+            alerts
+                .arrive(TimestampMs(0), &two, None, &policy)
+                .is_empty()
+        );
         assert_eq!(alerts.iter().count(), 0);
         assert_eq!(alerts.tick(TimestampMs(1), &two, None, &policy), Err(2));
     }

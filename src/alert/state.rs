@@ -58,6 +58,8 @@ pub struct Alert {
     pub seen_since: Option<TimestampMs>,
     /// The first tick at which only `keep_firing_for` kept it, ms.
     pub keep_firing_since: Option<TimestampMs>,
+    /// Which part of the rule it comes from, where a rule can be taken apart.
+    pub part: Option<u64>,
 }
 
 impl Alert {
@@ -72,6 +74,7 @@ impl Alert {
             tick_since: None,
             seen_since: None,
             keep_firing_since: None,
+            part: None,
         }
     }
 

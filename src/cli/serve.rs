@@ -13,6 +13,7 @@ use crate::api;
 use crate::cli::DialectArgs;
 use crate::clock::SystemClock;
 use crate::model::DurationMs;
+use crate::server::shards::{SHARDS_MAX, Share};
 use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, parse_level};
 
@@ -50,6 +51,15 @@ pub struct ServeArgs {
     features: Vec<String>,
     #[command(flatten)]
     dialect: DialectArgs,
+    /// How many shards evaluate, each a thread with its own share of the rule groups. Unless set,
+    /// as many as there are processors and the rules can use: groups that read each other's
+    /// recorded series or alerts stay together.
+    #[arg(long = "shards", value_name = "N", value_parser = n_shards)]
+    shards: Option<usize>,
+    /// Evaluate the i-th of N shares of the rule groups and drop what only the others read, where
+    /// N processes with the same rule files are sent the same samples.
+    #[arg(long = "shard", value_name = "i/N", default_value = "1/1")]
+    shard: Share,
     /// How long a query may take.
     #[arg(long = "query.timeout", value_name = "DURATION", value_parser = duration)]
     query_timeout: Option<DurationMs>,
@@ -95,6 +105,13 @@ fn duration(text: &str) -> Result<DurationMs, String> {
     DurationMs::parse(text).map_err(|error| error.to_string())
 }
 
+fn n_shards(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=SHARDS_MAX) => Ok(n),
+        _ => Err(format!("expected a number from 1 to {SHARDS_MAX}")),
+    }
+}
+
 /// Returns a flag's value, empty where the configuration decides.
 fn optional(value: &Option<impl ToString>) -> String {
     value.as_ref().map(ToString::to_string).unwrap_or_default()
@@ -130,6 +147,8 @@ impl ServeArgs {
             ("query.timeout", optional(&self.query_timeout)),
             ("rules.alert.resend-delay", self.resend_delay.to_string()),
             ("rules.dialect", self.dialect.rules_dialect.to_string()),
+            ("shard", self.shard.to_string()),
+            ("shards", optional(&self.shards)),
             ("storage.path", self.storage_path.display().to_string()),
             (
                 "web.cors.origin",
@@ -181,6 +200,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         },
         cors_origin: Some(args.cors_origin),
         resend_delay: args.resend_delay,
+        shards: args.shards,
+        share: args.shard,
         flags,
         observer: None,
         clock: Arc::new(SystemClock),

@@ -4,10 +4,8 @@
 //! every tick and every timer, in order (DESIGN 2.4). At one instant groups tick in order of
 //! dependence, then rules that moved are evaluated as arrivals, then timers look.
 
-use std::collections::BTreeSet;
-
-use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::{Effect, Engine, Stopwatch};
+use crate::engine::compiled_rule::GroupIndex;
+use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{DurationMs, TimestampMs};
 
 /// How often series that have fallen silent are looked for, in event time.
@@ -44,10 +42,14 @@ impl Engine {
             self.settings.scrape_settle
         };
         self.stats.scrapes_late += self.cohorts.settle(clock - settle) as u64;
-        let held = self
-            .cohorts
-            .hold()
-            .map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)));
+        let held = if self.ticks_when_settled {
+            // What other shards read may come late for them and for us at different places of
+            // our logs; what has settled is the same for all.
+            self.settled.unwrap_or(TimestampMs::MIN)
+        } else {
+            let hold = self.cohorts.hold();
+            hold.map_or(clock, |hold| clock.min(TimestampMs(hold.0 - 1)))
+        };
         let from = self.frontier.unwrap_or(clock);
         let target = held.max(clock - settle).max(from);
         self.skip_missed_ticks(from, target);
@@ -66,8 +68,8 @@ impl Engine {
         self.frontier = Some(target);
         if !self.moved_late.is_empty() && !self.cohorts.has_open_until(target) {
             let moved = std::mem::take(&mut self.moved_late);
-            let rules = self.readers.rules(&moved);
-            self.arrivals(rules, target, stopwatch, effects);
+            self.note_moved(&moved);
+            self.arrivals(target, stopwatch, effects);
         }
         if from.0.div_euclid(SILENCE_CHECK.0) != target.0.div_euclid(SILENCE_CHECK.0) {
             self.forget_silent_series(target);
@@ -77,48 +79,49 @@ impl Engine {
     fn next_stop(&self) -> Option<TimestampMs> {
         let samples = self.waiting.first_key_value().map(|(at, _)| *at);
         let tick = self.ticks.first().map(|(at, _)| *at);
-        let timer = self.timers.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, ..)| *at);
         let ending = self.endings.first().map(|(at, _)| *at);
         [samples, tick, timer, ending].into_iter().flatten().min()
     }
 
     fn stop_at(&mut self, at: TimestampMs, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
         self.end_series(at, effects);
-        let mut ticked = BTreeSet::new();
-        while let Some((tick, group)) = self.ticks.first().copied().filter(|(tick, _)| *tick <= at)
-        {
-            self.ticks.pop_first();
-            self.tick(group, tick, stopwatch, effects);
-            ticked.extend(self.rules.groups[group].rules.iter().copied());
-            self.plan_tick(group, tick);
-        }
-        let mut moved = std::mem::take(&mut self.moved_late);
+        let moved = std::mem::take(&mut self.moved_late);
+        self.note_moved(&moved);
         while let Some(entry) = self
             .waiting
             .first_entry()
             .filter(|entry| *entry.key() <= at)
         {
-            moved.extend(entry.remove());
+            let moved = entry.remove();
+            self.note_moved(&moved);
         }
-        let mut rules = self.readers.rules(&moved);
-        while let Some((_, rule)) = self.timers.first().copied().filter(|(t, _)| *t <= at) {
+        while let Some((_, rule, part)) = self.timers.first().copied().filter(|t| t.0 <= at) {
             self.timers.pop_first();
-            rules.insert(rule);
+            self.partitions.ask_for(rule, part);
         }
-        // A tick has seen all samples of its instant, with both pairs of eyes.
-        rules.retain(|rule| !ticked.contains(rule));
-        self.arrivals(rules, at, stopwatch, effects);
+        while let Some((tick, group)) = self.ticks.first().copied().filter(|(tick, _)| *tick <= at)
+        {
+            self.ticks.pop_first();
+            self.tick(group, tick, stopwatch, effects);
+            // A tick has seen all samples of its instant, with both pairs of eyes.
+            for rule in &self.rules.groups[group].rules {
+                self.partitions.was_ticked(*rule);
+            }
+            self.plan_tick(group, tick);
+        }
+        self.arrivals(at, stopwatch, effects);
     }
 
-    fn arrivals(
-        &mut self,
-        rules: BTreeSet<RuleIndex>,
-        at: TimestampMs,
-        stopwatch: Stopwatch<'_>,
-        effects: &mut Vec<Effect>,
-    ) {
-        for rule in rules {
-            self.arrive(rule, at, stopwatch, effects);
+    /// Evaluates between ticks what has moved.
+    fn arrivals(&mut self, at: TimestampMs, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
+        for rule in self.partitions.take_moved() {
+            // One that is in error is so as a whole.
+            let state = &self.rule_states[rule];
+            let is_whole = !state.knows_parts || matches!(state.health, RuleHealth::Err(_));
+            if let Some(due) = self.partitions.take_due(rule, is_whole) {
+                self.arrive(rule, at, &due, stopwatch, effects);
+            }
         }
     }
 

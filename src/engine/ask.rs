@@ -1,11 +1,12 @@
 //! What an engine answers when asked how its rules do.
 
 use crate::alert::{Alert, Phase};
+use crate::engine::assignment::Measured;
 use crate::engine::compiled_rule::{CompiledAlert, GroupIndex, RuleIndex};
 use crate::engine::{
     AlertState, AlertView, AlertingStatus, Engine, GroupStatus, RuleHealth, RuleStatus,
 };
-use crate::model::{DurationMs, Labels, Matcher, TimestampMs};
+use crate::model::{DurationMs, GroupKey, Labels, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
 impl Engine {
@@ -105,6 +106,17 @@ impl Engine {
         found.sort();
         found.dedup();
         found
+    }
+
+    /// Returns what each group has cost since start, in seconds of evaluation.
+    pub fn group_seconds(&self) -> Measured {
+        let groups = self.rules.groups.iter().zip(&self.group_states);
+        groups
+            .map(|(group, state)| {
+                let key = GroupKey::new(&group.file, &group.name);
+                (key, state.busy_seconds)
+            })
+            .collect()
     }
 
     /// Returns how far the frontier is behind the clock, ms.

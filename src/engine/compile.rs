@@ -5,6 +5,7 @@
 //! log compiles what was live.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use crate::engine::compiled_rule::{
     CompiledAlert, CompiledKind, CompiledRule, GroupIndex, RuleIndex, Text,
@@ -12,10 +13,11 @@ use crate::engine::compiled_rule::{
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::eval::plan;
+use crate::eval::plan::partition::partition;
 use crate::functions::Functions;
 use crate::model::{
-    ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, Labels, Matcher,
-    RuleSource, TimestampMs,
+    ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, GroupKey, Labels,
+    Matcher, RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, parse, selectors};
@@ -39,6 +41,8 @@ pub struct CompiledGroup {
     pub limit: usize,
     /// `true` when its rules are evaluated on arrival too.
     pub on_arrival: bool,
+    /// `true` when it is set to [`EvaluationMode::Tick`].
+    pub ticks_only: bool,
     /// Where its ticks lie.
     pub grid: TickGrid,
     /// Its rules, in order.
@@ -55,7 +59,7 @@ pub struct CompiledRules {
     pub rules: Vec<CompiledRule>,
     /// Selectors kept although no rule reads them.
     pub watch: Vec<Vec<Matcher>>,
-    /// Names that rules record.
+    /// Names that rules record, those of other shards included.
     pub recorded: HashSet<String>,
     /// Which language features are on.
     pub features: Features,
@@ -63,6 +67,9 @@ pub struct CompiledRules {
     pub notes: Vec<String>,
     /// Who reads what.
     pub reads: ReadIndex,
+    /// The groups as they belong together, because they read each other's series or write the
+    /// same. Found where all groups are compiled, not of a shard's share.
+    pub components: Vec<Vec<GroupKey>>,
 }
 
 /// Returns the language features that `--enable-feature` names switch on.
@@ -119,7 +126,21 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    for at in evaluation_order(&groups, features, &source.settings.grid) {
+    let dependence = Dependence::of(&groups, &Functions, features);
+    if source.settings.share.is_none() {
+        let key = |at: &usize| GroupKey::new(&groups[*at].file, &groups[*at].name);
+        let components = dependence.components(&groups).into_iter();
+        compiled.components = components
+            .map(|all| all.iter().map(key).collect())
+            .collect();
+    }
+    compiled.recorded = recorded_names(&groups);
+    // The order is that of all groups, so that those of a shard keep theirs.
+    for at in evaluation_order(&groups, &dependence, &source.settings.grid) {
+        let (file, name) = (&groups[at].file, &groups[at].name);
+        if !source.settings.has_share_of(file, name) {
+            continue;
+        }
         if let Err(error) = compiled.add_group(&groups[at], &source.settings) {
             errors.push(error);
         }
@@ -131,8 +152,16 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     Ok(compiled)
 }
 
-fn evaluation_order(groups: &[RuleGroup], features: Features, grid: &Grid) -> Vec<usize> {
-    let mut order = Dependence::of(groups, &Functions, features).order();
+fn recorded_names(groups: &[RuleGroup]) -> HashSet<String> {
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    rules
+        .filter(|rule| matches!(rule.kind, RuleKind::Recording))
+        .map(|rule| rule.name.clone())
+        .collect()
+}
+
+fn evaluation_order(groups: &[RuleGroup], dependence: &Dependence, grid: &Grid) -> Vec<usize> {
+    let mut order = dependence.order();
     if let Grid::UnitTest {
         group_order: Some(listed),
         ..
@@ -213,6 +242,7 @@ impl CompiledRules {
             query_offset,
             limit: group.limit,
             on_arrival: mode == EvaluationMode::Arrival && query_offset == DurationMs::ZERO,
+            ticks_only: mode == EvaluationMode::Tick,
             grid,
             rules,
         });
@@ -253,6 +283,7 @@ impl CompiledRules {
             kind,
             selectors: read,
             views: Vec::new(),
+            partition: None,
             missing_makes_true: missing_could_make_true(&rule.expr),
         })
     }
@@ -261,10 +292,6 @@ impl CompiledRules {
     fn link(&mut self) {
         let is_recording = |at: &RuleIndex| self.rules[*at].alerting().is_none();
         let recording: Vec<RuleIndex> = (0..self.rules.len()).filter(is_recording).collect();
-        self.recorded = recording
-            .iter()
-            .map(|at| self.rules[*at].name.clone())
-            .collect();
         let viewable: Vec<RuleIndex> = recording
             .into_iter()
             .filter(|at| self.groups[self.rules[*at].group].on_arrival)
@@ -272,6 +299,13 @@ impl CompiledRules {
         self.reads = ReadIndex::of(&self.rules, &viewable);
         for at in 0..self.rules.len() {
             self.rules[at].views = self.reads.views_of(&self.rules, at).into_iter().collect();
+        }
+        for rule in &mut self.rules {
+            // What is recorded has labels of its own making: who looks through it sees the whole.
+            let can_be = rule.views.is_empty() && rule.alerting().is_some();
+            let labels = partition(&rule.expr);
+            let takes_apart = can_be && self.groups[rule.group].on_arrival && !labels.is_none();
+            rule.partition = takes_apart.then(|| Arc::new(labels));
         }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {
@@ -346,6 +380,11 @@ impl CompiledRules {
             }
         }
         lags
+    }
+
+    /// Returns the groups whose rules may write a series, ascending.
+    pub fn writers(&self, labels: &Labels) -> Vec<GroupIndex> {
+        self.reads.writers(&self.rules, labels)
     }
 
     /// Tells whether series of this name are written by rules.

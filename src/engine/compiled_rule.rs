@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::eval::plan::LabelSet;
 use crate::model::{DurationMs, Matcher};
 use crate::promql::{Expr, SelectorUse};
 use crate::rule::order;
@@ -40,6 +41,9 @@ pub struct CompiledRule {
     pub selectors: Vec<SelectorUse>,
     /// Recording rules whose series an instant selector of it may read, views allowed.
     pub views: Vec<RuleIndex>,
+    /// The labels that take it apart, so that an arrival evaluates only what it can have changed;
+    /// `None` where the whole has to be evaluated.
+    pub partition: Option<Arc<LabelSet>>,
     /// `true` when missing members could make it true (DESIGN 2.12).
     pub missing_makes_true: bool,
 }

@@ -43,12 +43,12 @@ pub enum Effect {
         /// Its value.
         value: SampleValue,
     },
-    /// The rule set made its first tick: from here on outside samples of recorded names are
-    /// not taken any more.
+    /// Every group of the rule set has made its first tick: from here on outside samples of
+    /// recorded names are not taken any more.
     FirstTick {
         /// The rule set.
         generation: Generation,
-        /// The tick, ms.
+        /// The last of these ticks, ms.
         at: TimestampMs,
     },
     /// A rule set from the log does not compile; the one before stays.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
+use crate::eval::live::Scope;
 use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{
     EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
@@ -64,17 +65,23 @@ pub struct Evaluation<'a> {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Evaluates a rule's expression; a scalar is one element without labels.
+    /// Evaluates a rule's expression, with a scope only what is in it; a scalar is one element
+    /// without labels.
     pub fn vector(
         &self,
         rule: &CompiledRule,
         at: TimestampMs,
         view: View,
+        scope: Option<&Scope>,
     ) -> Result<Vec<VectorElement>, String> {
-        let source = RuleSourceAt::new(self, at, view, self.leaves);
+        let source = RuleSourceAt::new(self, at, view, self.leaves, scope);
         let elements = source.evaluate_rule(rule);
         self.scanned.set(self.scanned.get() + source.live.scanned());
-        let elements = elements?;
+        let mut elements = elements?;
+        if let Some(scope) = scope {
+            // `a or vector(0)` has an element that comes from no series.
+            elements.retain(|element| scope.contains(&element.labels));
+        }
         let (found, max) = (elements.len(), self.settings.elements_max);
         if found > max {
             return Err(format!(
@@ -90,7 +97,7 @@ impl<'a> Evaluation<'a> {
         rule: &CompiledRule,
         at: TimestampMs,
     ) -> Result<BTreeMap<Labels, SampleValue>, String> {
-        as_recorded(rule, self.vector(rule, at, View::Appended)?)
+        as_recorded(rule, self.vector(rule, at, View::Appended, None)?)
     }
 
     /// Returns the alerts that an alerting rule finds.
@@ -100,9 +107,10 @@ impl<'a> Evaluation<'a> {
         alert: &CompiledAlert,
         at: TimestampMs,
         view: View,
+        scope: Option<&Scope>,
     ) -> Result<BTreeMap<Labels, Found>, String> {
         let mut found = BTreeMap::new();
-        for element in self.vector(rule, at, view)? {
+        for element in self.vector(rule, at, view, scope)? {
             let data = TemplateData {
                 labels: &element.labels,
                 value: &element.value,
@@ -125,7 +133,9 @@ impl<'a> Evaluation<'a> {
                 SampleValue::Float(value) => *value,
                 SampleValue::Histogram(histogram) => histogram.count,
             };
+            let partition = rule.partition.as_deref();
             let new = Found {
+                part: partition.map(|labels| Scope::key(labels, &element.labels)),
                 value,
                 annotations: annotations.into(),
             };
@@ -153,7 +163,7 @@ impl<'a> Evaluation<'a> {
     fn query(&self, text: &str, at: TimestampMs) -> Result<Vec<VectorElement>, String> {
         let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
         // A text that is made anew for every alert has no windows of its own.
-        let source = RuleSourceAt::new(self, at, View::Appended, Leaves::Scan);
+        let source = RuleSourceAt::new(self, at, View::Appended, Leaves::Scan, None);
         let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
         self.scanned
             .set(self.scanned.get() + outcome.n_samples as u64);
@@ -202,6 +212,7 @@ type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;
 pub(super) struct RuleSourceAt<'a, 'b> {
     pub(super) evaluation: &'b Evaluation<'a>,
     leaves: Leaves,
+    scope: Option<&'b Scope>,
     pub(super) live: Live<'b>,
     scan: Scan<'b>,
     pub(super) at: TimestampMs,
@@ -217,11 +228,18 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
         at: TimestampMs,
         view: View,
         leaves: Leaves,
+        scope: Option<&'b Scope>,
     ) -> Self {
         RuleSourceAt {
+            scope,
             evaluation,
             leaves,
-            live: Live::new(evaluation.store, evaluation.live, evaluation.frontier, None),
+            live: Live::new(
+                evaluation.store,
+                evaluation.live,
+                evaluation.frontier,
+                scope,
+            ),
             scan: Scan::new(evaluation.store),
             at,
             view,
@@ -297,6 +315,9 @@ impl Source for RuleSourceAt<'_, '_> {
     ) -> Vec<InstantSample> {
         let viewed = self.viewed(selector, at);
         let mut samples = self.source().instant(selector, after, at);
+        if let (Some(scope), Leaves::Scan) = (self.scope, self.leaves) {
+            samples.retain(|sample| scope.contains(&sample.labels));
+        }
         if viewed.is_empty() {
             return samples;
         }
@@ -330,7 +351,11 @@ impl Source for RuleSourceAt<'_, '_> {
         after: TimestampMs,
         until: TimestampMs,
     ) -> Vec<RangeSeries<'_>> {
-        self.source().range(selector, after, until)
+        let mut series = self.source().range(selector, after, until);
+        if let (Some(scope), Leaves::Scan) = (self.scope, self.leaves) {
+            series.retain(|series| scope.contains(&series.labels));
+        }
+        series
     }
 
     fn live(&self) -> Option<&dyn LiveSource> {
@@ -370,7 +395,7 @@ impl LiveSource for RuleSourceAt<'_, '_> {
         self.points_of_subquery(window)
     }
 
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool {
-        self.live.names_one_metric(selector)
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
+        self.live.differ_without_name(selector)
     }
 }

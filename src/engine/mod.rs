@@ -11,6 +11,7 @@
 mod advance;
 mod alert_difference;
 mod ask;
+pub mod assignment;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -19,8 +20,10 @@ mod evaluate;
 mod expectation;
 pub mod explain;
 pub mod grid;
+pub mod partitions;
 pub mod reads;
 mod reload;
+mod rule_value;
 mod samples;
 pub mod status;
 mod step;
@@ -31,6 +34,8 @@ pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
+pub use evaluate::{Leaves, View};
+pub use rule_value::RuleValue;
 pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
 
 use std::cell::RefCell;
@@ -39,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::evaluate::Leaves;
+use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::model::{
@@ -61,6 +66,8 @@ struct RuleState {
     last_evaluation: Option<TimestampMs>,
     /// Set by a reload that raised `for`; the next tick looks.
     hold_raised: bool,
+    /// Whether its alerts know which part of the rule they come from: from the first tick on.
+    knows_parts: bool,
 }
 
 /// What a group did last.
@@ -74,6 +81,8 @@ struct GroupState {
     evaluations: u64,
     evaluation_failures: u64,
     last_samples: usize,
+    /// Seconds by the stopwatch that evaluations took since start; for reports only.
+    busy_seconds: f64,
 }
 
 /// One shard's state machine.
@@ -93,20 +102,22 @@ pub struct Engine {
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
+    partitions: Partitions,
     cohorts: Cohorts,
 
     /// The newest stamp applied.
     stamp: Option<Stamp>,
     /// `F`: everything up to here has been evaluated.
     frontier: Option<TimestampMs>,
-    /// Timestamps beyond the frontier at which samples wait, with the readers they move.
-    waiting: BTreeMap<TimestampMs, BTreeSet<u32>>,
-    /// Readers moved by samples that came behind the frontier.
-    moved_late: BTreeSet<u32>,
+    /// Timestamps beyond the frontier at which samples wait that move rules, with their series.
+    waiting: BTreeMap<TimestampMs, Vec<SeriesHandle>>,
+    /// Series with samples that came behind the frontier.
+    moved_late: Vec<SeriesHandle>,
     /// Ticks to come.
     ticks: BTreeSet<(TimestampMs, GroupIndex)>,
-    /// Instants at which a pending alert may be due, by rule.
-    timers: BTreeSet<(TimestampMs, RuleIndex)>,
+    /// Instants at which a pending alert may be due, by rule and by the part of it that the alert
+    /// comes from, if that is known.
+    timers: BTreeSet<(TimestampMs, RuleIndex, Option<u64>)>,
     /// Series of removed rules that are to be ended, and when.
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
@@ -115,7 +126,12 @@ pub struct Engine {
     warm_from: Vec<Option<TimestampMs>>,
     /// Since when all that each rule reads is kept; follows from `kept_since` too.
     all_kept_since: Vec<Option<TimestampMs>>,
-    first_tick_told: bool,
+    /// Groups that have not ticked since the rules were loaded.
+    unticked: BTreeSet<GroupIndex>,
+    /// Whether ticks wait until what they read has settled, and arrivals do not matter.
+    ticks_when_settled: bool,
+    /// The clock at which event time was last said to stand still: nothing older is waited for.
+    settled: Option<TimestampMs>,
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
@@ -138,18 +154,21 @@ impl Engine {
             handles: HashMap::new(),
             by_place: HashMap::new(),
             readers: Readers::default(),
+            partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
             frontier: None,
             waiting: BTreeMap::new(),
-            moved_late: BTreeSet::new(),
+            moved_late: Vec::new(),
             ticks: BTreeSet::new(),
             timers: BTreeSet::new(),
             endings: BTreeSet::new(),
             kept_since: BTreeMap::new(),
             warm_from: Vec::new(),
             all_kept_since: Vec::new(),
-            first_tick_told: false,
+            unticked: BTreeSet::new(),
+            ticks_when_settled: false,
+            settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
             timings: Timings::default(),
@@ -170,7 +189,12 @@ impl Engine {
                 self.stamp = Some(*stamp);
                 self.take_samples(batch);
             }
-            Entry::Clock { stamp } => self.stamp = Some(*stamp),
+            Entry::Clock { stamp } => {
+                if self.clock() == stamp.clock {
+                    self.settled = stamp.clock;
+                }
+                self.stamp = Some(*stamp);
+            }
             Entry::Rules {
                 stamp,
                 generation,

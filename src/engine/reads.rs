@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
-use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher};
+use crate::engine::compiled_rule::{CompiledRule, GroupIndex, RuleIndex};
+use crate::model::{
+    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, DurationMs, Labels, METRIC_NAME, MatchOp, Matcher,
+};
 
 /// A selector by its rule and its place among that rule's selectors.
 type SelectorPlace = (RuleIndex, usize);
@@ -20,6 +22,8 @@ pub struct ReadIndex {
     viewers: Vec<Vec<RuleIndex>>,
     /// Recording rules that may be looked through, by the name they record.
     viewable_by_name: HashMap<String, Vec<RuleIndex>>,
+    /// All rules, by the name they record or the alert's.
+    rules_by_name: HashMap<String, Vec<RuleIndex>>,
 }
 
 impl ReadIndex {
@@ -30,6 +34,8 @@ impl ReadIndex {
             ..ReadIndex::default()
         };
         for (at, rule) in rules.iter().enumerate() {
+            let of_name = index.rules_by_name.entry(rule.name.clone());
+            of_name.or_default().push(at);
             for (place, used) in rule.selectors.iter().enumerate() {
                 match exact_name(&used.matchers) {
                     Some(name) => {
@@ -78,6 +84,27 @@ impl ReadIndex {
         selectors
             .flat_map(|used| self.viewable(rules, &used.matchers))
             .collect()
+    }
+
+    /// Returns the groups whose rules may write a series, ascending.
+    pub fn writers(&self, rules: &[CompiledRule], labels: &Labels) -> Vec<GroupIndex> {
+        let is_alert = [ALERTS, ALERTS_FOR_STATE].contains(&labels.metric_name());
+        let name = if is_alert {
+            labels.value(ALERT_NAME)
+        } else {
+            labels.metric_name()
+        };
+        let named = self.rules_by_name.get(name).into_iter().flatten();
+        let could_write = |rule: &&CompiledRule| {
+            let mut written = rule.labels.iter();
+            rule.alerting().is_some() == is_alert
+                && written.all(|(name, value)| {
+                    labels.value(name) == value || (is_alert && value.contains("{{"))
+                })
+        };
+        let rules = named.map(|at| &rules[*at]).filter(could_write);
+        let groups: BTreeSet<GroupIndex> = rules.map(|rule| rule.group).collect();
+        groups.into_iter().collect()
     }
 
     /// Returns the rules that read a series, themselves or through what is recorded from it, and

@@ -53,8 +53,10 @@ impl Engine {
             }
         };
         self.generation = generation;
-        self.first_tick_told = false;
+        self.unticked = (0..rules.groups.len()).collect();
         self.settings = source.settings.clone();
+        self.ticks_when_settled =
+            self.settings.ticks_when_settled && rules.groups.iter().all(|group| group.ticks_only);
         self.options = EvalOptions {
             default_step: self.settings.evaluation_interval,
             features: rules.features,
@@ -74,11 +76,6 @@ impl Engine {
         let subqueries = self.rules.subqueries(&self.options);
         let features = self.rules.features;
         self.live.get_mut().subqueries.adopt(subqueries, features);
-        // What waits beyond the frontier was noted under the old rules' numbers.
-        let all = self.readers.all();
-        self.waiting
-            .values_mut()
-            .for_each(|moved| moved.clone_from(&all));
     }
 
     fn move_rule_states(&mut self, old: &CompiledRules, effects: &mut Vec<Effect>) {
@@ -101,9 +98,10 @@ impl Engine {
                 continue;
             };
             let hold = |rule: &CompiledRule| rule.alerting().map_or(DurationMs::ZERO, |a| a.hold);
+            state.knows_parts = false;
             state.hold_raised |= hold(rule) > hold(&old.rules[old_at]);
             for deadline in state.alerts.deadlines(hold(rule)) {
-                self.timers.insert((deadline, at));
+                self.timers.insert((deadline.0, at, None));
             }
             self.rule_states.push(state);
         }

@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use smallvec::SmallVec;
+
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
-use crate::engine::compiled_rule::RuleIndex;
+use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::partitions::{PartId, Partitions};
 use crate::history::Appended;
 use crate::model::{
     Batch, DurationMs, Grid, Labels, NO_START, SampleValue, SeriesHandle, Stamp, TimestampMs,
@@ -15,6 +18,8 @@ use crate::model::{
 };
 use crate::series::StoredSeries;
 
+/// From so many parts of rules on it is looked at whether most of them are of series long gone.
+const PARTS_MIN: usize = 10_000;
 /// History is cut when a series has grown by this many samples.
 const SAMPLES_PER_CUT: u32 = 64;
 /// The door forgets the handle of a series after two hours of the wall clock without a sample;
@@ -32,14 +37,17 @@ pub struct SeriesState {
     pub place: usize,
     /// Which rules it moves: a number in [`Readers`].
     pub readers: u32,
+    /// Which part it belongs to of each label set that takes one of them apart.
+    pub parts: SmallVec<[PartId; 2]>,
     /// How long its samples are kept, ms.
     pub keep: DurationMs,
     /// The target whose scrapes it comes with.
     pub target: TargetId,
     /// Its newest sample, unless that was a stale marker.
     pub newest: Option<TimestampMs>,
-    /// `true` when a rule writes series of this name.
-    pub is_recorded: bool,
+    /// Where rules record series of this name: the groups whose rules may write this one.
+    /// Samples from outside seed its history until one of them has ticked.
+    pub written_by: Option<Box<[GroupIndex]>>,
     since_cut: u32,
     /// The wall clock of its newest sample, ms.
     heard_at_wall: TimestampMs,
@@ -48,33 +56,49 @@ pub struct SeriesState {
 /// The sets of rules that series move; series with equal sets share one number.
 #[derive(Clone, Debug, Default)]
 pub struct Readers {
-    sets: Vec<BTreeSet<RuleIndex>>,
+    sets: Vec<ReaderSet>,
     numbers: HashMap<BTreeSet<RuleIndex>, u32>,
+}
+
+/// The rules that a series moves.
+#[derive(Clone, Debug, Default)]
+pub struct ReaderSet {
+    /// Each rule, with the place among `classes` of the label set that takes it apart.
+    pub rules: Vec<(RuleIndex, Option<usize>)>,
+    /// The label sets that take any of them apart.
+    pub classes: Vec<u32>,
 }
 
 impl Readers {
     /// Returns the number of a set.
-    pub fn number(&mut self, set: BTreeSet<RuleIndex>) -> u32 {
+    pub fn number(&mut self, set: BTreeSet<RuleIndex>, partitions: &Partitions) -> u32 {
         if let Some(number) = self.numbers.get(&set) {
             return *number;
         }
+        let mut readers = ReaderSet::default();
+        for rule in &set {
+            let class = partitions.class_of(*rule).map(|class| {
+                let known = readers.classes.iter().position(|known| *known == class);
+                known.unwrap_or_else(|| {
+                    readers.classes.push(class);
+                    readers.classes.len() - 1
+                })
+            });
+            readers.rules.push((*rule, class));
+        }
         let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
-        self.sets.push(set.clone());
+        self.sets.push(readers);
         self.numbers.insert(set, number);
         number
     }
 
-    /// Returns the numbers of all sets.
-    pub fn all(&self) -> BTreeSet<u32> {
-        (0..u32::try_from(self.sets.len()).unwrap_or(u32::MAX)).collect()
-    }
-
-    /// Returns the rules of all these sets.
-    pub fn rules(&self, numbers: &BTreeSet<u32>) -> BTreeSet<RuleIndex> {
-        let sets = numbers
-            .iter()
-            .filter_map(|number| self.sets.get(*number as usize));
-        sets.flatten().copied().collect()
+    /// Returns the set of a number.
+    pub fn get(&self, number: u32) -> &ReaderSet {
+        static NONE: ReaderSet = ReaderSet {
+            rules: Vec::new(),
+            classes: Vec::new(),
+        };
+        self.sets.get(number as usize).unwrap_or(&NONE)
     }
 }
 
@@ -95,14 +119,14 @@ impl Engine {
     /// Puts the frontier just before the first samples ever, so that a first batch from a
     /// backlog is evaluated tick by tick.
     pub(crate) fn start_frontier(&mut self, batch: &Batch, stamp: &Stamp) {
-        if self.frontier.is_some() {
+        // Before there is a clock there is no frontier: other shards have none either.
+        let Some(clock) = stamp.clock.filter(|_| self.frontier.is_none()) else {
             return;
-        }
+        };
         let floats = batch.floats.iter().map(|(_, at, _)| *at);
         let times = floats.chain(batch.histograms.iter().map(|(_, at, _)| *at));
         let Some(oldest) = times.min() else { return };
-        let first = stamp.clock.map_or(oldest, |clock| clock.min(oldest));
-        self.set_first_frontier(TimestampMs(first.0 - 1));
+        self.set_first_frontier(TimestampMs(clock.min(oldest).0 - 1));
     }
 
     /// Takes a batch into history.
@@ -152,37 +176,73 @@ impl Engine {
                 .handles
                 .remove(&old)
                 .filter(|old| old.labels == *labels);
+            if let Some(old) = &old {
+                self.count_series(old, false);
+            }
             state.newest = old.and_then(|old| old.newest);
         }
+        self.count_series(&state, true);
         self.handles.insert(handle, state);
+    }
+
+    /// Counts a series that has come or gone in the parts of all rules that it moves.
+    fn count_series(&mut self, state: &SeriesState, has_come: bool) {
+        for (rule, class) in &self.readers.get(state.readers).rules {
+            let part = class.map(|class| state.parts[class]);
+            self.partitions.count(*rule, part, has_come);
+        }
+    }
+
+    /// Notes what the newest samples of some series have moved.
+    pub(crate) fn note_moved(&mut self, series: &[SeriesHandle]) {
+        for handle in series {
+            let Some(state) = self.handles.get(handle) else {
+                continue;
+            };
+            for (rule, class) in &self.readers.get(state.readers).rules {
+                let part = class.map(|class| state.parts[class]);
+                self.partitions.arrived(*rule, part);
+            }
+        }
     }
 
     fn series_state(&mut self, labels: &Labels) -> SeriesState {
         let (set, reach) = self.rules.readers(labels);
+        let readers = self.readers.number(set, &self.partitions);
+        let classes = self.readers.get(readers).classes.iter();
+        let partitions = &mut self.partitions;
+        let parts = classes.map(|class| partitions.part(*class, labels));
         SeriesState {
+            parts: parts.collect(),
             place: self.store.find_or_insert(labels),
-            readers: self.readers.number(set),
+            readers,
             keep: reach.max(self.settings.retention).max(HISTORY_MIN),
             target: self.cohorts.target(labels),
             newest: None,
-            // A unit test may give a recorded series itself, as its input.
-            is_recorded: self.rules.is_recorded(labels.metric_name())
-                && !matches!(
-                    self.settings.grid,
-                    Grid::UnitTest {
-                        group_order: Some(_),
-                        ..
-                    }
-                ),
+            written_by: self.written_by(labels),
             since_cut: 0,
             heard_at_wall: self.wall(),
             labels: labels.clone(),
         }
     }
 
+    /// A unit test may give a recorded series itself, as its input.
+    fn written_by(&self, labels: &Labels) -> Option<Box<[GroupIndex]>> {
+        let is_test = matches!(
+            self.settings.grid,
+            Grid::UnitTest {
+                group_order: Some(_),
+                ..
+            }
+        );
+        let is_recorded = self.rules.is_recorded(labels.metric_name()) && !is_test;
+        is_recorded.then(|| self.rules.writers(labels).into())
+    }
+
     /// Finds readers and retention of all series anew, after a reload.
     pub(crate) fn route_series_anew(&mut self) {
         self.readers = Readers::default();
+        self.partitions = Partitions::of(&self.rules);
         let mut known: Vec<SeriesHandle> = self.handles.keys().copied().collect();
         known.sort_unstable();
         for handle in known {
@@ -196,6 +256,7 @@ impl Engine {
                 ..self.series_state(&kept.labels)
             };
             self.by_place.insert(state.place, handle);
+            self.count_series(&state, true);
             self.handles.insert(handle, state);
         }
     }
@@ -208,12 +269,15 @@ impl Engine {
         ends: bool,
     ) {
         let (frontier, wall) = (self.frontier, self.wall());
-        let first_tick_told = self.first_tick_told;
         let Some(state) = self.handles.get_mut(&handle) else {
             self.stats.samples_refused += 1;
             return;
         };
-        if state.is_recorded && first_tick_told {
+        // One that nobody here writes, though its name is recorded, has no history to seed.
+        let is_seed = |writers: &[GroupIndex]| {
+            !writers.is_empty() && writers.iter().all(|group| self.unticked.contains(group))
+        };
+        if state.written_by.as_deref().is_some_and(|w| !is_seed(w)) {
             self.stats.samples_recorded_outside += 1;
             return;
         }
@@ -261,14 +325,17 @@ impl Engine {
                 series.history.forget(frontier - state.keep);
             }
         }
-        let readers = state.readers;
-        if frontier.is_some_and(|frontier| at <= frontier) {
+        let is_late = frontier.is_some_and(|frontier| at <= frontier);
+        if is_late {
             self.stats.samples_late += 1;
-            self.moved_late.insert(readers);
-            let labels = &state.labels;
-            self.live.get_mut().subqueries.changed(labels, at);
+            self.live.get_mut().subqueries.changed(&state.labels, at);
+        }
+        if self.readers.get(state.readers).rules.is_empty() {
+            // Ticks alone look at it.
+        } else if is_late {
+            self.moved_late.push(handle);
         } else {
-            self.waiting.entry(at).or_default().insert(readers);
+            self.waiting.entry(at).or_default().push(handle);
         }
     }
 
@@ -291,9 +358,21 @@ impl Engine {
             }
         }
         let (wall, by_place) = (self.wall(), &self.by_place);
-        self.handles.retain(|handle, state| {
-            by_place.get(&state.place) == Some(handle)
-                || wall - state.heard_at_wall < HANDLE_FORGOTTEN
-        });
+        let is_forgotten = |handle: &SeriesHandle, state: &SeriesState| {
+            by_place.get(&state.place) != Some(handle)
+                && wall - state.heard_at_wall >= HANDLE_FORGOTTEN
+        };
+        let states = self.handles.iter();
+        let forgotten = states.filter(|(handle, state)| is_forgotten(handle, state));
+        let forgotten: Vec<SeriesHandle> = forgotten.map(|(handle, _)| *handle).collect();
+        for handle in forgotten {
+            if let Some(state) = self.handles.remove(&handle) {
+                self.count_series(&state, false);
+            }
+        }
+        // Parts that no series belongs to any more are not given back one by one.
+        if self.partitions.n_parts() > PARTS_MIN + 4 * self.handles.len() {
+            self.route_series_anew();
+        }
     }
 }

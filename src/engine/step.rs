@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::alert::{Alert, Phase, Policy, Transition};
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
 use crate::engine::evaluate::{Evaluation, View};
+use crate::engine::partitions::Due;
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, Labels, LabelsBuilder,
@@ -37,8 +38,7 @@ impl Engine {
         stopwatch: Stopwatch<'_>,
         effects: &mut Vec<Effect>,
     ) {
-        if !self.first_tick_told {
-            self.first_tick_told = true;
+        if self.unticked.remove(&group) && self.unticked.is_empty() {
             effects.push(Effect::FirstTick {
                 generation: self.generation,
                 at,
@@ -78,6 +78,7 @@ impl Engine {
         state.last_evaluation = Some(at);
         state.last_samples = n_samples;
         state.evaluation_seconds = stopwatch() - started;
+        state.busy_seconds += state.evaluation_seconds;
         self.timings.add_group(state.evaluation_seconds);
     }
 
@@ -121,9 +122,9 @@ impl Engine {
         let alert = rule.alerting().expect("called for alerting rules");
         let (policy, query_at) = (self.policy(index), at - group.query_offset);
         let evaluation = self.evaluation();
-        let found = evaluation.alerts(rule, alert, query_at, View::Appended);
+        let found = evaluation.alerts(rule, alert, query_at, View::Appended, None);
         let two_eyed = group.on_arrival && !rule.views.is_empty();
-        let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live));
+        let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live, None));
         let (scanned, limit) = (evaluation.scanned.get(), group.limit);
         self.stats.samples_scanned += scanned;
         let (found, live) = (found?, live.transpose()?);
@@ -146,7 +147,8 @@ impl Engine {
                 return Err(format!("exceeded limit of {limit} with {active} alerts"));
             }
         }
-        self.plan_timers(index, at);
+        self.rule_states[index].knows_parts = true;
+        self.plan_timers(index, at, None);
         Ok(self.rule_states[index]
             .alerts
             .iter()
@@ -154,11 +156,12 @@ impl Engine {
             .collect())
     }
 
-    /// Evaluates a rule between ticks: it may raise, never lower.
+    /// Evaluates what is due of a rule between ticks: it may raise, never lower.
     pub(crate) fn arrive(
         &mut self,
         index: RuleIndex,
         at: TimestampMs,
+        due: &Due,
         stopwatch: Stopwatch<'_>,
         effects: &mut Vec<Effect>,
     ) {
@@ -171,14 +174,28 @@ impl Engine {
         let (started, group) = (stopwatch(), rule.group);
         let policy = self.policy(index);
         let evaluation = self.evaluation();
-        let found = evaluation.alerts(rule, alert, at, View::Live);
+        let scope = match due {
+            Due::Whole => None,
+            Due::Parts(scope) => Some(scope),
+        };
+        let mut parts = scope.map(|scope| scope.keys.as_slice());
+        let mut found = evaluation.alerts(rule, alert, at, View::Live, scope);
+        let alerts = &self.rule_states[index].alerts;
+        if let (Ok(seen), Some(_)) = (&found, parts)
+            && alerts.has_from_elsewhere(seen)
+        {
+            // Two parts give the same alert: only the whole shows that this is an error.
+            parts = None;
+            found = evaluation.alerts(rule, alert, at, View::Live, None);
+        }
         self.stats.samples_scanned += evaluation.scanned.get();
         self.group_states[group].evaluations += 1;
         match found {
             Ok(found) => {
-                let changes = self.rule_states[index].alerts.arrive(at, &found, &policy);
+                let alerts = &mut self.rule_states[index].alerts;
+                let changes = alerts.arrive(at, &found, parts, &policy);
                 self.announce(index, at, changes, effects);
-                self.plan_timers(index, at);
+                self.plan_timers(index, at, parts);
             }
             Err(message) => {
                 self.group_states[group].evaluation_failures += 1;
@@ -186,6 +203,7 @@ impl Engine {
             }
         }
         self.rule_states[index].evaluation_seconds = stopwatch() - started;
+        self.group_states[group].busy_seconds += self.rule_states[index].evaluation_seconds;
         self.timings
             .add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
@@ -203,7 +221,8 @@ impl Engine {
         }
     }
 
-    fn plan_timers(&mut self, index: RuleIndex, at: TimestampMs) {
+    /// Lays down when pending alerts will be due: all of a rule's, or those of some parts.
+    fn plan_timers(&mut self, index: RuleIndex, at: TimestampMs, parts: Option<&[u64]>) {
         let rule = &self.rules.rules[index];
         let Some(CompiledAlert { hold, .. }) = rule.alerting() else {
             return;
@@ -211,9 +230,9 @@ impl Engine {
         if !self.rules.groups[rule.group].on_arrival {
             return;
         }
-        for deadline in self.rule_states[index].alerts.deadlines(*hold) {
+        for (deadline, part) in self.rule_states[index].alerts.deadlines_in(*hold, parts) {
             if deadline > at {
-                self.timers.insert((deadline, index));
+                self.timers.insert((deadline, index, part));
             }
         }
     }
@@ -278,6 +297,7 @@ impl Engine {
             fired_at,
             valid_for: DurationMs(4 * interval.max(self.settings.resend_delay).0),
             expr: Arc::clone(&rule.expr_text),
+            caused_by: self.stamp.map_or(0, |stamp| stamp.sequence),
             caused_at_wall: wall,
             backlog: wall - at > self.settings.idle_timeout,
         }

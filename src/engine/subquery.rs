@@ -122,7 +122,7 @@ impl Evaluation<'_> {
             if instants.is_empty() {
                 continue;
             }
-            let source = RuleSourceAt::new(self, self.frontier, View::Appended, leaves);
+            let source = RuleSourceAt::new(self, self.frontier, View::Appended, leaves, None);
             let (mut points, mut n_elements) = (Vec::new(), 0);
             let n_samples =
                 evaluate_points(&expr, &source, instants, self.options, &mut |at, made| {

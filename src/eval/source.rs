@@ -3,7 +3,7 @@
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
 use crate::eval::EvalError;
-use crate::functions::{Element, RangeSeries};
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::model::{DurationMs, Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Subquery, VectorSelector};
 use crate::windows::LiveForm;
@@ -49,6 +49,9 @@ pub trait Source {
     }
 }
 
+/// A function of the samples of one series.
+pub type PlainFunction<'r> = dyn Fn(RangeVector<'_>) -> Option<SampleValue> + 'r;
+
 /// A function of a window of each series, at one instant.
 #[derive(Clone, Copy)]
 pub struct WindowCall<'r> {
@@ -64,6 +67,8 @@ pub struct WindowCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// The function of the samples of one series, where what is kept of a window does not tell.
+    pub plain: &'r PlainFunction<'r>,
     /// Whether results keep the metric name.
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.
@@ -149,7 +154,7 @@ pub trait LiveSource {
     ) -> Option<Vec<Element>>;
 
     /// Tells whether results of a window function that drop the name are sure to differ.
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool;
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool;
 
     /// Returns the value of a function for each series of a subquery that has one, in the order
     /// of labels.

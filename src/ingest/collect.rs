@@ -329,8 +329,22 @@ impl Visitor for Collector<'_> {
     type Found = Option<RouteEntry>;
 
     #[inline]
+    fn expect(&mut self, hash: u128) {
+        self.view.expect(hash);
+    }
+
+    #[inline]
     fn find(&mut self, hash: u128) -> Option<RouteEntry> {
         self.view.get(hash)
+    }
+
+    #[inline]
+    fn knows(&self, found: Option<RouteEntry>) -> bool {
+        match found.map(|entry| entry.route) {
+            None => false,
+            Some(Route::Seedable) => !self.rules.resolve_seedable,
+            Some(_) => true,
+        }
     }
 
     #[inline]

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use crate::arrivals::Arrivals;
+use crate::clock::Stopwatch;
+use crate::ingest::answer::Written;
 use crate::ingest::collect::{Collected, Routed, SeriesRef, UnknownSeries};
-use crate::ingest::node::{NodeSettings, Written};
+use crate::ingest::node::NodeSettings;
 use crate::ingest::recent::RecentBodies;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::Routing;
 use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
 use crate::ingest::sequencer::{Evidence, Sequencer};
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
-use crate::log::Log;
-use crate::model::{Batch, Entry, FloatHistogram, SeriesDefinition, SeriesHandle, TimestampMs};
+use crate::log::{Log, LogError};
+use crate::model::{
+    Batch, Entry, FloatHistogram, SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
+};
 
 /// Why nothing was written; the sender should come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +52,12 @@ pub struct Commit<'a> {
     pub routing: &'a Routing,
     /// The wall clock, ms.
     pub wall: TimestampMs,
+    /// When the request's first byte was seen.
+    pub began: Stopwatch,
+    /// Where that is noted, before any engine can see the entry.
+    pub arrivals: &'a Arrivals,
+    /// The oldest timestamp of the request, ms; asked for until there is a clock.
+    pub oldest: Option<TimestampMs>,
 }
 
 impl Writer {
@@ -223,12 +234,18 @@ impl Writer {
         written: Written,
     ) -> Result<(), Unwritten> {
         let n_valid = written.samples + written.histograms;
-        // Handles that were given must be defined even where every sample was refused.
-        if n_valid == 0 && batches.iter().all(Batch::is_empty) {
+        // Handles that were given must be defined even where every sample was refused; and where
+        // others drop a sample unjudged, it moves their clock, so it moves ours.
+        if n_valid == 0 && evidence == Evidence::default() && batches.iter().all(Batch::is_empty) {
             return Ok(());
         }
         let before = self.sequencer.clock();
-        let stamp = self.sequencer.stamp(evidence, commit.wall);
+        let mut stamp = self.sequencer.stamp(evidence, commit.wall);
+        if before.is_none() && stamp.clock.is_some() {
+            start_shards(commit, &batches, stamp).map_err(|_| Unwritten::Closed)?;
+            stamp = self.sequencer.stamp_only(commit.wall);
+        }
+        commit.arrivals.note(stamp.sequence, commit.began);
         let generation = commit.routing.generation();
         for (log, batch) in commit.logs.iter().zip(batches) {
             let entry = if !batch.is_empty() {
@@ -246,6 +263,28 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Begins event time for every shard at the same instant, just before the oldest sample of the
+/// request that sets the clock, though each reads other samples of it.
+fn start_shards(commit: &Commit<'_>, batches: &[Batch], stamp: Stamp) -> Result<(), LogError> {
+    let oldest = commit.oldest.min(stamp.clock).or(stamp.clock);
+    let start = oldest.map(|oldest| TimestampMs(oldest.0 - 1));
+    for (log, batch) in commit.logs.iter().zip(batches) {
+        let floats = batch.floats.iter().map(|(_, at, _)| *at);
+        let times = floats.chain(batch.histograms.iter().map(|(_, at, _)| *at));
+        // An engine begins by itself just before the first samples that it is given.
+        let own = times.min().min(stamp.clock);
+        if own != oldest {
+            log.append(Entry::Clock {
+                stamp: Stamp {
+                    clock: start,
+                    ..stamp
+                },
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Judges samples against the newest of their series.
@@ -276,6 +315,9 @@ impl Judge<'_> {
         };
         let at = routed.at;
         let state = self.series.get_mut(place);
+        // Heard whatever the verdict: where nothing reads the series there is none, and the
+        // clock is to be the same everywhere.
+        self.evidence.hear(at, state.target, self.commit.wall);
         match state.judge(at, value) {
             Verdict::Newer => state.set_newest(at, value),
             Verdict::Duplicate => {
@@ -295,7 +337,6 @@ impl Judge<'_> {
         for (shard, handle) in state.readers() {
             push(usize::from(shard.0), handle);
         }
-        self.evidence.hear(at, state.target, self.commit.wall);
         self.newest = self.newest.max(Some(at));
         true
     }

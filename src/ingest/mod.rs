@@ -6,6 +6,7 @@
 //! of their series ([`series_table`]), stamped ([`sequencer`]) and appended to the logs of all
 //! shards that read them. The engines read those logs; nothing here waits for them.
 
+pub mod answer;
 pub mod collect;
 pub mod commit;
 pub mod decode;
@@ -13,6 +14,7 @@ pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod node;
+pub mod oldest;
 pub mod recent;
 pub mod rejection;
 pub mod remote_write;
@@ -21,9 +23,10 @@ pub mod route_table;
 pub mod sequencer;
 pub mod series_table;
 
+pub use answer::{WriteAnswer, Written};
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};
-pub use node::{Node, NodeSettings, Protocol, Received, WriteAnswer, Written};
+pub use node::{Node, NodeSettings, Protocol, Received};
 pub use remote_write::{IngestState, Receive, router};
 pub use route::{ReadSet, ShardId};

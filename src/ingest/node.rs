@@ -13,6 +13,9 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 use parking_lot::Mutex;
 
+use crate::arrivals::Arrivals;
+use crate::clock::Stopwatch;
+use crate::ingest::answer::{WriteAnswer, Written};
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
 use crate::ingest::decode::wire::DecodeError;
@@ -20,6 +23,7 @@ use crate::ingest::decode::{DecodeBuffers, HashKey, name_series, snappy, v1, v2}
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
+use crate::ingest::oldest::oldest;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::log::{Log, LogError};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
@@ -68,54 +72,6 @@ impl Default for NodeSettings {
     }
 }
 
-/// What of a request was taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Floats.
-    pub samples: u64,
-    /// Native histograms.
-    pub histograms: u64,
-    /// Exemplars; valid ones count, though none is kept.
-    pub exemplars: u64,
-}
-
-/// The answer to a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteAnswer {
-    /// 204, 400, 413 or 503.
-    pub status: StatusCode,
-    /// What was taken.
-    pub written: Written,
-    /// Why not all of it; empty with 204.
-    pub text: Arc<str>,
-    /// When to come again, in seconds.
-    pub retry_after_seconds: Option<u32>,
-    /// The newest valid timestamp of the request, ms.
-    pub newest: Option<TimestampMs>,
-}
-
-impl WriteAnswer {
-    fn refused(status: StatusCode, text: impl Into<Arc<str>>) -> Self {
-        WriteAnswer {
-            status,
-            written: Written::default(),
-            text: text.into(),
-            retry_after_seconds: None,
-            newest: None,
-        }
-    }
-
-    /// Returns the answer that nothing was written and the sender should come again.
-    pub(crate) fn unavailable(text: &str) -> Self {
-        WriteAnswer {
-            retry_after_seconds: Some(RETRY_AFTER_SECONDS),
-            ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
-        }
-    }
-}
-
-/// When a sender should come again after 503.
-const RETRY_AFTER_SECONDS: u32 = 5;
 /// Sets of buffers kept for the next requests.
 const BUFFERS_MAX: usize = 16;
 /// A set of buffers larger than this is freed instead of kept.
@@ -142,8 +98,16 @@ pub struct Received {
     body_hash: u128,
     protocol: Protocol,
     wall: TimestampMs,
+    began: Stopwatch,
     /// The routing it was routed under, and that routing's version.
     routed: Option<(u64, Arc<Routing>)>,
+}
+
+impl Received {
+    /// Says when the request's first byte was seen, which is before its body was there.
+    pub fn began(&mut self, began: Stopwatch) {
+        self.began = began;
+    }
 }
 
 /// What the lock guards beside the writer.
@@ -165,6 +129,7 @@ pub struct Node {
     buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
+    arrivals: Arc<Arrivals>,
     stopping: AtomicBool,
     n_in_flight: AtomicUsize,
 }
@@ -196,6 +161,7 @@ impl Node {
             buffers: Mutex::new(Vec::new()),
             metadata: MetadataStore::new(settings.limits.metadata),
             metrics: IngestMetrics::default(),
+            arrivals: Arc::default(),
             stopping: AtomicBool::new(false),
             n_in_flight: AtomicUsize::new(0),
             logs,
@@ -235,6 +201,7 @@ impl Node {
                 body_hash,
                 protocol,
                 wall,
+                began: Stopwatch::start(),
                 routed: None,
             }),
             Err(error) => {
@@ -283,11 +250,17 @@ impl Node {
             decode,
             collected,
         } = &mut received.buffers;
+        let begins = locked.writer.sequencer.clock().is_none();
+        let oldest = || oldest(&body[..received.plain_bytes], received.protocol, decode);
+        let oldest = begins.then(oldest).flatten();
         let commit = Commit {
             logs: &self.logs,
             settings: &self.settings,
             routing: &routing,
             wall: received.wall,
+            began: received.began,
+            arrivals: &self.arrivals,
+            oldest,
         };
         let written = match locked.writer.commit(&commit, collected) {
             Ok(written) => written,
@@ -383,8 +356,10 @@ impl Node {
         wall: TimestampMs,
     ) -> Result<(), LogError> {
         let n_shards = self.logs.len() as u16;
+        let settle = read_set.settle;
         let routing = Arc::new(Routing::new(read_set, n_shards));
         let mut locked = self.locked.lock();
+        locked.writer.sequencer.set_settle(settle);
         let stamp = locked.writer.sequencer.stamp_only(wall);
         for (shard, log) in (0..n_shards).zip(&self.logs) {
             log.append(make_entry(ShardId(shard), stamp))?;
@@ -425,6 +400,11 @@ impl Node {
             self.version.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
+    }
+
+    /// Returns when the requests of late began.
+    pub fn arrivals(&self) -> &Arc<Arrivals> {
+        &self.arrivals
     }
 
     /// Returns the event-time clock `C`, ms.

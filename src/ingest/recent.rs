@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::ingest::node::WriteAnswer;
+use crate::ingest::answer::WriteAnswer;
 
 /// Bodies remembered. Beyond, the oldest is forgotten; its repetition is then judged sample by
 /// sample, as Prometheus would.

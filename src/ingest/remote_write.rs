@@ -16,8 +16,9 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::clock::Clock;
-use crate::ingest::node::{Node, Protocol, WriteAnswer, Written};
+use crate::clock::{Clock, Stopwatch};
+use crate::ingest::answer::{WriteAnswer, Written};
+use crate::ingest::node::{Node, Protocol};
 use crate::model::TimestampMs;
 
 /// A body from this size on is decoded away from the threads that serve connections.
@@ -39,7 +40,7 @@ pub struct IngestState {
 }
 
 /// What takes a body from the wire to the logs; see `server::pipeline`.
-pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs) -> WriteAnswer;
+pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Stopwatch) -> WriteAnswer;
 
 /// Returns the route `POST /api/v1/write`.
 pub fn router(state: IngestState) -> Router {
@@ -50,10 +51,15 @@ pub fn router(state: IngestState) -> Router {
 
 /// Handles one request; any path may lead here.
 pub async fn write(State(state): State<IngestState>, request: Request) -> Response {
+    // The head has just been read, the body has not.
+    let began = Stopwatch::start();
     let sender = sender_of(&request);
     let (parts, body) = request.into_parts();
     let (protocol, answer) = match negotiate(&parts.headers) {
-        Ok(protocol) => (protocol, read_and_write(&state, protocol, body).await),
+        Ok(protocol) => (
+            protocol,
+            read_and_write(&state, protocol, body, began).await,
+        ),
         Err(text) => (
             Protocol::V1,
             refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
@@ -70,7 +76,12 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
     response(&answer)
 }
 
-async fn read_and_write(state: &IngestState, protocol: Protocol, body: Body) -> WriteAnswer {
+async fn read_and_write(
+    state: &IngestState,
+    protocol: Protocol,
+    body: Body,
+    began: Stopwatch,
+) -> WriteAnswer {
     let Some(_in_flight) = state.node.begin() else {
         return WriteAnswer::unavailable("too many requests are under way; come again\n");
     };
@@ -80,16 +91,21 @@ async fn read_and_write(state: &IngestState, protocol: Protocol, body: Body) -> 
         Err(error) => return unread_body(&error, limit),
     };
     if body.len() < BLOCKING_BYTES_MIN {
-        return (state.receive)(&state.node, &body, protocol, state.clock.now());
+        return (state.receive)(&state.node, &body, protocol, state.clock.now(), began);
     }
     let state = state.clone();
-    let write = move || write_large(&state, protocol, &body);
+    let write = move || write_large(&state, protocol, &body, began);
     let written = tokio::task::spawn_blocking(write).await;
     written.unwrap_or_else(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
-fn write_large(state: &IngestState, protocol: Protocol, body: &Bytes) -> WriteAnswer {
-    (state.receive)(&state.node, body, protocol, state.clock.now())
+fn write_large(
+    state: &IngestState,
+    protocol: Protocol,
+    body: &Bytes,
+    began: Stopwatch,
+) -> WriteAnswer {
+    (state.receive)(&state.node, body, protocol, state.clock.now(), began)
 }
 
 fn unread_body(error: &axum::Error, limit: usize) -> WriteAnswer {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::ingest::route_table::RouteTable;
+use crate::ingest::sequencer::Settle;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, Generation, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs,
 };
@@ -26,6 +27,8 @@ pub struct ReadSet {
     pub recorded: HashSet<String>,
     /// `log: all`: what no selector reads is kept too, each series by one shard.
     pub keep_all: bool,
+    /// How long scrapes are waited for; says when event time stands still.
+    pub settle: Option<Settle>,
     /// Samples of recorded names before this instant (ms) seed history; the rest is dropped.
     pub seed_before: Arc<AtomicI64>,
 }
@@ -38,6 +41,7 @@ impl Default for ReadSet {
             selectors: Vec::new(),
             recorded: HashSet::new(),
             keep_all: false,
+            settle: None,
             seed_before: Arc::new(AtomicI64::new(i64::MIN)),
         }
     }

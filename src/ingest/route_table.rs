@@ -6,7 +6,10 @@
 //! write takes longer than copying a 64th of the table. The table is a cache: whatever is missing
 //! is found anew from the labels, so losing an entry costs time, never truth.
 //!
-//! Memory: 24 bytes a slot, 60 to 80 % of them used, so 30 to 40 bytes a series.
+//! Of a hash 86 bits are told apart: its slot holds 80, and six chose the part. Hashes are keyed, so
+//! that of five million series two are mistaken for each other in one of 10¹² processes.
+//!
+//! Memory: 16 bytes a slot, 67 to 88 % of them used, so 18 to 24 bytes a series.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,10 +20,12 @@ use crate::ingest::sequencer::Target;
 
 /// Parts of the table; the top bits of a hash choose one.
 const PARTS: usize = 64;
-/// Slots of an empty part.
-const SLOTS_MIN: usize = 16;
-/// Ages are counted modulo this, so that age plus one fits a byte and is never 0.
-const AGES: u64 = 255;
+/// Slots of a cache line.
+const BUCKET: usize = 4;
+/// Buckets of an empty part: so many that a part that is not crowded has a free slot.
+const BUCKETS_MIN: usize = 4;
+/// Ages are counted modulo this, so that age plus one fits four bits and is never 0.
+const AGES: u64 = 15;
 
 /// What becomes of a series' samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,21 +51,27 @@ pub enum Route {
 pub struct RouteEntry {
     /// Where they go.
     pub route: Route,
-    /// Their target; 24 bits are kept.
+    /// Their target; 16 bits are kept.
     pub target: Target,
 }
 
-/// Only the low 24 bits of a target fit.
-pub const TARGET_MASK: u32 = (1 << 24) - 1;
+/// Only the low 16 bits of a target fit.
+pub const TARGET_MASK: u32 = (1 << 16) - 1;
 
-// A slot's value, from the top: 32 bits place or kind, 24 bits target, 8 bits age plus one.
-// Kinds are the four highest places. Bit 31 of a place says that the name is recorded.
-const UNREAD: u32 = u32::MAX;
-const RECORDED: u32 = u32::MAX - 1;
-const SEEDABLE: u32 = u32::MAX - 2;
+// A slot's value, from the top: 28 bits place or kind, 16 bits of the hash, 16 bits target, 4 bits
+// age plus one. Kinds are the four highest places. The top bit of a place says that the name is
+// recorded.
+const PLACE_SHIFT: u32 = 36;
+const HASH_SHIFT: u32 = 20;
+const HASH_MASK: u64 = 0xffff << HASH_SHIFT;
+const TARGET_SHIFT: u32 = 4;
+const AGE_MASK: u64 = 0xf;
+const UNREAD: u32 = (1 << 28) - 1;
+const RECORDED: u32 = UNREAD - 1;
+const SEEDABLE: u32 = UNREAD - 2;
 /// An entry that was removed; its slot is reclaimed when the part is built anew.
-const REMOVED: u32 = u32::MAX - 3;
-const RECORDED_BIT: u32 = 1 << 31;
+const REMOVED: u32 = UNREAD - 3;
+const RECORDED_BIT: u32 = 1 << 27;
 /// The most places of series; beyond, they would be mistaken for kinds.
 pub const SERIES_MAX: usize = (RECORDED_BIT - 8) as usize;
 
@@ -75,11 +86,14 @@ fn pack(entry: RouteEntry, age: u8) -> u64 {
 }
 
 fn pack_place(place: u32, target: u32, age: u8) -> u64 {
-    (u64::from(place) << 32) | (u64::from(target & TARGET_MASK) << 8) | (u64::from(age) + 1)
+    (u64::from(place) << PLACE_SHIFT)
+        | (u64::from(target & TARGET_MASK) << TARGET_SHIFT)
+        | (u64::from(age) + 1)
 }
 
+#[inline]
 fn unpack(value: u64) -> Option<RouteEntry> {
-    let place = (value >> 32) as u32;
+    let place = (value >> PLACE_SHIFT) as u32;
     let route = match place {
         UNREAD => Route::Unread,
         RECORDED => Route::Recorded,
@@ -90,8 +104,13 @@ fn unpack(value: u64) -> Option<RouteEntry> {
             recorded: place & RECORDED_BIT != 0,
         },
     };
-    let target = Target((value >> 8) as u32 & TARGET_MASK);
+    let target = Target((value >> TARGET_SHIFT) as u32 & TARGET_MASK);
     Some(RouteEntry { route, target })
+}
+
+/// Tells whether a value is an entry at all, neither free nor removed.
+fn is_entry(value: u64) -> bool {
+    value != 0 && unpack(value).is_some()
 }
 
 fn is_series(value: u64) -> bool {
@@ -106,45 +125,64 @@ fn is_series(value: u64) -> bool {
 
 #[derive(Debug, Default)]
 struct Slot {
-    high: AtomicU64,
+    /// The low half of the hash.
     low: AtomicU64,
     /// 0 = free. Written last, so that whoever sees it sees the hash.
     value: AtomicU64,
 }
 
+/// A cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Bucket([Slot; BUCKET]);
+
 #[derive(Debug)]
 struct Part {
-    slots: Box<[Slot]>,
+    buckets: Box<[Bucket]>,
     /// Slots taken, removed ones included; only the writer uses it.
     n_taken: AtomicUsize,
 }
 
 impl Part {
-    fn with_slots(n: usize) -> Part {
+    /// Returns an empty part that is three quarters full with `n` entries.
+    fn with_room_for(n: usize) -> Part {
+        let n_buckets = (n * 4 / 3).div_ceil(BUCKET).max(BUCKETS_MIN);
         Part {
-            slots: (0..n).map(|_| Slot::default()).collect(),
+            buckets: (0..n_buckets).map(|_| Bucket::default()).collect(),
             n_taken: AtomicUsize::new(0),
         }
     }
 
-    /// The slot that holds `hash`, or the free one where it would go.
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.buckets.iter().flat_map(|bucket| &bucket.0)
+    }
+
+    fn n_slots(&self) -> usize {
+        self.buckets.len() * BUCKET
+    }
+
+    /// The place where a look-up begins.
     #[inline]
-    fn find(&self, hash: u128) -> (&Slot, u64) {
-        let (high, low) = ((hash >> 64) as u64, hash as u64);
-        let n = self.slots.len();
-        let mut at = ((u128::from(low) * n as u128) >> 64) as usize;
+    fn bucket_of(&self, low: u64) -> usize {
+        ((u128::from(low) * self.buckets.len() as u128) >> 64) as usize
+    }
+
+    /// The slot that holds a hash, or the free one where it would go.
+    #[inline]
+    fn find(&self, low: u64, hash_bits: u64) -> (&Slot, u64) {
+        let mut at = self.bucket_of(low);
         loop {
-            let slot = &self.slots[at];
-            let value = slot.value.load(Ordering::Acquire);
-            // There is always a free slot: parts grow before they are full.
-            if value == 0
-                || (slot.high.load(Ordering::Relaxed) == high
-                    && slot.low.load(Ordering::Relaxed) == low)
-            {
-                return (slot, value);
+            for slot in &self.buckets[at].0 {
+                let value = slot.value.load(Ordering::Acquire);
+                // There is always a free slot: parts grow before they are full.
+                if value == 0
+                    || (slot.low.load(Ordering::Relaxed) == low && value & HASH_MASK == hash_bits)
+                {
+                    return (slot, value);
+                }
             }
             at += 1;
-            if at == n {
+            if at == self.buckets.len() {
                 at = 0;
             }
         }
@@ -153,41 +191,59 @@ impl Part {
     /// Copies what `keep` keeps into a part of fitting size.
     fn rebuilt(&self, room_for: usize, keep: impl Fn(u64) -> bool) -> Part {
         let taken = || {
-            let values = self.slots.iter().map(|slot| {
-                let value = slot.value.load(Ordering::Acquire);
-                (slot, value)
-            });
-            values.filter(|(_, value)| *value != 0 && unpack(*value).is_some() && keep(*value))
+            let slots = self.slots();
+            let values = slots.map(|slot| (slot, slot.value.load(Ordering::Acquire)));
+            values.filter(|(_, value)| is_entry(*value) && keep(*value))
         };
-        let n = taken().count();
-        let part = Part::with_slots(((n + room_for) * 5 / 3).max(SLOTS_MIN));
+        let part = Part::with_room_for(taken().count() + room_for);
         for (slot, value) in taken() {
-            let (high, low) = (&slot.high, &slot.low);
-            let (high, low) = (high.load(Ordering::Relaxed), low.load(Ordering::Relaxed));
-            part.put((u128::from(high) << 64) | u128::from(low), value);
+            part.put(slot.low.load(Ordering::Relaxed), value);
         }
         part
     }
 
-    fn put(&self, hash: u128, value: u64) {
-        let (slot, before) = self.find(hash);
+    /// Puts a value with its bits of the hash.
+    fn put(&self, low: u64, value: u64) {
+        let (slot, before) = self.find(low, value & HASH_MASK);
         if before == 0 {
-            slot.high.store((hash >> 64) as u64, Ordering::Relaxed);
-            slot.low.store(hash as u64, Ordering::Relaxed);
+            slot.low.store(low, Ordering::Relaxed);
             self.n_taken.fetch_add(1, Ordering::Relaxed);
         }
         slot.value.store(value, Ordering::Release);
     }
 
     fn is_crowded(&self) -> bool {
-        self.n_taken.load(Ordering::Relaxed) * 5 >= self.slots.len() * 4
+        self.n_taken.load(Ordering::Relaxed) * 8 >= self.n_slots() * 7
     }
 }
+
+/// A hash as the table uses it.
+#[derive(Clone, Copy)]
+struct Place {
+    part: usize,
+    low: u64,
+    /// Where they lie in a value.
+    hash_bits: u64,
+}
+
+impl Place {
+    #[inline]
+    fn of(hash: u128) -> Place {
+        let high = (hash >> 64) as u64;
+        Place {
+            part: (high >> 58) as usize,
+            low: hash as u64,
+            hash_bits: (high << HASH_SHIFT) & HASH_MASK,
+        }
+    }
+}
+
+type Parts = [Arc<Part>; PARTS];
 
 /// The table.
 #[derive(Debug)]
 pub struct RouteTable {
-    parts: Vec<ArcSwap<Part>>,
+    parts: ArcSwap<Parts>,
     /// The age that look-ups leave on entries; moves on with every full sweep.
     age: AtomicU64,
     /// Entries that are not series.
@@ -196,15 +252,15 @@ pub struct RouteTable {
 
 /// A view of the table for the length of a request.
 pub struct RouteView {
-    parts: [Arc<Part>; PARTS],
+    parts: Arc<Parts>,
     age: u8,
 }
 
 impl Default for RouteTable {
     fn default() -> Self {
-        let part = || ArcSwap::from_pointee(Part::with_slots(SLOTS_MIN));
+        let part = |_| Arc::new(Part::with_room_for(0));
         RouteTable {
-            parts: (0..PARTS).map(|_| part()).collect(),
+            parts: ArcSwap::from_pointee(std::array::from_fn(part)),
             age: AtomicU64::new(0),
             n_unread: AtomicUsize::new(0),
         }
@@ -215,9 +271,16 @@ impl RouteTable {
     /// Returns a view for looking up many hashes.
     pub fn view(&self) -> RouteView {
         RouteView {
-            parts: std::array::from_fn(|at| self.parts[at].load_full()),
+            parts: self.parts.load_full(),
             age: (self.age.load(Ordering::Relaxed) % AGES) as u8,
         }
+    }
+
+    /// Puts a part in the place of another.
+    fn swap(&self, at: usize, part: Part) {
+        let mut parts = Parts::clone(&self.parts.load());
+        parts[at] = Arc::new(part);
+        self.parts.store(Arc::new(parts));
     }
 
     /// Returns the number of entries that are not series.
@@ -227,46 +290,48 @@ impl RouteTable {
 
     /// Returns the bytes of all slots.
     pub fn heap_bytes(&self) -> usize {
-        let slots: usize = self.parts.iter().map(|part| part.load().slots.len()).sum();
+        let parts = self.parts.load();
+        let slots: usize = parts.iter().map(|part| part.n_slots()).sum();
         slots * size_of::<Slot>()
     }
 
     /// Looks one hash up, for the writer.
     pub fn get(&self, hash: u128) -> Option<RouteEntry> {
-        let part = self.parts[part_of(hash)].load();
-        let (_, value) = part.find(hash);
+        let place = Place::of(hash);
+        let parts = self.parts.load();
+        let (_, value) = parts[place.part].find(place.low, place.hash_bits);
         if value == 0 { None } else { unpack(value) }
     }
 
     /// Sets an entry. One thread at a time.
     pub fn set(&self, hash: u128, entry: RouteEntry) {
-        let at = part_of(hash);
-        if self.parts[at].load().is_crowded() {
-            let part = self.parts[at].load_full();
+        let place = Place::of(hash);
+        let part = Arc::clone(&self.parts.load()[place.part]);
+        if part.is_crowded() {
             let more = part.n_taken.load(Ordering::Relaxed) / 8;
-            self.parts[at].store(Arc::new(part.rebuilt(more + 1, |_| true)));
+            self.swap(place.part, part.rebuilt(more + 1, |_| true));
         }
-        let part = self.parts[at].load();
-        let (_, before) = part.find(hash);
         let age = (self.age.load(Ordering::Relaxed) % AGES) as u8;
-        let value = pack(entry, age);
-        self.count(before, value);
-        part.put(hash, value);
+        self.put(place, pack(entry, age));
     }
 
     /// Removes an entry. One thread at a time.
     pub fn remove(&self, hash: u128) {
-        let part = self.parts[part_of(hash)].load();
-        let (_, before) = part.find(hash);
-        if before != 0 {
-            let value = pack_place(REMOVED, 0, 0);
-            self.count(before, value);
-            part.put(hash, value);
+        if self.get(hash).is_some() {
+            self.put(Place::of(hash), pack_place(REMOVED, 0, 0));
         }
     }
 
+    fn put(&self, place: Place, value: u64) {
+        let parts = self.parts.load();
+        let part = &parts[place.part];
+        let (_, before) = part.find(place.low, place.hash_bits);
+        self.count(before, value);
+        part.put(place.low, value | place.hash_bits);
+    }
+
     fn count(&self, before: u64, after: u64) {
-        let counts = |value: u64| value != 0 && unpack(value).is_some() && !is_series(value);
+        let counts = |value: u64| is_entry(value) && !is_series(value);
         match (counts(before), counts(after)) {
             (false, true) => drop(self.n_unread.fetch_add(1, Ordering::Relaxed)),
             (true, false) => drop(self.n_unread.fetch_sub(1, Ordering::Relaxed)),
@@ -280,22 +345,20 @@ impl RouteTable {
         let at = part % PARTS;
         let now = self.age.load(Ordering::Relaxed);
         let old = |value: u64| {
-            let age = (value & 0xff).wrapping_sub(1);
+            let age = (value & AGE_MASK).wrapping_sub(1);
             let since = (now % AGES + AGES - age) % AGES;
             !is_series(value) && since >= ages_kept
         };
-        let current = self.parts[at].load_full();
-        let values = current
-            .slots
-            .iter()
-            .map(|s| s.value.load(Ordering::Acquire));
-        let live = |value: &u64| *value != 0 && unpack(*value).is_some();
-        let n_old = values.filter(|value| live(value) && old(*value)).count();
+        let current = Arc::clone(&self.parts.load()[at]);
+        let values = current.slots().map(|s| s.value.load(Ordering::Acquire));
+        let n_old = values
+            .filter(|value| is_entry(*value) && old(*value))
+            .count();
         if n_old > 0 {
             let rebuilt = current.rebuilt(1, |value| !old(value));
             let dropped = current.n_unread().saturating_sub(rebuilt.n_unread());
             self.n_unread.fetch_sub(dropped, Ordering::Relaxed);
-            self.parts[at].store(Arc::new(rebuilt));
+            self.swap(at, rebuilt);
         }
         if at + 1 == PARTS {
             self.age.store(now + 1, Ordering::Relaxed);
@@ -305,26 +368,33 @@ impl RouteTable {
 
 impl Part {
     fn n_unread(&self) -> usize {
-        let values = self.slots.iter().map(|s| s.value.load(Ordering::Acquire));
-        let counts = |value: &u64| *value != 0 && unpack(*value).is_some() && !is_series(*value);
+        let values = self.slots().map(|s| s.value.load(Ordering::Acquire));
+        let counts = |value: &u64| is_entry(*value) && !is_series(*value);
         values.filter(counts).count()
     }
 }
 
-#[inline]
-fn part_of(hash: u128) -> usize {
-    (hash >> 122) as usize
-}
-
 impl RouteView {
+    /// Asks for the cache line of a hash, which a look-up will need soon. In a table larger than
+    /// the caches, half of what a known series costs was waiting for that line.
+    #[inline]
+    pub fn expect(&self, hash: u128) {
+        let place = Place::of(hash);
+        let part = &self.parts[place.part];
+        if let Some(bucket) = part.buckets.get(part.bucket_of(place.low)) {
+            prefetch(bucket);
+        }
+    }
+
     /// Looks a hash up and notes that it was seen.
     #[inline]
     pub fn get(&self, hash: u128) -> Option<RouteEntry> {
-        let (slot, value) = self.parts[part_of(hash)].find(hash);
+        let place = Place::of(hash);
+        let (slot, value) = self.parts[place.part].find(place.low, place.hash_bits);
         if value == 0 {
             return None;
         }
-        let seen = (value & !0xff) | (u64::from(self.age) + 1);
+        let seen = (value & !AGE_MASK) | (u64::from(self.age) + 1);
         if seen != value {
             // Loses against the writer and against other readers, which is as good.
             let _ = slot
@@ -334,6 +404,25 @@ impl RouteView {
         unpack(value)
     }
 }
+
+/// Asks for a cache line, and does not wait for it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[allow(
+    unsafe_code,
+    reason = "there is no stable safe way to ask for a cache line"
+)]
+fn prefetch(bucket: &Bucket) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: prefetching reads and writes nothing that a program can see; the address is that
+    // of a reference, though any would do.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(bucket).cast()) }
+}
+
+/// Elsewhere the look-up itself asks.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn prefetch(_bucket: &Bucket) {}
 
 #[cfg(test)]
 mod tests {
@@ -364,6 +453,8 @@ mod tests {
         };
         for n in 0..50_000 {
             table.set(hash(n), entry(route(n)));
+            // A look-up in vain ends, however full a part is.
+            assert_eq!(table.get(hash(50_000 + n)), None);
         }
         let view = table.view();
         for n in 0..50_000 {
@@ -372,7 +463,7 @@ mod tests {
         assert_eq!(view.get(hash(50_000)), None);
         assert_eq!(table.n_unread(), 37_500);
         let bytes_per_series = table.heap_bytes() / 50_000;
-        assert!(bytes_per_series <= 48, "{bytes_per_series}");
+        assert!((16..=24).contains(&bytes_per_series), "{bytes_per_series}");
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //! notice absence; but not at once where silence is no news: in a backlog, or before the first
 //! sample, only after `backlog_timeout`.
 //!
+//! Where it is told to ([`Sequencer::set_settle`]) it also says, once, that `C` has stood still for
+//! so long that no rest of a scrape is waited for any more: by a stamp that does not move `C`.
+//!
 //! Cost: O(1) per stamp.
 
 use std::collections::BTreeSet;
@@ -74,6 +77,15 @@ impl Evidence {
     }
 }
 
+/// How long the rest of a scrape is waited for, by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// Usually, ms.
+    pub live: DurationMs,
+    /// When event time is behind the wall clock by more than `idle_timeout`, ms.
+    pub backlog: DurationMs,
+}
+
 /// Gives stamps: sequence number, wall clock, event-time clock.
 #[derive(Clone, Debug)]
 pub struct Sequencer {
@@ -93,6 +105,11 @@ pub struct Sequencer {
     quiet_since: Option<TimestampMs>,
     /// Whether silence since `quiet_since` is news only after `backlog_timeout`.
     patient: bool,
+    settle: Option<Settle>,
+    /// The clock of the last stamp, and the wall clock when it was stamped first.
+    stamped: Option<(TimestampMs, TimestampMs)>,
+    /// The last clock of which was said that it stands still.
+    said_still: Option<TimestampMs>,
 }
 
 impl Sequencer {
@@ -108,7 +125,15 @@ impl Sequencer {
             unconfirmed: None,
             quiet_since: None,
             patient: true,
+            settle: None,
+            stamped: None,
+            said_still: None,
         }
+    }
+
+    /// Says from when on [`Sequencer::idle`] tells that the clock stands still.
+    pub fn set_settle(&mut self, settle: Option<Settle>) {
+        self.settle = settle;
     }
 
     /// Returns the event-time clock `C`, ms; `None` before the first sample.
@@ -151,7 +176,8 @@ impl Sequencer {
     }
 
     /// Moves the clock on where nothing has come for long enough, or where the time of a sample
-    /// from ahead has come. Call it regularly; returns a stamp only when the clock moved.
+    /// from ahead has come. Call it regularly; returns a stamp only when the clock moved, or is to
+    /// be said to stand still.
     pub fn idle(&mut self, wall: TimestampMs) -> Option<Stamp> {
         let (before, mut evidence) = (self.clock, Evidence::default());
         self.recall(&mut evidence, wall);
@@ -165,15 +191,30 @@ impl Sequencer {
         } else {
             self.idle_timeout
         };
-        if wall - quiet_since < timeout {
-            return None;
-        }
         let moved_to = wall - self.idle_timeout;
-        if self.clock.is_some_and(|clock| clock >= moved_to) {
-            return None;
+        let is_behind = self.clock.is_none_or(|clock| clock < moved_to);
+        if wall - quiet_since >= timeout && is_behind {
+            self.move_to(moved_to);
+            return Some(self.next_stamp(wall));
         }
-        self.move_to(moved_to);
-        Some(self.next_stamp(wall))
+        let stands_still = self.stands_still(is_behind, wall);
+        stands_still.then(|| {
+            self.said_still = self.clock;
+            self.next_stamp(wall)
+        })
+    }
+
+    /// Tells whether it is time to say that the clock stands still.
+    fn stands_still(&self, is_behind: bool, wall: TimestampMs) -> bool {
+        let (Some(settle), Some((clock, since))) = (self.settle, self.stamped) else {
+            return false;
+        };
+        let settle = if is_behind {
+            settle.backlog
+        } else {
+            settle.live
+        };
+        self.said_still != Some(clock) && wall - since >= settle
     }
 
     fn advance(&mut self, evidence: Evidence) {
@@ -207,6 +248,11 @@ impl Sequencer {
     fn next_stamp(&mut self, wall: TimestampMs) -> Stamp {
         self.sequence += 1;
         self.wall = self.wall.max(wall);
+        if let Some(clock) = self.clock
+            && self.stamped.is_none_or(|(stamped, _)| stamped != clock)
+        {
+            self.stamped = Some((clock, self.wall));
+        }
         Stamp {
             sequence: self.sequence,
             wall: self.wall,
@@ -250,6 +296,40 @@ mod tests {
             let clock = sequencer.clock().map(|clock| clock.0 / 1000);
             assert_eq!(clock, *expected, "{samples:?} at {wall:?} of {steps:?}");
         }
+    }
+
+    #[test]
+    fn that_the_clock_stands_still_is_said_once() {
+        let mut sequencer = sequencer();
+        sequencer.set_settle(Some(Settle {
+            live: DurationMs::from_seconds(5),
+            backlog: DurationMs::from_seconds(60),
+        }));
+        let at = |seconds: i64| TimestampMs(seconds * 1000);
+        let said = |sequencer: &mut Sequencer, seconds: std::ops::Range<i64>| {
+            let stamps = seconds.filter_map(|s| Some((s, sequencer.idle(at(s))?.clock?)));
+            stamps
+                .map(|(s, clock)| (s, clock.0 / 1000))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(said(&mut sequencer, 980..1000), []);
+        sequencer.stamp(one(at(999), 1), at(1000));
+        assert_eq!(said(&mut sequencer, 1000..1004), []);
+        sequencer.stamp(one(at(990), 2), at(1004));
+        let expected = [(1005, 999)];
+        assert_eq!(
+            said(&mut sequencer, 1004..1020),
+            expected,
+            "not moved at 1004"
+        );
+        sequencer.stamp(one(at(1020), 1), at(1020));
+        assert_eq!(said(&mut sequencer, 1020..1030), [(1025, 1020)]);
+        sequencer.stamp(one(at(1040), 1), at(1200));
+        assert_eq!(
+            said(&mut sequencer, 1200..1280),
+            [(1260, 1040)],
+            "in a backlog"
+        );
     }
 
     #[test]

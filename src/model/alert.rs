@@ -32,7 +32,9 @@ pub struct AlertMessage {
     pub valid_for: DurationMs,
     /// The rule's expression, canonical, for the generator URL.
     pub expr: Arc<str>,
-    /// The wall clock (ms) at which the request that caused it was stamped, for the latency meter.
+    /// The number of the stamp that let the frontier pass what caused it, for the latency meter.
+    pub caused_by: u64,
+    /// The wall clock (ms) of that stamp.
     pub caused_at_wall: TimestampMs,
     /// `true` when found in a backlog or replay: coalesced to the newest state before sending.
     pub backlog: bool,

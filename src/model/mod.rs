@@ -7,6 +7,7 @@ pub mod alert;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
+pub mod exact_sum;
 pub mod float;
 pub mod histogram;
 pub mod kahan;
@@ -26,6 +27,7 @@ pub mod value;
 pub use alert::{AlertMessage, AlertStatus};
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
+pub use exact_sum::ExactSum;
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
@@ -35,7 +37,7 @@ pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
 pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,
 };
-pub use settings::{EngineSettings, EvaluationMode, Grid, ModeOverride};
+pub use settings::{EngineSettings, EvaluationMode, Grid, GroupKey, ModeOverride};
 pub use start_times::{ListedStarts, NO_START, StartTimes, StartsInOrder};
 pub use time::{DurationMs, TimestampMs};
 pub use value::{SeriesPoints, Value, VectorElement};

@@ -1,5 +1,7 @@
 //! What an engine must know beside its rules; part of the log, so that replay decides alike.
 
+use std::collections::BTreeSet;
+
 use crate::model::{DurationMs, Labels, RuleFormat, TimestampMs};
 
 /// Whether a group is evaluated as samples arrive, or at its ticks alone as Prometheus does.
@@ -39,6 +41,25 @@ pub enum Grid {
         /// `None`: by dependence, as when serving.
         group_order: Option<Vec<String>>,
     },
+}
+
+/// A group by what is unique about it: the path of its file, then its name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupKey {
+    /// The file's path, as `rule_files` found it.
+    pub file: String,
+    /// The group's name.
+    pub name: String,
+}
+
+impl GroupKey {
+    /// Returns the key of a group.
+    pub fn new(file: &str, name: &str) -> Self {
+        GroupKey {
+            file: file.to_owned(),
+            name: name.to_owned(),
+        }
+    }
 }
 
 /// Settings of an engine.
@@ -84,9 +105,24 @@ pub struct EngineSettings {
     pub features: Vec<String>,
     /// How the rule files are to be read.
     pub rule_format: RuleFormat,
+    /// The groups that are evaluated here; the files' other groups are known and left to other
+    /// shards. `None`: all.
+    pub share: Option<BTreeSet<GroupKey>>,
+    /// Whether groups that only tick do so when what they read has settled: event time has gone
+    /// on by `scrape_settle`, or the node has said that it stands still. What a tick sees is
+    /// then the same for any number of shards, whatever else they read. Takes hold where all
+    /// groups are of [`EvaluationMode::Tick`].
+    pub ticks_when_settled: bool,
 }
 
 impl EngineSettings {
+    /// Tells whether a group is to be evaluated here.
+    pub fn has_share_of(&self, file: &str, group: &str) -> bool {
+        self.share
+            .as_ref()
+            .is_none_or(|share| share.contains(&GroupKey::new(file, group)))
+    }
+
     /// Returns the mode of a group.
     pub fn mode_of(&self, file: &str, group: &str) -> EvaluationMode {
         let fits = |entry: &&ModeOverride| {
@@ -127,6 +163,8 @@ impl Default for EngineSettings {
             elements_max: 1_000_000,
             features: Vec::new(),
             rule_format: RuleFormat::default(),
+            share: None,
+            ticks_when_settled: false,
         }
     }
 }

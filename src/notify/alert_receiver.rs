@@ -8,15 +8,18 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use crate::arrivals::Moment;
 use crate::config::HttpClientConfig;
 use crate::model::{AlertMessage, Labels};
 use crate::notify::http_client::{Answer, HttpClient};
+use crate::notify::latency::Receiver;
 use crate::notify::metrics::AlertmanagerLabel;
 use crate::notify::notifier::World;
 use crate::notify::outcome::Outcome;
 
 /// A receiver of alerts.
 pub(crate) struct AlertReceiver {
+    kind: Receiver,
     label: AlertmanagerLabel,
     url: Url,
     timeout: Duration,
@@ -27,13 +30,16 @@ pub(crate) struct AlertReceiver {
 impl AlertReceiver {
     /// Names a receiver by `label` in metrics.
     pub(crate) fn new(
+        kind: Receiver,
         label: AlertmanagerLabel,
         url: Url,
         timeout: Duration,
         http: &HttpClientConfig,
         world: &World,
     ) -> Self {
+        world.metrics.latency.begin(kind);
         AlertReceiver {
+            kind,
             label,
             url,
             timeout,
@@ -56,12 +62,18 @@ impl AlertReceiver {
         let begun = self.world.clock.now();
         let headers = [("content-type", "application/json")];
         let posted = self.client.post(&self.url, &headers, body, self.timeout);
-        let outcome = posted.await.map_or_else(Outcome::from, outcome);
+        let (departed, outcome) = match posted.await {
+            Ok(answer) => (answer.departed, outcome(answer)),
+            Err(error) => (None, Outcome::from(error)),
+        };
         let now = self.world.clock.now();
         let metrics = &self.world.metrics;
         metrics.count(&self.label, &outcome, n_alerts, begun, now);
-        if outcome == Outcome::Delivered {
-            metrics.observe_arrivals(news, now);
+        if let Some(stopwatch) = departed.filter(|_| outcome == Outcome::Delivered) {
+            let wall = begun;
+            let departed = Moment { stopwatch, wall };
+            let arrivals = &self.world.arrivals;
+            metrics.latency.observe(self.kind, news, departed, arrivals);
         }
         outcome
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
 use crate::notify::queue::Book;
-use crate::notify::schedule::BACKLOG_HOLD;
+use crate::notify::schedule::{BACKLOG_HOLD, caused_like};
 
 /// How groups are made and when they are sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,12 @@ impl Groups {
 
     /// Takes an alert's newest state; `labels` are those it has outside. Returns how many older
     /// alerts the bound pushed out.
-    pub fn state(&mut self, message: Arc<AlertMessage>, labels: Labels, now: TimestampMs) -> usize {
+    pub fn state(
+        &mut self,
+        mut message: Arc<AlertMessage>,
+        labels: Labels,
+        now: TimestampMs,
+    ) -> usize {
         let inside = message.labels.clone();
         let key = self.group_labels(&labels);
         let is_firing = message.status == AlertStatus::Firing;
@@ -116,6 +121,9 @@ impl Groups {
                     (old, new) => old == new,
                 };
                 if is_same {
+                    if !member.is_told {
+                        caused_like(&mut message, &member.message);
+                    }
                     member.message = message;
                     return 0;
                 }
@@ -363,6 +371,7 @@ mod tests {
                     fired_at: TimestampMs(0),
                     valid_for: DurationMs::from_seconds(240),
                     expr: Arc::from("x"),
+                    caused_by: 0,
                     caused_at_wall: now,
                     backlog: words[0].starts_with("late-"),
                 };

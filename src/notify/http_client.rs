@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, NoProxy, Proxy, redirect, tls};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, NoProxy, Proxy, redirect, tls};
 use url::Url;
 
+use crate::clock::Stopwatch;
 use crate::config::{Auth, HttpClientConfig, SecretSource, TlsVersion};
+use crate::notify::departure::Departure;
 
 /// How long a connection may take to stand up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +51,8 @@ pub struct Answer {
     pub status: u16,
     /// `Retry-After`, where it is given in seconds.
     pub retry_after: Option<Duration>,
+    /// When the first byte of the request left.
+    pub departed: Option<Stopwatch>,
     /// The answer's headers.
     pub headers: HeaderMap,
     /// The beginning of the body of an answer that is no 2xx.
@@ -107,8 +112,17 @@ impl HttpClient {
         if let Some(host) = host {
             insert(&mut map, "host", &host)?;
         }
-        let request = client.post(url).headers(map).timeout(timeout).body(body);
-        let mut response = request.send().await.map_err(transport)?;
+        let departure = Departure::default();
+        let send = |body: Body| {
+            let request = client.post(url.clone()).headers(map.clone());
+            request.timeout(timeout).body(body).send()
+        };
+        let watched = Body::wrap(departure.watch(body.clone()));
+        let mut response = send(watched).await.map_err(transport)?;
+        if self.config.follow_redirects && is_redirect_of_body(response.status()) {
+            // A watched body goes once; a plain one is sent again wherever it is wanted.
+            response = send(Body::from(body)).await.map_err(transport)?;
+        }
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let mut text = Vec::new();
@@ -130,6 +144,7 @@ impl HttpClient {
         Ok(Answer {
             status,
             retry_after,
+            departed: departure.at(),
             headers,
             text: String::from_utf8_lossy(&text).trim().to_owned(),
         })
@@ -145,7 +160,7 @@ impl HttpClient {
         insert(&mut map, "accept", "application/json")?;
         let request = client.get(url).headers(map).timeout(timeout);
         let mut response = request.send().await.map_err(transport)?;
-        if response.status() != http::StatusCode::OK {
+        if response.status() != StatusCode::OK {
             let status = response.status();
             return Err(HttpError::Transport(format!("server returned {status}")));
         }
@@ -318,6 +333,14 @@ impl Resolve for Elsewhere {
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
+}
+
+/// Tells whether an answer asks for the same request, body included, at another place.
+fn is_redirect_of_body(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    )
 }
 
 fn insert(map: &mut HeaderMap, name: &str, value: &str) -> Result<(), HttpError> {

@@ -5,19 +5,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
-use crate::model::{AlertMessage, TimestampMs};
+use crate::model::TimestampMs;
 use crate::notify::RecordedSample;
+use crate::notify::latency::NotificationLatency;
 use crate::notify::outcome::Outcome;
 use crate::telemetry::Summary;
 
 /// Prometheus' own buckets for a push, seconds.
 const PUSH_BUCKETS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
-/// From a millisecond, which an idle machine takes, to where an on-call person would notice.
-const ARRIVAL_BUCKETS: [f64; 14] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
-];
 
 /// Names a receiver by its push URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +46,7 @@ pub struct NotifyMetrics {
     pub(crate) discovered: Gauge,
     pub(crate) latency_summary: Summary,
     pub(crate) latency_histogram: ByAlertmanagerHistogram,
-    pub(crate) arrival_to_notification: Histogram,
+    pub(crate) latency: NotificationLatency,
     pub(crate) remote: RemoteMetrics,
 }
 
@@ -88,7 +85,7 @@ impl NotifyMetrics {
                 &["alertmanager"],
             ),
             latency_histogram: Family::new_with_constructor(|| Histogram::new(PUSH_BUCKETS)),
-            arrival_to_notification: Histogram::new(ARRIVAL_BUCKETS),
+            latency: NotificationLatency::register(registry),
             remote: RemoteMetrics::default(),
         };
         let name = |tail: &str| format!("prometheus_notifications_{tail}");
@@ -127,12 +124,6 @@ impl NotifyMetrics {
             "Latency histogram for sending alert notifications",
             metrics.latency_histogram.clone(),
         );
-        registry.register_with_unit(
-            "burnwatch_arrival_to_notification",
-            "From the arrival of the request that caused a notification to the receiver's 2xx",
-            Unit::Seconds,
-            metrics.arrival_to_notification.clone(),
-        );
         metrics.remote.register(registry);
         metrics
     }
@@ -167,19 +158,6 @@ impl NotifyMetrics {
             Outcome::Retry { .. } => {
                 self.errors.get_or_create(label).inc_by(n_alerts);
             }
-        }
-    }
-
-    /// Notes how long alerts took from the arrival of what caused them to the receiver's 2xx;
-    /// those of a backlog say nothing about that.
-    pub(crate) fn observe_arrivals<'a>(
-        &self,
-        messages: impl Iterator<Item = &'a AlertMessage>,
-        now: TimestampMs,
-    ) {
-        for message in messages.filter(|message| !message.backlog) {
-            let span = now - message.caused_at_wall;
-            self.arrival_to_notification.observe(span.seconds());
         }
     }
 

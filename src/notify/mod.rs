@@ -9,10 +9,12 @@
 mod alert_receiver;
 pub mod backoff;
 pub mod board;
+mod departure;
 pub mod discovery;
 pub mod event;
 pub mod grouping;
 pub mod http_client;
+mod latency;
 pub mod metrics;
 pub mod notifier;
 pub mod outcome;
@@ -31,6 +33,7 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::config::{Alerting, Config, RemoteWriteConfig, WebhookConfig};
 use crate::model::{DurationMs, Labels};
@@ -106,13 +109,16 @@ pub enum NotifyError {
 
 impl Notify {
     /// Starts a task for every receiver in the current tokio runtime, and registers the metrics.
+    /// Latencies are measured from `arrivals`.
     pub fn start(
         config: NotifyConfig,
         clock: Arc<dyn Clock>,
+        arrivals: Arc<Arrivals>,
         registry: &mut Registry,
     ) -> Result<Arc<Self>, NotifyError> {
         let world = World {
             clock,
+            arrivals,
             metrics: NotifyMetrics::register(registry),
             runtime: Handle::try_current().map_err(|_| NotifyError::NoRuntime)?,
             board: Arc::new(Board::default()),

@@ -107,7 +107,7 @@ impl Schedule {
     }
 
     /// Takes an alert's newest state; returns how many older alerts the bound pushed out.
-    pub fn state(&mut self, message: Arc<AlertMessage>, now: TimestampMs) -> usize {
+    pub fn state(&mut self, mut message: Arc<AlertMessage>, now: TimestampMs) -> usize {
         let labels = message.labels.clone();
         let resolved = matches!(message.status, AlertStatus::Resolved { .. });
         let Some(mut entry) = self.entries.remove(&labels) else {
@@ -136,6 +136,9 @@ impl Schedule {
             }
             (old, new) => old == new,
         };
+        if is_same && entry.last_sent.is_none() {
+            caused_like(&mut message, &entry.message);
+        }
         entry.message = message;
         if is_same {
             // The texts changed; they go with the next send, as in Prometheus.
@@ -342,6 +345,13 @@ impl Schedule {
     }
 }
 
+/// Makes what reads differently before it was told be caused by what was first to be told.
+pub(crate) fn caused_like(message: &mut Arc<AlertMessage>, first: &AlertMessage) {
+    let message = Arc::make_mut(message);
+    message.caused_by = first.caused_by;
+    message.caused_at_wall = first.caused_at_wall;
+}
+
 /// Returns when the alert began and until when it is valid, as of now.
 pub fn stamp(message: &AlertMessage, now: TimestampMs) -> (TimestampMs, TimestampMs) {
     let ends_at = match message.status {
@@ -382,6 +392,7 @@ mod tests {
                     fired_at,
                     valid_for: DurationMs::from_seconds(240),
                     expr: Arc::from("x"),
+                    caused_by: 0,
                     caused_at_wall: now,
                     backlog: words[0].starts_with("late-"),
                 })

@@ -9,7 +9,7 @@
 //!
 //! Cost: linear in rules and edges; a selector without a metric name looks at every rule.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, METRIC_NAME, MatchOp, Matcher};
 use crate::promql::ast::{ExprKind, VectorSelector};
@@ -192,6 +192,21 @@ impl Dependence {
         order
     }
 
+    /// Returns the groups that belong together: those that read each other, directly or through
+    /// others, and those that may write the same series. Every group is in one of them, and
+    /// they and the groups in them stand in the order of file and name.
+    pub fn components(&self, groups: &[RuleGroup]) -> Vec<Vec<usize>> {
+        let mut linked = vec![BTreeSet::new(); groups.len()];
+        let reads = self.edges.iter().copied();
+        let pairs = reads.map(|edge| (edge.reader.group, edge.producer.group));
+        for (one, other) in pairs.chain(writers_of_the_same(groups)) {
+            linked[one].insert(other);
+            linked[other].insert(one);
+        }
+        // Linked both ways, what is connected at all is connected in a circle.
+        circles(&linked, &self.by_name)
+    }
+
     /// Returns, for each group, the other groups it reads.
     fn groups_read(&self) -> Vec<BTreeSet<usize>> {
         let mut reads = vec![BTreeSet::new(); self.by_name.len()];
@@ -288,6 +303,55 @@ fn circles(reads: &[BTreeSet<usize>], by_name: &[usize]) -> Vec<Vec<usize>> {
     }
     found.sort_by_key(|circle| rank[circle[0]]);
     found
+}
+
+/// Returns pairs of groups that have rules whose series could be the same ones, by name and by
+/// the labels that are known beforehand.
+fn writers_of_the_same(groups: &[RuleGroup]) -> Vec<(usize, usize)> {
+    let mut by_name: HashMap<(&str, bool), BTreeMap<_, Vec<usize>>> = HashMap::new();
+    for (idx, rule) in all_rules(groups) {
+        let is_alert = matches!(rule.kind, RuleKind::Alerting { .. });
+        let by_labels = by_name.entry((&rule.name, is_alert)).or_default();
+        let of_labels = by_labels.entry(&rule.labels).or_insert_with(Vec::new);
+        of_labels.push(idx.group);
+    }
+    let mut pairs = Vec::new();
+    for ((_, is_alert), by_labels) in &by_name {
+        let equal = by_labels.values();
+        pairs.extend(equal.flat_map(|groups| groups.windows(2).map(|two| (two[0], two[1]))));
+        // Hundreds of rules may share a name; what all of them write, and differently, keeps
+        // most of them apart at once.
+        let known = |labels: &[(String, String)], name: &str| {
+            let written = labels.iter().find(|(label, _)| label == name);
+            written
+                .filter(|(_, value)| !(*is_alert && value.contains("{{")))
+                .map(|(_, value)| value.clone())
+        };
+        let all_know = |name: &str| by_labels.keys().all(|labels| known(labels, name).is_some());
+        let first = by_labels.keys().next().into_iter().copied().flatten();
+        let names: Vec<&str> = first
+            .map(|(name, _)| name.as_str())
+            .filter(|name| all_know(name))
+            .collect();
+        let mut alike: BTreeMap<Vec<Option<String>>, Vec<_>> = BTreeMap::new();
+        for (labels, groups) in by_labels {
+            let values = names.iter().map(|name| known(labels, name)).collect();
+            alike.entry(values).or_default().push((labels, groups[0]));
+        }
+        for rules in alike.values() {
+            for (at, (labels, group)) in rules.iter().enumerate() {
+                let could_be_same = |(other, _): &&(&&Vec<(String, String)>, usize)| {
+                    labels.iter().all(|(name, _)| {
+                        let (one, other) = (known(labels, name), known(other, name));
+                        one.is_none() || other.is_none() || one == other
+                    })
+                };
+                let same = rules[at + 1..].iter().filter(could_be_same);
+                pairs.extend(same.map(|(_, other)| (*group, *other)));
+            }
+        }
+    }
+    pairs
 }
 
 fn all_rules(groups: &[RuleGroup]) -> impl Iterator<Item = (RuleIdx, &Rule)> {

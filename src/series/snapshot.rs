@@ -3,6 +3,8 @@
 //! Questions from the API are answered from snapshots on other threads, so that a long query
 //! never holds up an evaluation.
 
+use std::collections::HashMap;
+
 use crate::history::SeriesHistory;
 use crate::model::{Labels, Matcher, TimestampMs};
 use crate::series::SeriesReader;
@@ -68,13 +70,23 @@ impl Snapshot {
         }
     }
 
-    /// Adds the series of another shard.
+    /// Adds the series of another shard. One that both read is there once, with the longer past:
+    /// each shard keeps what its own rules look back on.
     pub fn merge(&mut self, other: Snapshot) {
         if self.series.is_empty() {
             self.series = other.series;
             return;
         }
-        self.series.extend(other.series);
+        let parts = self.series.iter().enumerate();
+        let known: HashMap<Labels, usize> =
+            parts.map(|(at, part)| (part.labels.clone(), at)).collect();
+        for part in other.series {
+            match known.get(&part.labels) {
+                Some(at) if self.series[*at].history.len() >= part.history.len() => {}
+                Some(at) => self.series[*at].history = part.history,
+                None => self.series.push(part),
+            }
+        }
         self.series.sort_by_key(|part| part.number);
     }
 
@@ -109,5 +121,41 @@ impl SeriesReader for Snapshot {
         for part in self.series.iter().filter(is_selected) {
             visit(part.number, &part.labels, &part.history);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SampleValue;
+
+    fn snapshot(series: &[(&str, i64)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (name, n_samples) in series {
+            let mut history = SeriesHistory::default();
+            for at in 0..*n_samples {
+                history.append(TimestampMs(at), SampleValue::Float(1.0), TimestampMs::MAX);
+            }
+            snapshot.insert(Labels::from_pairs([("__name__", *name)]), history);
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_series_that_two_shards_read_is_there_once_with_its_longer_past() {
+        let mut whole = snapshot(&[("short_here", 1), ("only_here", 2), ("long_here", 3)]);
+        whole.merge(snapshot(&[
+            ("short_here", 5),
+            ("long_here", 1),
+            ("only_there", 4),
+        ]));
+        let lengths = whole.iter().map(|(labels, history)| {
+            let n_samples = history.len();
+            format!("{} {n_samples}", labels.metric_name())
+        });
+        let mut lengths: Vec<String> = lengths.collect();
+        lengths.sort();
+        let expected = ["long_here 3", "only_here 2", "only_there 4", "short_here 5"];
+        assert_eq!(lengths, expected);
     }
 }

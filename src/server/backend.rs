@@ -15,7 +15,7 @@ use crate::api::{
     RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
-use crate::ingest::{self, ReadSet, ShardId};
+use crate::ingest;
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -24,6 +24,7 @@ use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::write_engine_metrics;
 use crate::server::pipeline::Pipeline;
+use crate::server::shards::Shards;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
 
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub pipeline: Arc<Pipeline>,
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
+    pub shards: parking_lot::Mutex<Shards>,
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
@@ -93,28 +95,19 @@ impl ServerBackend {
             );
         }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
-        // Outside samples of recorded names are taken again until the new rules' first tick.
-        self.parts.seed_before.store(i64::MAX, Ordering::Relaxed);
-        let shard = ShardId(0);
-        let read_set = ReadSet {
-            generation,
-            selectors: loaded
-                .rules
-                .read_selectors()
-                .into_iter()
-                .map(|m| (shard, m))
-                .collect(),
-            recorded: loaded.rules.recorded.clone(),
-            keep_all: loaded.keeps_all(),
-            seed_before: Arc::clone(&self.parts.seed_before),
-        };
-        let source = Arc::clone(&loaded.source);
+        let dispatch = &self.parts.dispatch;
+        let mut shards = self.parts.shards.lock();
+        let seed_before = &self.parts.seed_before;
+        let assigned = shards.assign(&loaded, generation, seed_before, &dispatch.measured());
+        drop(shards);
+        // Outside samples of recorded names are taken again until the new rules' first ticks.
+        dispatch.expect_first_ticks(generation, assigned.n_with_groups);
         self.parts
             .pipeline
-            .adopt(read_set, &mut |_, stamp| Entry::Rules {
+            .adopt(assigned.read_set, &mut |shard, stamp| Entry::Rules {
                 stamp,
                 generation,
-                rules: Arc::clone(&source),
+                rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
             })?;
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
@@ -313,12 +306,12 @@ impl api::Backend for ServerBackend {
 
     fn metrics_text(&self) -> String {
         let mut text = self.parts.telemetry.encode();
-        write_engine_metrics(&mut text, &self.parts.dispatch.report());
+        write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         text
     }
 
     fn receive_view(&self) -> ReceiveView {
-        let report = self.parts.dispatch.report();
+        let reports = self.parts.dispatch.reports();
         let metrics = self.parts.pipeline.node().metrics();
         let seconds = (self.parts.options.clock.now() - self.started_at)
             .seconds()
@@ -335,9 +328,9 @@ impl api::Backend for ServerBackend {
             samples_per_second: metrics.accepted() as f64 / seconds,
             samples_total: metrics.accepted(),
             samples_rejected_total: metrics.rejected(),
-            series_read: report.n_series,
+            series_read: reports.iter().map(|report| report.n_series).sum(),
             series_unread,
-            frontier: report.frontier,
+            frontier: reports.iter().filter_map(|report| report.frontier).min(),
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }

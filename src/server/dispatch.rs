@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tracing::{error, info};
 
+use crate::arrivals::Arrivals;
+use crate::engine::assignment::Measured;
 use crate::engine::{Effect, Engine, Stats};
-use crate::model::{AlertStatus, TimestampMs};
+use crate::model::{AlertStatus, Generation, TimestampMs};
 use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::server::frontier_hold::FrontierHold;
 use crate::telemetry::Telemetry;
 
 /// Sees every effect, with the wall clock (ms) of the request that caused it: the demo's display.
@@ -22,7 +25,17 @@ pub struct Dispatch {
     seed_before: Arc<AtomicI64>,
     observer: Option<Observer>,
     telemetry: Arc<Telemetry>,
-    stats: parking_lot::Mutex<EngineReport>,
+    /// By shard.
+    reports: Vec<parking_lot::Mutex<EngineReport>>,
+    first_ticks: parking_lot::Mutex<FirstTicks>,
+}
+
+/// Which shards' first ticks under the newest rules are still to come.
+#[derive(Debug, Default)]
+struct FirstTicks {
+    generation: Generation,
+    n_awaited: usize,
+    newest: Option<TimestampMs>,
 }
 
 /// What an engine said of itself after its newest entry.
@@ -36,28 +49,62 @@ pub struct EngineReport {
     pub frontier_hold_seconds: f64,
     /// `F`, ms.
     pub frontier: Option<TimestampMs>,
+    /// What its groups have cost.
+    pub measured: Measured,
 }
 
 impl Dispatch {
     /// Returns a dispatcher.
     pub fn new(
+        n_shards: usize,
         notify: Arc<Notify>,
         seed_before: Arc<AtomicI64>,
         observer: Option<Observer>,
         telemetry: Arc<Telemetry>,
     ) -> Self {
-        let stats = parking_lot::Mutex::default();
         Dispatch {
             notify,
             seed_before,
             observer,
             telemetry,
-            stats,
+            reports: (0..n_shards)
+                .map(|_| parking_lot::Mutex::default())
+                .collect(),
+            first_ticks: parking_lot::Mutex::default(),
         }
     }
 
-    /// Hands on what an entry caused, and empties the list.
-    pub fn effects(&self, engine: &mut Engine, effects: &mut Vec<Effect>) {
+    /// Returns a watch of one shard's frontier.
+    pub fn frontier_hold(&self, arrivals: &Arc<Arrivals>) -> FrontierHold {
+        FrontierHold::new(Arc::clone(arrivals), self.telemetry.frontier.clone())
+    }
+
+    /// Takes outside samples of recorded names again, until as many shards have told the first
+    /// ticks of all their groups under the rules of this generation.
+    pub fn expect_first_ticks(&self, generation: Generation, n_awaited: usize) {
+        let mut awaited = self.first_ticks.lock();
+        *awaited = FirstTicks {
+            generation,
+            n_awaited,
+            newest: None,
+        };
+        self.seed_before.store(i64::MAX, Ordering::Relaxed);
+    }
+
+    fn first_ticks(&self, generation: Generation, at: TimestampMs) {
+        let mut awaited = self.first_ticks.lock();
+        if awaited.generation != generation || awaited.n_awaited == 0 {
+            return;
+        }
+        awaited.n_awaited -= 1;
+        awaited.newest = awaited.newest.max(Some(at));
+        if let Some(newest) = awaited.newest.filter(|_| awaited.n_awaited == 0) {
+            self.seed_before.store(newest.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands on what an entry of a shard caused, and empties the list.
+    pub fn effects(&self, shard: usize, engine: &mut Engine, effects: &mut Vec<Effect>) {
         let timings = engine.take_timings();
         timings
             .rules_seconds
@@ -78,7 +125,7 @@ impl Dispatch {
                 Effect::Recorded { labels, at, value } => {
                     recorded.push(RecordedSample { labels, at, value });
                 }
-                Effect::FirstTick { at, .. } => self.seed_before.store(at.0, Ordering::Relaxed),
+                Effect::FirstTick { generation, at } => self.first_ticks(generation, at),
                 _ => {}
             }
         }
@@ -88,16 +135,34 @@ impl Dispatch {
         if !recorded.is_empty() {
             self.notify.write_back(recorded);
         }
-        let mut report = self.stats.lock();
+        let Some(report) = self.reports.get(shard) else {
+            return;
+        };
+        let mut report = report.lock();
         report.stats.clone_from(engine.stats());
         report.n_series = engine.series().len();
         report.frontier_hold_seconds = engine.frontier_hold().seconds();
         report.frontier = engine.frontier();
     }
 
-    /// Returns what the engine said of itself last.
-    pub fn report(&self) -> EngineReport {
-        self.stats.lock().clone()
+    /// Notes what the groups of a shard have cost so far.
+    pub fn note_measured(&self, shard: usize, engine: &Engine) {
+        if let Some(report) = self.reports.get(shard) {
+            report.lock().measured = engine.group_seconds();
+        }
+    }
+
+    /// Returns what all groups have cost, as noted last.
+    pub fn measured(&self) -> Measured {
+        let reports = self.reports.iter();
+        let of = |report: &parking_lot::Mutex<EngineReport>| report.lock().measured.clone();
+        reports.flat_map(of).collect()
+    }
+
+    /// Returns what each shard's engine said of itself last.
+    pub fn reports(&self) -> Vec<EngineReport> {
+        let reports = self.reports.iter();
+        reports.map(|report| report.lock().clone()).collect()
     }
 }
 

@@ -136,6 +136,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
             names: config.global.metric_name_validation_scheme,
             ignore_unknown_fields: false,
         },
+        ticks_when_settled: true,
         ..defaults
     }
 }

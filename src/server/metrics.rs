@@ -1,42 +1,45 @@
 //! What the engines say of themselves, as metrics.
 
+use crate::engine::Stats;
 use crate::model::TimestampMs;
 use crate::server::dispatch::EngineReport;
 use crate::telemetry::exposition::{write_family, write_sample};
 
 /// Writes what the engines say of themselves.
-pub fn write_engine_metrics(text: &mut String, report: &EngineReport) {
-    let stats = &report.stats;
+/// Counts are those of all shards together, the frontier that of the shard furthest behind; each
+/// shard's own stand beside them.
+pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
+    let sum = |of: fn(&Stats) -> u64| shards.iter().map(|shard| of(&shard.stats)).sum::<u64>();
     let counters = [
         (
             "burnwatch_samples_applied",
             "Samples taken into history.",
-            stats.samples,
+            sum(|stats| stats.samples),
         ),
         (
             "burnwatch_samples_late",
             "Samples that came behind the frontier.",
-            stats.samples_late,
+            sum(|stats| stats.samples_late),
         ),
         (
             "burnwatch_samples_duplicate",
             "Samples that were in history already.",
-            stats.samples_duplicate,
+            sum(|stats| stats.samples_duplicate),
         ),
         (
             "burnwatch_samples_refused",
             "Samples that history refused: another value at that instant, or too old.",
-            stats.samples_refused,
+            sum(|stats| stats.samples_refused),
         ),
         (
             "burnwatch_scrapes_late",
             "Scrapes that were not whole in time.",
-            stats.scrapes_late,
+            sum(|stats| stats.scrapes_late),
         ),
         (
             "burnwatch_scanned_samples",
             "Samples that evaluations read from history.",
-            stats.samples_scanned,
+            sum(|stats| stats.samples_scanned),
         ),
     ];
     for (name, help, value) in counters {
@@ -47,16 +50,54 @@ pub fn write_engine_metrics(text: &mut String, report: &EngineReport) {
         (
             "burnwatch_frontier_hold_seconds",
             "How far evaluation is behind the event-time clock.",
-            report.frontier_hold_seconds,
+            shards
+                .iter()
+                .map(|shard| shard.frontier_hold_seconds)
+                .fold(0.0, f64::max),
         ),
         (
             "burnwatch_frontier_timestamp_seconds",
             "Up to which event time rules are evaluated.",
-            report.frontier.map_or(0.0, TimestampMs::seconds),
+            shards
+                .iter()
+                .filter_map(|shard| shard.frontier)
+                .min()
+                .map_or(0.0, TimestampMs::seconds),
         ),
     ];
     for (name, help, value) in gauges {
         write_family(text, name, "gauge", help);
         write_sample(text, name, &[], value);
+    }
+    write_shard_metrics(text, shards);
+}
+
+type OfShard = fn(&EngineReport) -> f64;
+
+/// Writes what each shard says of itself.
+fn write_shard_metrics(text: &mut String, shards: &[EngineReport]) {
+    let gauges: [(&str, &str, OfShard); 3] = [
+        (
+            "burnwatch_shard_frontier_hold_seconds",
+            "How far the shard's evaluation is behind the event-time clock.",
+            |shard| shard.frontier_hold_seconds,
+        ),
+        (
+            "burnwatch_shard_frontier_timestamp_seconds",
+            "Up to which event time the shard's rules are evaluated.",
+            |shard| shard.frontier.map_or(0.0, TimestampMs::seconds),
+        ),
+        (
+            "burnwatch_shard_series",
+            "Series in the shard's history; one that two shards read is in both.",
+            |shard| shard.n_series as f64,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        for (number, shard) in shards.iter().enumerate() {
+            let label = number.to_string();
+            write_sample(text, name, &[("shard", &label)], value(shard));
+        }
     }
 }

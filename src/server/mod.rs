@@ -6,10 +6,12 @@
 pub mod backend;
 pub mod connections;
 pub mod dispatch;
+pub mod frontier_hold;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
 mod request_line;
+pub mod shards;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::ingest::Node;
-use crate::log::{LogTail, MemoryLog};
+use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
@@ -35,6 +37,7 @@ use crate::server::connections::{BoundedListener, Peer};
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::load;
 use crate::server::pipeline::Pipeline;
+use crate::server::shards::{Shards, Share};
 use crate::telemetry::{BuildInfo, Telemetry};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
@@ -68,6 +71,10 @@ pub struct Options {
     pub cors_origin: Option<regex::Regex>,
     /// How often a firing alert is sent again.
     pub resend_delay: DurationMs,
+    /// How many shards to run; `None` goes by the processors and the rules.
+    pub shards: Option<usize>,
+    /// Which share of the groups this process evaluates.
+    pub share: Share,
     /// `(flag, value)` for `/api/v1/status/flags`.
     pub flags: Vec<(String, String)>,
     /// Sees every effect: the demo's display.
@@ -124,13 +131,25 @@ impl Server {
         let queries = loaded.query_settings(&options);
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
-        let (log, tail) = MemoryLog::new(settings.limits.log_samples);
-        let node = Node::new(vec![log], settings, hash_seed());
+        let shards = Shards::new(&loaded, options.share, options.shards);
+        let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::<Box<dyn LogTail>>::new());
+        for _ in 0..shards.len() {
+            let (log, tail) = MemoryLog::new(settings.limits.log_samples);
+            logs.push(log);
+            tails.push(Box::new(tail));
+        }
+        let node = Node::new(logs, settings, hash_seed());
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
         let mut notify = None;
+        let arrivals = Arc::clone(node.arrivals());
         telemetry.register(|registry| {
-            notify = Some(Notify::start(config, Arc::clone(&clock), registry));
+            notify = Some(Notify::start(
+                config,
+                Arc::clone(&clock),
+                arrivals,
+                registry,
+            ));
         });
         let notify = notify.context("the registry was asked above")??;
         for summary in notify.summaries() {
@@ -138,12 +157,12 @@ impl Server {
         }
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
+            shards.len(),
             Arc::clone(&notify),
             Arc::clone(&seed_before),
             observer,
             Arc::clone(&telemetry),
         ));
-        let tails: Vec<Box<dyn LogTail>> = vec![Box::new(tail)];
         let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
@@ -153,6 +172,7 @@ impl Server {
             pipeline: Arc::clone(&pipeline),
             notify,
             dispatch,
+            shards: parking_lot::Mutex::new(shards),
             seed_before,
             telemetry,
             stop: stop.clone(),

@@ -14,12 +14,16 @@ use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
+use crate::server::frontier_hold::FrontierHold;
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
 
 /// The most questions that wait for one engine; more are told that the server is busy.
 pub const QUESTIONS_MAX: usize = 1024;
+
+/// How often it is noted what groups cost, for the next reload.
+const MEASURED_EVERY_SECONDS: f64 = 10.0;
 
 /// The whole way of a sample.
 pub struct Pipeline {
@@ -40,8 +44,9 @@ impl Pipeline {
         for (shard, tail) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
+            let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(tail.as_ref(), &asked, &dispatch))?;
+            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch, hold))?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -56,7 +61,7 @@ impl Pipeline {
         IngestState {
             node: Arc::clone(&self.node),
             clock: Arc::clone(&self.clock),
-            receive,
+            receive: receive_since,
         }
     }
 
@@ -97,13 +102,26 @@ impl Pipeline {
     }
 }
 
+/// As [`receive_since`], of a request whose body is all there is of it.
+pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+    receive_since(node, body, protocol, wall, Stopwatch::start())
+}
+
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
-pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
+/// Latencies are measured from `began`, when the request's first byte was seen.
+pub fn receive_since(
+    node: &Node,
+    body: &[u8],
+    protocol: Protocol,
+    wall: TimestampMs,
+    began: Stopwatch,
+) -> WriteAnswer {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
+    received.began(began);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer;
@@ -118,10 +136,19 @@ pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) 
 /// The second half, on the shard's own thread: each entry of the log goes through the engine,
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
-fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Dispatch) {
+fn run_shard(
+    number: usize,
+    tail: &dyn LogTail,
+    questions: &Receiver<Question>,
+    dispatch: &Dispatch,
+    hold: FrontierHold,
+) {
     let mut shard = Shard {
+        number,
+        measured_at: 0.0,
         engine: Engine::new(),
         effects: Vec::new(),
+        hold,
         running: Stopwatch::start(),
     };
     loop {
@@ -145,8 +172,12 @@ fn run_shard(tail: &dyn LogTail, questions: &Receiver<Question>, dispatch: &Disp
 }
 
 struct Shard {
+    number: usize,
+    /// When it was last noted what groups cost, in seconds of `running`.
+    measured_at: f64,
     engine: Engine,
     effects: Vec<Effect>,
+    hold: FrontierHold,
     running: Stopwatch,
 }
 
@@ -156,7 +187,13 @@ impl Shard {
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
-        dispatch.effects(&mut self.engine, &mut self.effects);
+        dispatch.effects(self.number, &mut self.engine, &mut self.effects);
+        self.hold.moved(entry.stamp(), self.engine.frontier());
+        let now = stopwatch();
+        if now - self.measured_at >= MEASURED_EVERY_SECONDS {
+            self.measured_at = now;
+            dispatch.note_measured(self.number, &self.engine);
+        }
         tail.done(weight(entry));
     }
 }

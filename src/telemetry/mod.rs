@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod exposition;
+pub mod frontier;
 pub mod http;
 pub mod logging;
 pub mod process;
@@ -24,6 +25,7 @@ use prometheus_client::registry::Registry;
 
 use crate::model::TimestampMs;
 use crate::telemetry::config::ConfigMetrics;
+use crate::telemetry::frontier::FrontierMetrics;
 use crate::telemetry::http::HttpMetrics;
 use crate::telemetry::queries::QueryMetrics;
 use crate::telemetry::rules::RuleMetrics;
@@ -78,6 +80,8 @@ pub struct Telemetry {
     summaries: RwLock<Vec<Summary>>,
     /// Loads of the configuration.
     pub config: ConfigMetrics,
+    /// How long the frontier was held.
+    pub frontier: FrontierMetrics,
     /// Requests by handler and code.
     pub http: HttpMetrics,
     /// Queries of the API.
@@ -94,6 +98,7 @@ impl Telemetry {
         let mut registry = Registry::default();
         register_build(&mut registry, build);
         let config = ConfigMetrics::register(&mut registry);
+        let frontier = FrontierMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let queries = QueryMetrics::register(&mut registry, query_concurrency_max);
         let rules = RuleMetrics::register(&mut registry);
@@ -102,6 +107,7 @@ impl Telemetry {
             summaries: RwLock::new(summaries.collect()),
             registry: RwLock::new(registry),
             config,
+            frontier,
             http,
             queries,
             rules,

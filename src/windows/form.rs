@@ -1,7 +1,7 @@
 //! How a function of a window is had without looking at the window's samples.
 
 use crate::model::TimestampMs;
-use crate::windows::{Edges, StateKind, WindowState};
+use crate::windows::{Edges, Held, StateKind};
 
 /// What a formula is given besides the window.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,10 @@ impl LiveArgs<'_> {
     }
 }
 
+/// What a window does not tell: its samples have to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeedsSamples;
+
 /// The incremental form of a function of one window of floats; `None` leaves the series out.
 #[derive(Clone, Copy)]
 pub enum LiveForm {
@@ -34,6 +38,6 @@ pub enum LiveForm {
         /// Which state; functions may share one.
         kind: &'static StateKind,
         /// What it is worth.
-        formula: fn(&dyn WindowState, &LiveArgs<'_>) -> Option<f64>,
+        formula: fn(&Held<'_>, &LiveArgs<'_>) -> Result<Option<f64>, NeedsSamples>,
     },
 }

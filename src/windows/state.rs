@@ -2,8 +2,9 @@
 
 use std::any::Any;
 
-use crate::history::{SeriesHistory, WalkCursor, Walked};
+use crate::history::{SeriesHistory, WalkCursor, Walked, WalkedSample};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
+use crate::windows::NeedsSamples;
 
 /// What is kept of the samples between two cursors.
 ///
@@ -11,13 +12,72 @@ use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 /// samples that are inside, and not from those that have been.
 pub trait WindowState: Any + Send + std::fmt::Debug {
     /// A sample has come in at the newer end.
-    fn enter(&mut self, sample: FloatPoint);
+    fn enter(&mut self, sample: FloatPoint, inside: &Inside<'_>);
 
     /// The oldest sample inside has left.
-    fn leave(&mut self, sample: FloatPoint);
+    fn leave(&mut self, sample: FloatPoint, inside: &Inside<'_>);
 
     /// Returns the state as what it is, for the formulas that know.
     fn as_any(&self) -> &dyn Any;
+}
+
+/// What lies in a window, for a state that does not remember all that it needs.
+///
+/// Reading is for states that read every sample a bounded number of times, wherever it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Inside<'h> {
+    history: &'h SeriesHistory,
+    /// Where samples leave.
+    head: &'h WalkCursor,
+}
+
+impl<'h> Inside<'h> {
+    /// Returns what lies behind a place in a history.
+    pub(super) fn of(history: &'h SeriesHistory, head: &'h WalkCursor) -> Self {
+        Inside { history, head }
+    }
+
+    /// Returns the oldest float inside, if there is any.
+    pub fn first(&self) -> Option<FloatPoint> {
+        floats(self.history, self.head.clone(), TimestampMs::MAX).next()
+    }
+
+    /// Iterates over the floats in `(after, until]`, which lie inside, oldest first.
+    pub fn floats(
+        &self,
+        after: TimestampMs,
+        until: TimestampMs,
+    ) -> impl Iterator<Item = FloatPoint> + use<'h> {
+        floats(self.history, self.history.walk_from(after), until)
+    }
+}
+
+fn floats(
+    history: &SeriesHistory,
+    mut cursor: WalkCursor,
+    until: TimestampMs,
+) -> impl Iterator<Item = FloatPoint> {
+    let samples = std::iter::from_fn(move || history.walk_next(&mut cursor, until));
+    samples.filter_map(|sample| match kept(&sample) {
+        Kept::Float(point) => Some(point),
+        Kept::Histogram | Kept::Nothing => None,
+    })
+}
+
+/// A state with the window that it is of, which holds at least one float.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'w> {
+    /// What is kept.
+    pub state: &'w dyn WindowState,
+    /// The samples.
+    pub inside: Inside<'w>,
+}
+
+impl Held<'_> {
+    /// Returns the state as what it is; functions know which they asked for.
+    pub fn get<S: WindowState>(&self) -> Result<&S, NeedsSamples> {
+        self.state.as_any().downcast_ref().ok_or(NeedsSamples)
+    }
 }
 
 /// A kind of state, by which functions of one window share it.
@@ -66,28 +126,52 @@ impl StatefulWindow {
     /// the window passed over in one leap.
     pub fn advance(&mut self, history: &SeriesHistory, after: TimestampMs, until: TimestampMs) {
         while let Some(sample) = history.walk_next(&mut self.tail, until) {
-            match sample.value {
-                Walked::Float(value) if is_stale_nan(value) => {}
-                Walked::Float(value) => {
+            let inside = Inside::of(history, &self.head);
+            match kept(&sample) {
+                Kept::Float(point) => {
                     self.n_floats += 1;
-                    let at = sample.at;
-                    self.state.enter(FloatPoint { at, value });
+                    self.state.enter(point, &inside);
                 }
-                Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => {}
-                Walked::Histogram(_) => self.n_histograms += 1,
+                Kept::Histogram => self.n_histograms += 1,
+                Kept::Nothing => {}
             }
         }
         while let Some(sample) = history.walk_next(&mut self.head, after) {
-            match sample.value {
-                Walked::Float(value) if is_stale_nan(value) => {}
-                Walked::Float(value) => {
+            let inside = Inside::of(history, &self.head);
+            match kept(&sample) {
+                Kept::Float(point) => {
                     self.n_floats -= 1;
-                    let at = sample.at;
-                    self.state.leave(FloatPoint { at, value });
+                    self.state.leave(point, &inside);
                 }
-                Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => {}
-                Walked::Histogram(_) => self.n_histograms -= 1,
+                Kept::Histogram => self.n_histograms -= 1,
+                Kept::Nothing => {}
             }
         }
+    }
+
+    /// Returns the state with its window.
+    pub fn held<'w>(&'w self, history: &'w SeriesHistory) -> Held<'w> {
+        Held {
+            state: self.state.as_ref(),
+            inside: Inside::of(history, &self.head),
+        }
+    }
+}
+
+/// What a window keeps of a sample.
+enum Kept {
+    Float(FloatPoint),
+    Histogram,
+    /// It was a stale marker.
+    Nothing,
+}
+
+fn kept(sample: &WalkedSample) -> Kept {
+    let at = sample.at;
+    match &sample.value {
+        Walked::Float(value) if is_stale_nan(*value) => Kept::Nothing,
+        Walked::Float(value) => Kept::Float(FloatPoint { at, value: *value }),
+        Walked::Histogram(histogram) if is_stale_nan(histogram.sum) => Kept::Nothing,
+        Walked::Histogram(_) => Kept::Histogram,
     }
 }

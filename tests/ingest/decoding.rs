@@ -1,6 +1,8 @@
 //! Our decoder against `prost`: what one encodes the other reads, and on damaged bodies ours
 //! never panics and never takes what `prost` refuses.
 
+use std::collections::HashMap;
+
 use burnwatch::ingest::Limits;
 use burnwatch::ingest::decode::histogram::RawHistogram;
 use burnwatch::ingest::decode::labels::RawLabels;
@@ -24,8 +26,12 @@ struct Decoded {
     exemplars: Vec<i64>,
 }
 
+/// Reads everything of series that it does not know, and knows those whose labels were good, if
+/// it is to remember them.
 #[derive(Default)]
 struct Recorder {
+    remembers: bool,
+    known: HashMap<u128, String>,
     series: Vec<Decoded>,
     hashes: Vec<u128>,
     metadata: Vec<String>,
@@ -38,18 +44,34 @@ impl Recorder {
 }
 
 impl Visitor for Recorder {
-    type Found = ();
+    /// Whether it is known.
+    type Found = bool;
 
-    fn find(&mut self, _hash: u128) {}
+    fn expect(&mut self, _hash: u128) {}
+
+    fn find(&mut self, hash: u128) -> bool {
+        self.known.contains_key(&hash)
+    }
+
+    fn knows(&self, found: bool) -> bool {
+        found
+    }
 
     fn series(
         &mut self,
         hash: u128,
-        _found: (),
+        found: bool,
         labels: &RawLabels<'_>,
     ) -> Result<bool, DecodeError> {
         let labels = match labels.read(&Limits::default())? {
-            Ok(labels) => labels.to_string(),
+            _ if found => self.known[&hash].clone(),
+            Ok(labels) => {
+                let labels = labels.to_string();
+                if self.remembers {
+                    self.known.insert(hash, labels.clone());
+                }
+                labels
+            }
             Err(invalid) => format!("{:?}", invalid.reason),
         };
         self.hashes.push(hash);
@@ -107,6 +129,28 @@ fn decode_v2(body: &[u8]) -> Result<Recorder, DecodeError> {
     buffers.begin(1_000_000);
     v2::decode(body, &HashKey::new(3), &mut buffers, &mut recorder)?;
     Ok(recorder)
+}
+
+/// Decodes a body twice by one recorder, which knows the series the second time; returns what it
+/// was told then.
+fn decode_known(body: &[u8], is_v2: bool) -> Vec<Decoded> {
+    let mut recorder = Recorder {
+        remembers: true,
+        ..Recorder::default()
+    };
+    let mut buffers = DecodeBuffers::default();
+    for _ in 0..2 {
+        recorder.series.clear();
+        buffers.begin(1_000_000);
+        let key = HashKey::new(3);
+        let decoded = if is_v2 {
+            v2::decode(body, &key, &mut buffers, &mut recorder)
+        } else {
+            v1::decode(body, &key, &mut buffers, &mut recorder)
+        };
+        decoded.expect("well-formed");
+    }
+    recorder.series
 }
 
 type Pair = (String, String);
@@ -228,6 +272,13 @@ proptest! {
     }
 
     #[test]
+    fn known_series_are_read_as_unknown_ones(given in prop::collection::vec(given(), 0..6)) {
+        let wanted: Vec<_> = given.iter().map(expected).collect();
+        prop_assert_eq!(&decode_known(&body_v1(&given), false), &wanted);
+        prop_assert_eq!(&decode_known(&body_v2(&given), true), &wanted);
+    }
+
+    #[test]
     fn damaged_bodies_are_refused_where_prost_refuses_them(
         given in prop::collection::vec(given(), 1..4),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
@@ -252,6 +303,44 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_label_that_looks_like_a_sample_is_none() {
+    let sample = {
+        let series = crate::support::series(&[], &[(1_700_000_000_000, 1.5)]);
+        series.encode_to_vec()
+    };
+    let field = |bytes: &[u8]| [&[0x0a, bytes.len() as u8], bytes].concat();
+    let label = |name: &str, value: &[u8]| {
+        let value = [&[0x12, value.len() as u8], value].concat();
+        field(&[&field(name.as_bytes())[..], &value].concat())
+    };
+    let name = label("__name__", b"m");
+    // The last label's value ends in the very bytes of a sample, and no sample follows; then one
+    // follows; then a sample and behind it a label that ends like one.
+    let hidden = label("a", &sample);
+    let alone = [&name[..], &sample].concat();
+    let cases = [
+        (alone.clone(), "m", 1),
+        ([&name[..], &hidden].concat(), "InvalidUtf8", 0),
+        ([&name[..], &hidden, &sample].concat(), "InvalidUtf8", 1),
+        ([&alone[..], &hidden].concat(), "InvalidUtf8", 1),
+        ([&alone[..], &sample].concat(), "m", 2),
+        (alone, "m", 1),
+    ];
+    let body: Vec<u8> = cases
+        .iter()
+        .flat_map(|(series, ..)| field(series))
+        .collect();
+    let decoded = decode_known(&body, false);
+    for ((_, labels, n_samples), decoded) in cases.iter().zip(&decoded) {
+        assert_eq!(
+            (&*decoded.labels, decoded.floats.len()),
+            (*labels, *n_samples)
+        );
+    }
+    assert_eq!(decoded.len(), cases.len());
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Server {
         let state = IngestState {
             node: Arc::clone(&node),
             clock: Arc::new(ManualClock::at(WALL)),
-            receive: burnwatch::server::pipeline::receive,
+            receive: burnwatch::server::pipeline::receive_since,
         };
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let listener = runtime

@@ -48,9 +48,6 @@ async fn an_alert_is_posted_at_once_in_the_form_of_the_api() {
     );
 
     world.metric_reaches(SENT, "/am/api/v2/alerts", 2.0).await;
-    world
-        .metric_reaches("burnwatch_arrival_to_notification_seconds_count", "", 2.0)
-        .await;
     assert_eq!(
         world.metric("prometheus_notifications_alertmanagers_discovered", ""),
         1.0

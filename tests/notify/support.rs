@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use burnwatch::arrivals::Arrivals;
 use burnwatch::clock::{Clock, SystemClock};
 use burnwatch::config::{self, Source};
 use burnwatch::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
@@ -124,6 +125,8 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
 /// A notifier and its metrics.
 pub struct World {
     pub notify: Arc<Notify>,
+    /// When the requests began that cause alerts.
+    pub arrivals: Arc<Arrivals>,
     registry: Registry,
 }
 
@@ -139,9 +142,16 @@ impl World {
     /// Starts notifying.
     pub fn start(config: NotifyConfig) -> Self {
         let mut registry = Registry::default();
-        let notify = Notify::start(config, Arc::new(SystemClock), &mut registry);
+        let arrivals = Arc::new(Arrivals::default());
+        let notify = Notify::start(
+            config,
+            Arc::new(SystemClock),
+            Arc::clone(&arrivals),
+            &mut registry,
+        );
         World {
             notify: notify.expect("a runtime"),
+            arrivals,
             registry,
         }
     }
@@ -194,17 +204,23 @@ pub fn firing(name: &str) -> AlertEvent {
 
 /// Returns an alert of a name, of which everything else is derived.
 fn event(name: &str, status: AlertStatus) -> AlertEvent {
+    AlertEvent::State(message(name, status))
+}
+
+/// Returns what an engine says of an alert of a name; no request of this process caused it.
+pub fn message(name: &str, status: AlertStatus) -> AlertMessage {
     let now = SystemClock.now();
-    AlertEvent::State(AlertMessage {
+    AlertMessage {
         labels: Labels::from_pairs([("alertname", name), ("severity", "page")]),
         annotations: Arc::from([("summary".to_owned(), format!("{name} is on"))]),
         status,
         fired_at: TimestampMs(1_700_000_000_000),
         valid_for: DurationMs::from_seconds(240),
         expr: Arc::from("up == 0"),
+        caused_by: 0,
         caused_at_wall: now,
         backlog: false,
-    })
+    }
 }
 
 /// Returns an `alerting:` section with one block for each address.

@@ -1,5 +1,7 @@
 //! From a sample to an Alertmanager and a webhook, and what happens when these fail.
 
+use std::time::Instant;
+
 use crate::process::{Server, Setup, now_ms, wait_for};
 use crate::receiver::{Answer, Receiver, Seen};
 use crate::sender::{Protocol, Series};
@@ -56,7 +58,7 @@ fn a_sample_over_the_threshold_is_at_alertmanager_and_webhook_and_resolves_when_
         .start();
     let at = now_ms() - 20_000;
     server.write(Protocol::V2, &[level(at, 1.0)]);
-    let sent_at = now_ms();
+    let (sent_at, sending) = (now_ms(), Instant::now());
     raise(&server, at + 200);
     let (told, hooked) = (
         alertmanager.wait_firing("High"),
@@ -67,6 +69,19 @@ fn a_sample_over_the_threshold_is_at_alertmanager_and_webhook_and_resolves_when_
         told.at - sent_at,
         hooked.at - sent_at
     );
+
+    let at_most = sending.elapsed().as_secs_f64();
+    for kind in ["alertmanager", "webhook"] {
+        let latency = |tail: &str| {
+            let name = format!("burnwatch_notification_latency_seconds_{tail}");
+            server.metric(&format!("{name}{{receiver=\"{kind}\"}}"))
+        };
+        // It is counted once the receiver's answer is there.
+        let counted = || latency("count").filter(|n| *n > 0.0);
+        assert_eq!(wait_for("the latency", counted), 1.0, "{kind}");
+        let seconds = latency("sum").expect("a sum");
+        assert!(0.0 < seconds && seconds <= at_most, "{kind}: {seconds} s");
+    }
 
     assert_eq!(told.path, "/api/v2/alerts");
     let labels = serde_json::json!({"alertname": "High", "job": "a", "severity": "high"});
@@ -116,6 +131,8 @@ fn half_a_scrape_is_never_seen() {
         assert_eq!(server.alerts(), [""; 0], "scrape {n}, whole");
         let hold = server.metric("burnwatch_frontier_hold_seconds");
         assert_eq!(hold, Some(0.0), "scrape {n}");
+        let n_holds = server.metric("burnwatch_frontier_hold_duration_seconds_count");
+        assert_eq!(n_holds, Some(value), "scrape {n}");
     }
     // The rule is no blind one.
     let whole = [
@@ -124,6 +141,12 @@ fn half_a_scrape_is_never_seen() {
     ];
     server.write(Protocol::V2, &whole);
     assert_eq!(server.alerts(), ["Half firing"]);
+    let n_holds = server.metric("burnwatch_frontier_hold_duration_seconds_count");
+    assert_eq!(
+        n_holds,
+        Some(8.0),
+        "a scrape that comes whole holds nothing up"
+    );
 }
 
 /// One answers 500, one never, one is down: the one that is well is told at once, and they are

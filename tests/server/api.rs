@@ -234,7 +234,9 @@ fn a_bad_question_is_answered_and_hurts_nobody() {
 /// Names that stock dashboards and mixin alerts read, and ours.
 const METRICS: &[&str] = &[
     "burnwatch_clock_lag_seconds",
+    "burnwatch_frontier_hold_duration_seconds_bucket",
     "burnwatch_frontier_hold_seconds",
+    "burnwatch_notification_latency_seconds_bucket",
     "burnwatch_remote_write_requests_total",
     "burnwatch_samples_accepted_total",
     "burnwatch_samples_dropped_at_door_total",

@@ -17,6 +17,7 @@ const MODULES: &[(&str, &[&str])] = &[
     // Ground.
     ("model", &[]),
     ("clock", &["model"]),
+    ("arrivals", &["clock", "model"]),
     ("relabel", &["model"]),
     ("telemetry", &["model"]),
     ("wire", &[]),
@@ -24,7 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
-    ("ingest", &["clock", "log", "model"]),
+    ("ingest", &["arrivals", "clock", "log", "model"]),
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),
@@ -63,7 +64,15 @@ const MODULES: &[(&str, &[&str])] = &[
     // Out.
     (
         "notify",
-        &["clock", "config", "model", "relabel", "telemetry", "wire"],
+        &[
+            "arrivals",
+            "clock",
+            "config",
+            "model",
+            "relabel",
+            "telemetry",
+            "wire",
+        ],
     ),
     // Queries are evaluated here, outside the engines, on copies of their series.
     (
@@ -87,6 +96,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "server",
         &[
             "api",
+            "arrivals",
             "bundled",
             "clock",
             "config",

@@ -23,6 +23,7 @@ use crate::cli::demo::push::Pusher;
 use crate::cli::demo::scenario::{STEP_SECONDS, Scenario, Variant};
 use crate::clock::{Clock as _, SystemClock};
 use crate::model::{Dialect, DurationMs, TimestampMs};
+use crate::server::shards::Share;
 use crate::server::{Options, QueryFlags, Server};
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -103,6 +104,8 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
         query: QueryFlags::default(),
         cors_origin: None,
         resend_delay: DurationMs::from_seconds(60),
+        shards: None,
+        share: Share::default(),
         flags: Vec::new(),
         observer: Some(Box::new(move |effect, wall| observer.show(effect, wall))),
         clock: Arc::new(SystemClock),

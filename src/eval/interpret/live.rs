@@ -1,13 +1,15 @@
 //! The short cut: leaves that a live source answers without showing their samples.
 
 use crate::eval::interpret::Interpreter;
-use crate::eval::source::{LiveLeaf, WindowCall};
+use crate::eval::source::{LiveLeaf, PlainFunction, WindowCall};
 use crate::eval::{EvalError, LiveSource};
 use crate::functions::call::plain;
-use crate::functions::{self, Argument, Element, LiveFunction};
-use crate::model::TimestampMs;
+use crate::functions::{
+    self, Annotations, Argument, Call, CallMemory, Element, LiveFunction, Output, RangeVector,
+};
+use crate::model::{DerivedLabels, SampleValue, TimestampMs};
 use crate::promql::Expr;
-use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode};
+use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode, Span};
 
 impl<'a> Interpreter<'a> {
     pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
@@ -31,12 +33,13 @@ impl<'a> Interpreter<'a> {
         let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
             return self.live_subquery_call((source, live), exprs, at);
         };
-        let call = self.window_call(live, matrix, &scalars, at)?;
+        let plain = self.plain_function(function, exprs, &scalars, at);
+        let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
         let Some(elements) = source.windows(&call) else {
             return Ok(None);
         };
         self.hold(elements.len())?;
-        if live.keeps_name || source.names_one_metric(&matrix.selector) {
+        if live.keeps_name || source.differ_without_name(&matrix.selector) {
             return Ok(Some(elements));
         }
         self.unique(elements).map(Some)
@@ -65,8 +68,10 @@ impl<'a> Interpreter<'a> {
                 Ok(source.aggregate(aggregate, &leaf, at))
             }
             ExprKind::Call(call) => {
-                let function = functions::find(&call.function);
-                let Some(live) = function.and_then(functions::Function::live) else {
+                let Some(function) = functions::find(&call.function) else {
+                    return Ok(None);
+                };
+                let Some(live) = function.live() else {
                     return Ok(None);
                 };
                 let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
@@ -75,13 +80,50 @@ impl<'a> Interpreter<'a> {
                 };
                 // Two series that become one by losing their names are an error, which only the
                 // elements show.
-                if !live.keeps_name && !source.names_one_metric(&matrix.selector) {
+                if !live.keeps_name && !source.differ_without_name(&matrix.selector) {
                     return Ok(None);
                 }
-                let call = self.window_call(live, matrix, &scalars, at)?;
+                let plain = self.plain_function(function, &exprs, &scalars, at);
+                let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
                 Ok(source.aggregate(aggregate, &LiveLeaf::Window(call), at))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Returns a function as it is of samples. What it has to remark is not asked for where
+    /// windows are kept.
+    fn plain_function<'r>(
+        &self,
+        function: &'r dyn functions::Function,
+        exprs: &'r [&'r Expr],
+        scalars: &'r [f64],
+        at: TimestampMs,
+    ) -> impl Fn(RangeVector<'_>) -> Option<SampleValue> + use<'r> {
+        let (query, features) = (self.query, self.options.features);
+        move |window| {
+            let (mut window, mut scalars) = (Some(window), scalars.iter());
+            let args = exprs.iter().map(|expr| match &expr.kind {
+                ExprKind::Matrix(_) => window.take().map(Argument::Matrix),
+                _ => scalars.next().map(|value| Argument::Scalar(*value)),
+            });
+            let output = function.call(&mut Call {
+                args: args.collect::<Option<Vec<_>>>()?,
+                exprs: exprs.to_vec(),
+                span: Span::default(),
+                at,
+                query,
+                is_range: false,
+                features,
+                origins: None,
+                annotations: &mut Annotations::default(),
+                nameless: &mut DerivedLabels::default(),
+                memory: &mut CallMemory::default(),
+            });
+            match output.ok()? {
+                Output::Vector(elements) => elements.into_iter().next().map(|e| e.value),
+                Output::Scalar(_) => None,
+            }
         }
     }
 
@@ -89,7 +131,7 @@ impl<'a> Interpreter<'a> {
         &mut self,
         live: LiveFunction,
         matrix: &'r MatrixSelector,
-        scalars: &'r [f64],
+        (scalars, plain): (&'r [f64], &'r PlainFunction<'r>),
         at: TimestampMs,
     ) -> Result<WindowCall<'r>, EvalError> {
         let selector = &matrix.selector;
@@ -102,6 +144,7 @@ impl<'a> Interpreter<'a> {
             at,
             form: live.form,
             scalars,
+            plain,
             keeps_name: live.keeps_name,
             delays_name_removal: self.options.features.delayed_name_removal,
         })

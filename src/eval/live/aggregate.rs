@@ -11,7 +11,7 @@ use crate::eval::live::Live;
 use crate::eval::source::LiveLeaf;
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Element};
-use crate::model::{Labels, TimestampMs};
+use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
 use crate::windows::Newest;
@@ -105,7 +105,7 @@ impl Live<'_> {
         let n_members = members.members().len();
         let mut add = |member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
-            let (_, series) = self.store.get(place)?;
+            let (labels, series) = self.store.get(place)?;
             if place >= state.windows.len() {
                 state.windows.resize_with(place + 1, || None);
             }
@@ -116,7 +116,14 @@ impl Live<'_> {
                     Some(Newest::Float(point)) => Some(point.value),
                     Some(Newest::Histogram(_)) => return None,
                 },
-                LiveLeaf::Window(call) => Self::value(windows, &series.history, span, call).ok()?,
+                LiveLeaf::Window(call) => {
+                    let known = (labels, &series.history);
+                    match self.value(windows, known, span, call) {
+                        None => None,
+                        Some(SampleValue::Float(value)) => Some(value),
+                        Some(SampleValue::Histogram(_)) => return None,
+                    }
+                }
             };
             if let Some(value) = value {
                 let number = grouping.of_member[member];

@@ -16,19 +16,19 @@ pub use scope::Scope;
 pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::scope::Parts;
 use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Element, RangeSeries};
+use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, VectorSelector};
+use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
-use crate::windows::{Content, LiveArgs, LiveForm, Newest, SeriesWindows, Span};
+use crate::windows::{Content, LiveArgs, LiveForm, NeedsSamples, Newest, SeriesWindows, Span};
 
 /// What is kept from one evaluation to the next: selections, the cursors of every series, groups.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub struct LiveState {
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
     nameless: HashMap<SelectionId, Nameless>,
+    /// Whether members still differ without their names, by selection, and of which version.
+    distinct: HashMap<SelectionId, (u64, bool)>,
     /// The subqueries whose points are kept.
     pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
@@ -96,6 +98,34 @@ impl LiveState {
             known.version = members.version();
         }
         known
+    }
+}
+
+impl LiveState {
+    /// Tells whether the members of a selection differ without name, type and unit.
+    fn is_distinct_without_name(&mut self, selection: SelectionId, store: &SeriesStore) -> bool {
+        let members = self.selections.get(selection, store);
+        if let Some((version, distinct)) = self.distinct.get(&selection)
+            && *version == members.version()
+        {
+            return *distinct;
+        }
+        let places = members.members().iter();
+        let mut labels = places.filter_map(|place| Some(store.get(*place as usize)?.0));
+        let distinct = if members.has_one_name() {
+            // Nearly always: nothing but the name goes, and that is the same for all.
+            labels.all(|labels| {
+                !["__type__", "__unit__"]
+                    .iter()
+                    .any(|l| labels.get(l).is_some())
+            })
+        } else {
+            let mut seen = HashSet::new();
+            labels.all(|labels| seen.insert(drop_metadata(labels)))
+        };
+        let version = members.version();
+        self.distinct.insert(selection, (version, distinct));
+        distinct
     }
 }
 
@@ -161,38 +191,66 @@ impl<'a> Live<'a> {
         self.scope.is_none_or(|scope| scope.contains(labels))
     }
 
-    /// Returns the value of a function over the window of one series; `Err` where the samples
-    /// have to be looked at.
+    /// Returns the value of a function over the window of one series: from what is kept, or from
+    /// the samples where that does not tell.
     fn value(
+        &self,
         windows: &mut SeriesWindows,
-        history: &SeriesHistory,
+        (labels, history): (&Labels, &SeriesHistory),
         span: Span,
         call: &WindowCall<'_>,
-    ) -> Result<Option<f64>, NeedsSamples> {
-        let args = LiveArgs {
-            start: call.after,
-            end: call.until,
-            at: call.at,
-            scalars: call.scalars,
-        };
-        match call.form {
-            LiveForm::Edges(formula) => match windows.edges(history, span) {
-                Content::Nothing => Ok(None),
-                Content::Floats(edges) => Ok(formula(&edges, &args)),
-                Content::Histograms => Err(NeedsSamples),
-            },
-            LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
-                Content::Nothing => Ok(None),
-                Content::Floats(state) => Ok(formula(state, &args)),
-                Content::Histograms => Err(NeedsSamples),
-            },
+    ) -> Option<SampleValue> {
+        match known(windows, history, span, call) {
+            Ok(value) => value.map(SampleValue::Float),
+            Err(NeedsSamples) => {
+                let samples = history.window(call.after, call.until);
+                let series = RangeSeries {
+                    labels: labels.clone(),
+                    floats: samples.floats,
+                    histograms: samples.histograms,
+                    starts: None,
+                    drop_name: false,
+                };
+                self.scanned.set(self.scanned.get() + series.len() as u64);
+                match series.is_empty() {
+                    true => None,
+                    false => (call.plain)(RangeVector {
+                        series: vec![series],
+                        start: call.after,
+                        end: call.until,
+                        mode: RangeMode::Plain,
+                    }),
+                }
+            }
         }
     }
 }
 
-/// A window that has more in it than floats.
-#[derive(Debug)]
-struct NeedsSamples;
+fn known(
+    windows: &mut SeriesWindows,
+    history: &SeriesHistory,
+    span: Span,
+    call: &WindowCall<'_>,
+) -> Result<Option<f64>, NeedsSamples> {
+    let args = LiveArgs {
+        start: call.after,
+        end: call.until,
+        at: call.at,
+        scalars: call.scalars,
+    };
+    match call.form {
+        LiveForm::Edges(formula) => match windows.edges(history, span) {
+            Content::Nothing => Ok(None),
+            Content::Floats(edges) => Ok(formula(&edges, &args)),
+            Content::Histograms => Err(NeedsSamples),
+        },
+        LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
+            Content::Nothing => Ok(None),
+            Content::Floats(held) => formula(&held, &args),
+            Content::Histograms => Err(NeedsSamples),
+        },
+    }
+}
 
 fn newest_sample(
     labels: &Labels,
@@ -284,7 +342,8 @@ impl LiveSource for Live<'_> {
                 continue;
             };
             let windows = state.windows_of(place as usize);
-            let Some(value) = Self::value(windows, &series.history, span, call).ok()? else {
+            let known = (labels, &series.history);
+            let Some(value) = self.value(windows, known, span, call) else {
                 continue;
             };
             let nameless = || state.nameless.get(&selection)?.labels.get(member as usize);
@@ -294,7 +353,7 @@ impl LiveSource for Live<'_> {
             };
             elements.push(Element {
                 labels: labels.clone(),
-                value: SampleValue::Float(value),
+                value,
                 at: call.at,
                 drop_name: !call.keeps_name,
             });
@@ -322,9 +381,9 @@ impl LiveSource for Live<'_> {
         self.points_until(window, window.until)
     }
 
-    fn names_one_metric(&self, selector: &VectorSelector) -> bool {
+    fn differ_without_name(&self, selector: &VectorSelector) -> bool {
         let state = &mut *self.state.borrow_mut();
         let selection = state.selections.find(&selector.matchers, self.store);
-        state.selections.get(selection, self.store).has_one_name()
+        state.is_distinct_without_name(selection, self.store)
     }
 }

@@ -192,7 +192,12 @@ impl Recorder {
                 part.by_key.entry(key).or_default().push(*place);
             }
         }
-        part.by_key.get(&scope.key).cloned().unwrap_or_default()
+        let keys = scope.keys.iter();
+        let inside = keys.filter_map(|key| part.by_key.get(key)).flatten();
+        let mut inside: Vec<u32> = inside.copied().collect();
+        let labels = |place: &u32| &self.series[*place as usize].labels;
+        inside.sort_by(|a, b| labels(a).cmp(labels(b)));
+        inside
     }
 
     /// Returns the first error in a window.
@@ -365,7 +370,7 @@ impl PointSeries {
             LiveForm::State { kind, formula } => {
                 match self.windows.state(&self.history, span, kind) {
                     Content::Nothing => Some(None),
-                    Content::Floats(state) => Some(formula(state, &args)),
+                    Content::Floats(state) => formula(state, &args).ok(),
                     Content::Histograms => None,
                 }
             }

@@ -18,8 +18,8 @@ pub struct Scope {
     pub class: u32,
     /// The labels.
     pub labels: std::sync::Arc<LabelSet>,
-    /// The hash of their values.
-    pub key: u64,
+    /// The hashes of their values, ascending.
+    pub keys: Vec<u64>,
 }
 
 impl Scope {
@@ -37,7 +37,8 @@ impl Scope {
 
     /// Tells whether a series is in it.
     pub fn contains(&self, labels: &Labels) -> bool {
-        Scope::key(&self.labels, labels) == self.key
+        let key = Scope::key(&self.labels, labels);
+        self.keys.binary_search(&key).is_ok()
     }
 }
 
@@ -74,6 +75,11 @@ impl Parts {
                 part.by_key.entry(key).or_default().push(member);
             }
         }
-        part.by_key.get(&scope.key).cloned().unwrap_or_default()
+        let mut found = Vec::new();
+        for key in &scope.keys {
+            found.extend(part.by_key.get(key).into_iter().flatten());
+        }
+        found.sort_unstable();
+        found
     }
 }

@@ -16,8 +16,8 @@ pub enum RawLabels<'a> {
     V1(&'a [u8]),
     /// References into the symbols of a 2.0 request.
     V2 {
-        /// Names and values in turn.
-        refs: &'a [u32],
+        /// Names and values in turn, as packed varints.
+        refs: &'a [u8],
         /// What they refer to.
         symbols: Symbols<'a>,
     },
@@ -45,12 +45,17 @@ impl<'a> RawLabels<'a> {
                 }
             }
             RawLabels::V2 { refs, symbols } => {
-                for chunk in refs.chunks(2) {
-                    let text = |at: usize| match chunk.get(at) {
-                        Some(symbol) => symbols.get(*symbol).unwrap_or_default(),
-                        None => &[],
-                    };
-                    pair(text(0), text(1));
+                let mut reader = Reader::new(refs);
+                let text = |reader: &mut Reader<'_>| {
+                    if reader.is_empty() {
+                        return Ok(&[][..]);
+                    }
+                    let symbol = reader.varint()?;
+                    Ok(symbols.get(symbol).unwrap_or_default())
+                };
+                while !reader.is_empty() {
+                    let name = text(&mut reader)?;
+                    pair(name, text(&mut reader)?);
                 }
             }
         }

@@ -1,10 +1,19 @@
 //! Walks a remote write 1.0 body, `prometheus.WriteRequest`.
+//!
+//! A series is labels and then, nearly always, one sample. So where the labels end is not found
+//! out by walking over them: if a series ends in what looks like one sample, all before that is
+//! hashed, and if these very bytes are known to be the labels of a series, they are its labels
+//! here, too: what protobuf bytes mean does not depend on what follows them. If they are not
+//! known, the labels are walked over.
 
 use smallvec::SmallVec;
 
 use crate::ingest::decode::labels::{RawLabels, label};
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
-use crate::ingest::decode::{AHEAD, DecodeBuffers, HashKey, Visitor, sample};
+use crate::ingest::decode::{
+    AHEAD, DecodeBuffers, HashKey, PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES, RawSample, Visitor,
+    plain_sample, sample,
+};
 use crate::model::TimestampMs;
 
 /// The tag of `TimeSeries.labels`.
@@ -14,8 +23,11 @@ const LABEL_TAG: u8 = 0x0a;
 struct Begun<'a, F> {
     hash: u128,
     found: Option<F>,
-    labels: &'a [u8],
-    rest: Reader<'a>,
+    bytes: &'a [u8],
+    /// How many of the bytes are labels.
+    labels: usize,
+    /// What the series ends in, if that looks like a sample; then `labels` is not certain yet.
+    sample: Option<RawSample>,
 }
 
 type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
@@ -35,18 +47,11 @@ pub fn decode<V: Visitor>(
             1 => {
                 expect("WriteRequest", field, wire_type, WireType::Bytes)?;
                 buffers.spend(1)?;
-                let bytes = reader.bytes()?;
-                let begun = begin(bytes, key)?;
-                if has_labels(begun.rest)? {
-                    // No known sender puts labels between or behind samples, but protobuf
-                    // lets it.
-                    finish(&mut ahead, buffers, visitor)?;
-                    scattered(bytes, begun.rest, key, buffers, visitor)?;
-                    continue;
-                }
+                let begun = begin(reader.bytes()?, key)?;
+                visitor.expect(begun.hash);
                 ahead.push(begun);
                 if ahead.len() == AHEAD {
-                    finish(&mut ahead, buffers, visitor)?;
+                    finish(&mut ahead, key, buffers, visitor)?;
                 }
             }
             3 => {
@@ -57,28 +62,53 @@ pub fn decode<V: Visitor>(
             _ => reader.skip(wire_type)?,
         }
     }
-    finish(&mut ahead, buffers, visitor)
+    finish(&mut ahead, key, buffers, visitor)
 }
 
-/// Finds the end of a series' labels and hashes them.
+/// Hashes what seem to be the labels of a series.
 #[inline]
 fn begin<'a, F>(bytes: &'a [u8], key: &HashKey) -> Result<Begun<'a, F>, DecodeError> {
+    let (labels, sample) = match sample_at_end(bytes) {
+        Some((labels, sample)) => (labels, Some(sample)),
+        None => (labels_end(bytes)?, None),
+    };
+    Ok(Begun {
+        hash: key.hash(&bytes[..labels]),
+        found: None,
+        bytes,
+        labels,
+        sample,
+    })
+}
+
+/// Returns what looks like the only sample at the end of a series, and where it begins.
+#[inline]
+fn sample_at_end(bytes: &[u8]) -> Option<(usize, RawSample)> {
+    [PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES]
+        .into_iter()
+        .find_map(|n_bytes| {
+            let begins = bytes.len().checked_sub(n_bytes)?;
+            match plain_sample(&bytes[begins..])? {
+                (sample, []) => Some((begins, sample)),
+                _ => None,
+            }
+        })
+}
+
+/// Returns where the labels at the beginning of a series end.
+fn labels_end(bytes: &[u8]) -> Result<usize, DecodeError> {
     let mut reader = Reader::new(bytes);
     while reader.skip_tag(LABEL_TAG) {
         reader.bytes()?;
     }
-    let labels = &bytes[..bytes.len() - reader.rest().len()];
-    Ok(Begun {
-        hash: key.hash(labels),
-        found: None,
-        labels,
-        rest: reader,
-    })
+    Ok(bytes.len() - reader.rest().len())
 }
 
 /// Looks up the series begun, then reads their samples.
+#[inline]
 fn finish<V: Visitor>(
     ahead: &mut Ahead<'_, V::Found>,
+    key: &HashKey,
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
@@ -86,11 +116,46 @@ fn finish<V: Visitor>(
         begun.found = Some(visitor.find(begun.hash));
     }
     for begun in ahead.drain(..) {
-        let Some(found) = begun.found else { continue };
-        visitor.series(begun.hash, found, &RawLabels::V1(begun.labels))?;
-        samples(begun.rest, buffers, visitor)?;
+        match (begun.sample, begun.found) {
+            (Some(sample), Some(found)) if visitor.knows(found) => {
+                let labels = RawLabels::V1(&begun.bytes[..begun.labels]);
+                visitor.series(begun.hash, found, &labels)?;
+                buffers.spend(1)?;
+                visitor.float(sample.at, sample.value);
+                visitor.series_end();
+            }
+            _ => walk(&begun, key, buffers, visitor)?,
+        }
     }
     Ok(())
+}
+
+/// Reads a series by walking over its labels.
+fn walk<V: Visitor>(
+    begun: &Begun<'_, V::Found>,
+    key: &HashKey,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    let labels = labels_end(begun.bytes)?;
+    let (fields, rest) = begun.bytes.split_at(labels);
+    let rest = Reader::new(rest);
+    if has_labels(rest)? {
+        // No known sender puts labels between or behind samples, but protobuf lets it.
+        return scattered(begun.bytes, rest, key, buffers, visitor);
+    }
+    // What was looked up ahead may be other bytes than the labels.
+    let hash = if labels == begun.labels {
+        begun.hash
+    } else {
+        key.hash(fields)
+    };
+    let found = match begun.found {
+        Some(found) if labels == begun.labels => found,
+        _ => visitor.find(hash),
+    };
+    visitor.series(hash, found, &RawLabels::V1(fields))?;
+    samples(rest, buffers, visitor)
 }
 
 /// Reads a series whose labels do not lie together.

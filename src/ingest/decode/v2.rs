@@ -1,28 +1,29 @@
 //! Walks a remote write 2.0 body, `io.prometheus.write.v2.Request`.
 //!
 //! Every symbol is hashed once a request; a series' hash is that of its symbols' hashes in
-//! order, so a series of twelve labels costs one hash over 384 bytes, however long its texts.
-
-use std::ops::Range;
+//! order, so a series of twelve labels costs 24 multiplications, however long its texts. The
+//! references are read where they lie; nobody writes them down for a series that is known.
 
 use smallvec::SmallVec;
 
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
-use crate::ingest::decode::{AHEAD, DecodeBuffers, HashKey, Visitor, sample};
+use crate::ingest::decode::{
+    AHEAD, DecodeBuffers, HashKey, RawSample, Visitor, plain_sample, sample,
+};
 use crate::ingest::rejection::Reason;
 use crate::model::{NO_START, TimestampMs};
 
-/// References of a series that are looked at: twice as many as any limit of labels would let
-/// through. Beyond, they are read and left out; the series is refused for its labels anyway.
-const REFS_MAX: usize = 1 << 16;
+/// The tag of `TimeSeries.labels_refs`, packed.
+const REFS_TAG: u8 = 0x0a;
+/// The tag of `TimeSeries.metadata`.
+const METADATA_TAG: u8 = 0x2a;
 
-/// Where a symbol lies in the body, and its hash.
+/// Where a symbol lies in the body.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbol {
     start: usize,
     length: usize,
-    hash: u128,
 }
 
 /// The symbol table of a request.
@@ -34,10 +35,19 @@ pub struct Symbols<'a> {
 
 impl<'a> Symbols<'a> {
     /// Returns a symbol's text.
-    pub fn get(&self, symbol: u32) -> Option<&'a [u8]> {
-        let symbol = self.table.get(symbol as usize)?;
+    pub fn get(&self, symbol: u64) -> Option<&'a [u8]> {
+        let symbol = self.table.get(usize::try_from(symbol).ok()?)?;
         self.body.get(symbol.start..symbol.start + symbol.length)
     }
+}
+
+/// What all series of a request are read with.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    key: &'a HashKey,
+    symbols: Symbols<'a>,
+    /// The hash of each symbol.
+    hashes: &'a [u128],
 }
 
 /// A series whose labels are hashed and whose samples are still to be read.
@@ -45,9 +55,11 @@ struct Begun<'a, F> {
     /// `None` where a reference is bad.
     hash: Option<u128>,
     found: Option<F>,
-    /// Where its references lie in the buffer of references.
-    refs: Range<usize>,
+    /// Its references, packed.
+    refs: &'a [u8],
     rest: &'a [u8],
+    /// The only sample, if `rest` holds nothing else but metadata, and how many fields it holds.
+    sample: Option<(RawSample, usize)>,
 }
 
 type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
@@ -61,75 +73,23 @@ pub fn decode<V: Visitor>(
 ) -> Result<(), DecodeError> {
     // Taken out for the time being, so that labels can refer to them while the rest is used.
     let mut table = std::mem::take(&mut buffers.symbols);
-    let mut refs = std::mem::take(&mut buffers.refs);
+    let mut hashes = std::mem::take(&mut buffers.symbol_hashes);
+    (table.clear(), hashes.clear());
     // Nothing forbids series before symbols, so the symbols are read first.
-    let outcome = read_symbols(body, key, buffers, &mut table).and_then(|()| {
-        let table = &table[..];
-        let symbols = Symbols { body, table };
-        read_series(symbols, key, buffers, &mut refs, visitor)
-    });
-    (buffers.symbols, buffers.refs) = (table, refs);
-    outcome
-}
-
-fn read_series<V: Visitor>(
-    symbols: Symbols<'_>,
-    key: &HashKey,
-    buffers: &mut DecodeBuffers,
-    refs: &mut Vec<u32>,
-    visitor: &mut V,
-) -> Result<(), DecodeError> {
-    let mut ahead: Ahead<'_, V::Found> = SmallVec::new();
-    refs.clear();
-    let mut reader = Reader::new(symbols.body);
-    while !reader.is_empty() {
-        let (field, wire_type) = reader.tag()?;
-        if field != 5 {
-            reader.skip(wire_type)?;
-            continue;
-        }
-        expect("Request", field, wire_type, WireType::Bytes)?;
-        buffers.spend(1)?;
-        let from = refs.len();
-        let rest = label_refs(reader.bytes()?, refs)?;
-        ahead.push(Begun {
-            hash: hash_of(&refs[from..], symbols, key, &mut buffers.ref_hashes),
-            found: None,
-            refs: from..refs.len(),
-            rest,
-        });
-        if ahead.len() == AHEAD {
-            finish(&mut ahead, symbols, refs, buffers, visitor)?;
-            refs.clear();
-        }
-    }
-    finish(&mut ahead, symbols, refs, buffers, visitor)
-}
-
-/// Looks up the series begun, then reads their samples.
-fn finish<V: Visitor>(
-    ahead: &mut Ahead<'_, V::Found>,
-    symbols: Symbols<'_>,
-    refs: &[u32],
-    buffers: &mut DecodeBuffers,
-    visitor: &mut V,
-) -> Result<(), DecodeError> {
-    for begun in ahead.iter_mut() {
-        begun.found = begun.hash.map(|hash| visitor.find(hash));
-    }
-    for begun in ahead.drain(..) {
-        let refs = &refs[begun.refs];
-        let labels = RawLabels::V2 { refs, symbols };
-        let is_new = match (begun.hash, begun.found) {
-            (Some(hash), Some(found)) => visitor.series(hash, found, &labels)?,
-            _ => {
-                visitor.unreadable_series(Reason::BadSymbolRef, &labels);
-                false
-            }
+    let outcome = read_symbols(body, key, buffers, &mut table, &mut hashes).and_then(|()| {
+        let symbols = Symbols {
+            body,
+            table: &table,
         };
-        samples(begun.rest, is_new, symbols, buffers, visitor)?;
-    }
-    Ok(())
+        let request = Request {
+            key,
+            symbols,
+            hashes: &hashes,
+        };
+        read_series(request, buffers, visitor)
+    });
+    (buffers.symbols, buffers.symbol_hashes) = (table, hashes);
+    outcome
 }
 
 fn read_symbols(
@@ -137,8 +97,8 @@ fn read_symbols(
     key: &HashKey,
     buffers: &mut DecodeBuffers,
     table: &mut Vec<Symbol>,
+    hashes: &mut Vec<u128>,
 ) -> Result<(), DecodeError> {
-    table.clear();
     let mut reader = Reader::new(body);
     while !reader.is_empty() {
         let (field, wire_type) = reader.tag()?;
@@ -155,10 +115,203 @@ fn read_symbols(
         table.push(Symbol {
             start: body.len() - reader.rest().len() - text.len(),
             length: text.len(),
-            hash: key.hash(text),
         });
+        hashes.push(key.hash(text));
     }
     Ok(())
+}
+
+fn read_series<V: Visitor>(
+    request: Request<'_>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    let mut ahead: Ahead<'_, V::Found> = SmallVec::new();
+    let mut reader = Reader::new(request.symbols.body);
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field != 5 {
+            reader.skip(wire_type)?;
+            continue;
+        }
+        expect("Request", field, wire_type, WireType::Bytes)?;
+        buffers.spend(1)?;
+        let bytes = reader.bytes()?;
+        match begin(bytes, request)? {
+            Some(begun) => {
+                begun.hash.inspect(|hash| visitor.expect(*hash));
+                ahead.push(begun);
+            }
+            None => {
+                finish(&mut ahead, request, buffers, visitor)?;
+                scattered(bytes, request, buffers, visitor)?;
+            }
+        }
+        if ahead.len() == AHEAD {
+            finish(&mut ahead, request, buffers, visitor)?;
+        }
+    }
+    finish(&mut ahead, request, buffers, visitor)
+}
+
+/// Hashes the labels of a series; `None` where its references do not lie together at its
+/// beginning, as every sender puts them.
+#[inline]
+fn begin<'a, F>(
+    bytes: &'a [u8],
+    request: Request<'_>,
+) -> Result<Option<Begun<'a, F>>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    if !reader.skip_tag(REFS_TAG) {
+        return Ok(None);
+    }
+    let refs = reader.bytes()?;
+    let rest = reader.rest();
+    let sample = match plain_sample(rest) {
+        Some((sample, behind)) if is_metadata(behind) => {
+            Some((sample, 1 + usize::from(!behind.is_empty())))
+        }
+        _ if has_refs(reader)? => return Ok(None),
+        _ => None,
+    };
+    Ok(Some(Begun {
+        hash: hash_of(refs, request)?,
+        found: None,
+        refs,
+        rest,
+        sample,
+    }))
+}
+
+/// Tells whether `bytes` are one field of metadata or nothing.
+#[inline]
+fn is_metadata(bytes: &[u8]) -> bool {
+    match *bytes {
+        [] => true,
+        [METADATA_TAG, length, ref rest @ ..] => length < 0x80 && rest.len() == usize::from(length),
+        _ => false,
+    }
+}
+
+/// Tells whether there is a label reference in what is left of a series.
+fn has_refs(mut reader: Reader<'_>) -> Result<bool, DecodeError> {
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field == 1 {
+            return Ok(true);
+        }
+        reader.skip(wire_type)?;
+    }
+    Ok(false)
+}
+
+/// Looks up the series begun, then reads their samples.
+#[inline]
+fn finish<V: Visitor>(
+    ahead: &mut Ahead<'_, V::Found>,
+    request: Request<'_>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    for begun in ahead.iter_mut() {
+        begun.found = begun.hash.map(|hash| visitor.find(hash));
+    }
+    for begun in ahead.drain(..) {
+        match (begun.sample, begun.hash, begun.found) {
+            (Some((sample, n_fields)), Some(hash), Some(found)) if visitor.knows(found) => {
+                visitor.series(hash, found, &raw_labels(begun.refs, request))?;
+                buffers.spend(n_fields)?;
+                visitor.float(sample.at, sample.value);
+                visitor.series_end();
+            }
+            _ => whole(&begun, request, buffers, visitor)?,
+        }
+    }
+    Ok(())
+}
+
+fn raw_labels<'a>(refs: &'a [u8], request: Request<'a>) -> RawLabels<'a> {
+    let symbols = request.symbols;
+    RawLabels::V2 { refs, symbols }
+}
+
+/// Reads a series field by field.
+fn whole<V: Visitor>(
+    begun: &Begun<'_, V::Found>,
+    request: Request<'_>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    let labels = raw_labels(begun.refs, request);
+    let is_new = match (begun.hash, begun.found) {
+        (Some(hash), Some(found)) => visitor.series(hash, found, &labels)?,
+        _ => {
+            visitor.unreadable_series(Reason::BadSymbolRef, &labels);
+            false
+        }
+    };
+    samples(begun.rest, is_new, request.symbols, buffers, visitor)
+}
+
+/// Reads a series whose references are not packed or do not lie together: no known sender
+/// writes such, but protobuf lets it.
+fn scattered<V: Visitor>(
+    bytes: &[u8],
+    request: Request<'_>,
+    buffers: &mut DecodeBuffers,
+    visitor: &mut V,
+) -> Result<(), DecodeError> {
+    let mut refs = std::mem::take(&mut buffers.scattered_refs);
+    refs.clear();
+    let outcome = gather_refs(bytes, &mut refs).and_then(|()| {
+        let hash = hash_of(&refs, request)?;
+        let begun = Begun {
+            hash,
+            found: hash.map(|hash| visitor.find(hash)),
+            refs: &refs,
+            rest: bytes,
+            sample: None,
+        };
+        whole(&begun, request, buffers, visitor)
+    });
+    buffers.scattered_refs = refs;
+    outcome
+}
+
+fn gather_refs(bytes: &[u8], gathered: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field != 1 {
+            reader.skip(wire_type)?;
+        } else if wire_type == WireType::Varint {
+            let before = reader.rest();
+            reader.varint()?;
+            gathered.extend_from_slice(&before[..before.len() - reader.rest().len()]);
+        } else {
+            expect("labels_refs", 1, wire_type, WireType::Bytes)?;
+            gathered.extend_from_slice(reader.bytes()?);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the hash of a series' symbols, or `None` where a reference is bad or has no pair.
+#[inline]
+fn hash_of(refs: &[u8], request: Request<'_>) -> Result<Option<u128>, DecodeError> {
+    let mut reader = Reader::new(refs);
+    let mut all_good = true;
+    let next = || {
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        let symbol = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let hash = request.hashes.get(symbol).copied();
+        all_good &= hash.is_some();
+        Ok(Some(hash.unwrap_or_default()))
+    };
+    let (hash, n_refs) = request.key.sequence(next)?;
+    Ok((all_good && n_refs.is_multiple_of(2)).then_some(hash))
 }
 
 /// Reads everything of a series but its labels; metadata only of a new one.
@@ -206,74 +359,6 @@ fn samples<V: Visitor>(
     }
     visitor.series_end();
     Ok(())
-}
-
-/// Reads the label references, packed or not, wherever they lie. Returns the series' bytes from
-/// the first other field on.
-fn label_refs<'a>(bytes: &'a [u8], refs: &mut Vec<u32>) -> Result<&'a [u8], DecodeError> {
-    let refs_max = refs.len() + REFS_MAX;
-    let mut reader = Reader::new(bytes);
-    let mut rest = None;
-    while !reader.is_empty() {
-        let before = reader.rest();
-        let (field, wire_type) = reader.tag()?;
-        match (field, wire_type) {
-            (1, _) => read_refs(&mut reader, wire_type, refs, refs_max)?,
-            _ => {
-                rest.get_or_insert(before);
-                reader.skip(wire_type)?;
-            }
-        }
-    }
-    Ok(rest.unwrap_or_default())
-}
-
-fn read_refs(
-    reader: &mut Reader<'_>,
-    wire_type: WireType,
-    refs: &mut Vec<u32>,
-    refs_max: usize,
-) -> Result<(), DecodeError> {
-    let mut add = |symbol: u64| {
-        if refs.len() < refs_max {
-            refs.push(u32::try_from(symbol).unwrap_or(u32::MAX));
-        }
-    };
-    if wire_type == WireType::Varint {
-        add(reader.varint()?);
-        return Ok(());
-    }
-    expect("labels_refs", 1, wire_type, WireType::Bytes)?;
-    let mut packed = Reader::new(reader.bytes()?);
-    while !packed.is_empty() {
-        add(packed.varint()?);
-    }
-    Ok(())
-}
-
-/// Returns the hash of a series' symbols, or `None` where a reference is bad or has no pair.
-fn hash_of(
-    refs: &[u32],
-    symbols: Symbols<'_>,
-    key: &HashKey,
-    gathered: &mut Vec<u8>,
-) -> Option<u128> {
-    if !refs.len().is_multiple_of(2) {
-        return None;
-    }
-    let n_bytes = refs.len() * size_of::<u128>();
-    if gathered.len() < n_bytes {
-        gathered.resize(n_bytes, 0);
-    }
-    let gathered = &mut gathered[..n_bytes];
-    for (symbol, hash) in refs
-        .iter()
-        .zip(gathered.chunks_exact_mut(size_of::<u128>()))
-    {
-        let symbol = symbols.table.get(*symbol as usize)?;
-        hash.copy_from_slice(&symbol.hash.to_le_bytes());
-    }
-    Some(key.hash(gathered))
 }
 
 /// Reads an `Exemplar`'s timestamp and checks its references; nothing here keeps the rest.
@@ -338,7 +423,7 @@ fn metadata<V: Visitor>(
         expect("Metadata", field, wire_type, WireType::Varint)?;
         *number = reader.varint()?;
     }
-    let text = |symbol: u64| symbols.get(symbol as u32).unwrap_or_default();
+    let text = |symbol: u64| symbols.get(symbol).unwrap_or_default();
     visitor.metadata(None, kind, text(help), text(unit));
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::model::{Labels, TimestampMs};
 use crate::notify::alert_receiver::{AlertReceiver, Annotations, serialize_labels};
 use crate::notify::board::AlertUpdate;
 use crate::notify::discovery::{self, Found};
+use crate::notify::latency::Receiver;
 use crate::notify::metrics::AlertmanagerLabel;
 use crate::notify::notifier::{Notifier, World};
 use crate::notify::outcome::Outcome;
@@ -159,6 +160,7 @@ impl AlertmanagerSet {
     fn push(&self, url: &str) -> Option<AlertmanagerPush> {
         let block = &self.block_config;
         let receiver = AlertReceiver::new(
+            Receiver::Alertmanager,
             label(url),
             Url::parse(url).ok()?,
             block.timeout.to_std(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::notify::board::{AlertUpdate, Board};
 use crate::notify::metrics::NotifyMetrics;
@@ -47,6 +48,8 @@ pub const ALL: &[fn() -> Box<dyn Notifier>] = &[alertmanager::new, webhook::new,
 pub struct World {
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// When the requests that cause alerts began.
+    pub arrivals: Arc<Arrivals>,
     /// The counts.
     pub metrics: NotifyMetrics,
     /// Where tasks run.

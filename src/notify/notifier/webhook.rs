@@ -14,6 +14,7 @@ use crate::notify::NotifyConfig;
 use crate::notify::alert_receiver::{AlertReceiver, Annotations, serialize_labels};
 use crate::notify::board::AlertUpdate;
 use crate::notify::grouping::{GroupBatch, GroupSettings, Groups, Told};
+use crate::notify::latency::Receiver;
 use crate::notify::metrics::AlertmanagerLabel;
 use crate::notify::notifier::{Notifier, World};
 use crate::notify::outcome::Outcome;
@@ -172,8 +173,9 @@ struct WebhookPush {
 impl WebhookPush {
     fn new(webhook: &WebhookConfig, config: &NotifyConfig, world: &World) -> Self {
         let (url, timeout) = (webhook.url.clone(), webhook.timeout.to_std());
+        let (kind, label) = (Receiver::Webhook, label(webhook));
         WebhookPush {
-            receiver: AlertReceiver::new(label(webhook), url, timeout, &webhook.http, world),
+            receiver: AlertReceiver::new(kind, label, url, timeout, &webhook.http, world),
             webhook: webhook.clone(),
             external_url: config.external_url.clone(),
         }
@@ -363,6 +365,7 @@ mod tests {
             fired_at: TimestampMs(1_000),
             valid_for: DurationMs::from_seconds(240),
             expr: Arc::from("up == 0"),
+            caused_by: 0,
             caused_at_wall: TimestampMs(1_000),
             backlog: false,
         };

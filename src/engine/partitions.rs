@@ -1,0 +1,247 @@
+//! Which parts of which rules have moved, and which of them are evaluated on arrival.
+//!
+//! The labels that partition a rule's expression say what an arrival can change: one filesystem
+//! among ten thousand, one model among a hundred. Only that is evaluated. So that this stays O(1)
+//! for each arrival, however many series a part has, a part of n series waits until n /
+//! [`SERIES_PER_ARRIVAL`] samples of it have come; this is counted and not timed, so that the same
+//! log gives the same effects. Ticks evaluate everything.
+//!
+//! Cost: a few nanoseconds for a sample and each rule that it moves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::compile::CompiledRules;
+use crate::engine::compiled_rule::RuleIndex;
+use crate::eval::live::Scope;
+use crate::eval::plan::LabelSet;
+use crate::model::Labels;
+
+/// A part is evaluated once for each so many of its series' samples, times 1 / this.
+pub const SERIES_PER_ARRIVAL: u32 = 16;
+
+/// The number of a part among those of its label set.
+pub type PartId = u32;
+
+/// What has moved.
+#[derive(Clone, Debug, Default)]
+pub struct Partitions {
+    classes: Vec<Class>,
+    rules: Vec<RuleParts>,
+    /// Rules of which something has moved, each once.
+    moved: Vec<RuleIndex>,
+}
+
+/// The parts that one set of labels makes; rules share them.
+#[derive(Clone, Debug)]
+struct Class {
+    labels: Arc<LabelSet>,
+    ids: HashMap<u64, PartId>,
+    keys: Vec<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct RuleParts {
+    class: Option<u32>,
+    /// All of it together, for when it cannot be taken apart.
+    whole: Part,
+    parts: Vec<Part>,
+    moved: Vec<PartId>,
+    /// Keys of parts that are to be looked at whatever has arrived.
+    asked_for: Vec<u64>,
+    /// The whole is to be looked at whatever has arrived.
+    whole_asked_for: bool,
+    is_moved: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    n_series: u32,
+    /// Samples since it was last evaluated.
+    arrivals: u32,
+    is_moved: bool,
+}
+
+impl Part {
+    fn is_due(self) -> bool {
+        self.arrivals > 0 && self.arrivals.saturating_mul(SERIES_PER_ARRIVAL) >= self.n_series
+    }
+}
+
+/// What of a rule is to be evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// All of it.
+    Whole,
+    /// These parts.
+    Parts(Scope),
+}
+
+impl Partitions {
+    /// Returns the partitions of a rule set, in which nothing has moved.
+    pub fn of(rules: &CompiledRules) -> Self {
+        let mut partitions = Partitions::default();
+        for rule in &rules.rules {
+            let class = rule
+                .partition
+                .as_ref()
+                .map(|labels| partitions.class(labels));
+            partitions.rules.push(RuleParts {
+                class,
+                ..RuleParts::default()
+            });
+        }
+        partitions
+    }
+
+    fn class(&mut self, labels: &Arc<LabelSet>) -> u32 {
+        let known = self
+            .classes
+            .iter()
+            .position(|class| class.labels == *labels);
+        let number = known.unwrap_or_else(|| {
+            self.classes.push(Class {
+                labels: Arc::clone(labels),
+                ids: HashMap::new(),
+                keys: Vec::new(),
+            });
+            self.classes.len() - 1
+        });
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the number of the label set that takes a rule apart, if one does.
+    pub fn class_of(&self, rule: RuleIndex) -> Option<u32> {
+        self.rules.get(rule)?.class
+    }
+
+    /// Returns the part of a label set that a series belongs to.
+    pub fn part(&mut self, class: u32, labels: &Labels) -> PartId {
+        let class = &mut self.classes[class as usize];
+        let key = Scope::key(&class.labels, labels);
+        let next = u32::try_from(class.keys.len()).unwrap_or(u32::MAX);
+        *class.ids.entry(key).or_insert_with(|| {
+            class.keys.push(key);
+            next
+        })
+    }
+
+    /// A series of a part of a rule, or of the rule as a whole, has come (`true`) or gone.
+    pub fn count(&mut self, rule: RuleIndex, part: Option<PartId>, has_come: bool) {
+        let rule = &mut self.rules[rule];
+        let change = |part: &mut Part| {
+            part.n_series = match has_come {
+                true => part.n_series.saturating_add(1),
+                false => part.n_series.saturating_sub(1),
+            };
+        };
+        change(&mut rule.whole);
+        if let Some(part) = part {
+            change(rule.part(part));
+        }
+    }
+
+    /// A sample has come.
+    pub fn arrived(&mut self, index: RuleIndex, part: Option<PartId>) {
+        let rule = &mut self.rules[index];
+        rule.whole.arrivals = rule.whole.arrivals.saturating_add(1);
+        if let Some(id) = part {
+            let part = rule.part(id);
+            part.arrivals = part.arrivals.saturating_add(1);
+            if !std::mem::replace(&mut part.is_moved, true) {
+                rule.moved.push(id);
+            }
+        }
+        self.note_moved(index);
+    }
+
+    /// A part of a rule, or the whole, is to be looked at whatever has arrived.
+    pub fn ask_for(&mut self, index: RuleIndex, key: Option<u64>) {
+        let rule = &mut self.rules[index];
+        match key {
+            Some(key) if rule.class.is_some() => rule.asked_for.push(key),
+            _ => rule.whole_asked_for = true,
+        }
+        self.note_moved(index);
+    }
+
+    fn note_moved(&mut self, index: RuleIndex) {
+        if !std::mem::replace(&mut self.rules[index].is_moved, true) {
+            self.moved.push(index);
+        }
+    }
+
+    /// Returns the rules of which something has moved, ascending.
+    pub fn take_moved(&mut self) -> Vec<RuleIndex> {
+        let mut moved = std::mem::take(&mut self.moved);
+        moved.sort_unstable();
+        moved
+    }
+
+    /// Returns what of a rule is to be evaluated now, and begins to count anew for that. `whole`
+    /// says that it must not be taken apart.
+    pub fn take_due(&mut self, index: RuleIndex, whole: bool) -> Option<Due> {
+        let rule = &mut self.rules[index];
+        rule.is_moved = false;
+        let moved = std::mem::take(&mut rule.moved);
+        let mut keys = std::mem::take(&mut rule.asked_for);
+        let is_asked_for = std::mem::take(&mut rule.whole_asked_for);
+        let class = rule.class.filter(|_| !whole && !is_asked_for);
+        let Some(class_number) = class else {
+            for id in moved {
+                rule.part(id).is_moved = false;
+            }
+            if !(is_asked_for || !keys.is_empty() || rule.whole.is_due()) {
+                return None;
+            }
+            rule.whole.arrivals = 0;
+            return Some(Due::Whole);
+        };
+        let class = &self.classes[class_number as usize];
+        for id in moved {
+            let part = rule.part(id);
+            part.is_moved = false;
+            if part.is_due() {
+                part.arrivals = 0;
+                keys.push(class.keys[id as usize]);
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        (!keys.is_empty()).then(|| {
+            Due::Parts(Scope {
+                class: class_number,
+                labels: Arc::clone(&class.labels),
+                keys,
+            })
+        })
+    }
+
+    /// Forgets what has moved of a rule: a tick has seen it all.
+    pub fn was_ticked(&mut self, index: RuleIndex) {
+        let rule = &mut self.rules[index];
+        rule.whole.arrivals = 0;
+        rule.whole_asked_for = false;
+        rule.asked_for.clear();
+        for id in std::mem::take(&mut rule.moved) {
+            let part = rule.part(id);
+            part.is_moved = false;
+            part.arrivals = 0;
+        }
+    }
+
+    /// Returns how many parts all label sets have made.
+    pub fn n_parts(&self) -> usize {
+        self.classes.iter().map(|class| class.keys.len()).sum()
+    }
+}
+
+impl RuleParts {
+    fn part(&mut self, id: PartId) -> &mut Part {
+        let place = id as usize;
+        if place >= self.parts.len() {
+            self.parts.resize(place + 1, Part::default());
+        }
+        &mut self.parts[place]
+    }
+}
