@@ -28,6 +28,8 @@ mod samples;
 pub mod status;
 mod step;
 mod subquery;
+#[cfg(test)]
+mod subquery_tests;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};

@@ -215,9 +215,12 @@ impl Recorder {
         &mut self,
         window: &SubqueryWindow<'_>,
         scope: Option<&Scope>,
-    ) -> Result<Vec<RangeSeries<'static>>, EvalError> {
-        if let Some(error) = self.error_in(window) {
-            return Err(error.clone());
+    ) -> Option<Result<Vec<RangeSeries<'static>>, EvalError>> {
+        match (self.error_in(window), scope) {
+            (None, _) => {}
+            (Some(error), None) => return Some(Err(error.clone())),
+            // What failed may be another part.
+            (Some(_), Some(_)) => return None,
         }
         let mut found = Vec::new();
         for place in self.members(scope) {
@@ -234,7 +237,7 @@ impl Recorder {
                 drop_name: series.drop_name,
             });
         }
-        Ok(found)
+        Some(Ok(found))
     }
 
     /// Returns a function of each series' window; see [`LiveSource::subquery_windows`](crate::eval::LiveSource).
@@ -315,6 +318,11 @@ impl Recorder {
             self.version += 1;
         }
         Some(until)
+    }
+
+    /// Forgets how series were put into parts: another rule set numbers them otherwise.
+    pub fn forget_parts(&mut self) {
+        self.parts.clear();
     }
 
     fn begin_windows(&mut self) {
