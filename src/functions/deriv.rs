@@ -4,6 +4,7 @@ use crate::functions::formula::{Window, WindowFunction};
 use crate::model::kahan::KahanSum;
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
+use crate::windows::{self, Line, LiveForm, NeedsSamples};
 
 pub(super) static DERIV: WindowFunction = WindowFunction::new(
     "deriv",
@@ -14,7 +15,15 @@ pub(super) static DERIV: WindowFunction = WindowFunction::new(
         let line = line(window, |window| window.floats()[0].at);
         Ok(line.map(|(slope, _)| SampleValue::Float(slope)))
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::LINE,
+    formula: |held, _| {
+        let first = held.inside.first().ok_or(NeedsSamples)?;
+        let line = held.get::<Line>()?.through(first, first.at)?;
+        Ok(line.map(|(slope, _)| slope))
+    },
+});
 
 pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
     "predict_linear",
@@ -26,7 +35,16 @@ pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
         Ok(line.map(|(slope, intercept)| SampleValue::Float(slope * ahead + intercept)))
     },
 )
-.with_args(&[ValueType::Matrix, ValueType::Scalar]);
+.with_args(&[ValueType::Matrix, ValueType::Scalar])
+.live(LiveForm::State {
+    kind: &windows::LINE,
+    formula: |held, args| {
+        let first = held.inside.first().ok_or(NeedsSamples)?;
+        let ahead = args.scalars.first().copied().unwrap_or(f64::NAN);
+        let line = held.get::<Line>()?.through(first, args.at)?;
+        Ok(line.map(|(slope, intercept)| slope * ahead + intercept))
+    },
+});
 
 /// Returns the line through a window of at least two floats, as [`linear_regression`] does.
 fn line(

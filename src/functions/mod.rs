@@ -25,6 +25,8 @@ mod info;
 mod instant_rate;
 mod label_join;
 mod label_replace;
+#[cfg(test)]
+mod live_forms;
 mod math;
 mod over_time;
 mod over_time_histogram;

@@ -8,7 +8,7 @@ use crate::functions::quantile::quantile;
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
-use crate::windows::LiveForm;
+use crate::windows::{self, Extreme, LiveForm, Moments, Sum};
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -27,7 +27,11 @@ pub(super) static AVG_OVER_TIME: WindowFunction = WindowFunction::new(
         rest.iter().for_each(|point| mean.add(point.value));
         float(mean.value())
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SUM,
+    formula: |held, _| held.get::<Sum>()?.mean().map(Some),
+});
 
 pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
     "sum_over_time",
@@ -48,7 +52,11 @@ pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
             sum.value()
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SUM,
+    formula: |held, _| held.get::<Sum>()?.total().map(Some),
+});
 
 pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
     "count_over_time",
@@ -113,7 +121,11 @@ pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
             extreme(points, |new, best| new > best).value
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::LARGEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
+});
 
 pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "min_over_time",
@@ -124,7 +136,11 @@ pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
             extreme(points, |new, best| new < best).value
         })
     },
-);
+)
+.live(LiveForm::State {
+    kind: &windows::SMALLEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
+});
 
 pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_max_over_time",
@@ -136,7 +152,11 @@ pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::State {
+    kind: &windows::LAST_LARGEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+});
 
 pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_min_over_time",
@@ -148,7 +168,11 @@ pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::State {
+    kind: &windows::LAST_SMALLEST,
+    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+});
 
 pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_first_over_time",
@@ -183,14 +207,22 @@ pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
     "Returns the population standard deviation of the floats in the window.",
     "stddev_over_time(node_load1[1h])",
     |window| over_floats(window, |points| variance(points).sqrt()),
-);
+)
+.live(LiveForm::State {
+    kind: &windows::MOMENTS,
+    formula: |held, _| Ok(Some(held.get::<Moments>()?.variance()?.sqrt())),
+});
 
 pub(super) static STDVAR_OVER_TIME: WindowFunction = WindowFunction::new(
     "stdvar_over_time",
     "Returns the population variance of the floats in the window.",
     "stdvar_over_time(node_load1[1h])",
     |window| over_floats(window, variance),
-);
+)
+.live(LiveForm::State {
+    kind: &windows::MOMENTS,
+    formula: |held, _| held.get::<Moments>()?.variance().map(Some),
+});
 
 pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
     "mad_over_time",

@@ -1,7 +1,7 @@
 //! How a function of a window is had without looking at the window's samples.
 
 use crate::model::TimestampMs;
-use crate::windows::{Edges, StateKind, WindowState};
+use crate::windows::{Edges, Held, StateKind};
 
 /// What a formula is given besides the window.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,6 @@ pub enum LiveForm {
         /// Which state; functions may share one.
         kind: &'static StateKind,
         /// What it is worth.
-        formula: fn(&dyn WindowState, &LiveArgs<'_>) -> Result<Option<f64>, NeedsSamples>,
+        formula: fn(&Held<'_>, &LiveArgs<'_>) -> Result<Option<f64>, NeedsSamples>,
     },
 }

@@ -12,11 +12,17 @@
 
 mod cursor;
 mod edges;
+mod extreme;
 mod form;
+mod line;
 mod series_windows;
 mod state;
+mod sum;
 
 pub use edges::Edges;
+pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
 pub use form::{LiveArgs, LiveForm, NeedsSamples};
+pub use line::{LINE, Line};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
-pub use state::{Inside, StateKind, WindowState};
+pub use state::{Held, Inside, StateKind, WindowState};
+pub use sum::{MOMENTS, Moments, SUM, Sum};

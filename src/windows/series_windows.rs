@@ -6,7 +6,7 @@ use crate::history::SeriesHistory;
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::cursor::{LagCursor, is_change, is_histogram, is_reset};
 use crate::windows::state::StatefulWindow;
-use crate::windows::{Edges, StateKind, WindowState};
+use crate::windows::{Edges, Held, StateKind};
 
 /// A window `(after, until]` seen from a frontier; all in ms.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +113,8 @@ impl SeriesWindows {
     /// it and the next one is counted.
     fn add_hindmost(&mut self, history: &SeriesHistory, lag: DurationMs, frontier: TimestampMs) {
         (0..self.cursors.len()).for_each(|number| self.advance(history, number, frontier));
+        // What the hindmost so far has passed is found again.
+        self.forget_resets();
         let mut hindmost = LagCursor::new(history, lag, frontier - lag);
         if let Some(ahead) = self.cursors.last() {
             let mut between = hindmost.clone();
@@ -186,12 +188,12 @@ impl SeriesWindows {
     }
 
     /// Returns a state of what is in a window.
-    pub fn state(
-        &mut self,
-        history: &SeriesHistory,
+    pub fn state<'w>(
+        &'w mut self,
+        history: &'w SeriesHistory,
         span: Span,
         kind: &'static StateKind,
-    ) -> Content<&dyn WindowState> {
+    ) -> Content<Held<'w>> {
         self.check(history);
         let lags = (span.head_lag(), span.tail_lag());
         let known = self.stateful.iter().position(|window| {
@@ -207,7 +209,7 @@ impl SeriesWindows {
         match (window.n_floats, window.n_histograms) {
             (_, 1..) => Content::Histograms,
             (0, _) => Content::Nothing,
-            _ => Content::Floats(window.state.as_ref()),
+            _ => Content::Floats(window.held(history)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use crate::history::{SeriesHistory, WalkCursor, Walked, WalkedSample};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
+use crate::windows::NeedsSamples;
 
 /// What is kept of the samples between two cursors.
 ///
@@ -26,30 +27,56 @@ pub trait WindowState: Any + Send + std::fmt::Debug {
 #[derive(Clone, Copy, Debug)]
 pub struct Inside<'h> {
     history: &'h SeriesHistory,
+    /// Where samples leave.
+    head: &'h WalkCursor,
 }
 
 impl<'h> Inside<'h> {
-    /// Returns the samples of a history.
-    pub fn new(history: &'h SeriesHistory) -> Self {
-        Inside { history }
+    /// Returns what lies behind a place in a history.
+    pub(super) fn of(history: &'h SeriesHistory, head: &'h WalkCursor) -> Self {
+        Inside { history, head }
     }
 
-    /// Iterates over the floats in `(after, until]`, oldest first.
+    /// Returns the oldest float inside, if there is any.
+    pub fn first(&self) -> Option<FloatPoint> {
+        floats(self.history, self.head.clone(), TimestampMs::MAX).next()
+    }
+
+    /// Iterates over the floats in `(after, until]`, which lie inside, oldest first.
     pub fn floats(
         &self,
         after: TimestampMs,
         until: TimestampMs,
     ) -> impl Iterator<Item = FloatPoint> + use<'h> {
-        let history = self.history;
-        let mut cursor = history.walk_from(after);
-        let samples = std::iter::from_fn(move || history.walk_next(&mut cursor, until));
-        samples.filter_map(|sample| match sample.value {
-            Walked::Float(value) if !is_stale_nan(value) => Some(FloatPoint {
-                at: sample.at,
-                value,
-            }),
-            _ => None,
-        })
+        floats(self.history, self.history.walk_from(after), until)
+    }
+}
+
+fn floats(
+    history: &SeriesHistory,
+    mut cursor: WalkCursor,
+    until: TimestampMs,
+) -> impl Iterator<Item = FloatPoint> {
+    let samples = std::iter::from_fn(move || history.walk_next(&mut cursor, until));
+    samples.filter_map(|sample| match kept(&sample) {
+        Kept::Float(point) => Some(point),
+        Kept::Histogram | Kept::Nothing => None,
+    })
+}
+
+/// A state with the window that it is of, which holds at least one float.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'w> {
+    /// What is kept.
+    pub state: &'w dyn WindowState,
+    /// The samples.
+    pub inside: Inside<'w>,
+}
+
+impl Held<'_> {
+    /// Returns the state as what it is; functions know which they asked for.
+    pub fn get<S: WindowState>(&self) -> Result<&S, NeedsSamples> {
+        self.state.as_any().downcast_ref().ok_or(NeedsSamples)
     }
 }
 
@@ -98,8 +125,8 @@ impl StatefulWindow {
     /// Moves the window to `(after, until]`. Everything that leaves has entered before, also what
     /// the window passed over in one leap.
     pub fn advance(&mut self, history: &SeriesHistory, after: TimestampMs, until: TimestampMs) {
-        let inside = Inside::new(history);
         while let Some(sample) = history.walk_next(&mut self.tail, until) {
+            let inside = Inside::of(history, &self.head);
             match kept(&sample) {
                 Kept::Float(point) => {
                     self.n_floats += 1;
@@ -110,6 +137,7 @@ impl StatefulWindow {
             }
         }
         while let Some(sample) = history.walk_next(&mut self.head, after) {
+            let inside = Inside::of(history, &self.head);
             match kept(&sample) {
                 Kept::Float(point) => {
                     self.n_floats -= 1;
@@ -118,6 +146,14 @@ impl StatefulWindow {
                 Kept::Histogram => self.n_histograms -= 1,
                 Kept::Nothing => {}
             }
+        }
+    }
+
+    /// Returns the state with its window.
+    pub fn held<'w>(&'w self, history: &'w SeriesHistory) -> Held<'w> {
+        Held {
+            state: self.state.as_ref(),
+            inside: Inside::of(history, &self.head),
         }
     }
 }

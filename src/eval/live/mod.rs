@@ -246,7 +246,7 @@ fn known(
         },
         LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
             Content::Nothing => Ok(None),
-            Content::Floats(state) => formula(state, &args),
+            Content::Floats(held) => formula(&held, &args),
             Content::Histograms => Err(NeedsSamples),
         },
     }

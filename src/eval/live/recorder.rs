@@ -370,7 +370,7 @@ impl PointSeries {
             LiveForm::State { kind, formula } => {
                 match self.windows.state(&self.history, span, kind) {
                     Content::Nothing => Some(None),
-                    Content::Floats(state) => formula(state, &args).ok(),
+                    Content::Floats(state) => formula(&state, &args).ok(),
                     Content::Histograms => None,
                 }
             }

@@ -1,0 +1,323 @@
+//! Every function with an incremental form, against itself over the samples of the window.
+//!
+//! Streams have what breaks sums and edges: resets, gaps, stale markers, runs of one value, NaN,
+//! infinities, numbers of any size, samples ahead of the frontier, samples put between others.
+
+use proptest::prelude::*;
+
+use crate::functions::{
+    ALL, Annotations, Argument, Call, CallMemory, Function, Functions, LiveFunction, Output,
+    QueryTimes, RangeSeries, RangeVector,
+};
+use crate::history::SeriesHistory;
+use crate::model::{
+    DerivedLabels, DurationMs, FloatPoint, Labels, SampleValue, TimestampMs, stale_nan,
+};
+use crate::promql::ast::{ExprKind, RangeMode, Span as Place};
+use crate::promql::{Expr, Features, ValueType, parse};
+use crate::windows::{Content, LiveArgs, LiveForm, NeedsSamples, SeriesWindows, Span};
+
+/// What scalar arguments are, in the order written.
+const SCALARS: &[f64] = &[0.9];
+
+/// Range and offset of the windows that are watched, ms.
+const WINDOWS: &[(i64, i64)] = &[
+    (30_000, 0),
+    (60_000, 0),
+    (60_000, 30_000),
+    (300_000, 0),
+    (45_000, -15_000),
+    (3_000_000, 60_000),
+];
+
+/// A function with a call of it.
+struct Case {
+    function: &'static dyn Function,
+    live: LiveFunction,
+    expr: Expr,
+}
+
+/// Returns all functions that have a form.
+fn cases() -> Vec<Case> {
+    let case = |function: &&'static dyn Function| {
+        let live = function.live()?;
+        let signature = function.signature();
+        let args = signature.args.iter().map(|ty| match ty {
+            ValueType::Matrix => "m[1m]".to_owned(),
+            _ => SCALARS[0].to_string(),
+        });
+        let args: Vec<String> = args.collect();
+        let text = format!("{}({})", signature.name, args.join(","));
+        let features = Features {
+            experimental_functions: true,
+            ..Features::default()
+        };
+        Some(Case {
+            function: *function,
+            live,
+            expr: parse(&text, &Functions, features).expect("it is a call"),
+        })
+    };
+    ALL.iter().filter_map(case).collect()
+}
+
+impl Case {
+    /// Computes the function from samples.
+    fn plain(&self, floats: &[FloatPoint], args: &LiveArgs<'_>) -> Option<f64> {
+        let ExprKind::Call(call) = &self.expr.kind else {
+            return None;
+        };
+        let values = call.args.iter().map(|arg| match &arg.kind {
+            ExprKind::Matrix(_) => Argument::Matrix(RangeVector {
+                series: vec![RangeSeries {
+                    labels: Labels::empty(),
+                    floats: floats.into(),
+                    histograms: Vec::new(),
+                    starts: None,
+                    drop_name: false,
+                }],
+                start: args.start,
+                end: args.end,
+                mode: RangeMode::Plain,
+            }),
+            _ => Argument::Scalar(SCALARS[0]),
+        });
+        let output = self.function.call(&mut Call {
+            args: values.collect(),
+            exprs: call.args.iter().collect(),
+            span: Place::default(),
+            at: args.at,
+            query: QueryTimes {
+                start: args.at,
+                end: args.at,
+                step: DurationMs(0),
+            },
+            is_range: false,
+            features: Features::default(),
+            origins: None,
+            annotations: &mut Annotations::default(),
+            nameless: &mut DerivedLabels::default(),
+            memory: &mut CallMemory::default(),
+        });
+        match output {
+            Ok(Output::Vector(elements)) => elements.first().and_then(|e| e.value.as_float()),
+            _ => None,
+        }
+    }
+
+    /// Computes it from what is kept.
+    fn kept(
+        &self,
+        windows: &mut SeriesWindows,
+        history: &SeriesHistory,
+        span: Span,
+        args: &LiveArgs<'_>,
+    ) -> Result<Option<f64>, NeedsSamples> {
+        match self.live.form {
+            LiveForm::Edges(formula) => match windows.edges(history, span) {
+                Content::Floats(edges) => Ok(formula(&edges, args)),
+                Content::Nothing => Ok(None),
+                Content::Histograms => Err(NeedsSamples),
+            },
+            LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
+                Content::Floats(held) => formula(&held, args),
+                Content::Nothing => Ok(None),
+                Content::Histograms => Err(NeedsSamples),
+            },
+        }
+    }
+
+    /// Returns how far from the plain formula's value another may be, rounding taken into
+    /// account; both keep to it where nothing is rounded.
+    fn tolerance(&self, points: &[FloatPoint], at: TimestampMs, value: f64) -> f64 {
+        let largest = points.iter().map(|p| p.value.abs()).fold(0.0, f64::max);
+        let n = points.len() as f64;
+        match self.function.signature().name {
+            "sum_over_time" => 1e-12 * value.abs() + 1e-28 * n * largest,
+            "avg_over_time" => 1e-12 * value.abs() + 1e-28 * largest,
+            "stdvar_over_time" => {
+                1e-12 * value + 1e-14 * largest * value.sqrt() + 1e-27 * largest * largest
+            }
+            "stddev_over_time" => 1e-12 * value + 1e-13 * largest,
+            "deriv" => self.slope_tolerance(points, points[0].at).0,
+            "predict_linear" => {
+                let (slope, mean_time) = self.slope_tolerance(points, at);
+                slope * (mean_time + SCALARS[0]) + 1e-14 * largest
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Returns the tolerance of a slope, and the mean distance of the samples from the origin, s.
+    fn slope_tolerance(&self, points: &[FloatPoint], origin: TimestampMs) -> (f64, f64) {
+        let n = points.len() as f64;
+        let times = points.iter().map(|p| (p.at - origin).0 as f64 / 1e3);
+        let times: Vec<f64> = times.collect();
+        let mean = times.iter().sum::<f64>() / n;
+        let spread: f64 = times.iter().map(|t| (t - mean) * (t - mean)).sum();
+        let squares: f64 = times.iter().map(|t| t * t).sum();
+        let products = times.iter().zip(points).map(|(t, p)| (t * p.value).abs());
+        let products: f64 = products.sum::<f64>() + mean.abs() * n * largest(points);
+        // Of the products a part is lost, and so is of the squares of times.
+        let slope = 1e-14 * n * products / spread;
+        let worst = slope * (1.0 + 1e-14 * squares / spread);
+        let stretched = products / spread * 1e-14 * squares / spread;
+        (
+            worst + stretched,
+            times.iter().map(|t| t.abs()).sum::<f64>() / n,
+        )
+    }
+}
+
+fn largest(points: &[FloatPoint]) -> f64 {
+    points.iter().map(|p| p.value.abs()).fold(0.0, f64::max)
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A sample so many ms after the last.
+    Sample(i64, f64),
+    /// A sample between the newest two.
+    Late(f64),
+    /// The frontier moves by so many ms; windows with a set bit are asked.
+    Move(i64, u8),
+}
+
+fn value() -> BoxedStrategy<f64> {
+    let any_size = [
+        1e290, -1e290, 1e140, 1e20, -1e20, 1e-20, 1e-290, 5e-324, 1e300, -0.0,
+    ];
+    let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, stale_nan()];
+    prop_oneof![
+        8 => (0..4).prop_map(f64::from),
+        4 => -1e3..1e3f64,
+        2 => prop::sample::select(any_size.to_vec()),
+        1 => prop::sample::select(special.to_vec()),
+    ]
+    .boxed()
+}
+
+fn tame() -> BoxedStrategy<f64> {
+    prop_oneof![
+        6 => (0..1000).prop_map(f64::from),
+        3 => -1e3..1e3f64,
+        1 => Just(stale_nan()),
+    ]
+    .boxed()
+}
+
+fn steps(value: BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Step>> {
+    let gap = prop_oneof![6 => Just(15_000i64), 2 => 1..30_000i64, 1 => 100_000..400_000i64];
+    let step = prop_oneof![
+        20 => (gap, value.clone()).prop_map(|(gap, value)| Step::Sample(gap, value)),
+        1 => value.prop_map(Step::Late),
+        10 => (prop_oneof![0..40_000i64, 0..500_000i64], any::<u8>())
+            .prop_map(|(by, asked)| Step::Move(by, asked)),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+fn check(cases: &[Case], steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut history = SeriesHistory::default();
+    let mut windows = SeriesWindows::default();
+    let mut newest = TimestampMs(1_700_000_000_000);
+    let mut frontier = newest;
+    for step in steps {
+        match step {
+            Step::Sample(gap, value) => {
+                newest = newest + DurationMs(*gap);
+                history.append(newest, SampleValue::Float(*value), TimestampMs::MIN);
+            }
+            Step::Late(value) => {
+                let at = newest - DurationMs(7);
+                history.append(at, SampleValue::Float(*value), TimestampMs::MIN);
+            }
+            Step::Move(by, asked) => {
+                // Samples may lie ahead of the frontier, but not by much.
+                frontier = (frontier + DurationMs(*by)).max(newest - DurationMs(60_000));
+                for (index, window) in WINDOWS.iter().enumerate() {
+                    if asked & 1 << index != 0 {
+                        compare(cases, &mut windows, &history, frontier, *window)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compare(
+    cases: &[Case],
+    windows: &mut SeriesWindows,
+    history: &SeriesHistory,
+    frontier: TimestampMs,
+    (range, offset): (i64, i64),
+) -> Result<(), TestCaseError> {
+    let until = frontier - DurationMs(offset);
+    let span = Span {
+        frontier,
+        after: until - DurationMs(range),
+        until,
+    };
+    let args = LiveArgs {
+        start: span.after,
+        end: span.until,
+        at: frontier,
+        scalars: SCALARS,
+    };
+    let samples = history.window(span.after, span.until);
+    for case in cases {
+        let name = case.function.signature().name;
+        let Ok(kept) = case.kept(windows, history, span, &args) else {
+            let is_large = |point: &FloatPoint| point.value.abs() >= 1e140;
+            prop_assert!(samples.floats.iter().any(is_large), "{name} wants samples");
+            continue;
+        };
+        let plain = (!samples.floats.is_empty()).then(|| case.plain(&samples.floats, &args));
+        let plain = plain.flatten();
+        let agrees = match (kept, plain) {
+            (None, None) => true,
+            (Some(kept), Some(plain)) if kept.is_nan() => plain.is_nan(),
+            (Some(kept), Some(plain)) if plain.is_finite() => {
+                let tolerance = case.tolerance(&samples.floats, frontier, plain);
+                kept.to_bits() == plain.to_bits() || (kept - plain).abs() <= tolerance
+            }
+            (kept, plain) => kept == plain,
+        };
+        prop_assert!(
+            agrees,
+            "{name} of {:?} at {frontier:?}: kept {kept:?}, plain {plain:?}",
+            samples.floats
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn what_is_kept_of_a_window_is_worth_what_its_samples_are(
+        steps in prop_oneof![steps(value()), steps(tame())],
+    ) {
+        check(&cases(), &steps)?;
+    }
+}
+
+#[test]
+fn functions_of_windows_are_incremental_but_for_these() {
+    let takes_window = |f: &&&dyn Function| f.signature().args.contains(&ValueType::Matrix);
+    let scan = ALL
+        .iter()
+        .filter(takes_window)
+        .filter(|f| f.live().is_none());
+    let scan: Vec<&str> = scan.map(|function| function.signature().name).collect();
+    assert_eq!(
+        scan,
+        [
+            "absent_over_time",
+            "double_exponential_smoothing",
+            "mad_over_time",
+            "quantile_over_time"
+        ]
+    );
+}
