@@ -13,7 +13,9 @@ use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
 use crate::ingest::route_table::{Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
-use crate::model::{FloatHistogram, Labels, ListedStarts, NO_START, TimestampMs};
+use crate::model::{
+    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
+};
 
 /// The label names that make a target.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
@@ -113,6 +115,21 @@ impl Collected {
             + self.unknown.capacity() * size_of::<UnknownSeries>()
             + self.float_starts.heap_bytes()
             + self.histogram_starts.heap_bytes()
+    }
+
+    /// Returns what the samples would take of a log's room (see [`crate::log::weight`]), were one
+    /// shard to read them all.
+    pub fn log_weight(&self) -> usize {
+        let histograms = self.histograms.iter();
+        let histograms = histograms.map(|h| Batch::HISTOGRAM_BYTES + h.value.heap_bytes());
+        let defined = self.unknown.iter().filter(|series| series.n_routed > 0);
+        let defined = defined.map(|s| size_of::<SeriesDefinition>() + s.labels.heap_bytes());
+        let n_bytes = self.floats.len() * Batch::FLOAT_BYTES
+            + histograms.sum::<usize>()
+            + defined.sum::<usize>()
+            + self.float_starts.heap_bytes()
+            + self.histogram_starts.heap_bytes();
+        n_bytes.div_ceil(Batch::FLOAT_BYTES)
     }
 
     /// Forgets everything, keeping the memory.
