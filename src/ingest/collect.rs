@@ -11,7 +11,7 @@ use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
-use crate::ingest::route_table::{Route, RouteEntry, RouteView, TARGET_MASK};
+use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
 use crate::model::{
     Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
@@ -343,7 +343,7 @@ enum Admitted {
 }
 
 impl Visitor for Collector<'_> {
-    type Found = Option<RouteEntry>;
+    type Found = Found;
 
     #[inline]
     fn expect(&mut self, hash: u128) {
@@ -351,13 +351,13 @@ impl Visitor for Collector<'_> {
     }
 
     #[inline]
-    fn find(&mut self, hash: u128) -> Option<RouteEntry> {
-        self.view.get(hash)
+    fn find(&mut self, hash: u128) -> Found {
+        self.view.find(hash)
     }
 
     #[inline]
-    fn knows(&self, found: Option<RouteEntry>) -> bool {
-        match found.map(|entry| entry.route) {
+    fn knows(&self, found: Found) -> bool {
+        match found.entry().map(|entry| entry.route) {
             None => false,
             Some(Route::Seedable) => !self.rules.resolve_seedable,
             Some(_) => true,
@@ -365,13 +365,28 @@ impl Visitor for Collector<'_> {
     }
 
     #[inline]
+    fn pass_over(&mut self, found: Found, at: TimestampMs) -> bool {
+        let Some(target) = found.unread() else {
+            return false;
+        };
+        if at > self.newest_allowed || at.0 < 0 {
+            return false;
+        }
+        self.out.unread_floats += 1;
+        self.out.newest = self.out.newest.max(Some(at));
+        self.out.evidence.hear(at, target, self.rules.wall);
+        self.ordinal += 1;
+        true
+    }
+
+    #[inline]
     fn series(
         &mut self,
         hash: u128,
-        found: Option<RouteEntry>,
+        found: Found,
         labels: &RawLabels<'_>,
     ) -> Result<bool, DecodeError> {
-        if let Some(entry) = found
+        if let Some(entry) = found.entry()
             && let Some(fate) = self.known(entry)
         {
             self.begin(fate, entry.target);
