@@ -4,11 +4,19 @@
 //! series store is the only writer; `Scan` and snapshots read. This is the in-memory form; the
 //! compressed and the on-disk form take its place behind the same methods.
 
+mod bits;
 mod chunk;
+mod codec;
 mod cursor;
 mod flat_floats;
+mod form;
+mod insert;
+#[cfg(test)]
+mod model_test;
+mod reading;
 mod series_history;
 
 pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
-pub use series_history::{Appended, Cursor, Samples, SeriesHistory};
+pub use reading::{Cursor, Samples};
+pub use series_history::{Appended, SeriesHistory};

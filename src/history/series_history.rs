@@ -1,24 +1,22 @@
-//! The samples of one series in memory, ascending in time.
+//! The samples of one series, ascending in time.
 //!
-//! Full chunks are shared: who asks takes those of its interval along, and no sample is copied
-//! but the few of the chunk that is being written. A chunk that somebody holds is copied before
-//! an out-of-order sample changes it.
+//! Samples lie in compressed chunks. The one that is being written belongs to the history alone;
+//! full ones are shared: who asks takes those of its interval along, and no sample is copied but
+//! the few hundred bytes of the chunk that is being written. An out-of-order sample has its chunk
+//! written anew.
 //!
-//! Cost: 16 bytes a sample; appending in order is O(1) amortised, finding an instant O(log n),
-//! and O(1) for one a little later than the last found.
+//! Cost: below 2 bytes a sample for what is usual; appending is O(1), and so is the newest
+//! sample; finding an instant takes O(log n) and reading half a chunk, going on from there O(1).
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::history::chunk::Chunk;
+use crate::history::chunk::{HeadChunk, SealedChunk, sample_value};
+use crate::history::codec::HISTOGRAM_BITS;
 use crate::model::{
-    CounterResetHint, FloatHistogram, FloatPoint, HistogramPoint, NO_START, Point, SampleValue,
-    StartTimes, TimestampMs, is_stale_nan,
+    CounterResetHint, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue, StartTimes,
+    TimestampMs, is_stale_nan,
 };
-
-/// A cursor looks at this many samples ahead before it searches.
-const STEPS_MAX: usize = 32;
 
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,58 +34,50 @@ pub enum Appended {
 }
 
 /// The past of one series.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SeriesHistory {
-    /// Chunks that are full, all before `head`.
-    full: VecDeque<Arc<Chunk>>,
     /// The chunk that is being written.
-    head: Chunk,
-    /// The start timestamps, if any sample ever stated one; shared as chunks are.
-    starts: Option<Arc<StartTimes>>,
+    pub(in crate::history) head: HeadChunk,
+    /// Its native histograms.
+    pub(in crate::history) aside: Option<Box<Vec<HistogramPoint>>>,
+    /// Chunks that are full, all before `head`.
+    pub(in crate::history) sealed: VecDeque<Arc<SealedChunk>>,
+    /// The number of the first chunk in `sealed`, or of `head`; the next one has the next number.
+    pub(in crate::history) first: u32,
     /// How many samples were put between others.
-    insertions: u32,
+    pub(in crate::history) insertions: u32,
+    /// What lies at or before this is gone, though its bytes may be there.
+    pub(in crate::history) forgotten: TimestampMs,
+    /// The start timestamps, if any sample ever stated one; shared as chunks are.
+    pub(in crate::history) starts: Option<Arc<StartTimes>>,
 }
 
-/// Where a search ended, for the next one to begin at.
-///
-/// It belongs to one history, and to that as it was.
-#[derive(Clone, Copy, Debug)]
-pub struct Cursor {
-    /// Every sample before `place` is at or before this instant.
-    at: TimestampMs,
-    place: Place,
-}
-
-impl Default for Cursor {
+impl Default for SeriesHistory {
     fn default() -> Self {
-        Cursor {
-            at: TimestampMs::MIN,
-            place: Place::default(),
+        SeriesHistory {
+            head: HeadChunk::default(),
+            aside: None,
+            sealed: VecDeque::new(),
+            first: 0,
+            insertions: 0,
+            forgotten: NOTHING_FORGOTTEN,
+            starts: None,
         }
     }
 }
 
-/// A sample by the number of its chunk and its slot there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::history) struct Place {
-    pub chunk: usize,
-    pub slot: usize,
-}
+/// Before all that can be written.
+const NOTHING_FORGOTTEN: TimestampMs = TimestampMs(i64::MIN);
 
-/// The samples of a window without stale markers; each list ascends in time.
-#[derive(Clone, Debug, Default)]
-pub struct Samples<'a> {
-    /// The floats: those of the history itself, where they lie side by side.
-    pub floats: Cow<'a, [FloatPoint]>,
-    /// The native histograms.
-    pub histograms: Vec<HistogramPoint>,
-}
-
-impl Samples<'_> {
-    /// Tells whether there are no samples.
-    pub fn is_empty(&self) -> bool {
-        self.floats.is_empty() && self.histograms.is_empty()
-    }
+/// A chunk in memory, as readers want it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::history) struct ChunkView<'a> {
+    /// The samples.
+    pub bytes: &'a [u8],
+    /// How many there are.
+    pub n_samples: usize,
+    /// The native histograms among them.
+    pub histograms: &'a [HistogramPoint],
 }
 
 impl SeriesHistory {
@@ -110,27 +100,24 @@ impl SeriesHistory {
         value: SampleValue,
         oldest_allowed: TimestampMs,
     ) -> Appended {
-        if self.end().is_none_or(|end| at > end) {
+        if self.newest_at().is_none_or(|newest| at > newest) {
             let value = self.hinted(value);
-            if self.head.len() >= Chunk::LEN {
-                self.full
-                    .push_back(Arc::new(std::mem::take(&mut self.head)));
-            }
-            self.head.push(at, value);
+            self.push(at, value);
             if let Some(starts) = self.starts_to_change(start) {
                 starts.push(at, start);
             }
             return Appended::InOrder;
         }
-        let before = TimestampMs(at.0.saturating_sub(1));
-        let place = self.search(before);
-        match self.chunk(place.chunk).and_then(|c| c.get(place.slot)) {
+        let next = self.first_after(TimestampMs(at.0.saturating_sub(1)));
+        match next {
             Some(known) if known.at == at && is_same(&known.value, &value) => Appended::Duplicate,
             Some(known) if known.at == at => Appended::Conflict,
             _ if at <= oldest_allowed => Appended::TooOld,
+            // It is taken, and at once forgotten again.
+            _ if at <= self.forgotten => Appended::Inserted,
             next => {
                 let next = next.map_or(TimestampMs::MAX, |next| next.at);
-                self.insert(place, at, value);
+                self.insert(at, value);
                 self.insertions = self.insertions.wrapping_add(1);
                 if let Some(starts) = self.starts_to_change(start) {
                     starts.insert(at, start, next);
@@ -138,6 +125,35 @@ impl SeriesHistory {
                 Appended::Inserted
             }
         }
+    }
+
+    fn push(&mut self, at: TimestampMs, value: SampleValue) {
+        if !self.head.is_begun() {
+            self.head = HeadChunk::first(at);
+            if at <= self.forgotten {
+                // All was forgotten, and a sender is far behind the others.
+                self.forgotten = TimestampMs(at.0.saturating_sub(1));
+                self.insertions = self.insertions.wrapping_add(1);
+            }
+        } else if self.head.is_full() {
+            self.seal();
+        }
+        let value = match value {
+            SampleValue::Float(value) => float_of(value),
+            SampleValue::Histogram(value) => {
+                let aside = self.aside.get_or_insert_default();
+                aside.push(HistogramPoint { at, value });
+                f64::from_bits(HISTOGRAM_BITS)
+            }
+        };
+        self.head.push(at, value);
+    }
+
+    /// Sets the head aside and begins another.
+    fn seal(&mut self) {
+        let histograms = self.aside.take().map_or_else(Vec::new, |aside| *aside);
+        self.sealed.push_back(self.head.seal(histograms));
+        self.head.begin();
     }
 
     /// Sets a counter histogram's hint as Prometheus' store gives it back: whether there was a
@@ -179,168 +195,81 @@ impl SeriesHistory {
         self.starts.as_deref()
     }
 
-    fn insert(&mut self, place: Place, at: TimestampMs, value: SampleValue) {
-        let Some(shared) = self.full.get_mut(place.chunk) else {
-            self.head.insert(place.slot, at, value);
-            return;
-        };
-        let chunk = Arc::make_mut(shared);
-        chunk.insert(place.slot, at, value);
-        if chunk.len() > 2 * Chunk::LEN {
-            let rest = chunk.split_off(Chunk::LEN);
-            self.full.insert(place.chunk + 1, Arc::new(rest));
-        }
-    }
-
-    pub(in crate::history) fn chunk(&self, number: usize) -> Option<&Chunk> {
-        match self.full.get(number) {
-            Some(chunk) => Some(chunk),
-            None if number == self.full.len() => Some(&self.head),
-            None => None,
-        }
-    }
-
-    fn chunks(&self) -> impl DoubleEndedIterator<Item = &Chunk> {
-        let full = self.full.iter().map(|chunk| &**chunk);
-        full.chain(std::iter::once(&self.head))
-    }
-
-    fn end(&self) -> Option<TimestampMs> {
-        self.chunks().rev().find_map(Chunk::end)
-    }
-
-    /// Returns the place of the first sample after `at`, or the one behind the last sample.
-    pub(in crate::history) fn search(&self, at: TimestampMs) -> Place {
-        let is_before = |chunk: &Arc<Chunk>| chunk.end().is_none_or(|end| end <= at);
-        let chunk = self.full.partition_point(is_before);
-        let slot = self.chunk(chunk).map_or(0, |chunk| chunk.slot_after(at));
-        Place { chunk, slot }
-    }
-
-    /// Does the same, beginning at a cursor, which moves there.
-    fn seek(&self, at: TimestampMs, cursor: &mut Cursor) -> Place {
-        let place = if cursor.at <= at {
-            self.walk(at, cursor.place)
-        } else {
-            None
-        };
-        let place = place.unwrap_or_else(|| self.search(at));
-        *cursor = Cursor { at, place };
-        place
-    }
-
-    fn walk(&self, at: TimestampMs, mut place: Place) -> Option<Place> {
-        let mut chunk = self.chunk(place.chunk)?;
-        for _ in 0..STEPS_MAX {
-            match chunk.time(place.slot) {
-                Some(time) if time <= at => place.slot += 1,
-                None if place.chunk < self.full.len() => {
-                    place = Place {
-                        chunk: place.chunk + 1,
-                        slot: 0,
-                    };
-                    chunk = self.chunk(place.chunk)?;
-                }
-                _ => return Some(place),
-            }
-        }
-        None
-    }
-
     /// Returns the newest sample, stale markers included.
     pub fn newest(&self) -> Option<Point> {
-        let last = |chunk: &Chunk| chunk.get(chunk.len().checked_sub(1)?);
-        self.chunks().rev().find_map(last)
+        let (at, value) = self.newest_float()?;
+        Some(self.point(at, value))
     }
 
-    /// Returns the newest sample at or before `at`, stale markers included.
-    pub fn last_at_or_before(&self, at: TimestampMs, cursor: &mut Cursor) -> Option<Point> {
-        let place = self.seek(at, cursor);
-        if let Some(slot) = place.slot.checked_sub(1) {
-            return self.chunk(place.chunk)?.get(slot);
-        }
-        let chunk = self.chunk(place.chunk.checked_sub(1)?)?;
-        chunk.get(chunk.len().checked_sub(1)?)
+    /// Returns when the newest sample was, ms.
+    pub fn newest_at(&self) -> Option<TimestampMs> {
+        self.newest_float().map(|newest| newest.0)
     }
 
-    /// Iterates over the samples in `(after, until]`, stale markers included.
-    pub fn range(
-        &self,
-        after: TimestampMs,
-        until: TimestampMs,
-    ) -> impl Iterator<Item = Point> + '_ {
-        let (from, to) = (self.search(after), self.search(until.max(after)));
-        self.between(from, to)
-            .flat_map(|(chunk, from, to)| chunk.points(from, to))
+    /// Returns the newest sample, a histogram as its marker.
+    pub(in crate::history) fn newest_float(&self) -> Option<(TimestampMs, f64)> {
+        let newest = self.head.newest();
+        (self.head.is_begun() && newest.0 > self.forgotten).then_some(newest)
     }
 
-    /// Returns the samples in `(after, until]` without stale markers.
-    pub fn window(&self, after: TimestampMs, until: TimestampMs) -> Samples<'_> {
-        let (from, to) = (self.search(after), self.search(until.max(after)));
-        let mut samples = Samples::default();
-        if let Some(floats) = self.side_by_side(from, to) {
-            samples.floats = Cow::Borrowed(floats);
-            return samples;
-        }
-        let n_samples = self.between(from, to).map(|(_, from, to)| to - from);
-        samples.floats.to_mut().reserve(n_samples.sum());
-        self.between(from, to)
-            .for_each(|run| copy_run(run, &mut samples));
-        samples
-    }
-
-    /// Returns the samples from one place up to before another if they are floats in one chunk.
-    fn side_by_side(&self, from: Place, to: Place) -> Option<&[FloatPoint]> {
-        let mut runs = self.between(from, to);
-        let Some((chunk, from, to)) = runs.next() else {
-            return Some(&[]);
+    /// Returns a sample as others know it.
+    pub(in crate::history) fn point(&self, at: TimestampMs, value: f64) -> Point {
+        let value = if value.to_bits() == HISTOGRAM_BITS {
+            sample_value(at, value, self.histograms_around(at))
+        } else {
+            SampleValue::Float(value)
         };
-        match runs.next() {
-            Some(_) => None,
-            None => chunk.plain(from, to),
+        Point { at, value }
+    }
+
+    fn histograms_around(&self, at: TimestampMs) -> &[HistogramPoint] {
+        let number = self.sealed.partition_point(|chunk| chunk.end < at);
+        match self.sealed.get(number) {
+            Some(chunk) => &chunk.histograms,
+            None => self.head_histograms(),
         }
     }
 
-    /// Iterates over the chunks from one place up to before another, with the slots meant.
-    fn between(&self, from: Place, to: Place) -> impl Iterator<Item = Run<'_>> {
-        let numbers = from.chunk..=to.chunk;
-        numbers.filter_map(move |number| {
-            let chunk = self.chunk(number)?;
-            let first = if number == from.chunk { from.slot } else { 0 };
-            let end = if number == to.chunk {
-                to.slot
-            } else {
-                chunk.len()
-            };
-            (first < end).then_some((chunk, first, end))
+    fn head_histograms(&self) -> &[HistogramPoint] {
+        self.aside.as_ref().map_or(&[], |aside| aside.as_slice())
+    }
+
+    /// Returns the number of `head`.
+    pub(in crate::history) fn head_number(&self) -> u32 {
+        self.first.wrapping_add(self.sealed.len() as u32)
+    }
+
+    /// Returns the chunk of a number, if it is in memory.
+    pub(in crate::history) fn chunk(&self, number: u32) -> Option<ChunkView<'_>> {
+        let place = number.wrapping_sub(self.first) as usize;
+        if let Some(chunk) = self.sealed.get(place) {
+            return Some(ChunkView {
+                bytes: &chunk.bytes,
+                n_samples: chunk.n_samples as usize,
+                histograms: &chunk.histograms,
+            });
+        }
+        (place == self.sealed.len() && self.head.is_begun()).then(|| ChunkView {
+            bytes: self.head.bytes(),
+            n_samples: self.head.len(),
+            histograms: self.head_histograms(),
         })
-    }
-
-    /// Returns the history of `(after, until]` and perhaps a little more: what is full is shared,
-    /// not copied.
-    pub fn part(&self, after: TimestampMs, until: TimestampMs) -> SeriesHistory {
-        let (from, to) = (self.search(after), self.search(until.max(after)));
-        let shared = from.chunk.min(self.full.len())..(to.chunk + 1).min(self.full.len());
-        SeriesHistory {
-            full: self.full.range(shared).cloned().collect(),
-            head: self.head.part(after, until),
-            starts: self.starts.clone(),
-            insertions: 0,
-        }
     }
 
     /// Forgets what lies at or before `until`.
     pub fn forget(&mut self, until: TimestampMs) {
-        let is_old = |chunk: &Arc<Chunk>| chunk.end().is_none_or(|end| end <= until);
-        while self.full.front().is_some_and(is_old) {
-            self.full.pop_front();
+        if until <= self.forgotten {
+            return;
         }
-        match self.full.front_mut() {
-            Some(chunk) if chunk.time(0).is_some_and(|first| first <= until) => {
-                Arc::make_mut(chunk).forget(until);
-            }
-            Some(_) => {}
-            None => self.head.forget(until),
+        self.forgotten = until;
+        if self.newest_at().is_none() {
+            self.first = self.head_number().wrapping_add(1);
+            self.sealed.clear();
+            (self.head, self.aside) = (HeadChunk::default(), None);
+        }
+        while self.sealed.front().is_some_and(|chunk| chunk.end <= until) {
+            self.sealed.pop_front();
+            self.first = self.first.wrapping_add(1);
         }
         if let Some(starts) = &mut self.starts {
             let kept = Arc::make_mut(starts);
@@ -351,26 +280,42 @@ impl SeriesHistory {
         }
     }
 
-    /// Grows whenever a sample is put between others: who has counted what lies behind a cursor
-    /// counts anew.
+    /// Grows whenever a sample is put where others are or were: cursors made before are to be made
+    /// anew.
     pub fn insertions(&self) -> u32 {
         self.insertions
     }
 
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
-        self.chunks().map(Chunk::len).sum()
-    }
-
-    /// Returns the number of samples after `after`.
-    pub fn len_after(&self, after: TimestampMs) -> usize {
-        let (from, to) = (self.search(after), self.search(TimestampMs::MAX));
-        self.between(from, to).map(|(_, from, to)| to - from).sum()
+        self.len_after(self.forgotten)
     }
 
     /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
-        self.chunks().all(Chunk::is_empty)
+        self.newest_at().is_none()
+    }
+
+    /// Returns the bytes held, those shared with others included; native histograms count as
+    /// much as the place that they are kept at.
+    pub fn bytes(&self) -> usize {
+        let sealed = self.sealed.iter().map(|chunk| {
+            size_of::<SealedChunk>() + chunk.bytes.len() + size_of_val(&*chunk.histograms)
+        });
+        let aside = self.head_histograms();
+        size_of::<SeriesHistory>()
+            + self.head.heap_bytes()
+            + self.sealed.capacity() * size_of::<Arc<SealedChunk>>()
+            + sealed.sum::<usize>()
+            + size_of_val(aside)
+    }
+}
+
+/// Returns a float that is not taken for a histogram's marker.
+pub(in crate::history) fn float_of(value: f64) -> f64 {
+    match value.to_bits() {
+        HISTOGRAM_BITS => f64::NAN,
+        _ => value,
     }
 }
 
@@ -387,33 +332,12 @@ fn is_same(known: &SampleValue, value: &SampleValue) -> bool {
     }
 }
 
-/// A chunk and the slots meant, the end excluded.
-type Run<'a> = (&'a Chunk, usize, usize);
-
-fn copy_run((chunk, from, to): Run<'_>, samples: &mut Samples<'_>) {
-    let floats = samples.floats.to_mut();
-    if let Some(plain) = chunk.plain(from, to) {
-        floats.extend_from_slice(plain);
-        return;
-    }
-    for point in chunk
-        .points(from, to)
-        .filter(|point| !point.value.is_stale())
-    {
-        let at = point.at;
-        match point.value {
-            SampleValue::Float(value) => floats.push(FloatPoint { at, value }),
-            SampleValue::Histogram(value) => {
-                samples.histograms.push(HistogramPoint { at, value });
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::FlatFloats;
+    use crate::history::chunk::SAMPLES_MAX;
+    use crate::history::{Cursor, FlatFloats};
+    use crate::model::FloatPoint;
 
     fn at(seconds: i64) -> TimestampMs {
         TimestampMs(seconds * 1000)
@@ -470,7 +394,7 @@ mod tests {
         let mut history = SeriesHistory::default();
         let mut all = std::collections::BTreeMap::new();
         // Every seventh sample comes late, into a chunk that is full already.
-        let n = 5 * Chunk::LEN as i64;
+        let n = 5 * SAMPLES_MAX as i64;
         let late = |n: &i64| n % 7 == 3;
         let in_order = (0..n).filter(|n| !late(n));
         for second in in_order.chain((0..n).filter(late)) {

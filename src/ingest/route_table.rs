@@ -375,15 +375,14 @@ impl Part {
 }
 
 impl RouteView {
-    /// Brings the cache line of a hash near. Called for several hashes in a row, it costs them
-    /// one wait for memory instead of one each.
+    /// Asks for the cache line of a hash, which a look-up will need soon. In a table larger than
+    /// the caches, half of what a known series costs was waiting for that line.
     #[inline]
     pub fn expect(&self, hash: u128) {
         let place = Place::of(hash);
         let part = &self.parts[place.part];
         if let Some(bucket) = part.buckets.get(part.bucket_of(place.low)) {
-            // A load that nothing waits for.
-            std::hint::black_box(bucket.0[0].value.load(Ordering::Relaxed));
+            prefetch(bucket);
         }
     }
 
@@ -405,6 +404,25 @@ impl RouteView {
         unpack(value)
     }
 }
+
+/// Asks for a cache line, and does not wait for it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[allow(
+    unsafe_code,
+    reason = "there is no stable safe way to ask for a cache line"
+)]
+fn prefetch(bucket: &Bucket) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    // SAFETY: prefetching reads and writes nothing that a program can see; the address is that
+    // of a reference, though any would do.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(bucket).cast()) }
+}
+
+/// Elsewhere the look-up itself asks.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn prefetch(_bucket: &Bucket) {}
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,7 @@ use crate::api::{
     RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
-use crate::ingest::sequencer::Settle;
-use crate::ingest::{self, ReadSet};
+use crate::ingest;
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -97,25 +96,15 @@ impl ServerBackend {
         }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         let dispatch = &self.parts.dispatch;
-        let measured = dispatch.measured();
-        let assigned = self.parts.shards.lock().assign(&loaded, &measured);
+        let mut shards = self.parts.shards.lock();
+        let seed_before = &self.parts.seed_before;
+        let assigned = shards.assign(&loaded, generation, seed_before, &dispatch.measured());
+        drop(shards);
         // Outside samples of recorded names are taken again until the new rules' first ticks.
         dispatch.expect_first_ticks(generation, assigned.n_with_groups);
-        let settings = &loaded.source.settings;
-        let read_set = ReadSet {
-            generation,
-            selectors: assigned.selectors,
-            recorded: loaded.rules.recorded.clone(),
-            keep_all: loaded.keeps_all() && self.parts.options.share.keeps_unread(),
-            settle: Some(Settle {
-                live: settings.scrape_settle,
-                backlog: settings.backlog_settle,
-            }),
-            seed_before: Arc::clone(&self.parts.seed_before),
-        };
         self.parts
             .pipeline
-            .adopt(read_set, &mut |shard, stamp| Entry::Rules {
+            .adopt(assigned.read_set, &mut |shard, stamp| Entry::Rules {
                 stamp,
                 generation,
                 rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),

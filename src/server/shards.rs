@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use crate::engine::assignment::{self, Component, Measured};
-use crate::ingest::ShardId;
-use crate::model::{EngineSettings, GroupKey, Matcher, RuleSource};
+use crate::ingest::sequencer::Settle;
+use crate::ingest::{ReadSet, ShardId};
+use crate::model::{EngineSettings, Generation, GroupKey, Matcher, RuleSource};
 use crate::server::load::Loaded;
 
 /// Which share of the groups a process has: the `index`-th of `of`, from 1.
@@ -96,7 +98,7 @@ impl Share {
     }
 
     /// Tells whether what no group reads, `watch` and `log: all`, is kept here: by the first.
-    pub fn keeps_unread(self) -> bool {
+    fn keeps_unread(self) -> bool {
         self.index == 1
     }
 }
@@ -129,8 +131,15 @@ impl Shards {
         self.n_shards
     }
 
-    /// Assigns the groups of a rule set that is about to be adopted.
-    pub fn assign(&mut self, loaded: &Loaded, measured: &Measured) -> Assigned {
+    /// Assigns the groups of a rule set that is about to be adopted as `generation`; samples of
+    /// recorded names seed history before the instant of `seed_before`, in ms.
+    pub fn assign(
+        &mut self,
+        loaded: &Loaded,
+        generation: Generation,
+        seed_before: &Arc<AtomicI64>,
+        measured: &Measured,
+    ) -> Assigned {
         let settings = &loaded.source.settings;
         let own: BTreeSet<GroupKey> = {
             let own = self.share.of(estimated(loaded)).into_iter();
@@ -157,7 +166,17 @@ impl Shards {
             })
         };
         Assigned {
-            selectors: self.selectors(loaded),
+            read_set: ReadSet {
+                generation,
+                selectors: self.selectors(loaded),
+                recorded: loaded.rules.recorded.clone(),
+                keep_all: loaded.keeps_all() && self.share.keeps_unread(),
+                settle: Some(Settle {
+                    live: settings.scrape_settle,
+                    backlog: settings.backlog_settle,
+                }),
+                seed_before: Arc::clone(seed_before),
+            },
             sources: shards.iter().map(share).collect(),
             n_with_groups: shards.iter().filter(|groups| !groups.is_empty()).count(),
         }
@@ -201,7 +220,7 @@ fn shard_id(at: usize) -> ShardId {
 /// A rule set as it goes to the shards.
 pub struct Assigned {
     /// What each shard reads.
-    pub selectors: Vec<(ShardId, Vec<Matcher>)>,
+    pub read_set: ReadSet,
     /// What each shard's log is given, the first shard's first.
     pub sources: Vec<Arc<RuleSource>>,
     /// How many shards have groups at all.

@@ -68,14 +68,25 @@ impl HashKey {
         spread(state.wrapping_add(product(&last, &self.tail)))
     }
 
-    /// Begins the hash of a sequence of hashes.
+    /// Returns the hash of a sequence of hashes, in their order, and how many there are.
     #[inline]
-    pub fn sequence(&self) -> SequenceHash<'_> {
-        SequenceHash {
-            key: self,
-            state: 0,
-            n: 0,
+    pub fn sequence<E>(
+        &self,
+        mut next: impl FnMut() -> Result<Option<u128>, E>,
+    ) -> Result<(u128, usize), E> {
+        let (mut state, mut n) = (0u128, 0);
+        'blocks: loop {
+            for key in self.block.chunks_exact(2) {
+                let Some(hash) = next()? else { break 'blocks };
+                let factor = |word: u64, key: u64| u128::from(word.wrapping_add(key));
+                let (low, high) = (factor(hash as u64, key[0]), (hash >> 64) as u64);
+                state = state.wrapping_add(low.wrapping_mul(factor(high, key[1])));
+                n += 1;
+            }
+            state = spread(state);
         }
+        // The lengths of sequences are told apart from those of texts.
+        Ok((spread(state.wrapping_add((n as u128) << 64)), n))
     }
 
     /// Sums up the whole pairs of words of a block.
@@ -85,49 +96,6 @@ impl HashKey {
         let keys = self.block.chunks_exact(2);
         let products = pairs.zip(keys).map(|(pair, key)| product(pair, key));
         products.fold(0, u128::wrapping_add)
-    }
-}
-
-/// The hash of a sequence of hashes, in their order.
-#[derive(Clone)]
-pub struct SequenceHash<'a> {
-    key: &'a HashKey,
-    state: u128,
-    n: usize,
-}
-
-impl SequenceHash<'_> {
-    /// Adds the next hash.
-    #[inline]
-    pub fn add(&mut self, hash: u128) {
-        let at = (2 * self.n) % BLOCK_WORDS;
-        let key = &self.key.block;
-        let (low, high) = (hash as u64, (hash >> 64) as u64);
-        let factor = |word: u64, key: u64| u128::from(word.wrapping_add(key));
-        let product = factor(low, key[at]).wrapping_mul(factor(high, key[at + 1]));
-        self.state = self.state.wrapping_add(product);
-        self.n += 1;
-        if self.n.is_multiple_of(BLOCK_WORDS / 2) {
-            self.state = spread(self.state);
-        }
-    }
-
-    /// Returns the number of hashes added.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.n
-    }
-
-    /// Tells whether none was added.
-    pub fn is_empty(&self) -> bool {
-        self.n == 0
-    }
-
-    /// Returns the hash of all.
-    #[inline]
-    pub fn finish(&self) -> u128 {
-        // The lengths of sequences are told apart from those of texts.
-        spread(self.state.wrapping_add((self.n as u128) << 64))
     }
 }
 
@@ -217,10 +185,11 @@ mod tests {
     fn sequences_differ_by_order_length_and_what_is_in_them() {
         let key = HashKey::new(3);
         let of = |hashes: &[u128]| {
-            let mut sequence = key.sequence();
-            hashes.iter().for_each(|hash| sequence.add(*hash));
-            assert_eq!(sequence.len(), hashes.len());
-            sequence.finish()
+            let mut hashes_left = hashes.iter().copied();
+            let next = || Ok::<_, std::convert::Infallible>(hashes_left.next());
+            let (hash, n) = key.sequence(next).unwrap_or_else(|never| match never {});
+            assert_eq!(n, hashes.len());
+            hash
         };
         let (a, b) = (key.hash(b"a"), key.hash(b"b"));
         let mut sequences = vec![vec![], vec![a], vec![b], vec![a, b], vec![b, a], vec![a, a]];

@@ -29,13 +29,14 @@ pub use crate::ingest::decode::hash::HashKey;
 pub trait Visitor {
     /// What the visitor knows of a series by its hash.
     type Found: Copy;
-    /// Tells that the keyed hash of a series' labels will be looked up soon; told for several
-    /// series in a row, so that their cache misses overlap.
+    /// Tells that the keyed hash of a series' labels will be looked up soon, after those of a few
+    /// more series: time to bring near what the look-up will touch.
     fn expect(&mut self, hash: u128);
     /// Looks up the keyed hash of a series' labels as sent.
     fn find(&mut self, hash: u128) -> Self::Found;
-    /// Tells whether the labels of what was found need not be looked at, because the same bytes
-    /// were found to be those of a series before.
+    /// Tells whether the labels of what was found need not be looked at, because the very bytes
+    /// that were hashed have been a series' labels before. Without that no is the answer: bytes
+    /// are hashed on the supposition that they are labels.
     fn knows(&self, found: Self::Found) -> bool;
     /// A series begins. Returns whether it is new to the visitor, who is then told its metadata
     /// too.
@@ -63,7 +64,7 @@ pub trait Visitor {
 }
 
 /// Series whose labels are hashed and looked up together. More would not be faster: a core has
-/// about ten misses under way at a time.
+/// ten to sixteen misses under way at a time.
 const AHEAD: usize = 16;
 
 /// Memory that decoding reuses from one request to the next.

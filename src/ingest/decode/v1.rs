@@ -47,7 +47,9 @@ pub fn decode<V: Visitor>(
             1 => {
                 expect("WriteRequest", field, wire_type, WireType::Bytes)?;
                 buffers.spend(1)?;
-                ahead.push(begin(reader.bytes()?, key)?);
+                let begun = begin(reader.bytes()?, key)?;
+                visitor.expect(begun.hash);
+                ahead.push(begun);
                 if ahead.len() == AHEAD {
                     finish(&mut ahead, key, buffers, visitor)?;
                 }
@@ -110,9 +112,6 @@ fn finish<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    for begun in ahead.iter() {
-        visitor.expect(begun.hash);
-    }
     for begun in ahead.iter_mut() {
         begun.found = Some(visitor.find(begun.hash));
     }

@@ -138,7 +138,10 @@ fn read_series<V: Visitor>(
         buffers.spend(1)?;
         let bytes = reader.bytes()?;
         match begin(bytes, request)? {
-            Some(begun) => ahead.push(begun),
+            Some(begun) => {
+                begun.hash.inspect(|hash| visitor.expect(*hash));
+                ahead.push(begun);
+            }
             None => {
                 finish(&mut ahead, request, buffers, visitor)?;
                 scattered(bytes, request, buffers, visitor)?;
@@ -210,9 +213,6 @@ fn finish<V: Visitor>(
     buffers: &mut DecodeBuffers,
     visitor: &mut V,
 ) -> Result<(), DecodeError> {
-    for begun in ahead.iter() {
-        begun.hash.inspect(|hash| visitor.expect(*hash));
-    }
     for begun in ahead.iter_mut() {
         begun.found = begun.hash.map(|hash| visitor.find(hash));
     }
@@ -300,17 +300,18 @@ fn gather_refs(bytes: &[u8], gathered: &mut Vec<u8>) -> Result<(), DecodeError> 
 #[inline]
 fn hash_of(refs: &[u8], request: Request<'_>) -> Result<Option<u128>, DecodeError> {
     let mut reader = Reader::new(refs);
-    let mut sequence = request.key.sequence();
     let mut all_good = true;
-    while !reader.is_empty() {
-        let symbol = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-        match request.hashes.get(symbol) {
-            Some(hash) => sequence.add(*hash),
-            None => all_good = false,
+    let next = || {
+        if reader.is_empty() {
+            return Ok(None);
         }
-    }
-    let is_good = all_good && sequence.len().is_multiple_of(2);
-    Ok(is_good.then(|| sequence.finish()))
+        let symbol = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let hash = request.hashes.get(symbol).copied();
+        all_good &= hash.is_some();
+        Ok(Some(hash.unwrap_or_default()))
+    };
+    let (hash, n_refs) = request.key.sequence(next)?;
+    Ok((all_good && n_refs.is_multiple_of(2)).then_some(hash))
 }
 
 /// Reads everything of a series but its labels; metadata only of a new one.

@@ -1,0 +1,255 @@
+//! The property, and what a stream has to go through.
+
+use std::collections::BTreeMap;
+
+use burnwatch::engine::{Effect, Engine, Leaves, RuleValue, View};
+use burnwatch::model::{DurationMs, EngineSettings, EvaluationMode, Grid, TimestampMs};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestError, TestRunner};
+
+use crate::compare::{Allowed, same, same_effects};
+use crate::rule_sets::{Kind, RuleSet, rule_sets};
+use crate::streams::{Played, Stream, play, streams};
+
+/// A stream with the rules that watch it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub rule_sets: Vec<RuleSet>,
+    pub settings: Settings,
+    pub stream: Stream,
+}
+
+/// What of the settings varies.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    interval_s: i64,
+    out_of_order_s: i64,
+    ticks_only: bool,
+    delays_name_removal: bool,
+}
+
+impl Settings {
+    fn engine(&self) -> EngineSettings {
+        let mut features = vec!["promql-experimental-functions".to_owned()];
+        if self.delays_name_removal {
+            features.push("promql-delayed-name-removal".to_owned());
+        }
+        EngineSettings {
+            grid: Grid::UnitTest {
+                start: TimestampMs(0),
+                interval: DurationMs::from_seconds(self.interval_s),
+                group_order: None,
+            },
+            out_of_order_window: DurationMs::from_seconds(self.out_of_order_s),
+            mode: match self.ticks_only {
+                true => EvaluationMode::Tick,
+                false => EvaluationMode::Arrival,
+            },
+            features,
+            ..EngineSettings::default()
+        }
+    }
+}
+
+/// Returns random cases.
+pub fn cases() -> impl Strategy<Value = Case> {
+    let settings = (
+        prop::sample::select(&[15i64, 60, 10, 600][..]),
+        prop::sample::select(&[0i64, 60, 600][..]),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.1),
+    );
+    let settings = settings.prop_map(
+        |(interval_s, out_of_order_s, ticks_only, delays)| Settings {
+            interval_s,
+            out_of_order_s,
+            ticks_only,
+            delays_name_removal: delays,
+        },
+    );
+    let sets = prop::collection::vec(rule_sets(), 1..3);
+    (sets, settings, streams(24)).prop_map(|(rule_sets, settings, stream)| Case {
+        rule_sets,
+        settings,
+        stream,
+    })
+}
+
+/// Which rules are looked at, and how: a test may look at one side through other glasses.
+pub trait Looker {
+    fn live(&self, engine: &mut Engine, rule: usize, view: View) -> Option<RuleValue> {
+        engine.rule_value(rule, Leaves::Live, view)
+    }
+
+    fn scan(&self, engine: &mut Engine, rule: usize, view: View) -> Option<RuleValue> {
+        engine.rule_value(rule, Leaves::Scan, view)
+    }
+}
+
+/// Both sides as they are.
+pub struct Plain;
+
+impl Looker for Plain {}
+
+/// Finds which values occur by rule, scanning, and picks thresholds out of them.
+fn texts_with_thresholds(case: &Case) -> Vec<String> {
+    let settings = EngineSettings {
+        mode: EvaluationMode::Tick,
+        ..case.settings.engine()
+    };
+    let with_threshold = |set: &RuleSet| {
+        let played = play(&case.stream, &[set.recorded_text()], &settings);
+        let mut engine = Engine::new();
+        engine.set_leaves(Leaves::Scan);
+        let mut effects = Vec::new();
+        for (entry, _) in &played.entries {
+            engine.apply(entry, &|| 0.0, &mut effects);
+        }
+        let mut occurring: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for effect in &effects {
+            if let Effect::Recorded { labels, value, .. } = effect
+                && let Some(value) = value.as_float()
+            {
+                let name = labels.metric_name().to_owned();
+                occurring.entry(name).or_default().push(value);
+            }
+        }
+        let kinds: Vec<Kind> = set.rules().map(|rule| rule.kind.clone()).collect();
+        set.text(|rule| {
+            let Kind::Alert { of_256, .. } = kinds[rule] else {
+                return None;
+            };
+            let occurring = occurring.get(&format!("p{rule}"));
+            let values = occurring.map_or(&[][..], Vec::as_slice);
+            let index = usize::from(of_256?) * values.len() / 256;
+            Some(values.get(index).copied().unwrap_or(1.0))
+        })
+    };
+    case.rule_sets.iter().map(with_threshold).collect()
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looked {
+    pub values: usize,
+    pub elements: usize,
+    pub effects: usize,
+    /// Values for which nothing was read from history.
+    pub without_scanning: usize,
+}
+
+/// Plays a case and compares; the error says what differs, and tells the story up to there.
+pub fn check(case: &Case, looker: &dyn Looker) -> Result<Looked, String> {
+    let texts = texts_with_thresholds(case);
+    let played = play(&case.stream, &texts, &case.settings.engine());
+    let mut looked = Looked::default();
+    let told = |number: usize, text: String| {
+        let until = played.entries[..=number].len();
+        let rules = texts.join("---\n");
+        let story = played.told.join("\n  ");
+        format!(
+            "after entry {until} of the log:\n{text}\nthe rules:\n{rules}\nall that came:\n  {story}"
+        )
+    };
+    // One engine is looked at, one is left alone, one scans.
+    let [mut asked, mut alone, mut scanning] = [(); 3].map(|()| Engine::new());
+    scanning.set_leaves(Leaves::Scan);
+    for (number, (entry, is_looked_at)) in played.entries.iter().enumerate() {
+        let mut effects = [Vec::new(), Vec::new(), Vec::new()];
+        asked.apply(entry, &|| 0.0, &mut effects[0]);
+        alone.apply(entry, &|| 0.0, &mut effects[1]);
+        scanning.apply(entry, &|| 0.0, &mut effects[2]);
+        let refused = |effect: &&Effect| matches!(effect, Effect::RulesRefused { .. });
+        if let Some(refused) = effects[0].iter().find(refused) {
+            return Err(told(number, format!("{refused:?}")));
+        }
+        let allowed = Allowed::of(played.magnitude, 2);
+        for of_live in &effects[..2] {
+            same_effects(of_live, &effects[2], allowed).map_err(|text| told(number, text))?;
+        }
+        looked.effects += effects[2].len();
+        if *is_looked_at {
+            look(&mut asked, looker, &played, &mut looked).map_err(|text| told(number, text))?;
+        }
+    }
+    Ok(looked)
+}
+
+fn look(
+    engine: &mut Engine,
+    looker: &dyn Looker,
+    played: &Played,
+    looked: &mut Looked,
+) -> Result<(), String> {
+    for rule in 0..engine.rules().rules.len() {
+        let name = engine.rules().rules[rule].name.clone();
+        let text = engine.rules().rules[rule].expr_text.clone();
+        let allowed = match name.starts_with('n') {
+            true => Allowed::of(
+                played.magnitude,
+                if text.contains("stdvar") { 2 } else { 1 },
+            ),
+            false => Allowed::Nothing,
+        };
+        for view in [View::Appended, View::Live] {
+            let Some(live) = looker.live(engine, rule, view) else {
+                continue;
+            };
+            let Some(scan) = looker.scan(engine, rule, view) else {
+                continue;
+            };
+            looked.values += 1;
+            looked.elements += scan.elements.as_ref().map_or(0, Vec::len);
+            looked.without_scanning += usize::from(live.samples_scanned == 0);
+            same(&live, &scan, allowed).map_err(|difference| {
+                let at = engine.frontier().map_or(0, |frontier| frontier.0);
+                format!("  {name} ({view:?}) at {at} ms: {text}\n{difference}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns how many random cases to try: `PROPTEST_CASES` in a deep run, a few hundred else.
+pub fn config() -> Config {
+    let deep = std::env::var_os("BURNWATCH_DEEP").is_some();
+    let n_cases = match deep {
+        true => Config::default().cases.max(10_000),
+        false => 200,
+    };
+    Config {
+        cases: n_cases,
+        max_shrink_iters: 4000,
+        failure_persistence: None,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn windows_are_worth_what_history_is_worth() {
+    let mut runner = TestRunner::new(config());
+    let all = std::cell::Cell::new((0usize, Looked::default()));
+    let outcome = runner.run(&cases(), |case| {
+        let looked = check(&case, &Plain).map_err(TestCaseError::fail)?;
+        let (n, sum) = all.get();
+        let sum = Looked {
+            values: sum.values + looked.values,
+            elements: sum.elements + looked.elements,
+            effects: sum.effects + looked.effects,
+            without_scanning: sum.without_scanning + looked.without_scanning,
+        };
+        all.set((n + 1, sum));
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
+        Err(error) => panic!("{error}"),
+    }
+    let (n_streams, looked) = all.get();
+    say!("{n_streams} streams: {looked:?}");
+    assert!(
+        looked.elements > looked.values / 4,
+        "there is something to compare"
+    );
+}
