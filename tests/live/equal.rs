@@ -7,8 +7,8 @@ use burnwatch::model::{DurationMs, EngineSettings, EvaluationMode, Grid, Timesta
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 
-use crate::compare::{Allowed, same, same_effects};
 use crate::rule_sets::{Kind, RuleSet, rule_sets};
+use crate::same::{Allowed, same, same_effects};
 use crate::streams::{Played, Stream, play, streams};
 
 /// A stream with the rules that watch it.

@@ -13,7 +13,7 @@ use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries};
 use crate::history::{Appended, SeriesHistory};
 use crate::model::{DurationMs, Labels, LabelsMap, Point, SampleValue, TimestampMs};
-use crate::windows::{Content, LiveArgs, LiveForm, SeriesWindows, Span};
+use crate::windows::{LiveArgs, SeriesWindows, Span};
 
 /// What an instant of the grid has come to.
 pub type MadePoint = (TimestampMs, Result<Vec<Element>, EvalError>);
@@ -272,7 +272,7 @@ impl Recorder {
             };
             elements.push(Element {
                 labels: labels.clone(),
-                value: SampleValue::Float(value),
+                value,
                 at: call.at,
                 drop_name,
             });
@@ -362,26 +362,14 @@ impl PointSeries {
 
     /// Returns the value of a function over the window; `None` where the points have to be looked
     /// at.
-    fn value(&mut self, span: Span, call: &SubqueryCall<'_>) -> Option<Option<f64>> {
+    fn value(&mut self, span: Span, call: &SubqueryCall<'_>) -> Option<Option<SampleValue>> {
         let args = LiveArgs {
             start: span.after,
             end: span.until,
             at: call.at,
             scalars: call.scalars,
         };
-        match call.form {
-            LiveForm::Edges(formula) => match self.windows.edges(&self.history, span) {
-                Content::Nothing => Some(None),
-                Content::Floats(edges) => Some(formula(&edges, &args)),
-                Content::Histograms => None,
-            },
-            LiveForm::State { kind, formula } => {
-                match self.windows.state(&self.history, span, kind) {
-                    Content::Nothing => Some(None),
-                    Content::Floats(state) => formula(&state, &args).ok(),
-                    Content::Histograms => None,
-                }
-            }
-        }
+        let windows = (&mut self.windows, &self.history);
+        call.form.value(windows, span, &args).ok()
     }
 }
