@@ -28,6 +28,8 @@ mod samples;
 pub mod status;
 mod step;
 mod subquery;
+#[cfg(test)]
+mod subquery_tests;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
@@ -38,6 +40,7 @@ pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth,
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
@@ -45,6 +48,7 @@ use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
+use crate::history::ColdStore;
 use crate::model::{
     DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
 };
@@ -171,6 +175,11 @@ impl Engine {
             stats: Stats::default(),
             timings: Timings::default(),
         }
+    }
+
+    /// Lets history that is not new go to a store; without one, all of it stays in memory.
+    pub fn set_cold_store(&mut self, cold: Arc<dyn ColdStore>) {
+        self.store.set_cold_store(cold);
     }
 
     /// Applies one entry of the log and appends what is to be done to `effects`.

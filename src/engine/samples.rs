@@ -293,10 +293,7 @@ impl Engine {
         let Some(series) = self.store.get_mut(state.place) else {
             return;
         };
-        let newest = series
-            .history
-            .newest()
-            .map_or(TimestampMs::MIN, |newest| newest.at);
+        let newest = series.history.newest_at().unwrap_or(TimestampMs::MIN);
         let window = self.settings.out_of_order_window;
         let taken = series
             .history
@@ -322,7 +319,11 @@ impl Engine {
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
-                series.history.forget(frontier - state.keep);
+                if let Some((_, stored)) = self.store.get(state.place) {
+                    let windows = self.live.get_mut();
+                    windows.catch_up(state.place, &stored.history, frontier);
+                }
+                self.store.cut(state.place, frontier, state.keep);
             }
         }
         let is_late = frontier.is_some_and(|frontier| at <= frontier);
@@ -344,8 +345,8 @@ impl Engine {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
             let state = self.by_place.get(place).and_then(|h| self.handles.get(h));
             let keep = state.map_or(self.recorded_keep, |state| state.keep);
-            let newest = series.history.newest();
-            newest.is_none_or(|newest| newest.at + keep < frontier)
+            let newest = series.history.newest_at();
+            newest.is_none_or(|newest| newest + keep < frontier)
         };
         let silent = self.store.iter().filter(is_silent);
         let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();

@@ -32,6 +32,12 @@ pub struct Window {
 }
 
 impl Window {
+    /// Begins at bit `at % 8` of `bytes`.
+    pub fn new(bytes: [u8; SAMPLE_BYTES_MAX], at: usize) -> Window {
+        let at = (at % 8) as u32;
+        Window { bytes, at }
+    }
+
     /// Begins at bit `at` of `bytes`; behind their end there are zeros.
     #[inline]
     pub fn of(bytes: &[u8], at: usize) -> Window {

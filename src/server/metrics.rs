@@ -1,8 +1,11 @@
 //! What the engines say of themselves, as metrics.
 
 use crate::engine::Stats;
+use std::sync::Arc;
+
 use crate::model::TimestampMs;
 use crate::server::dispatch::EngineReport;
+use crate::storage::{ColdCounts, ColdFiles};
 use crate::telemetry::exposition::{write_family, write_sample};
 
 /// Writes what the engines say of themselves.
@@ -99,5 +102,43 @@ fn write_shard_metrics(text: &mut String, shards: &[EngineReport]) {
             let label = number.to_string();
             write_sample(text, name, &[("shard", &label)], value(shard));
         }
+    }
+}
+
+/// Writes how much history lies in files, all shards together.
+pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
+    let counts: Vec<ColdCounts> = stores.iter().map(|files| files.counts()).collect();
+    let sum = |of: fn(&ColdCounts) -> u64| counts.iter().map(of).sum::<u64>() as f64;
+    let counters = [
+        (
+            "burnwatch_history_chunks_written",
+            "Chunks of history written to files.",
+            sum(|counts| counts.chunks),
+        ),
+        (
+            "burnwatch_history_chunks_refused",
+            "Chunks of history that stayed in memory because no file had room for them.",
+            sum(|counts| counts.refused),
+        ),
+    ];
+    for (name, help, value) in counters {
+        write_family(text, name, "counter", help);
+        write_sample(text, &format!("{name}_total"), &[], value);
+    }
+    let gauges = [
+        (
+            "burnwatch_history_files",
+            "Files of history, mapped into memory.",
+            sum(|counts| counts.files),
+        ),
+        (
+            "burnwatch_history_file_bytes",
+            "Bytes of history in these files.",
+            sum(|counts| counts.bytes),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        write_sample(text, name, &[], value);
     }
 }

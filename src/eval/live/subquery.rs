@@ -102,11 +102,11 @@ impl Subqueries {
             let stays = old.by_text.get(&key).filter(|_| old.features == features);
             let stays = stays.map(|old_id| &mut old.kept[*old_id]);
             let (recorder, made, to_make) = match stays.filter(|old| !old.given_up) {
-                Some(old) => (
-                    std::mem::take(&mut old.recorder),
-                    old.made,
-                    std::mem::take(&mut old.to_make),
-                ),
+                Some(old) => {
+                    old.recorder.forget_parts();
+                    let recorder = std::mem::take(&mut old.recorder);
+                    (recorder, old.made, std::mem::take(&mut old.to_make))
+                }
                 None => (Recorder::default(), None, Vec::new()),
             };
             self.kept.push(Kept {
@@ -342,7 +342,7 @@ impl Live<'_> {
         let kept = &mut state.subqueries.kept[id];
         let until = until.min(kept.made?.1);
         let known = SubqueryWindow { until, ..*window };
-        let series = kept.recorder.points(&known, self.scope);
+        let series = kept.recorder.points(&known, self.scope)?;
         Some(series.map(|series| SubqueryPoints { series, until }))
     }
 }
