@@ -30,7 +30,9 @@ mod compare;
 #[path = "../support/recorded.rs"]
 mod recorded;
 
+mod altered;
 mod conformance;
+mod drift;
 
 mod equal;
 mod expressions;
