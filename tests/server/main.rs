@@ -15,5 +15,6 @@ mod process;
 mod receiver;
 mod reload;
 mod sender;
+mod shards;
 mod start_timestamps;
 mod write;

@@ -147,7 +147,7 @@ fn starts(
 }
 
 proptest! {
-    #![proptest_config(cases(4))]
+    #![proptest_config(cases(2))]
 
     #[test]
     fn the_same_alerts_start_at_most_a_settle_apart(phases in phases()) {
@@ -176,7 +176,9 @@ proptest! {
 }
 
 #[test]
-fn the_rules_fire() {
+fn the_rules_fire_and_can_be_spread() {
+    let loaded = loaded(RULES, &EngineSettings::default());
+    assert_eq!(Process::start("1/1", 100, &loaded).engines.len(), 5);
     let phase = |high: bool| Phase {
         errors: high,
         total: !high,

@@ -94,10 +94,14 @@ groups:
   rules:
   - {alert: Irregular, expr: 'level{job=\"irregular\"} > 5', for: 10s, labels: {n: '{{ $value }}'}}
   - {alert: IrregularRate, expr: 'rate(level{job=\"irregular\"}[30s]) > 0.2'}
-- name: nameless
+- name: by_pattern
   interval: 15s
   rules:
-  - {record: 'nameless', expr: 'count({kind=\"odd\"})'}
+  - {record: 'levels', expr: 'count({__name__=~\"level|unheard\",kind=\"odd\"})'}
+- name: recorded_by_pattern
+  interval: 10s
+  rules:
+  - {alert: RatioByPattern, expr: '{__name__=~\"job:rat.+\",__name__!~\".*avg\"} > 1'}
 - name: all_up
   interval: 10s
   rules:
