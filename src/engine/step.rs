@@ -365,6 +365,8 @@ impl Engine {
         };
         let appended = series.history.append(at, value, TimestampMs::MAX);
         if series.history.is_chunk_begun() {
+            let windows = self.live.get_mut();
+            windows.catch_up(place, &series.history, at);
             self.store.cut(place, at, keep);
         }
         if let Some((labels, _)) = self.store.get(place) {
