@@ -56,9 +56,9 @@ impl Arguments {
             Some(value.unwrap_or_else(|| panic!("{name} takes a number")))
         };
         let count = |name, default: usize| number(name).map_or(default, |n| n as usize);
-        let targets = count("--targets", 100);
+        let targets = count("--targets", 200);
         Arguments {
-            series: count("--series", 50_000).max(targets * WATCHED),
+            series: count("--series", 100_000).max(targets * WATCHED),
             targets,
             seconds: count("--seconds", 30) as u64,
             connections: count("--connections", 2).max(1),

@@ -20,6 +20,7 @@ mod evaluate;
 mod expectation;
 pub mod explain;
 pub mod grid;
+mod handles;
 pub mod partitions;
 pub mod reads;
 mod reload;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::handles::HandleTable;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
@@ -100,7 +102,7 @@ pub struct Engine {
     /// The windows over the series; evaluations move them along.
     live: RefCell<LiveState>,
     leaves: Leaves,
-    handles: HashMap<SeriesHandle, SeriesState>,
+    handles: HandleTable<SeriesState>,
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
@@ -153,7 +155,7 @@ impl Engine {
             store: SeriesStore::default(),
             live: RefCell::default(),
             leaves: Leaves::default(),
-            handles: HashMap::new(),
+            handles: HandleTable::default(),
             by_place: HashMap::new(),
             readers: Readers::default(),
             partitions: Partitions::default(),

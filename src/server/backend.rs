@@ -22,7 +22,7 @@ use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
-use crate::server::metrics::{write_engine_metrics, write_history_metrics};
+use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::Shards;
 use crate::storage::ColdFiles;
@@ -311,6 +311,8 @@ impl api::Backend for ServerBackend {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         write_history_metrics(&mut text, &self.parts.cold);
+        let waiting = self.parts.pipeline.node().waiting();
+        write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
         text
     }
 

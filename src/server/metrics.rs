@@ -1,8 +1,9 @@
 //! What the engines say of themselves, as metrics.
 
-use crate::engine::Stats;
 use std::sync::Arc;
 
+use crate::engine::Stats;
+use crate::log::Waiting;
 use crate::model::TimestampMs;
 use crate::server::dispatch::EngineReport;
 use crate::storage::{ColdCounts, ColdFiles};
@@ -140,5 +141,34 @@ pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
     for (name, help, value) in gauges {
         write_family(text, name, "gauge", help);
         write_sample(text, name, &[], value);
+    }
+}
+
+/// Writes how far each shard's engine is behind its log, by the wall clock `now`.
+pub fn write_log_metrics(text: &mut String, shards: &[Waiting], now: TimestampMs) {
+    type OfLog = fn(&Waiting, TimestampMs) -> f64;
+    let gauges: [(&str, &str, OfLog); 2] = [
+        (
+            "burnwatch_log_waiting_samples",
+            "Samples in the shard's log that its engine has not applied, by the memory they take; \
+             at the limit log_samples requests are answered 503.",
+            |waiting, _| waiting.samples as f64,
+        ),
+        (
+            "burnwatch_log_lag_seconds",
+            "How long the oldest entry in the shard's log has been waiting for its engine.",
+            |waiting, now| {
+                waiting
+                    .since
+                    .map_or(0.0, |since| (now - since).seconds().max(0.0))
+            },
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        for (number, shard) in shards.iter().enumerate() {
+            let label = number.to_string();
+            write_sample(text, name, &[("shard", &label)], value(shard, now));
+        }
     }
 }

@@ -61,7 +61,8 @@ pub(super) struct Head {
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     pub place: Head,
-    newest: FloatPoint,
+    /// When the newest sample was taken, if that is a stale marker; else earlier than `last`.
+    ended: TimestampMs,
     last: FloatPoint,
     before_last: FloatPoint,
 }
@@ -142,11 +143,12 @@ impl Tail {
             value: 0.0,
         };
         let mut older = older.take(STEPS_BACK_MAX).peekable();
-        let newest = older.peek().copied().unwrap_or(never);
+        let ended = older.peek().filter(|newest| is_stale_nan(newest.value));
+        let ended = ended.map_or(NEVER, |newest| newest.at);
         let mut older = older.filter(|point| !is_stale_nan(point.value));
         Tail {
             place,
-            newest,
+            ended,
             last: older.next().unwrap_or(never),
             before_last: older.next().unwrap_or(never),
         }
@@ -162,8 +164,8 @@ impl Tail {
     ) {
         while let Some(sample) = history.walk_next(&mut self.place.walk, until) {
             let point = reduced(&sample);
-            self.newest = point;
             if is_stale_nan(point.value) {
+                self.ended = point.at;
                 continue;
             }
             passed(self.last(), &sample);
@@ -190,9 +192,9 @@ impl Tail {
         }
     }
 
-    /// Returns the newest sample passed, if that is a stale marker or not.
+    /// Returns the newest sample passed, unless that is a stale marker.
     pub fn newest(&self) -> Option<FloatPoint> {
-        (self.newest.at != NEVER).then_some(self.newest)
+        self.last().filter(|last| last.at > self.ended)
     }
 
     /// Returns the newest that is not a stale marker.
