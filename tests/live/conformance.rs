@@ -302,7 +302,9 @@ fn ask(kind: &str, questions: &[&Question], all_at_first: bool, tally: &mut Tall
             let Some(wanted) = question.answers.get(&instant) else {
                 continue;
             };
-            let got = stream.engine.rule_value(number, Leaves::Live, View::Appended);
+            let got = stream
+                .engine
+                .rule_value(number, Leaves::Live, View::Appended);
             let got = got.unwrap();
             n_values += 1;
             n_without_scanning += usize::from(got.samples_scanned == 0);
@@ -312,9 +314,11 @@ fn ask(kind: &str, questions: &[&Question], all_at_first: bool, tally: &mut Tall
             let place = format!("{} @ {instant}", question.query);
             let mut verdict = same_answer(question, got.elements.clone(), wanted);
             if verdict.is_err() && OPEN.contains(&question.query.as_str()) {
-                let scan = stream.engine.rule_value(number, Leaves::Scan, View::Appended);
-                verdict = same(&got, &scan.unwrap(), Allowed::Rounding(1e-300))
-                    .map(|()| Agreement::Bits);
+                let scan = stream
+                    .engine
+                    .rule_value(number, Leaves::Scan, View::Appended);
+                verdict =
+                    same(&got, &scan.unwrap(), Allowed::Rounding(1e-300)).map(|()| Agreement::Bits);
                 n_open += usize::from(verdict.is_ok());
             }
             tally.count(kind, &place, verdict);

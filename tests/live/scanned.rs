@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use burnwatch::engine::{CompiledRules, Engine, Leaves, View};
 use burnwatch::model::{
-    DurationMs, EngineSettings, Entry, EvaluationMode, Grid, Labels, LabelsBuilder,
-    Matcher, SampleValue, TimestampMs,
+    DurationMs, EngineSettings, Entry, EvaluationMode, Grid, Labels, LabelsBuilder, Matcher,
+    SampleValue, TimestampMs,
 };
 use serde_json::Value as Json;
 
@@ -109,7 +109,10 @@ fn series_of(rules: &CompiledRules) -> Vec<Streamed> {
     let used = rules.rules.iter().flat_map(|rule| &rule.selectors);
     let labels = used.filter_map(|used| labels_for(&used.matchers));
     let labels = labels.filter(|labels| !rules.is_recorded(labels.metric_name()));
-    spread(labels.map(|labels| (labels.clone(), is_counter(labels.metric_name()))), 2)
+    spread(
+        labels.map(|labels| (labels.clone(), is_counter(labels.metric_name()))),
+        2,
+    )
 }
 
 fn new_engine(text: &str, mode: EvaluationMode) -> Result<(Engine, Door), String> {
@@ -164,7 +167,10 @@ fn measure((mut engine, mut door): (Engine, Door), series: &[Streamed], n_warm: 
     let text = |rule: usize| engine.rules().rules[rule].expr_text.to_string();
     Scanned {
         n_rules: with_values.len(),
-        reading: reading.into_iter().map(|(rule, n)| (text(rule), n)).collect(),
+        reading: reading
+            .into_iter()
+            .map(|(rule, n)| (text(rule), n))
+            .collect(),
         by_engine: engine.stats().samples_scanned - before,
         n_with_values: with_values.iter().filter(|has| **has).count(),
     }
@@ -246,7 +252,10 @@ fn nearly_all_rules_of_a_fleet_read_nothing_from_history() {
     let of_json = |json: &Json| {
         let pairs = json["labels"].as_object().unwrap().iter();
         let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
-        (Labels::from_pairs(pairs), json["counter"].as_bool().unwrap())
+        (
+            Labels::from_pairs(pairs),
+            json["counter"].as_bool().unwrap(),
+        )
     };
     let (engine, door) = new_engine(&text, EvaluationMode::Tick).unwrap();
     let series = spread(listed.iter().map(of_json), 2);
@@ -261,5 +270,9 @@ fn nearly_all_rules_of_a_fleet_read_nothing_from_history() {
         scanned.n_with_values
     );
     assert!(n_without * 100 >= scanned.n_rules * 95, "{n_without}");
-    assert!(scanned.n_with_values * 4 > scanned.n_rules, "{}", scanned.n_with_values);
+    assert!(
+        scanned.n_with_values * 4 > scanned.n_rules,
+        "{}",
+        scanned.n_with_values
+    );
 }
