@@ -23,6 +23,7 @@
 #[path = "../support/say.rs"]
 mod say;
 #[path = "../support/answer.rs"]
+#[allow(dead_code, reason = "the tests of single queries use the rest")]
 mod answer;
 #[path = "../support/compare.rs"]
 #[allow(dead_code, reason = "the tests of single queries use the rest")]
@@ -38,5 +39,6 @@ mod equal;
 mod expressions;
 mod rule_sets;
 mod same;
+mod scanned;
 mod streams;
 mod world;
