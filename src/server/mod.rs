@@ -133,7 +133,7 @@ impl Server {
         let settings = loaded.node_settings();
         let shards = Shards::new(&loaded, options.share, options.shards);
         let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::<Box<dyn LogTail>>::new());
-        for _ in 0..shards.len() {
+        for _ in 0..shards.n_shards() {
             let (log, tail) = MemoryLog::new(settings.limits.log_samples);
             logs.push(log);
             tails.push(Box::new(tail));
@@ -157,7 +157,7 @@ impl Server {
         }
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
-            shards.len(),
+            shards.n_shards(),
             Arc::clone(&notify),
             Arc::clone(&seed_before),
             observer,
