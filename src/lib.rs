@@ -42,3 +42,4 @@ pub mod ui;
 pub mod bundled;
 pub mod cli;
 pub mod server;
+pub mod storage;

@@ -159,6 +159,7 @@ pub fn to_json(explanation: &Explanation) -> Value {
         "historySeconds": plan.history().seconds(),
         "scrapeIntervalSeconds": explanation.scrape_interval.seconds(),
         "samplesPerEvaluation": plan.samples(explanation.scrape_interval),
+        "samplesReadPerEvaluation": plan.samples_read(explanation.scrape_interval),
         "exposures": exposures.collect::<Vec<_>>(),
         "functions": functions.collect::<Vec<_>>(),
     });
@@ -192,6 +193,8 @@ fn leaf_json(leaf: &Leaf, scrape_interval: DurationMs) -> Value {
             "text": grid.text,
             "rangeSeconds": seconds(grid.range),
             "stepSeconds": seconds(grid.step),
+            "scannedBecause": grid.obstacle,
+            "pointsReadBy": grid.points_read_by,
         })
     };
     json!({
@@ -204,10 +207,12 @@ fn leaf_json(leaf: &Leaf, scrape_interval: DurationMs) -> Value {
         "pinnedTo": time_json(leaf.pinned),
         "subqueries": leaf.subqueries.iter().map(grid).collect::<Vec<_>>(),
         "takenBy": leaf.taken_by,
-        "incremental": false,
+        "incremental": leaf.is_incremental(),
+        "scannedBecause": leaf.obstacle,
         "backSeconds": leaf.back.seconds(),
         "forwardSeconds": leaf.forward.seconds(),
         "samplesPerSeries": leaf.samples(scrape_interval),
+        "samplesReadPerSeries": leaf.samples_read(scrape_interval),
     })
 }
 

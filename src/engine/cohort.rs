@@ -9,9 +9,9 @@
 //! whole when the scrapes its series came from have been left by all. Series that go separate
 //! ways so become two cohorts, and series that meet become one, without a search.
 //!
-//! Cost: O(log scrapes of the target) per sample; a target has a few scrapes at a time.
+//! Cost: O(scrapes of the target) per sample; a target has two or three at a time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
@@ -52,6 +52,7 @@ impl Trust {
 
 #[derive(Clone, Debug, Default)]
 struct Scrape {
+    at: TimestampMs,
     /// Series whose newest sample this scrape holds.
     remaining: u32,
     /// The scrapes that its series came from.
@@ -59,13 +60,42 @@ struct Scrape {
     trust: Trust,
     /// Whether it was found whole, or given up as late.
     judged: bool,
+    /// Whether it is among [`Cohorts::open`].
+    is_open: bool,
+}
+
+/// The scrapes of one target, ascending: nearly always the last one and the one that is coming.
+#[derive(Clone, Debug, Default)]
+struct Scrapes(SmallVec<[Scrape; 2]>);
+
+impl Scrapes {
+    /// Returns the place of the scrape at an instant, or the place where it would be.
+    #[inline]
+    fn find(&self, at: TimestampMs) -> Result<usize, usize> {
+        let place = self.0.iter().rposition(|scrape| scrape.at <= at);
+        match place {
+            Some(place) if self.0[place].at == at => Ok(place),
+            Some(place) => Err(place + 1),
+            None => Err(0),
+        }
+    }
+
+    fn get(&self, at: TimestampMs) -> Option<&Scrape> {
+        self.find(at).ok().and_then(|place| self.0.get(place))
+    }
+
+    /// Tells whether all series have left the scrapes that an open one came from.
+    fn is_whole(&self, scrape: &Scrape) -> bool {
+        let left_by_all = |from: &TimestampMs| self.get(*from).is_none_or(|s| s.remaining == 0);
+        scrape.came_from.iter().all(left_by_all)
+    }
 }
 
 /// The scrapes of all targets that a shard's rules read.
 #[derive(Clone, Debug, Default)]
 pub struct Cohorts {
     by_labels: HashMap<(String, String), TargetId>,
-    scrapes: Vec<BTreeMap<TimestampMs, Scrape>>,
+    scrapes: Vec<Scrapes>,
     /// Scrapes of which only a part has arrived, not yet judged.
     open: BTreeSet<(TimestampMs, TargetId)>,
 }
@@ -80,7 +110,7 @@ impl Cohorts {
         let next = TargetId(u32::try_from(self.scrapes.len()).unwrap_or(u32::MAX));
         let id = *self.by_labels.entry(key).or_insert(next);
         if id == next {
-            self.scrapes.push(BTreeMap::new());
+            self.scrapes.push(Scrapes::default());
         }
         id
     }
@@ -97,25 +127,33 @@ impl Cohorts {
         let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
             return;
         };
-        let before = before.filter(|before| scrapes.contains_key(before));
-        let trust = before
-            .and_then(|b| scrapes.get(&b))
-            .map(|scrape| scrape.trust);
-        let scrape = scrapes.entry(at).or_insert_with(|| Scrape {
-            trust: trust.unwrap_or_default(),
-            ..Scrape::default()
+        let before = before.and_then(|before| scrapes.get(before));
+        let before = before.map(|scrape| (scrape.at, scrape.trust));
+        if before.is_none() && ends {
+            // Nothing is counted, so nothing need be kept.
+            return;
+        }
+        let place = scrapes.find(at).unwrap_or_else(|place| {
+            let scrape = Scrape {
+                at,
+                trust: before.map(|(_, trust)| trust).unwrap_or_default(),
+                ..Scrape::default()
+            };
+            scrapes.0.insert(place, scrape);
+            place
         });
+        let scrape = &mut scrapes.0[place];
         scrape.remaining += u32::from(!ends);
-        if let Some(before) = before.filter(|before| !scrape.came_from.contains(before)) {
+        if let Some((before, _)) = before.filter(|(b, _)| !scrape.came_from.contains(b)) {
             scrape.came_from.push(before);
-            if !scrape.judged {
+            if !scrape.judged && !std::mem::replace(&mut scrape.is_open, true) {
                 self.open.insert((at, target));
             }
         }
-        if let Some(before) = before {
+        if let Some((before, _)) = before {
+            // Only once the last series has left a scrape can the next one be whole.
             self.leave(target, before);
         }
-        self.judge_whole(target, at);
     }
 
     /// Counts a series that is no longer kept.
@@ -127,39 +165,22 @@ impl Cohorts {
         let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
             return;
         };
-        let Some(scrape) = scrapes.get_mut(&before) else {
+        let Ok(place) = scrapes.find(before) else {
             return;
         };
+        let scrape = &mut scrapes.0[place];
         scrape.remaining = scrape.remaining.saturating_sub(1);
         if scrape.remaining > 0 {
             return;
         }
-        let is_open = self.open.contains(&(before, target));
-        let later: SmallVec<[TimestampMs; 2]> = scrapes
-            .range(before..)
-            .filter(|(_, scrape)| scrape.came_from.contains(&before))
-            .map(|(at, _)| *at)
-            .collect();
-        if !is_open {
-            scrapes.remove(&before);
+        if !scrape.is_open {
+            scrapes.0.remove(place);
         }
+        let later = scrapes.0.iter().skip(place).filter(|scrape| {
+            scrape.is_open && scrape.came_from.contains(&before) && scrapes.is_whole(scrape)
+        });
+        let later: SmallVec<[TimestampMs; 2]> = later.map(|scrape| scrape.at).collect();
         for at in later {
-            self.judge_whole(target, at);
-        }
-    }
-
-    fn judge_whole(&mut self, target: TargetId, at: TimestampMs) {
-        if !self.open.contains(&(at, target)) {
-            return;
-        }
-        let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
-            return;
-        };
-        let left_by_all = |from: &TimestampMs| scrapes.get(from).is_none_or(|s| s.remaining == 0);
-        let is_whole = scrapes
-            .get(&at)
-            .is_some_and(|s| s.came_from.iter().all(left_by_all));
-        if is_whole {
             self.close(target, at, Trust::was_whole);
         }
     }
@@ -169,20 +190,20 @@ impl Cohorts {
         let Some(scrapes) = self.scrapes.get_mut(target.0 as usize) else {
             return;
         };
-        let Some(scrape) = scrapes.get_mut(&at) else {
+        let Ok(place) = scrapes.find(at) else {
             return;
         };
-        scrape.judged = true;
+        let scrape = &mut scrapes.0[place];
+        (scrape.judged, scrape.is_open) = (true, false);
         judge(&mut scrape.trust);
-        let trust = scrape.trust;
-        let is_left = scrape.remaining == 0;
-        for (_, later) in scrapes.range_mut(TimestampMs(at.0 + 1)..) {
+        let (trust, is_left) = (scrape.trust, scrape.remaining == 0);
+        for later in scrapes.0.iter_mut().skip(place + 1) {
             if later.came_from.contains(&at) {
                 later.trust = trust;
             }
         }
         if is_left {
-            scrapes.remove(&at);
+            scrapes.0.remove(place);
         }
     }
 
@@ -199,10 +220,8 @@ impl Cohorts {
     /// Returns the earliest timestamp of which only a part has arrived and that is waited for.
     pub fn hold(&self) -> Option<TimestampMs> {
         let waited_for = |(at, target): &&(TimestampMs, TargetId)| {
-            let scrape = self
-                .scrapes
-                .get(target.0 as usize)
-                .and_then(|scrapes| scrapes.get(at));
+            let scrapes = self.scrapes.get(target.0 as usize);
+            let scrape = scrapes.and_then(|scrapes| scrapes.get(*at));
             scrape.is_some_and(|scrape| !scrape.trust.given_up)
         };
         self.open.iter().find(waited_for).map(|(at, _)| *at)
@@ -217,6 +236,7 @@ impl Cohorts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn at(seconds: i64) -> TimestampMs {
         TimestampMs(seconds * 1000)
@@ -294,7 +314,7 @@ mod tests {
         for n in 0..100 {
             world.come("abc", n * 15);
         }
-        assert_eq!(world.cohorts.scrapes[0].len(), 1);
+        assert_eq!(world.cohorts.scrapes[0].0.len(), 1);
         assert!(world.cohorts.open.is_empty());
     }
 }

@@ -235,8 +235,10 @@ impl CompiledRules {
                 hint: None,
             };
             rules.push(self.rules.len());
-            self.rules
-                .push(self.compile_rule(rule, index).map_err(error)?);
+            self.rules.push(
+                self.compile_rule(rule, index, query_offset)
+                    .map_err(error)?,
+            );
         }
         self.groups.push(CompiledGroup {
             file: group.file.clone(),
@@ -256,6 +258,7 @@ impl CompiledRules {
         &self,
         rule: &crate::rule::Rule,
         group: GroupIndex,
+        query_offset: DurationMs,
     ) -> Result<CompiledRule, String> {
         let mut read = selectors(&rule.expr);
         let kind = match &rule.kind {
@@ -277,6 +280,10 @@ impl CompiledRules {
                 CompiledKind::Alerting(Box::new(alert))
             }
         };
+        // A group that looks from further back needs history from further back.
+        for used in &mut read {
+            used.back = DurationMs(used.back.0.saturating_add(query_offset.0));
+        }
         Ok(CompiledRule {
             name: rule.name.clone(),
             group,

@@ -20,6 +20,7 @@ mod evaluate;
 mod expectation;
 pub mod explain;
 pub mod grid;
+mod handles;
 pub mod partitions;
 pub mod reads;
 mod reload;
@@ -28,6 +29,8 @@ mod samples;
 pub mod status;
 mod step;
 mod subquery;
+#[cfg(test)]
+mod subquery_tests;
 pub mod unit_test;
 
 pub use compile::{CompiledRules, compile, features};
@@ -38,13 +41,16 @@ pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth,
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::handles::HandleTable;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
+use crate::history::ColdStore;
 use crate::model::{
     DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
 };
@@ -96,7 +102,7 @@ pub struct Engine {
     /// The windows over the series; evaluations move them along.
     live: RefCell<LiveState>,
     leaves: Leaves,
-    handles: HashMap<SeriesHandle, SeriesState>,
+    handles: HandleTable<SeriesState>,
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
@@ -149,7 +155,7 @@ impl Engine {
             store: SeriesStore::default(),
             live: RefCell::default(),
             leaves: Leaves::default(),
-            handles: HashMap::new(),
+            handles: HandleTable::default(),
             by_place: HashMap::new(),
             readers: Readers::default(),
             partitions: Partitions::default(),
@@ -171,6 +177,11 @@ impl Engine {
             stats: Stats::default(),
             timings: Timings::default(),
         }
+    }
+
+    /// Lets history that is not new go to a store; without one, all of it stays in memory.
+    pub fn set_cold_store(&mut self, cold: Arc<dyn ColdStore>) {
+        self.store.set_cold_store(cold);
     }
 
     /// Applies one entry of the log and appends what is to be done to `effects`.

@@ -172,10 +172,7 @@ impl Engine {
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
         if let Some(old) = self.by_place.insert(state.place, handle) {
-            let old = self
-                .handles
-                .remove(&old)
-                .filter(|old| old.labels == *labels);
+            let old = self.handles.remove(old).filter(|old| old.labels == *labels);
             if let Some(old) = &old {
                 self.count_series(old, false);
             }
@@ -196,7 +193,7 @@ impl Engine {
     /// Notes what the newest samples of some series have moved.
     pub(crate) fn note_moved(&mut self, series: &[SeriesHandle]) {
         for handle in series {
-            let Some(state) = self.handles.get(handle) else {
+            let Some(state) = self.handles.get(*handle) else {
                 continue;
             };
             for (rule, class) in &self.readers.get(state.readers).rules {
@@ -212,9 +209,12 @@ impl Engine {
         let classes = self.readers.get(readers).classes.iter();
         let partitions = &mut self.partitions;
         let parts = classes.map(|class| partitions.part(*class, labels));
+        let place = self.store.find_or_insert(labels);
+        // The store's own, so that comparing the two with every sample is comparing addresses.
+        let labels = self.store.get(place).map_or(labels, |(labels, _)| labels);
         SeriesState {
             parts: parts.collect(),
-            place: self.store.find_or_insert(labels),
+            place,
             readers,
             keep: reach.max(self.settings.retention).max(HISTORY_MIN),
             target: self.cohorts.target(labels),
@@ -243,10 +243,9 @@ impl Engine {
     pub(crate) fn route_series_anew(&mut self) {
         self.readers = Readers::default();
         self.partitions = Partitions::of(&self.rules);
-        let mut known: Vec<SeriesHandle> = self.handles.keys().copied().collect();
-        known.sort_unstable();
+        let known: Vec<SeriesHandle> = self.handles.iter().map(|(handle, _)| handle).collect();
         for handle in known {
-            let Some(state) = self.handles.get(&handle) else {
+            let Some(state) = self.handles.get(handle) else {
                 continue;
             };
             let kept = state.clone();
@@ -269,7 +268,7 @@ impl Engine {
         ends: bool,
     ) {
         let (frontier, wall) = (self.frontier, self.wall());
-        let Some(state) = self.handles.get_mut(&handle) else {
+        let Some(state) = self.handles.get_mut(handle) else {
             self.stats.samples_refused += 1;
             return;
         };
@@ -293,10 +292,7 @@ impl Engine {
         let Some(series) = self.store.get_mut(state.place) else {
             return;
         };
-        let newest = series
-            .history
-            .newest()
-            .map_or(TimestampMs::MIN, |newest| newest.at);
+        let newest = series.history.newest_at().unwrap_or(TimestampMs::MIN);
         let window = self.settings.out_of_order_window;
         let taken = series
             .history
@@ -322,7 +318,11 @@ impl Engine {
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
-                series.history.forget(frontier - state.keep);
+                if let Some((_, stored)) = self.store.get(state.place) {
+                    let windows = self.live.get_mut();
+                    windows.catch_up(state.place, &stored.history, frontier);
+                }
+                self.store.cut(state.place, frontier, state.keep);
             }
         }
         let is_late = frontier.is_some_and(|frontier| at <= frontier);
@@ -342,31 +342,31 @@ impl Engine {
     /// Drops series that have been silent for longer than anything looks back.
     pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
-            let state = self.by_place.get(place).and_then(|h| self.handles.get(h));
+            let state = self.by_place.get(place).and_then(|h| self.handles.get(*h));
             let keep = state.map_or(self.recorded_keep, |state| state.keep);
-            let newest = series.history.newest();
-            newest.is_none_or(|newest| newest.at + keep < frontier)
+            let newest = series.history.newest_at();
+            newest.is_none_or(|newest| newest + keep < frontier)
         };
         let silent = self.store.iter().filter(is_silent);
         let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();
         for place in silent {
             self.store.remove(place);
             let handle = self.by_place.remove(&place);
-            let state = handle.and_then(|handle| self.handles.get_mut(&handle));
+            let state = handle.and_then(|handle| self.handles.get_mut(handle));
             if let Some((state, newest)) = state.and_then(|s| s.newest.take().map(|at| (s, at))) {
                 self.cohorts.removed(state.target, newest);
             }
         }
         let (wall, by_place) = (self.wall(), &self.by_place);
-        let is_forgotten = |handle: &SeriesHandle, state: &SeriesState| {
-            by_place.get(&state.place) != Some(handle)
+        let is_forgotten = |handle: SeriesHandle, state: &SeriesState| {
+            by_place.get(&state.place) != Some(&handle)
                 && wall - state.heard_at_wall >= HANDLE_FORGOTTEN
         };
         let states = self.handles.iter();
-        let forgotten = states.filter(|(handle, state)| is_forgotten(handle, state));
-        let forgotten: Vec<SeriesHandle> = forgotten.map(|(handle, _)| *handle).collect();
+        let forgotten = states.filter(|(handle, state)| is_forgotten(*handle, state));
+        let forgotten: Vec<SeriesHandle> = forgotten.map(|(handle, _)| handle).collect();
         for handle in forgotten {
-            if let Some(state) = self.handles.remove(&handle) {
+            if let Some(state) = self.handles.remove(handle) {
                 self.count_series(&state, false);
             }
         }

@@ -364,8 +364,10 @@ impl Engine {
             return false;
         };
         let appended = series.history.append(at, value, TimestampMs::MAX);
-        if series.history.len() % 64 == 0 {
-            series.history.forget(at - keep);
+        if series.history.is_chunk_begun() {
+            let windows = self.live.get_mut();
+            windows.catch_up(place, &series.history, at);
+            self.store.cut(place, at, keep);
         }
         if let Some((labels, _)) = self.store.get(place) {
             self.live.get_mut().subqueries.changed(labels, at);

@@ -4,7 +4,7 @@ use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::resets::count_pairs;
 use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
-use crate::windows::LiveForm;
+use crate::windows::{self, Changes, LiveForm};
 
 pub(super) static CHANGES: WindowFunction = WindowFunction::new(
     "changes",
@@ -13,7 +13,9 @@ pub(super) static CHANGES: WindowFunction = WindowFunction::new(
     |window| Ok(count_pairs(window, differ)),
 )
 .with_modes(&[RangeMode::Anchored])
-.live(LiveForm::Edges(|edges, _| Some(edges.n_changes as f64)));
+.live(LiveForm::state(&windows::CHANGES, |held, _| {
+    Ok(Some(held.get::<Changes>()?.count().into()))
+}));
 
 fn differ(_: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
     match (&previous.value, &point.value) {

@@ -16,14 +16,11 @@ pub(super) static DERIV: WindowFunction = WindowFunction::new(
         Ok(line.map(|(slope, _)| SampleValue::Float(slope)))
     },
 )
-.live(LiveForm::State {
-    kind: &windows::LINE,
-    formula: |held, _| {
-        let first = held.inside.first().ok_or(NeedsSamples)?;
-        let line = held.get::<Line>()?.through(first, first.at)?;
-        Ok(line.map(|(slope, _)| slope))
-    },
-});
+.live(LiveForm::state_of_floats(&windows::LINE, |held, _| {
+    let first = held.inside.first().ok_or(NeedsSamples)?;
+    let line = held.get::<Line>()?.through(first, first.at)?;
+    Ok(line.map(|(slope, _)| slope))
+}));
 
 pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
     "predict_linear",
@@ -36,15 +33,12 @@ pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
     },
 )
 .with_args(&[ValueType::Matrix, ValueType::Scalar])
-.live(LiveForm::State {
-    kind: &windows::LINE,
-    formula: |held, args| {
-        let first = held.inside.first().ok_or(NeedsSamples)?;
-        let ahead = args.scalars.first().copied().unwrap_or(f64::NAN);
-        let line = held.get::<Line>()?.through(first, args.at)?;
-        Ok(line.map(|(slope, intercept)| slope * ahead + intercept))
-    },
-});
+.live(LiveForm::state_of_floats(&windows::LINE, |held, args| {
+    let first = held.inside.first().ok_or(NeedsSamples)?;
+    let ahead = args.scalars.first().copied().unwrap_or(f64::NAN);
+    let line = held.get::<Line>()?.through(first, args.at)?;
+    Ok(line.map(|(slope, intercept)| slope * ahead + intercept))
+}));
 
 /// Returns the line through a window of at least two floats, as [`linear_regression`] does.
 fn line(

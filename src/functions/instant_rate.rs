@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::functions::FunctionError;
 use crate::functions::annotation::{HistogramOperation, Remark};
 use crate::functions::formula::{Window, WindowFunction};
-use crate::model::{CounterResetHint, FloatHistogram, Point, SampleValue};
-use crate::windows::LiveForm;
+use crate::model::{
+    CounterResetHint, FloatHistogram, FloatPoint, HistogramPoint, Point, SampleValue,
+};
+use crate::windows::{HistogramEdges, LiveForm};
 
 pub(super) static IRATE: WindowFunction = WindowFunction::new(
     "irate",
@@ -14,8 +16,80 @@ pub(super) static IRATE: WindowFunction = WindowFunction::new(
     "irate(http_requests_total[5m])",
     |window| change(window, Kind::Rate),
 )
-.live(LiveForm::Edges(|edges, _| {
-    let (before, last) = (edges.before_last?, edges.last);
+.live(LiveForm::edges_of_any(
+    |edges, _| rate_of_floats(edges.before_last?, edges.last),
+    |edges, _| {
+        Ok(match last_two_of(edges) {
+            Some(Pair::Floats(before, last)) => {
+                rate_of_floats(before, last).map(SampleValue::Float)
+            }
+            Some(Pair::Histograms(before, last)) => {
+                let goes_on = !last.value.detect_reset(&before.value);
+                difference(goes_on.then_some(&before), &last).map(|mut change| {
+                    change.divide((last.at - before.at).seconds());
+                    SampleValue::Histogram(Arc::new(change))
+                })
+            }
+            None => None,
+        })
+    },
+));
+
+pub(super) static IDELTA: WindowFunction = WindowFunction::new(
+    "idelta",
+    "Returns the change of a gauge between the window's last two samples.",
+    "idelta(node_hwmon_temp_celsius[5m])",
+    |window| change(window, Kind::Delta),
+)
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.last.value - edges.before_last?.value),
+    |edges, _| {
+        Ok(match last_two_of(edges) {
+            Some(Pair::Floats(before, last)) => Some(SampleValue::Float(last.value - before.value)),
+            Some(Pair::Histograms(before, last)) => {
+                let change = difference(Some(&before), &last);
+                change.map(|change| SampleValue::Histogram(Arc::new(change)))
+            }
+            None => None,
+        })
+    },
+));
+
+/// The last two samples of a window, where they are of one kind.
+enum Pair {
+    Floats(FloatPoint, FloatPoint),
+    Histograms(HistogramPoint, HistogramPoint),
+}
+
+fn last_two_of(edges: &HistogramEdges<'_>) -> Option<Pair> {
+    let (before, last) = (edges.before_last()?, edges.last()?);
+    let (first_at, last_at) = (before.at, last.at);
+    match (before.value, last.value) {
+        (SampleValue::Float(before), SampleValue::Float(last)) => Some(Pair::Floats(
+            FloatPoint {
+                at: first_at,
+                value: before,
+            },
+            FloatPoint {
+                at: last_at,
+                value: last,
+            },
+        )),
+        (SampleValue::Histogram(before), SampleValue::Histogram(last)) => Some(Pair::Histograms(
+            HistogramPoint {
+                at: first_at,
+                value: before,
+            },
+            HistogramPoint {
+                at: last_at,
+                value: last,
+            },
+        )),
+        _ => None,
+    }
+}
+
+fn rate_of_floats(before: FloatPoint, last: FloatPoint) -> Option<f64> {
     let seconds = (last.at - before.at).0 as f64 / 1000.0;
     let fell = last.value < before.value;
     let change = if fell {
@@ -24,17 +98,19 @@ pub(super) static IRATE: WindowFunction = WindowFunction::new(
         last.value - before.value
     };
     Some(change / seconds)
-}));
+}
 
-pub(super) static IDELTA: WindowFunction = WindowFunction::new(
-    "idelta",
-    "Returns the change of a gauge between the window's last two samples.",
-    "idelta(node_hwmon_temp_celsius[5m])",
-    |window| change(window, Kind::Delta),
-)
-.live(LiveForm::Edges(|edges, _| {
-    Some(edges.last.value - edges.before_last?.value)
-}));
+/// Returns a histogram less the one before, which is left out where the counter was reset;
+/// `None` where their layouts differ.
+fn difference(before: Option<&HistogramPoint>, last: &HistogramPoint) -> Option<FloatHistogram> {
+    let mut change = FloatHistogram::clone(&last.value);
+    if let Some(before) = before {
+        change.subtract(&before.value).ok()?;
+    }
+    change.counter_reset_hint = CounterResetHint::Gauge;
+    change.compact();
+    Some(change)
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {

@@ -4,11 +4,11 @@ use crate::functions::FunctionError;
 use crate::functions::annotation::Remark;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::over_time_histogram::{average, total};
-use crate::functions::quantile::quantile;
+use crate::functions::quantile::{nan_first, quantile};
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
-use crate::windows::{self, Extreme, LiveForm, Moments, Sum};
+use crate::windows::{self, Extreme, LiveForm, Moments, Ordered, Sum};
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -28,10 +28,9 @@ pub(super) static AVG_OVER_TIME: WindowFunction = WindowFunction::new(
         float(mean.value())
     },
 )
-.live(LiveForm::State {
-    kind: &windows::SUM,
-    formula: |held, _| held.get::<Sum>()?.mean().map(Some),
-});
+.live(LiveForm::state(&windows::SUM, |held, _| {
+    held.get::<Sum>()?.mean().map(Some)
+}));
 
 pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
     "sum_over_time",
@@ -53,10 +52,9 @@ pub(super) static SUM_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.live(LiveForm::State {
-    kind: &windows::SUM,
-    formula: |held, _| held.get::<Sum>()?.total().map(Some),
-});
+.live(LiveForm::state(&windows::SUM, |held, _| {
+    held.get::<Sum>()?.total().map(Some)
+}));
 
 pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
     "count_over_time",
@@ -64,7 +62,10 @@ pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
     "count_over_time(up[1h])",
     |window| float(window.series.len() as f64),
 )
-.live(LiveForm::Edges(|edges, _| Some(edges.n_samples as f64)));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.n_samples as f64),
+    |edges, _| float(edges.n_samples as f64),
+));
 
 pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(
     "present_over_time",
@@ -72,7 +73,7 @@ pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(
     "present_over_time(up[1h])",
     |_| float(1.0),
 )
-.live(LiveForm::Edges(|_, _| Some(1.0)));
+.live(LiveForm::edges_of_any(|_, _| Some(1.0), |_, _| float(1.0)));
 
 pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "first_over_time",
@@ -91,7 +92,10 @@ pub(super) static FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .keeping_name()
-.live(LiveForm::Edges(|edges, _| Some(edges.first.value)));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.first.value),
+    |edges, _| Ok(edges.first().map(|point| point.value)),
+));
 
 pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "last_over_time",
@@ -110,7 +114,10 @@ pub(super) static LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .keeping_name()
-.live(LiveForm::Edges(|edges, _| Some(edges.last.value)));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.last.value),
+    |edges, _| Ok(edges.last().map(|point| point.value)),
+));
 
 pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "max_over_time",
@@ -122,10 +129,9 @@ pub(super) static MAX_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.live(LiveForm::State {
-    kind: &windows::LARGEST,
-    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
-});
+.live(LiveForm::state_of_floats(&windows::LARGEST, |held, _| {
+    Ok(held.get::<Extreme>()?.best().map(|best| best.value))
+}));
 
 pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "min_over_time",
@@ -137,10 +143,9 @@ pub(super) static MIN_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.live(LiveForm::State {
-    kind: &windows::SMALLEST,
-    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.value)),
-});
+.live(LiveForm::state_of_floats(&windows::SMALLEST, |held, _| {
+    Ok(held.get::<Extreme>()?.best().map(|best| best.value))
+}));
 
 pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_max_over_time",
@@ -153,10 +158,10 @@ pub(super) static TS_OF_MAX_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .experimental()
-.live(LiveForm::State {
-    kind: &windows::LAST_LARGEST,
-    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
-});
+.live(LiveForm::state_of_floats(
+    &windows::LAST_LARGEST,
+    |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+));
 
 pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_min_over_time",
@@ -169,10 +174,10 @@ pub(super) static TS_OF_MIN_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .experimental()
-.live(LiveForm::State {
-    kind: &windows::LAST_SMALLEST,
-    formula: |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
-});
+.live(LiveForm::state_of_floats(
+    &windows::LAST_SMALLEST,
+    |held, _| Ok(held.get::<Extreme>()?.best().map(|best| best.at.seconds())),
+));
 
 pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_first_over_time",
@@ -186,7 +191,14 @@ pub(super) static TS_OF_FIRST_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .experimental()
-.live(LiveForm::Edges(|edges, _| Some(edges.first.at.seconds())));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.first.at.seconds()),
+    |edges, _| {
+        Ok(edges
+            .first()
+            .map(|point| SampleValue::Float(point.at.seconds())))
+    },
+));
 
 pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     "ts_of_last_over_time",
@@ -200,7 +212,14 @@ pub(super) static TS_OF_LAST_OVER_TIME: WindowFunction = WindowFunction::new(
     },
 )
 .experimental()
-.live(LiveForm::Edges(|edges, _| Some(edges.last.at.seconds())));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.last.at.seconds()),
+    |edges, _| {
+        Ok(edges
+            .last()
+            .map(|point| SampleValue::Float(point.at.seconds())))
+    },
+));
 
 pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
     "stddev_over_time",
@@ -208,10 +227,9 @@ pub(super) static STDDEV_OVER_TIME: WindowFunction = WindowFunction::new(
     "stddev_over_time(node_load1[1h])",
     |window| over_floats(window, |points| variance(points).sqrt()),
 )
-.live(LiveForm::State {
-    kind: &windows::MOMENTS,
-    formula: |held, _| Ok(Some(held.get::<Moments>()?.variance()?.sqrt())),
-});
+.live(LiveForm::state_of_floats(&windows::MOMENTS, |held, _| {
+    Ok(Some(held.get::<Moments>()?.variance()?.sqrt()))
+}));
 
 pub(super) static STDVAR_OVER_TIME: WindowFunction = WindowFunction::new(
     "stdvar_over_time",
@@ -219,10 +237,9 @@ pub(super) static STDVAR_OVER_TIME: WindowFunction = WindowFunction::new(
     "stdvar_over_time(node_load1[1h])",
     |window| over_floats(window, variance),
 )
-.live(LiveForm::State {
-    kind: &windows::MOMENTS,
-    formula: |held, _| held.get::<Moments>()?.variance().map(Some),
-});
+.live(LiveForm::state_of_floats(&windows::MOMENTS, |held, _| {
+    held.get::<Moments>()?.variance().map(Some)
+}));
 
 pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
     "mad_over_time",
@@ -243,7 +260,17 @@ pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::state_of_floats(&windows::ORDERED, |held, _| {
+    let values = held.get::<Ordered>()?.values()?;
+    if values.first().is_none_or(|first| first.is_nan()) {
+        return Ok(Some(f64::NAN));
+    }
+    let median = between_ranks(0.5, values);
+    let mut distances: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();
+    distances.sort_by(nan_first);
+    Ok(Some(between_ranks(0.5, &distances)))
+}));
 
 pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
     "quantile_over_time",
@@ -268,9 +295,37 @@ pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
         float(quantile(q, &mut values))
     },
 )
-.with_args(&[ValueType::Scalar, ValueType::Matrix]);
+.with_args(&[ValueType::Scalar, ValueType::Matrix])
+.live(LiveForm::state_of_floats(
+    &windows::ORDERED,
+    |held, args| {
+        let values = held.get::<Ordered>()?.values()?;
+        let q = args.scalars.first().copied().unwrap_or(f64::NAN);
+        Ok(Some(match q {
+            q if q.is_nan() => f64::NAN,
+            q if q < 0.0 => f64::NEG_INFINITY,
+            q if q > 1.0 => f64::INFINITY,
+            q => between_ranks(q, values),
+        }))
+    },
+));
 
-fn float(value: f64) -> Formula {
+/// Returns the `q`-quantile, for `q` from 0 to 1, of ascending values.
+fn between_ranks(q: f64, ascending: &[f64]) -> f64 {
+    let highest = ascending.len().saturating_sub(1);
+    let rank = q * highest as f64;
+    let lower = rank as usize;
+    let weight = rank - lower as f64;
+    let value = |index: usize| {
+        ascending
+            .get(index.min(highest))
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    value(lower) * (1.0 - weight) + value(lower + 1) * weight
+}
+
+fn float<E>(value: f64) -> Result<Option<SampleValue>, E> {
     Ok(Some(SampleValue::Float(value)))
 }
 

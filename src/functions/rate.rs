@@ -17,7 +17,7 @@ use crate::model::{
     CounterResetHint, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
 };
 use crate::promql::ast::RangeMode;
-use crate::windows::{self, LiveArgs, LiveForm};
+use crate::windows::{self, HistogramEdges, LiveArgs, LiveForm, LiveResult, NeedsSamples};
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];
 
@@ -36,10 +36,17 @@ pub(super) static RATE: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::Edges(|edges, args| {
-    let per_second = |increase| increase / args.range_seconds();
-    extrapolated(edges, args, edges_increase(edges), true, per_second)
-}));
+.live(LiveForm::edges_of_any(
+    |edges, args| {
+        let per_second = |increase| increase / args.range_seconds();
+        extrapolated(edges, args, edges_increase(edges), true, per_second)
+    },
+    |edges, args| {
+        extrapolated_histogram(edges, args, true, |increase| {
+            increase / args.range_seconds()
+        })
+    },
+));
 
 pub(super) static INCREASE: WindowFunction = WindowFunction::new(
     "increase",
@@ -56,9 +63,10 @@ pub(super) static INCREASE: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::Edges(|edges, args| {
-    extrapolated(edges, args, edges_increase(edges), true, |factor| factor)
-}));
+.live(LiveForm::edges_of_any(
+    |edges, args| extrapolated(edges, args, edges_increase(edges), true, |factor| factor),
+    |edges, args| extrapolated_histogram(edges, args, true, |factor| factor),
+));
 
 pub(super) static DELTA: WindowFunction = WindowFunction::new(
     "delta",
@@ -75,10 +83,13 @@ pub(super) static DELTA: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::Edges(|edges, args| {
-    let change = edges.last.value - edges.first.value;
-    extrapolated(edges, args, change, false, |factor| factor)
-}));
+.live(LiveForm::edges_of_any(
+    |edges, args| {
+        let change = edges.last.value - edges.first.value;
+        extrapolated(edges, args, change, false, |factor| factor)
+    },
+    |edges, args| extrapolated_histogram(edges, args, false, |factor| factor),
+));
 
 /// Which of the three.
 pub(super) struct Kind {
@@ -103,39 +114,87 @@ fn extrapolated(
     is_counter: bool,
     scale: impl Fn(f64) -> f64,
 ) -> Option<f64> {
-    if edges.n_samples < 2 {
-        return None;
-    }
-    let seconds = |from: TimestampMs, to: TimestampMs| (to - from).0 as f64 / 1000.0;
-    let sampled = seconds(edges.first.at, edges.last.at);
-    let step = sampled / (edges.n_samples - 1) as f64;
-    let near = step * 1.1;
-    let before = match seconds(args.start, edges.first.at) {
-        far if far >= near => step / 2.0,
-        close => close,
+    let sampled = Sampled {
+        first: edges.first.at,
+        last: edges.last.at,
+        n_samples: edges.n_samples,
     };
     // A counter is not taken to have been below zero.
-    let first = edges.first.value;
-    let before = if is_counter && change > 0.0 && first >= 0.0 {
-        let since_zero = sampled * (first / change);
-        if since_zero < before {
-            since_zero
-        } else {
-            before
+    let since_zero = is_counter && change > 0.0 && edges.first.value >= 0.0;
+    let part = since_zero.then(|| edges.first.value / change);
+    Some(change * scale(sampled.factor(args, part)?))
+}
+
+/// Where the samples of a window begin and end.
+struct Sampled {
+    first: TimestampMs,
+    last: TimestampMs,
+    n_samples: usize,
+}
+
+impl Sampled {
+    /// Returns what the change between first and last is to be multiplied by to be that of the
+    /// window; `None` for a single sample. `since_zero` is what a counter had at the first sample
+    /// as a part of the change.
+    fn factor(&self, args: &LiveArgs<'_>, since_zero: Option<f64>) -> Option<f64> {
+        if self.n_samples < 2 {
+            return None;
         }
-    } else {
-        before
+        let seconds = |from: TimestampMs, to: TimestampMs| (to - from).0 as f64 / 1000.0;
+        let sampled = seconds(self.first, self.last);
+        let step = sampled / (self.n_samples - 1) as f64;
+        let near = step * 1.1;
+        let extent = |distance: f64| match distance {
+            far if far >= near => step / 2.0,
+            close => close,
+        };
+        let before = extent(seconds(args.start, self.first));
+        let before = match since_zero.map(|part| sampled * part) {
+            Some(zero) if zero < before => zero,
+            _ => before,
+        };
+        let behind = extent(seconds(self.last, args.end));
+        Some(match sampled == 0.0 {
+            true => 1.0,
+            false => (sampled + before + behind) / sampled,
+        })
+    }
+}
+
+/// Returns the change of a histogram over a window in which it goes on from sample to sample, or
+/// of which the first and the last sample say all.
+fn extrapolated_histogram(
+    edges: &HistogramEdges<'_>,
+    args: &LiveArgs<'_>,
+    is_counter: bool,
+    scale: impl Fn(f64) -> f64,
+) -> LiveResult<SampleValue> {
+    let (Some(first), Some(last)) = (edges.first(), edges.last()) else {
+        return Ok(None);
     };
-    let behind = match seconds(edges.last.at, args.end) {
-        far if far >= near => step / 2.0,
-        close => close,
+    let sampled = Sampled {
+        first: first.at,
+        last: last.at,
+        n_samples: edges.n_samples,
     };
-    let factor = if sampled == 0.0 {
-        1.0
-    } else {
-        (sampled + before + behind) / sampled
+    let (SampleValue::Histogram(first), SampleValue::Histogram(last), true) =
+        (first.value, last.value, edges.is_steady)
+    else {
+        return Err(NeedsSamples);
     };
-    Some(change * scale(factor))
+    let mut change = FloatHistogram::clone(&last);
+    if edges.n_samples < 2 || change.subtract(&first).is_err() {
+        return Ok(None);
+    }
+    change.counter_reset_hint = CounterResetHint::Gauge;
+    change.compact();
+    let since_zero = is_counter && change.count > 0.0 && first.count >= 0.0;
+    let part = since_zero.then(|| first.count / change.count);
+    let Some(factor) = sampled.factor(args, part) else {
+        return Ok(None);
+    };
+    change.scale(scale(factor));
+    Ok(Some(SampleValue::Histogram(Arc::new(change))))
 }
 
 fn change(window: &mut Window<'_, '_>, kind: &Kind) -> Result<Option<SampleValue>, FunctionError> {

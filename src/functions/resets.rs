@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::{Point, SampleValue};
 use crate::promql::ast::RangeMode;
-use crate::windows::LiveForm;
+use crate::windows::{LiveForm, NeedsSamples};
 
 pub(super) static RESETS: WindowFunction = WindowFunction::new(
     "resets",
@@ -14,7 +14,13 @@ pub(super) static RESETS: WindowFunction = WindowFunction::new(
     |window| Ok(count_pairs(window, is_reset)),
 )
 .with_modes(&[RangeMode::Anchored])
-.live(LiveForm::Edges(|edges, _| Some(edges.n_resets as f64)));
+.live(LiveForm::edges_of_any(
+    |edges, _| Some(edges.n_resets() as f64),
+    |edges, _| match edges.is_steady {
+        true => Ok(Some(SampleValue::Float(0.0))),
+        false => Err(NeedsSamples),
+    },
+));
 
 fn is_reset(window: &Window<'_, '_>, previous: &Point, point: &Point) -> bool {
     let began = || {

@@ -11,9 +11,11 @@
 use std::sync::Arc;
 
 use crate::history::SeriesHistory;
-use crate::history::bits::Window;
-use crate::history::chunk::{ChunkReader, beginning_of};
+use crate::history::bits::{SAMPLE_BYTES_MAX, Window};
+use crate::history::chunk::beginning_of;
 use crate::history::codec::Predictor;
+use crate::history::cold::{ColdChunk, ColdPlace, Found, RECORD_BYTES_MAX};
+use crate::history::series_history::ChunkView;
 use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 
 /// A place between two samples of one history.
@@ -25,7 +27,7 @@ use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 pub struct WalkCursor {
     /// What the samples passed let one know; the last of them was at `predictor.at`.
     predictor: Predictor,
-    /// The number of the chunk that holds the next sample, or [`UNPLACED`].
+    /// The chunk that holds the next sample: a number, a place behind [`COLD`], or [`UNPLACED`].
     chunk: u64,
     /// The insertions that were made before it found its place.
     insertions: u32,
@@ -33,10 +35,14 @@ pub struct WalkCursor {
     bit: u16,
     /// How many samples of its chunk are passed.
     n_passed: u8,
+    /// How many samples its chunk has, if it is cold.
+    n_cold: u8,
 }
 
 /// There was no sample to stand before.
 const UNPLACED: u64 = u64::MAX;
+/// The chunk is in the store, at the place that follows.
+const COLD: u64 = 1 << 63;
 
 /// A sample under a cursor.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +83,14 @@ impl From<SampleValue> for Walked {
     }
 }
 
+/// Why a cursor does not move.
+enum Stop {
+    /// The next sample, if there is one, is later.
+    Behind,
+    /// What it stood before is not where it was.
+    Lost,
+}
+
 impl WalkCursor {
     fn unplaced(after: TimestampMs) -> WalkCursor {
         WalkCursor {
@@ -88,6 +102,7 @@ impl WalkCursor {
             insertions: 0,
             bit: 0,
             n_passed: 0,
+            n_cold: 0,
         }
     }
 
@@ -96,9 +111,24 @@ impl WalkCursor {
         TimestampMs(self.predictor.at)
     }
 
-    /// Returns the number of the chunk that holds the next sample.
-    pub(in crate::history) fn number(&self) -> u32 {
-        self.chunk as u32
+    /// Returns what the samples passed let one know.
+    pub(in crate::history) fn predictor(&self) -> Predictor {
+        self.predictor
+    }
+
+    /// Returns the bit of its chunk, of its record if it is cold, where the next sample begins.
+    pub(in crate::history) fn bit(&self) -> usize {
+        self.bit.into()
+    }
+
+    /// Returns the number of the chunk that holds the next sample, if it is not cold.
+    pub(in crate::history) fn number(&self) -> Option<u32> {
+        u32::try_from(self.chunk).ok()
+    }
+
+    /// Returns the place of its chunk, if it is cold.
+    fn place(&self) -> Option<ColdPlace> {
+        (self.chunk & COLD != 0 && self.chunk != UNPLACED).then_some(self.chunk & !COLD)
     }
 
     /// Returns how many samples of its chunk are passed.
@@ -126,7 +156,7 @@ impl SeriesHistory {
 
     /// Returns the next sample without moving.
     pub fn walk_peek(&self, cursor: &WalkCursor) -> Option<WalkedSample> {
-        self.walk_next(&mut cursor.clone(), TimestampMs(i64::MAX))
+        self.walk_next(&mut { *cursor }, TimestampMs(i64::MAX))
     }
 
     /// Tells whether a cursor stands where it was put.
@@ -134,64 +164,96 @@ impl SeriesHistory {
         cursor.chunk != UNPLACED && cursor.insertions == self.insertions
     }
 
-    /// Returns a reader of the rest of a cursor's chunk.
-    pub(in crate::history) fn reader(&self, cursor: &WalkCursor) -> ChunkReader<'_> {
-        let chunk = self.chunk(cursor.number());
-        chunk.map_or_else(ChunkReader::default, |chunk| {
-            let n_left = chunk.n_samples - cursor.n_passed();
-            ChunkReader::at(chunk.bytes, cursor.bit.into(), n_left, cursor.predictor)
-        })
-    }
-
     /// Does [`SeriesHistory::walk_next`] with a histogram as its marker.
+    #[inline]
     pub(in crate::history) fn step(
         &self,
         cursor: &mut WalkCursor,
         until: TimestampMs,
     ) -> Option<(TimestampMs, f64)> {
-        loop {
-            if !self.is_placed(cursor) {
-                self.place_anew(cursor)?;
-            }
-            let number = cursor.number();
-            let Some(chunk) = self.chunk(number) else {
-                self.place_anew(cursor)?;
-                continue;
-            };
-            if cursor.n_passed() >= chunk.n_samples {
-                if number == self.head_number() {
-                    return None;
-                }
-                *cursor = self.beginning(number.wrapping_add(1))?;
-                continue;
-            }
-            let mut window = Window::of(chunk.bytes, cursor.bit.into());
-            let began = window.at();
-            let time = cursor.predictor.peek_time(&mut window);
-            if time.at > until {
-                return None;
-            }
-            let value = cursor.predictor.decode_value(&time, &mut window);
-            cursor.bit += (window.at() - began) as u16;
-            cursor.n_passed += 1;
-            if time.at > self.forgotten {
-                return Some((time.at, value));
+        match self.advance(cursor, until) {
+            Ok(sample) => Some(sample),
+            Err(Stop::Behind) => None,
+            Err(Stop::Lost) => {
+                let passed = cursor.passed();
+                *cursor = self.walk_from(passed);
+                self.advance(cursor, until).ok()
             }
         }
     }
 
-    /// Finds a place for a cursor that has none here; `None` while nothing lies ahead of it.
-    #[cold]
-    fn place_anew(&self, cursor: &mut WalkCursor) -> Option<()> {
-        let passed = cursor.passed();
-        match self.find(passed) {
-            Some(found) => *cursor = found,
-            None => {
-                *cursor = WalkCursor::unplaced(passed);
-                return None;
+    fn advance(
+        &self,
+        cursor: &mut WalkCursor,
+        until: TimestampMs,
+    ) -> Result<(TimestampMs, f64), Stop> {
+        if !self.is_placed(cursor) {
+            return Err(Stop::Lost);
+        }
+        loop {
+            let mut cold = [0; SAMPLE_BYTES_MAX];
+            let Some(bytes) = self.next_code(cursor, &mut cold) else {
+                if self.is_at_end(cursor) {
+                    return Err(Stop::Behind);
+                }
+                *cursor = self.next_chunk(cursor).ok_or(Stop::Lost)?;
+                continue;
+            };
+            let skipped = cursor.bit % 8;
+            let mut window = Window::of(bytes, skipped.into());
+            let time = cursor.predictor.peek_time(&mut window);
+            if time.at > until {
+                return Err(Stop::Behind);
+            }
+            let value = cursor.predictor.decode_value(&time, &mut window);
+            cursor.bit += window.at() as u16 - skipped;
+            cursor.n_passed += 1;
+            if time.at > self.forgotten {
+                return Ok((time.at, value));
             }
         }
-        Some(())
+    }
+
+    /// Returns the bytes of the next sample, if it is in the cursor's chunk and that is there.
+    #[inline]
+    fn next_code<'a>(
+        &'a self,
+        cursor: &WalkCursor,
+        cold: &'a mut [u8; SAMPLE_BYTES_MAX],
+    ) -> Option<&'a [u8]> {
+        let byte = cursor.bit() / 8;
+        if let Some(number) = cursor.number() {
+            let chunk = self.chunk(number)?;
+            let is_there = cursor.n_passed() < chunk.n_samples;
+            return chunk.bytes.get(byte..).filter(|_| is_there);
+        }
+        if cursor.n_passed >= cursor.n_cold {
+            return None;
+        }
+        let is_there = self.cold.as_ref()?.read(cursor.place()?, byte, cold);
+        is_there.then_some(cold)
+    }
+
+    /// Tells whether a cursor is behind the newest sample.
+    fn is_at_end(&self, cursor: &WalkCursor) -> bool {
+        cursor.number() == Some(self.head_number()) && cursor.n_passed() >= self.head.len()
+    }
+
+    /// Returns the beginning of the chunk behind that of a cursor; `None` where that is gone, or
+    /// has moved.
+    pub(in crate::history) fn next_chunk(&self, cursor: &WalkCursor) -> Option<WalkCursor> {
+        if let Some(number) = cursor.number() {
+            self.chunk(number)?;
+            return self.beginning(number.wrapping_add(1));
+        }
+        let (place, cold) = (cursor.place()?, self.cold.as_ref()?);
+        if cursor.n_passed < cursor.n_cold && cold.header(place).is_none() {
+            return None;
+        }
+        if cold.is_newest(place) {
+            return self.beginning(self.first);
+        }
+        self.cold_beginning(&cold.next(place)?)
     }
 
     /// Returns the place before the first sample after `after`, if there is one.
@@ -199,9 +261,9 @@ impl SeriesHistory {
         let after = after.max(self.forgotten);
         self.newest_at().filter(|newest| *newest > after)?;
         let behind = TimestampMs(after.0.saturating_add(1));
-        let first = || self.beginning(self.first);
-        let mut cursor = self.chunk_before(behind).or_else(first)?;
-        while self.step(&mut cursor, after).is_some() {}
+        let oldest = || self.oldest_chunk();
+        let mut cursor = self.chunk_before(behind).or_else(oldest)?;
+        while self.advance(&mut cursor, after).is_ok() {}
         Some(cursor)
     }
 
@@ -211,8 +273,20 @@ impl SeriesHistory {
             return self.beginning(self.head_number());
         }
         let behind = self.sealed.partition_point(|chunk| chunk.base < at);
-        let place = behind.checked_sub(1)?;
-        self.beginning(self.first.wrapping_add(place as u32))
+        if let Some(place) = behind.checked_sub(1) {
+            return self.beginning(self.first.wrapping_add(place as u32));
+        }
+        match self.cold.as_ref()?.find(|chunk| chunk.base < at)? {
+            Found::Last(chunk) => self.cold_beginning(&chunk),
+            Found::Oldest(_) => None,
+        }
+    }
+
+    fn oldest_chunk(&self) -> Option<WalkCursor> {
+        match self.cold.as_ref().and_then(|cold| cold.find(|_| false)) {
+            Some(Found::Oldest(chunk)) => self.cold_beginning(&chunk),
+            _ => self.beginning(self.first),
+        }
     }
 
     fn beginning(&self, number: u32) -> Option<WalkCursor> {
@@ -223,7 +297,60 @@ impl SeriesHistory {
             insertions: self.insertions,
             bit: bit as u16,
             n_passed: 0,
+            n_cold: 0,
         })
+    }
+
+    fn cold_beginning(&self, chunk: &ColdChunk) -> Option<WalkCursor> {
+        let mut bytes = [0; 64];
+        let is_there = self
+            .cold
+            .as_ref()?
+            .read(chunk.place, chunk.offset, &mut bytes);
+        let (bit, predictor) = beginning_of(is_there.then_some(&bytes)?)?;
+        Some(WalkCursor {
+            predictor,
+            chunk: COLD | chunk.place,
+            insertions: self.insertions,
+            bit: (8 * chunk.offset + bit) as u16,
+            n_passed: 0,
+            n_cold: chunk.n_samples,
+        })
+    }
+
+    /// Returns the chunk of a cursor, read into `record` if it is cold.
+    pub(in crate::history) fn view<'a>(
+        &'a self,
+        cursor: &WalkCursor,
+        record: &'a mut [u8; RECORD_BYTES_MAX],
+    ) -> Option<ChunkView<'a>> {
+        if let Some(number) = cursor.number() {
+            return self.chunk(number);
+        }
+        let cold = self.cold.as_ref()?;
+        let header = cold.header(cursor.place()?)?;
+        Some(ChunkView {
+            bytes: cold.bytes(&header, record)?,
+            n_samples: header.n_samples.into(),
+            histograms: &[],
+        })
+    }
+
+    /// Returns the number of cold samples from the beginning of a cursor's chunk on.
+    pub(in crate::history) fn n_cold_from(&self, cursor: &WalkCursor) -> usize {
+        let (Some(place), Some(cold)) = (cursor.place(), &self.cold) else {
+            return 0;
+        };
+        let before = cold
+            .header(place)
+            .map_or(cold.n_samples, |chunk| chunk.n_before);
+        usize::try_from(cold.n_samples - before).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the instant behind which the samples in memory lie.
+    pub(in crate::history) fn memory_base(&self) -> Option<TimestampMs> {
+        let first = self.sealed.front().map(|chunk| chunk.base);
+        first.or_else(|| self.head.is_begun().then(|| self.head.base()))
     }
 }
 

@@ -23,6 +23,7 @@ struct Rewritten {
 impl SeriesHistory {
     /// Puts a sample before the newest one; there is none at its instant.
     pub(in crate::history) fn insert(&mut self, at: TimestampMs, value: SampleValue) {
+        self.take_back(at);
         let chunk = self.sealed.partition_point(|chunk| chunk.base < at);
         if self.head.base() < at || self.sealed.is_empty() {
             let (full, rest) = self.rewritten(self.head_number(), at, value).halves();
@@ -37,6 +38,29 @@ impl SeriesHistory {
         self.sealed[chunk] = rest.seal(aside);
         if let Some(full) = full {
             self.sealed.insert(chunk, full);
+        }
+    }
+
+    /// Takes chunks out of the store until the one is here to which `at` belongs.
+    fn take_back(&mut self, at: TimestampMs) {
+        while self.memory_base().is_some_and(|base| base >= at) {
+            let Some(cold) = self.cold.as_mut().filter(|cold| !cold.is_empty()) else {
+                return;
+            };
+            let Some((chunk, bytes)) = cold.pop() else {
+                cold.clear();
+                return;
+            };
+            let mut reader = ChunkReader::new(&bytes, chunk.n_samples.into());
+            let samples = std::iter::from_fn(|| reader.next_until(TimestampMs(i64::MAX)));
+            self.sealed.push_front(Arc::new(SealedChunk {
+                base: chunk.base,
+                end: samples.last().map_or(chunk.base, |last| last.0),
+                n_samples: chunk.n_samples.into(),
+                bytes: bytes.into(),
+                histograms: Box::default(),
+            }));
+            self.first = chunk.number;
         }
     }
 

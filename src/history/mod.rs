@@ -7,6 +7,7 @@
 mod bits;
 mod chunk;
 mod codec;
+pub mod cold;
 mod cursor;
 mod flat_floats;
 mod form;
@@ -16,6 +17,7 @@ mod model_test;
 mod reading;
 mod series_history;
 
+pub use cold::{ColdPlace, ColdStore};
 pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
 pub use reading::{Cursor, Samples};

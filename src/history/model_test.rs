@@ -1,11 +1,13 @@
 //! A history beside a map that does the same without compression.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::history::{Appended, Cursor, FlatFloats, SeriesHistory, WalkCursor, Walked};
-use crate::model::{Point, SampleValue, TimestampMs, is_stale_nan, stale_nan};
+use crate::history::cold::memory::MemoryColdStore;
+use crate::history::{Appended, ColdStore, Cursor, FlatFloats, SeriesHistory, WalkCursor, Walked};
+use crate::model::{DurationMs, Point, SampleValue, TimestampMs, is_stale_nan, stale_nan};
 
 /// What is done to a history.
 #[derive(Clone, Debug)]
@@ -18,6 +20,10 @@ enum Step {
     Insert(i64, i64, f64),
     /// What lies so far behind the newest is forgotten.
     Forget(i64),
+    /// What is older than this is forgotten, and full chunks go to a store from now on.
+    Cut(i64),
+    /// The store has no room, or has room again.
+    Fill(bool),
     /// A cursor is put so far behind the newest.
     Walk(i64),
     /// Every cursor goes on by so much.
@@ -42,6 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Insert(back, window, value)
         }),
         1 => (0..2500_i64).prop_map(Step::Forget),
+        1 => (500..4000_i64).prop_map(Step::Cut),
+        1 => any::<bool>().prop_map(Step::Fill),
         1 => (0..2500_i64).prop_map(Step::Walk),
         2 => (0..1500_i64).prop_map(Step::WalkOn),
         2 => (-50..2500_i64, 0..2000_i64).prop_map(|(back, length)| Step::Look(back, length)),
@@ -52,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Both {
     history: SeriesHistory,
+    store: Arc<MemoryColdStore>,
     all: BTreeMap<i64, f64>,
     /// What lies at or before this was forgotten.
     forgotten: Option<i64>,
@@ -211,6 +220,14 @@ impl Both {
             Step::AppendValue(value) => self.append(newest + 15, value),
             Step::Insert(back, window, value) => self.insert(newest - back, window, value),
             Step::Forget(back) => self.forget(newest - back),
+            Step::Cut(keep) => {
+                let (now, store) = (TimestampMs(newest), Arc::clone(&self.store));
+                let store: Arc<dyn ColdStore> = store;
+                self.history.cut(now, DurationMs(keep), Some(&store));
+                store.forget(now);
+                self.forget(newest - keep);
+            }
+            Step::Fill(is_full) => self.store.set_full(is_full),
             Step::Walk(back) => {
                 let cursor = self.history.walk_from(TimestampMs(newest - back));
                 self.cursors.push(Walk {

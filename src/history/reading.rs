@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use crate::history::chunk::{ChunkReader, sample_value};
 use crate::history::codec::HISTOGRAM_BITS;
+use crate::history::cold::RECORD_BYTES_MAX;
 use crate::history::{SeriesHistory, WalkCursor};
 use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs, is_stale_nan};
 
@@ -89,10 +90,13 @@ impl SeriesHistory {
 
     /// Finds the last sample at or before `at`, and the place behind it.
     fn find_last(&self, at: TimestampMs) -> Option<((TimestampMs, f64), WalkCursor)> {
-        let mut before = at;
+        let mut before = at.0;
         loop {
-            let mut walk = self.chunk_before(before)?;
-            before = walk.passed();
+            if before <= self.forgotten.0 {
+                return None;
+            }
+            let mut walk = self.chunk_before(TimestampMs(before))?;
+            before = walk.passed().0;
             let steps = std::iter::from_fn(|| self.step(&mut walk, at));
             // Where a chunk begins behind `at`, the sample is the last one of those before it.
             if let Some(found) = steps.last() {
@@ -149,21 +153,21 @@ impl SeriesHistory {
         until: TimestampMs,
         visit: &mut impl FnMut(TimestampMs, f64, &[HistogramPoint]),
     ) {
-        let Some(walk) = self.find(after) else {
-            return;
-        };
-        let (mut number, mut reader) = (walk.number(), Some(self.reader(&walk)));
-        while let Some(chunk) = self.chunk(number) {
-            let mut reader = reader
-                .take()
-                .unwrap_or_else(|| ChunkReader::new(chunk.bytes, chunk.n_samples));
+        let mut walk = self.find(after);
+        let mut record = [0; RECORD_BYTES_MAX];
+        while let Some(at) = &walk {
+            let Some(chunk) = self.view(at, &mut record) else {
+                return;
+            };
+            let n_left = chunk.n_samples - at.n_passed().min(chunk.n_samples);
+            let mut reader = ChunkReader::at(chunk.bytes, at.bit(), n_left, at.predictor());
             while let Some((at, value)) = reader.next_until(until) {
                 visit(at, value, chunk.histograms);
             }
             if reader.n_left() > 0 {
                 return;
             }
-            number = number.wrapping_add(1);
+            walk = self.next_chunk(at);
         }
     }
 
@@ -172,9 +176,13 @@ impl SeriesHistory {
     pub fn part(&self, after: TimestampMs, until: TimestampMs) -> SeriesHistory {
         let from = self.sealed.partition_point(|chunk| chunk.end <= after);
         let to = self.sealed.partition_point(|chunk| chunk.base < until);
+        let is_in_memory = self.memory_base().is_some_and(|base| base <= after);
+        let cold = self.cold.as_ref().filter(|_| !is_in_memory);
+        let cold = cold.map(|cold| Box::new(cold.pinned()));
         SeriesHistory {
             sealed: self.sealed.range(from..to.max(from)).cloned().collect(),
-            ..self.clone()
+            first: self.first.wrapping_add(from as u32),
+            ..self.without_sealed(cold)
         }
     }
 
@@ -183,8 +191,9 @@ impl SeriesHistory {
         let Some(walk) = self.find(after) else {
             return 0;
         };
-        let numbers = walk.number()..=self.head_number();
+        let n_cold = self.n_cold_from(&walk);
+        let numbers = walk.number().unwrap_or(self.first)..=self.head_number();
         let chunks = numbers.filter_map(|number| self.chunk(number));
-        chunks.map(|chunk| chunk.n_samples).sum::<usize>() - walk.n_passed()
+        n_cold + chunks.map(|chunk| chunk.n_samples).sum::<usize>() - walk.n_passed()
     }
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use crate::history::chunk::{HeadChunk, SealedChunk, sample_value};
 use crate::history::codec::HISTOGRAM_BITS;
+use crate::history::cold::{ColdChain, ColdStore, KEEP_MIN};
 use crate::model::{
-    CounterResetHint, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue, StartTimes,
-    TimestampMs, is_stale_nan,
+    CounterResetHint, DurationMs, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue,
+    StartTimes, TimestampMs, is_stale_nan,
 };
 
 /// What became of a sample.
@@ -34,7 +35,7 @@ pub enum Appended {
 }
 
 /// The past of one series.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SeriesHistory {
     /// The chunk that is being written.
     pub(in crate::history) head: HeadChunk,
@@ -48,6 +49,8 @@ pub struct SeriesHistory {
     pub(in crate::history) insertions: u32,
     /// What lies at or before this is gone, though its bytes may be there.
     pub(in crate::history) forgotten: TimestampMs,
+    /// Chunks that are not in memory, all before those in `sealed`.
+    pub(in crate::history) cold: Option<Box<ColdChain>>,
     /// The start timestamps, if any sample ever stated one; shared as chunks are.
     pub(in crate::history) starts: Option<Arc<StartTimes>>,
 }
@@ -61,7 +64,19 @@ impl Default for SeriesHistory {
             first: 0,
             insertions: 0,
             forgotten: NOTHING_FORGOTTEN,
+            cold: None,
             starts: None,
+        }
+    }
+}
+
+impl Clone for SeriesHistory {
+    /// Returns a history of its own, which takes no more to the store of cold chunks.
+    fn clone(&self) -> Self {
+        let cold = self.cold.as_ref().map(|cold| Box::new(cold.pinned()));
+        SeriesHistory {
+            sealed: self.sealed.clone(),
+            ..self.without_sealed(cold)
         }
     }
 }
@@ -102,7 +117,7 @@ impl SeriesHistory {
     ) -> Appended {
         if self.newest_at().is_none_or(|newest| at > newest) {
             let value = self.hinted(value);
-            self.push(at, value);
+            self.push(at, value, oldest_allowed);
             if let Some(starts) = self.starts_to_change(start) {
                 starts.push(at, start);
             }
@@ -127,7 +142,7 @@ impl SeriesHistory {
         }
     }
 
-    fn push(&mut self, at: TimestampMs, value: SampleValue) {
+    fn push(&mut self, at: TimestampMs, value: SampleValue, oldest_allowed: TimestampMs) {
         if !self.head.is_begun() {
             self.head = HeadChunk::first(at);
             if at <= self.forgotten {
@@ -137,6 +152,7 @@ impl SeriesHistory {
             }
         } else if self.head.is_full() {
             self.seal();
+            self.spill(oldest_allowed);
         }
         let value = match value {
             SampleValue::Float(value) => float_of(value),
@@ -154,6 +170,55 @@ impl SeriesHistory {
         let histograms = self.aside.take().map_or_else(Vec::new, |aside| *aside);
         self.sealed.push_back(self.head.seal(histograms));
         self.head.begin();
+    }
+
+    /// Moves the chunks to the store in which no sample can come between others any more. Native
+    /// histograms stay in memory, and so do the chunks behind them; where there is no room, all
+    /// do, and it is tried again with the next one.
+    fn spill(&mut self, oldest_allowed: TimestampMs) {
+        let Some(cold) = &mut self.cold else { return };
+        while let Some(chunk) = self.sealed.front() {
+            let may_change = chunk.end > oldest_allowed || !chunk.histograms.is_empty();
+            if may_change || !cold.push(self.first, chunk) {
+                return;
+            }
+            self.sealed.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        // There is nothing here until the next chunk is full.
+        self.sealed = VecDeque::new();
+    }
+
+    /// Forgets what is older than `keep` at event time `now`. From then on, full chunks of a
+    /// series that looks back far go to `store`.
+    pub fn cut(&mut self, now: TimestampMs, keep: DurationMs, store: Option<&Arc<dyn ColdStore>>) {
+        self.forget(now - keep);
+        match (&mut self.cold, store) {
+            (Some(cold), _) => cold.set_keep(keep),
+            (None, Some(store)) if keep >= KEEP_MIN => {
+                self.cold = Some(Box::new(ColdChain::new(Arc::clone(store), keep)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells whether a chunk was begun by the newest sample, which is a good time to cut.
+    pub fn is_chunk_begun(&self) -> bool {
+        self.head.len() == 1
+    }
+
+    /// Returns a history that is like this one but for what is sealed.
+    pub(in crate::history) fn without_sealed(&self, cold: Option<Box<ColdChain>>) -> Self {
+        SeriesHistory {
+            head: self.head.clone(),
+            aside: self.aside.clone(),
+            sealed: VecDeque::new(),
+            first: self.first,
+            insertions: self.insertions,
+            forgotten: self.forgotten,
+            cold,
+            starts: self.starts.clone(),
+        }
     }
 
     /// Sets a counter histogram's hint as Prometheus' store gives it back: whether there was a
@@ -267,6 +332,12 @@ impl SeriesHistory {
             self.sealed.clear();
             (self.head, self.aside) = (HeadChunk::default(), None);
         }
+        // What is cold ends before what is in memory begins.
+        if let (base, Some(cold)) = (self.memory_base(), &mut self.cold)
+            && base.is_none_or(|base| base <= until)
+        {
+            cold.clear();
+        }
         while self.sealed.front().is_some_and(|chunk| chunk.end <= until) {
             self.sealed.pop_front();
             self.first = self.first.wrapping_add(1);
@@ -308,6 +379,7 @@ impl SeriesHistory {
             + self.sealed.capacity() * size_of::<Arc<SealedChunk>>()
             + sealed.sum::<usize>()
             + size_of_val(aside)
+            + self.cold.as_ref().map_or(0, |_| size_of::<ColdChain>())
     }
 }
 

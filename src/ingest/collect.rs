@@ -11,9 +11,11 @@ use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
-use crate::ingest::route_table::{Route, RouteEntry, RouteView, TARGET_MASK};
+use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
-use crate::model::{FloatHistogram, Labels, ListedStarts, NO_START, TimestampMs};
+use crate::model::{
+    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
+};
 
 /// The label names that make a target.
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
@@ -113,6 +115,21 @@ impl Collected {
             + self.unknown.capacity() * size_of::<UnknownSeries>()
             + self.float_starts.heap_bytes()
             + self.histogram_starts.heap_bytes()
+    }
+
+    /// Returns what the samples would take of a log's room (see [`crate::log::weight`]), were one
+    /// shard to read them all.
+    pub fn log_weight(&self) -> usize {
+        let histograms = self.histograms.iter();
+        let histograms = histograms.map(|h| Batch::HISTOGRAM_BYTES + h.value.heap_bytes());
+        let defined = self.unknown.iter().filter(|series| series.n_routed > 0);
+        let defined = defined.map(|s| size_of::<SeriesDefinition>() + s.labels.heap_bytes());
+        let n_bytes = self.floats.len() * Batch::FLOAT_BYTES
+            + histograms.sum::<usize>()
+            + defined.sum::<usize>()
+            + self.float_starts.heap_bytes()
+            + self.histogram_starts.heap_bytes();
+        n_bytes.div_ceil(Batch::FLOAT_BYTES)
     }
 
     /// Forgets everything, keeping the memory.
@@ -326,7 +343,7 @@ enum Admitted {
 }
 
 impl Visitor for Collector<'_> {
-    type Found = Option<RouteEntry>;
+    type Found = Found;
 
     #[inline]
     fn expect(&mut self, hash: u128) {
@@ -334,13 +351,13 @@ impl Visitor for Collector<'_> {
     }
 
     #[inline]
-    fn find(&mut self, hash: u128) -> Option<RouteEntry> {
-        self.view.get(hash)
+    fn find(&mut self, hash: u128) -> Found {
+        self.view.find(hash)
     }
 
     #[inline]
-    fn knows(&self, found: Option<RouteEntry>) -> bool {
-        match found.map(|entry| entry.route) {
+    fn knows(&self, found: Found) -> bool {
+        match found.entry().map(|entry| entry.route) {
             None => false,
             Some(Route::Seedable) => !self.rules.resolve_seedable,
             Some(_) => true,
@@ -348,13 +365,28 @@ impl Visitor for Collector<'_> {
     }
 
     #[inline]
+    fn pass_over(&mut self, found: Found, at: TimestampMs) -> bool {
+        let Some(target) = found.unread() else {
+            return false;
+        };
+        if at > self.newest_allowed || at.0 < 0 {
+            return false;
+        }
+        self.out.unread_floats += 1;
+        self.out.newest = self.out.newest.max(Some(at));
+        self.out.evidence.hear(at, target, self.rules.wall);
+        self.ordinal += 1;
+        true
+    }
+
+    #[inline]
     fn series(
         &mut self,
         hash: u128,
-        found: Option<RouteEntry>,
+        found: Found,
         labels: &RawLabels<'_>,
     ) -> Result<bool, DecodeError> {
-        if let Some(entry) = found
+        if let Some(entry) = found.entry()
             && let Some(fate) = self.known(entry)
         {
             self.begin(fate, entry.target);

@@ -81,8 +81,8 @@ impl Writer {
         // Before anything is changed: a log without room for all of it means that nothing of it
         // is written. A shard that reads only a part is asked for the whole; it is simpler and
         // errs towards coming again.
-        let n_routed = collected.floats.len() + collected.histograms.len();
-        if !commit.logs.iter().all(|log| log.room(n_routed.max(1))) {
+        let weight = collected.log_weight().max(1);
+        if !commit.logs.iter().all(|log| log.room(weight)) {
             return Err(Unwritten::Full);
         }
         let mut batches = vec![Batch::default(); commit.logs.len()];

@@ -27,7 +27,8 @@ pub struct Limits {
     /// Series that rules read, and as many that none reads. Beyond: a new series that is read is
     /// refused, 400; one that is not read is looked at anew with every sample, which is slower.
     pub series: usize,
-    /// Samples that may wait for one shard's engine. Beyond: 503 with `Retry-After`.
+    /// Samples that may wait for one shard's engine, 24 bytes each; what holds more memory than a
+    /// float counts for as many. Beyond: 503 with `Retry-After`.
     pub log_samples: usize,
     /// Metrics whose metadata is kept. Beyond: that of further metrics is not kept.
     pub metadata: usize,

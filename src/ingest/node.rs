@@ -25,7 +25,7 @@ use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::oldest::oldest;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, Waiting};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
 /// Which message a body holds.
@@ -415,6 +415,11 @@ impl Node {
     /// Refuses requests from now on with 503, so that senders keep them for the next process.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Returns what waits in each shard's log for its engine.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.logs.iter().map(|log| log.waiting()).collect()
     }
 
     /// Returns what metrics mean.

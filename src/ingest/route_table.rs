@@ -113,6 +113,25 @@ fn is_entry(value: u64) -> bool {
     value != 0 && unpack(value).is_some()
 }
 
+/// What a look-up finds, as it lies in the table: one word, read only as far as is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Found(u64);
+
+impl Found {
+    /// Returns the entry, if there is one.
+    #[inline]
+    pub fn entry(self) -> Option<RouteEntry> {
+        if self.0 == 0 { None } else { unpack(self.0) }
+    }
+
+    /// Returns the target of a series that no rule reads or records; `None` of all others.
+    #[inline]
+    pub fn unread(self) -> Option<Target> {
+        let is_unread = (self.0 >> PLACE_SHIFT) as u32 == UNREAD;
+        is_unread.then_some(Target((self.0 >> TARGET_SHIFT) as u32 & TARGET_MASK))
+    }
+}
+
 fn is_series(value: u64) -> bool {
     matches!(
         unpack(value),
@@ -136,11 +155,12 @@ struct Slot {
 #[repr(align(64))]
 struct Bucket([Slot; BUCKET]);
 
-#[derive(Debug)]
+/// A 64th of the table. Clones share it.
+#[derive(Clone, Debug)]
 struct Part {
-    buckets: Box<[Bucket]>,
+    buckets: Arc<[Bucket]>,
     /// Slots taken, removed ones included; only the writer uses it.
-    n_taken: AtomicUsize,
+    n_taken: Arc<AtomicUsize>,
 }
 
 impl Part {
@@ -149,7 +169,7 @@ impl Part {
         let n_buckets = (n * 4 / 3).div_ceil(BUCKET).max(BUCKETS_MIN);
         Part {
             buckets: (0..n_buckets).map(|_| Bucket::default()).collect(),
-            n_taken: AtomicUsize::new(0),
+            n_taken: Arc::default(),
         }
     }
 
@@ -238,7 +258,7 @@ impl Place {
     }
 }
 
-type Parts = [Arc<Part>; PARTS];
+type Parts = [Part; PARTS];
 
 /// The table.
 #[derive(Debug)]
@@ -258,7 +278,7 @@ pub struct RouteView {
 
 impl Default for RouteTable {
     fn default() -> Self {
-        let part = |_| Arc::new(Part::with_room_for(0));
+        let part = |_| Part::with_room_for(0);
         RouteTable {
             parts: ArcSwap::from_pointee(std::array::from_fn(part)),
             age: AtomicU64::new(0),
@@ -279,7 +299,7 @@ impl RouteTable {
     /// Puts a part in the place of another.
     fn swap(&self, at: usize, part: Part) {
         let mut parts = Parts::clone(&self.parts.load());
-        parts[at] = Arc::new(part);
+        parts[at] = part;
         self.parts.store(Arc::new(parts));
     }
 
@@ -306,7 +326,7 @@ impl RouteTable {
     /// Sets an entry. One thread at a time.
     pub fn set(&self, hash: u128, entry: RouteEntry) {
         let place = Place::of(hash);
-        let part = Arc::clone(&self.parts.load()[place.part]);
+        let part = self.parts.load()[place.part].clone();
         if part.is_crowded() {
             let more = part.n_taken.load(Ordering::Relaxed) / 8;
             self.swap(place.part, part.rebuilt(more + 1, |_| true));
@@ -349,7 +369,7 @@ impl RouteTable {
             let since = (now % AGES + AGES - age) % AGES;
             !is_series(value) && since >= ages_kept
         };
-        let current = Arc::clone(&self.parts.load()[at]);
+        let current = self.parts.load()[at].clone();
         let values = current.slots().map(|s| s.value.load(Ordering::Acquire));
         let n_old = values
             .filter(|value| is_entry(*value) && old(*value))
@@ -388,11 +408,11 @@ impl RouteView {
 
     /// Looks a hash up and notes that it was seen.
     #[inline]
-    pub fn get(&self, hash: u128) -> Option<RouteEntry> {
+    pub fn find(&self, hash: u128) -> Found {
         let place = Place::of(hash);
         let (slot, value) = self.parts[place.part].find(place.low, place.hash_bits);
         if value == 0 {
-            return None;
+            return Found(0);
         }
         let seen = (value & !AGE_MASK) | (u64::from(self.age) + 1);
         if seen != value {
@@ -401,7 +421,7 @@ impl RouteView {
                 .value
                 .compare_exchange(value, seen, Ordering::Release, Ordering::Relaxed);
         }
-        unpack(value)
+        Found(value)
     }
 }
 
@@ -458,9 +478,12 @@ mod tests {
         }
         let view = table.view();
         for n in 0..50_000 {
-            assert_eq!(view.get(hash(n)), Some(entry(route(n))), "{n}");
+            let found = view.find(hash(n));
+            assert_eq!(found.entry(), Some(entry(route(n))), "{n}");
+            let target = (route(n) == Route::Unread).then_some(Target(7));
+            assert_eq!(found.unread(), target, "{n}");
         }
-        assert_eq!(view.get(hash(50_000)), None);
+        assert!(view.find(hash(50_000)).entry().is_none());
         assert_eq!(table.n_unread(), 37_500);
         let bytes_per_series = table.heap_bytes() / 50_000;
         assert!((16..=24).contains(&bytes_per_series), "{bytes_per_series}");
@@ -472,7 +495,7 @@ mod tests {
         table.set(hash(1), entry(Route::Unread));
         table.remove(hash(1));
         assert_eq!((table.get(hash(1)), table.n_unread()), (None, 0));
-        assert_eq!(table.view().get(hash(1)), None);
+        assert!(table.view().find(hash(1)).entry().is_none());
         table.set(hash(1), entry(Route::Recorded));
         assert_eq!(table.get(hash(1)), Some(entry(Route::Recorded)));
     }
@@ -488,7 +511,7 @@ mod tests {
         table.set(hash(2), entry(Route::Unread));
         table.set(hash(3), entry(series));
         for _ in 0..6 {
-            table.view().get(hash(2));
+            table.view().find(hash(2));
             (0..PARTS).for_each(|part| table.sweep(part, 3));
         }
         assert_eq!(table.get(hash(1)), None);

@@ -9,7 +9,7 @@
 //! - **Order.** Offsets start at 0 and grow by one. The tail yields every entry once, in order.
 //! - **Single writer.** `append` is called by one thread at a time (under the node's lock), but
 //!   by many threads in turn. It never waits for the reader.
-//! - **Room.** After `room(n)` has answered `true`, an append of `n` samples succeeds unless the
+//! - **Room.** After `room(n)` has answered `true`, an append of that weight succeeds unless the
 //!   log is closed or its disk fails: the node asks all logs before it writes to any, so that a
 //!   request is in all logs or in none. An empty log has room for any request.
 //! - **Durability.** When a durable backend's append is answered to a sender, the entry survives
@@ -19,7 +19,7 @@ pub mod backend;
 
 use crossbeam_channel::Receiver;
 
-use crate::model::Entry;
+use crate::model::{Batch, Entry, TimestampMs};
 
 pub use backend::memory::{MemoryLog, MemoryLogTail};
 pub use backend::recording::RecordingLog;
@@ -38,11 +38,23 @@ pub enum LogError {
 
 /// The writing side of one shard's log.
 pub trait Log: Send + Sync + 'static {
-    /// Tells whether `n_samples` more samples may be appended now.
-    fn room(&self, n_samples: usize) -> bool;
+    /// Tells whether entries of so much more [`weight`] may be appended now.
+    fn room(&self, weight: usize) -> bool;
 
     /// Appends an entry and returns its place. Never waits for the reader.
     fn append(&self, entry: Entry) -> Result<Offset, LogError>;
+
+    /// Returns what the reader has yet to apply.
+    fn waiting(&self) -> Waiting;
+}
+
+/// What lies in a log and is not applied yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its [`weight`], in samples.
+    pub samples: usize,
+    /// The stamped wall clock of the oldest entry, ms; `None` when nothing waits.
+    pub since: Option<TimestampMs>,
 }
 
 /// The reading side of one shard's log.
@@ -54,11 +66,14 @@ pub trait LogTail: Send + 'static {
     fn done(&self, weight: usize);
 }
 
-/// Returns what an entry takes of a log's room: its samples, and at least 1, so that entries
-/// without samples are bounded too.
+/// Returns what an entry takes of a log's room, in floats: what it holds in memory over what a
+/// float holds, and at least 1, so that entries without samples are bounded too.
 pub fn weight(entry: &Entry) -> usize {
     match entry {
-        Entry::Samples { batch, .. } => batch.n_samples().max(1),
+        Entry::Samples { batch, .. } => {
+            let n_floats = batch.heap_bytes().div_ceil(Batch::FLOAT_BYTES);
+            n_floats.max(batch.n_samples()).max(1)
+        }
         Entry::Clock { .. } | Entry::Rules { .. } => 1,
     }
 }

@@ -56,6 +56,26 @@ impl Batch {
         self.floats.len() + self.histograms.len()
     }
 
+    /// Returns the heap bytes held, used or not; labels and histograms count for whoever holds
+    /// them.
+    pub fn heap_bytes(&self) -> usize {
+        let labels = self.definitions.iter().map(|d| d.labels.heap_bytes());
+        let histograms = self.histograms.iter().map(|(.., h)| h.heap_bytes());
+        self.definitions.capacity() * size_of::<SeriesDefinition>()
+            + labels.sum::<usize>()
+            + self.floats.capacity() * Self::FLOAT_BYTES
+            + self.histograms.capacity() * Self::HISTOGRAM_BYTES
+            + histograms.sum::<usize>()
+            + self.float_starts.heap_bytes()
+            + self.histogram_starts.heap_bytes()
+    }
+
+    /// What a float takes of the heap.
+    pub const FLOAT_BYTES: usize = size_of::<(SeriesHandle, TimestampMs, f64)>();
+    /// What a histogram takes of it beside its own contents.
+    pub const HISTOGRAM_BYTES: usize =
+        size_of::<(SeriesHandle, TimestampMs, Arc<FloatHistogram>)>();
+
     /// Tells whether the batch holds nothing.
     pub fn is_empty(&self) -> bool {
         self.definitions.is_empty() && self.n_samples() == 0

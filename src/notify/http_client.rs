@@ -260,6 +260,9 @@ fn build(config: &HttpClientConfig, texts: &TlsTexts, url: &Url) -> Result<Clien
     let mut builder = Client::builder()
         .user_agent(concat!("burnwatch/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
+        // Alerts are rare: the connection that the last one left is kept for the next, however
+        // late that comes. TCP's keepalive, which is on, finds out when nobody is there.
+        .pool_idle_timeout(None)
         .redirect(policy);
     if !config.enable_http2 {
         builder = builder.http1_only();

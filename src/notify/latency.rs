@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::arrivals::{Arrivals, Moment};
-use crate::model::AlertMessage;
+use crate::model::{AlertMessage, AlertStatus};
 
 /// Seconds: fine around what an idle and a busy machine take, up to where waiting is by design.
 const BUCKETS: [f64; 22] = [
@@ -30,24 +30,26 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
-    fn label(self) -> LatencyLabel {
-        LatencyLabel {
-            receiver: match self {
-                Receiver::Alertmanager => "alertmanager",
-                Receiver::Webhook => "webhook",
-            },
+    fn name(self) -> &'static str {
+        match self {
+            Receiver::Alertmanager => "alertmanager",
+            Receiver::Webhook => "webhook",
         }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LatencyLabel {
+struct LatencyLabels {
     receiver: &'static str,
+    status: &'static str,
 }
+
+const FIRING: &str = "firing";
+const RESOLVED: &str = "resolved";
 
 /// The histogram; clones count together.
 #[derive(Clone, Debug)]
-pub(crate) struct NotificationLatency(Family<LatencyLabel, Histogram, fn() -> Histogram>);
+pub(crate) struct NotificationLatency(Family<LatencyLabels, Histogram, fn() -> Histogram>);
 
 impl NotificationLatency {
     /// Registers the histogram.
@@ -63,10 +65,13 @@ impl NotificationLatency {
         NotificationLatency(family)
     }
 
-    /// Makes the histogram of a kind of receiver exist at zero, so that rates over it work from
-    /// the start.
+    /// Makes the histograms of a kind of receiver exist at zero, so that rates over them work
+    /// from the start.
     pub(crate) fn begin(&self, receiver: Receiver) {
-        drop(self.0.get_or_create(&receiver.label()));
+        for status in [FIRING, RESOLVED] {
+            let receiver = receiver.name();
+            drop(self.0.get_or_create(&LatencyLabels { receiver, status }));
+        }
     }
 
     /// Notes what a receiver took that it had not had before, in a request whose first byte left
@@ -78,11 +83,16 @@ impl NotificationLatency {
         departed: Moment,
         arrivals: &Arrivals,
     ) {
-        let histogram = self.0.get_or_create(&receiver.label());
+        let receiver = receiver.name();
         for message in news.filter(|message| !message.backlog) {
             let stamped = message.caused_at_wall;
             if let Some(latency) = arrivals.until(message.caused_by, stamped, departed) {
-                histogram.observe(latency.as_secs_f64());
+                let status = match message.status {
+                    AlertStatus::Firing => FIRING,
+                    AlertStatus::Resolved { .. } => RESOLVED,
+                };
+                let labels = LatencyLabels { receiver, status };
+                self.0.get_or_create(&labels).observe(latency.as_secs_f64());
             }
         }
     }

@@ -43,8 +43,9 @@ pub struct Schedule {
     resend_delay: DurationMs,
     waiting_max: usize,
     entries: HashMap<Labels, Entry>,
-    /// Due now, in the order in which they fell due.
-    waiting: BTreeMap<u64, Labels>,
+    /// Due now: what is news before what is only repeated, each in the order in which they fell
+    /// due. Thousands of alerts that are due again must not hold up one that has just fired.
+    waiting: BTreeMap<Place, Labels>,
     /// Due later.
     later: BTreeSet<(TimestampMs, u64, Labels)>,
     next_order: u64,
@@ -68,11 +69,14 @@ struct Entry {
     version: u64,
 }
 
+/// A place among those that wait: whether it is a repetition, and when it fell due.
+type Place = (bool, u64);
+
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Due {
     Now {
-        order: u64,
+        place: Place,
     },
     Later {
         at: TimestampMs,
@@ -207,7 +211,7 @@ impl Schedule {
         self.promote(now);
         let mut taken = Vec::new();
         while taken.len() < max
-            && let Some((order, labels)) = self.waiting.pop_first()
+            && let Some(((_, order), labels)) = self.waiting.pop_first()
         {
             let entry = self.entries.get_mut(&labels);
             let entry = entry.expect("what waits has an entry");
@@ -242,9 +246,7 @@ impl Schedule {
     pub fn failed(&mut self, taken: &[Outgoing]) {
         for outgoing in taken {
             self.give_back(outgoing, |schedule, labels, mut entry| {
-                let order = outgoing.order;
-                entry.due = Due::Now { order };
-                schedule.waiting.insert(order, labels.clone());
+                schedule.wait(&labels, &mut entry, outgoing.order);
                 schedule.entries.insert(labels, entry);
             });
         }
@@ -293,8 +295,7 @@ impl Schedule {
         let order = self.next_order;
         self.next_order += 1;
         if at <= now {
-            entry.due = Due::Now { order };
-            self.waiting.insert(order, labels.clone());
+            self.wait(&labels, &mut entry, order);
         } else {
             entry.due = Due::Later { at, order };
             self.later.insert((at, order, labels.clone()));
@@ -304,7 +305,7 @@ impl Schedule {
 
     fn unlist(&mut self, labels: &Labels, due: Due) {
         match due {
-            Due::Now { order } => drop(self.waiting.remove(&order)),
+            Due::Now { place } => drop(self.waiting.remove(&place)),
             Due::Later { at, order } => {
                 self.later.remove(&(at, order, labels.clone()));
             }
@@ -322,18 +323,25 @@ impl Schedule {
     }
 
     fn make_due(&mut self, order: u64, labels: Labels) {
-        if let Some(entry) = self.entries.get_mut(&labels) {
-            entry.due = Due::Now { order };
-            self.waiting.insert(order, labels);
+        if let Some(mut entry) = self.entries.remove(&labels) {
+            self.wait(&labels, &mut entry, order);
+            self.entries.insert(labels, entry);
         }
     }
 
-    /// Pushes the oldest waiting alerts out until the bound holds; they count as sent, so the
-    /// resend rule brings them back.
+    fn wait(&mut self, labels: &Labels, entry: &mut Entry, order: u64) {
+        let place = (entry.last_sent.is_some(), order);
+        entry.due = Due::Now { place };
+        self.waiting.insert(place, labels.clone());
+    }
+
+    /// Pushes waiting alerts out until the bound holds, repetitions first and then the oldest;
+    /// they count as sent, so the resend rule brings them back.
     fn push_out(&mut self, now: TimestampMs) -> usize {
         let mut n_pushed_out = 0;
         while self.waiting.len() > self.waiting_max
-            && let Some((_, labels)) = self.waiting.pop_first()
+            && let Some(place) = self.first_to_push_out()
+            && let Some(labels) = self.waiting.remove(&place)
             && let Some(mut entry) = self.entries.remove(&labels)
         {
             n_pushed_out += 1;
@@ -342,6 +350,12 @@ impl Schedule {
             self.reschedule(labels, entry, now, now);
         }
         n_pushed_out
+    }
+
+    fn first_to_push_out(&self) -> Option<Place> {
+        let repetition = self.waiting.range((true, 0)..).next();
+        let (place, _) = repetition.or_else(|| self.waiting.first_key_value())?;
+        Some(*place)
     }
 }
 
@@ -517,6 +531,14 @@ mod tests {
             run("fire a 0\nfire b 0\nfire c 0\nsend ok\nat 61\nsend ok", 2),
             "out:1 | b+0 c+0 | a+0 b+0 c+0"
         );
+    }
+
+    #[test]
+    fn news_go_before_what_is_due_again_and_repetitions_are_pushed_out_first() {
+        let script = "fire a 0\nfire b 0\nsend ok\nat 61\nbegin fail\nfire c 61\nsend ok";
+        assert_eq!(run(script, 3), "a+0 b+0 | a+0 b+0 | c+61 a+0 b+0");
+        assert_eq!(run(script, 2), "a+0 b+0 | a+0 b+0 | out:1 | c+61 b+0");
+        assert_eq!(run(script, 1), "out:1 | b+0 | a+0 b+0 | out:2 | c+61");
     }
 
     #[test]

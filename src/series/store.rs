@@ -5,9 +5,10 @@
 //! log gives the same effects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::history::SeriesHistory;
-use crate::model::{Labels, METRIC_NAME, MatchOp, Matcher};
+use crate::history::{ColdStore, SeriesHistory};
+use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
 /// A series: its labels and its past.
@@ -40,9 +41,26 @@ pub struct SeriesStore {
     n_met: u64,
     /// What has changed since somebody asked.
     changes: Vec<StoreChange>,
+    /// Where history goes that is not kept in memory.
+    cold: Option<Arc<dyn ColdStore>>,
 }
 
 impl SeriesStore {
+    /// Lets history that is not new go to a store; without one, all of it stays in memory.
+    pub fn set_cold_store(&mut self, cold: Arc<dyn ColdStore>) {
+        self.cold = Some(cold);
+    }
+
+    /// Forgets what is older than `keep` at event time `now` in the series at a place.
+    pub fn cut(&mut self, at: usize, now: TimestampMs, keep: DurationMs) {
+        if let Some(Some((_, series))) = self.series.get_mut(at) {
+            series.history.cut(now, keep, self.cold.as_ref());
+        }
+        if let Some(cold) = &self.cold {
+            cold.forget(now);
+        }
+    }
+
     /// Returns the place of the series with these labels, making it where there is none.
     pub fn find_or_insert(&mut self, labels: &Labels) -> usize {
         let name = labels.metric_name();

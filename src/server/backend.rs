@@ -23,9 +23,10 @@ use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
-use crate::server::metrics::write_engine_metrics;
+use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
+use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
 
@@ -39,6 +40,8 @@ pub(crate) struct Parts {
     pub pipeline: Arc<Pipeline>,
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
+    /// The files of each shard's history.
+    pub cold: Vec<Arc<ColdFiles>>,
     pub shards: parking_lot::Mutex<Shards>,
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
@@ -322,6 +325,9 @@ impl api::Backend for ServerBackend {
     fn metrics_text(&self) -> String {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
+        write_history_metrics(&mut text, &self.parts.cold);
+        let waiting = self.parts.pipeline.node().waiting();
+        write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
         text
     }
 

@@ -1,8 +1,12 @@
 //! What the engines say of themselves, as metrics.
 
+use std::sync::Arc;
+
 use crate::engine::Stats;
+use crate::log::Waiting;
 use crate::model::TimestampMs;
 use crate::server::dispatch::EngineReport;
+use crate::storage::{ColdCounts, ColdFiles};
 use crate::telemetry::exposition::{write_family, write_sample};
 
 /// Writes what the engines say of themselves.
@@ -98,6 +102,73 @@ fn write_shard_metrics(text: &mut String, shards: &[EngineReport]) {
         for (number, shard) in shards.iter().enumerate() {
             let label = number.to_string();
             write_sample(text, name, &[("shard", &label)], value(shard));
+        }
+    }
+}
+
+/// Writes how much history lies in files, all shards together.
+pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
+    let counts: Vec<ColdCounts> = stores.iter().map(|files| files.counts()).collect();
+    let sum = |of: fn(&ColdCounts) -> u64| counts.iter().map(of).sum::<u64>() as f64;
+    let counters = [
+        (
+            "burnwatch_history_chunks_written",
+            "Chunks of history written to files.",
+            sum(|counts| counts.chunks),
+        ),
+        (
+            "burnwatch_history_chunks_refused",
+            "Chunks of history that stayed in memory because no file had room for them.",
+            sum(|counts| counts.refused),
+        ),
+    ];
+    for (name, help, value) in counters {
+        write_family(text, name, "counter", help);
+        write_sample(text, &format!("{name}_total"), &[], value);
+    }
+    let gauges = [
+        (
+            "burnwatch_history_files",
+            "Files of history, mapped into memory.",
+            sum(|counts| counts.files),
+        ),
+        (
+            "burnwatch_history_file_bytes",
+            "Bytes of history in these files.",
+            sum(|counts| counts.bytes),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        write_sample(text, name, &[], value);
+    }
+}
+
+/// Writes how far each shard's engine is behind its log, by the wall clock `now`.
+pub fn write_log_metrics(text: &mut String, shards: &[Waiting], now: TimestampMs) {
+    type OfLog = fn(&Waiting, TimestampMs) -> f64;
+    let gauges: [(&str, &str, OfLog); 2] = [
+        (
+            "burnwatch_log_waiting_samples",
+            "Samples in the shard's log that its engine has not applied, by the memory they take; \
+             at the limit log_samples requests are answered 503.",
+            |waiting, _| waiting.samples as f64,
+        ),
+        (
+            "burnwatch_log_lag_seconds",
+            "How long the oldest entry in the shard's log has been waiting for its engine.",
+            |waiting, now| {
+                waiting
+                    .since
+                    .map_or(0.0, |since| (now - since).seconds().max(0.0))
+            },
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        for (number, shard) in shards.iter().enumerate() {
+            let label = number.to_string();
+            write_sample(text, name, &[("shard", &label)], value(shard, now));
         }
     }
 }

@@ -14,7 +14,7 @@ mod request_line;
 pub mod shards;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::history::ColdStore;
 use crate::ingest::Node;
 use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
@@ -38,6 +39,7 @@ use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::load;
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Shards, Share};
+use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
@@ -132,11 +134,13 @@ impl Server {
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
         let shards = Shards::new(&loaded, options.share, options.shards);
-        let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::<Box<dyn LogTail>>::new());
-        for _ in 0..shards.n_shards() {
+        let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::new());
+        let cold = open_cold_files(&options.storage_path, shards.n_shards())?;
+        for files in &cold {
             let (log, tail) = MemoryLog::new(settings.limits.log_samples);
             logs.push(log);
-            tails.push(Box::new(tail));
+            let store: Arc<dyn ColdStore> = Arc::clone(files) as Arc<dyn ColdStore>;
+            tails.push((Box::new(tail) as Box<dyn LogTail>, Some(store)));
         }
         let node = Node::new(logs, settings, hash_seed());
         telemetry.register(|registry| node.metrics().register(registry));
@@ -175,6 +179,7 @@ impl Server {
             shards: parking_lot::Mutex::new(shards),
             seed_before,
             telemetry,
+            cold,
             stop: stop.clone(),
         });
         let app = backend.router(queries, build);
@@ -220,6 +225,16 @@ impl Server {
         self.backend.shut_down(DRAIN).await;
         info!("stopped");
     }
+}
+
+/// Opens the files of history that is not kept in memory, a folder for each shard.
+fn open_cold_files(storage: &Path, n_shards: usize) -> anyhow::Result<Vec<Arc<ColdFiles>>> {
+    let open = |shard: usize| {
+        let folder = storage.join("history").join(shard.to_string());
+        ColdFiles::open(&folder)
+            .with_context(|| format!("cannot keep history in {}", folder.display()))
+    };
+    (0..n_shards).map(open).collect()
 }
 
 async fn serve(listener: BoundedListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {

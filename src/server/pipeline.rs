@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
+use crate::history::ColdStore;
 use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
@@ -34,20 +35,34 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts one thread for each shard's log.
+    /// Starts one thread for each shard's log, with a store for its history if there is one.
     pub fn start(
         node: Arc<Node>,
-        tails: Vec<Box<dyn LogTail>>,
+        tails: Vec<(Box<dyn LogTail>, Option<Arc<dyn ColdStore>>)>,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
         let mut questions = Vec::new();
-        for (shard, tail) in tails.into_iter().enumerate() {
+        for (shard, (tail, cold)) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
             let hold = dispatch.frontier_hold(node.arrivals());
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
-            thread.spawn(move || run_shard(shard, tail.as_ref(), &asked, &dispatch, hold))?;
+            thread.spawn(move || {
+                let mut engine = Engine::new();
+                if let Some(cold) = cold {
+                    engine.set_cold_store(cold);
+                }
+                let shard = Shard {
+                    number: shard,
+                    measured_at: 0.0,
+                    engine,
+                    effects: Vec::new(),
+                    hold,
+                    running: Stopwatch::start(),
+                };
+                run_shard(shard, tail.as_ref(), &asked, &dispatch);
+            })?;
             questions.push(ask);
         }
         Ok(Arc::new(Pipeline {
@@ -155,20 +170,11 @@ pub fn receive_since(
 /// whose rooms are **series** and **windows** (samples into history), **evaluate** and
 /// **alerts** (the frontier moves, rules are looked at); what it wants done goes to **notify**.
 fn run_shard(
-    number: usize,
+    mut shard: Shard,
     tail: &dyn LogTail,
     questions: &Receiver<Question>,
     dispatch: &Dispatch,
-    hold: FrontierHold,
 ) {
-    let mut shard = Shard {
-        number,
-        measured_at: 0.0,
-        engine: Engine::new(),
-        effects: Vec::new(),
-        hold,
-        running: Stopwatch::start(),
-    };
     loop {
         select! {
             recv(tail.entries()) -> entry => {

@@ -1,9 +1,10 @@
-//! What is known of a window from its edges: its first and last samples, and what was counted in
-//! between.
+//! What is known of a window from its edges: its first and last samples, how many there are, and
+//! where in between the series was reset.
 
-use std::collections::VecDeque;
-
-use crate::model::FloatPoint;
+use crate::history::SeriesHistory;
+use crate::model::{FloatPoint, Point};
+use crate::windows::breaks::BreaksInside;
+use crate::windows::cursor::resolved;
 
 /// A window of floats, at least one.
 #[derive(Clone, Copy, Debug)]
@@ -16,25 +17,47 @@ pub struct Edges<'a> {
     pub before_last: Option<FloatPoint>,
     /// How many there are.
     pub n_samples: usize,
-    /// How often a sample differs from the one before it.
-    pub n_changes: usize,
-    /// How often a sample is less than the one before it.
-    pub n_resets: usize,
-    /// The resets of the series around the window, ascending: when, and the value before.
-    pub(super) resets: &'a VecDeque<FloatPoint>,
+    pub(super) breaks: BreaksInside<'a>,
 }
 
 impl Edges<'_> {
+    /// Returns how often a sample is less than the one before it.
+    pub fn n_resets(&self) -> usize {
+        self.breaks.len()
+    }
+
     /// Iterates over the values that were lost in resets within the window, in order of time.
     pub fn lost(&self) -> impl Iterator<Item = f64> + '_ {
-        let (first, last) = (self.first.at, self.last.at);
-        let from = match self.n_resets {
-            0 => self.resets.len(),
-            _ => self.resets.partition_point(|reset| reset.at <= first),
-        };
-        let inside = self.resets.range(from..);
-        inside
-            .take_while(move |reset| reset.at <= last)
-            .map(|reset| reset.value)
+        self.breaks.lost()
+    }
+}
+
+/// A window with native histograms in it, perhaps among floats.
+#[derive(Clone, Copy, Debug)]
+pub struct HistogramEdges<'a> {
+    pub(super) history: &'a SeriesHistory,
+    pub(super) first: FloatPoint,
+    pub(super) last: FloatPoint,
+    pub(super) before_last: Option<FloatPoint>,
+    /// How many samples there are.
+    pub n_samples: usize,
+    /// Whether all are histograms of one layout, and each goes on from the one before.
+    pub is_steady: bool,
+}
+
+impl HistogramEdges<'_> {
+    /// Returns the oldest sample.
+    pub fn first(&self) -> Option<Point> {
+        resolved(self.history, self.first)
+    }
+
+    /// Returns the newest.
+    pub fn last(&self) -> Option<Point> {
+        resolved(self.history, self.last)
+    }
+
+    /// Returns the one before the newest, where there are two.
+    pub fn before_last(&self) -> Option<Point> {
+        resolved(self.history, self.before_last?)
     }
 }

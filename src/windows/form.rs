@@ -1,7 +1,8 @@
 //! How a function of a window is had without looking at the window's samples.
 
-use crate::model::TimestampMs;
-use crate::windows::{Edges, Held, StateKind};
+use crate::history::SeriesHistory;
+use crate::model::{SampleValue, TimestampMs};
+use crate::windows::{Content, Edges, Held, HistogramEdges, SeriesWindows, Span, StateKind};
 
 /// What a formula is given besides the window.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +29,104 @@ impl LiveArgs<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeedsSamples;
 
-/// The incremental form of a function of one window of floats; `None` leaves the series out.
+/// What a form comes to; `None` leaves the series out.
+pub type LiveResult<T> = Result<Option<T>, NeedsSamples>;
+
+/// A function of the edges of a window of floats.
+pub type EdgesFormula = fn(&Edges<'_>, &LiveArgs<'_>) -> Option<f64>;
+
+/// A function of the edges of a window with histograms in it.
+pub type HistogramFormula = fn(&HistogramEdges<'_>, &LiveArgs<'_>) -> LiveResult<SampleValue>;
+
+/// A function of a state of the floats in a window.
+pub type StateFormula = fn(&Held<'_>, &LiveArgs<'_>) -> LiveResult<f64>;
+
+/// The incremental form of a function of one window.
 #[derive(Clone, Copy)]
 pub enum LiveForm {
     /// From the edges alone.
-    Edges(fn(&Edges<'_>, &LiveArgs<'_>) -> Option<f64>),
-    /// From a state that every sample enters and leaves once.
+    Edges {
+        /// Of a window of floats.
+        floats: EdgesFormula,
+        /// Of one with histograms in it; without it the samples are looked at.
+        histograms: Option<HistogramFormula>,
+    },
+    /// From a state that every float enters and leaves once.
     State {
         /// Which state; functions may share one.
         kind: &'static StateKind,
         /// What it is worth.
-        formula: fn(&Held<'_>, &LiveArgs<'_>) -> Result<Option<f64>, NeedsSamples>,
+        formula: StateFormula,
+        /// Whether histograms in the window make no difference; else the samples are looked at.
+        ignores_histograms: bool,
     },
+}
+
+impl LiveForm {
+    /// A function of the edges of a window of floats.
+    pub const fn edges(floats: EdgesFormula) -> Self {
+        LiveForm::Edges {
+            floats,
+            histograms: None,
+        }
+    }
+
+    /// The same, which also knows windows with histograms.
+    pub const fn edges_of_any(floats: EdgesFormula, histograms: HistogramFormula) -> Self {
+        LiveForm::Edges {
+            floats,
+            histograms: Some(histograms),
+        }
+    }
+
+    /// A function of a state of floats.
+    pub const fn state(kind: &'static StateKind, formula: StateFormula) -> Self {
+        LiveForm::State {
+            kind,
+            formula,
+            ignores_histograms: false,
+        }
+    }
+
+    /// The same, which leaves histograms out of account.
+    pub const fn state_of_floats(kind: &'static StateKind, formula: StateFormula) -> Self {
+        LiveForm::State {
+            kind,
+            formula,
+            ignores_histograms: true,
+        }
+    }
+
+    /// Returns the value over a window of a series.
+    pub fn value(
+        self,
+        (windows, history): (&mut SeriesWindows, &SeriesHistory),
+        span: Span,
+        args: &LiveArgs<'_>,
+    ) -> LiveResult<SampleValue> {
+        let value = match self {
+            LiveForm::Edges { floats, histograms } => match windows.edges(history, span) {
+                Content::Nothing => None,
+                Content::Floats(edges) => floats(&edges, args),
+                Content::Histograms(edges) => {
+                    return histograms.ok_or(NeedsSamples)?(&edges, args);
+                }
+                Content::Unknown => return Err(NeedsSamples),
+            },
+            LiveForm::State {
+                kind,
+                formula,
+                ignores_histograms,
+            } => match windows.state(history, span, kind) {
+                Content::Nothing => None,
+                Content::Floats(held) => formula(&held, args)?,
+                Content::Histograms(held) if ignores_histograms => match held.n_floats {
+                    0 => None,
+                    _ => formula(&held, args)?,
+                },
+                Content::Histograms(_) | Content::Unknown => return Err(NeedsSamples),
+            },
+        };
+        Ok(value.map(SampleValue::Float))
+    }
 }

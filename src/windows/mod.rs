@@ -10,19 +10,24 @@
 //! says that it can be had from either ([`LiveForm`]). What may not: labels, selectors, rules.
 //! Called by the functions, which register their forms, and by `eval::live`, which asks.
 
+mod breaks;
+mod changes;
 mod cursor;
 mod edges;
 mod extreme;
 mod form;
 mod line;
+mod ordered;
 mod series_windows;
 mod state;
 mod sum;
 
-pub use edges::Edges;
+pub use changes::{CHANGES, Changes};
+pub use edges::{Edges, HistogramEdges};
 pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
-pub use form::{LiveArgs, LiveForm, NeedsSamples};
+pub use form::{LiveArgs, LiveForm, LiveResult, NeedsSamples};
 pub use line::{LINE, Line};
+pub use ordered::{ORDERED, Ordered};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
 pub use state::{Held, Inside, StateKind, WindowState};
 pub use sum::{MOMENTS, Moments, SUM, Sum};

@@ -3,8 +3,9 @@
 use std::any::Any;
 
 use crate::history::{SeriesHistory, WalkCursor, Walked, WalkedSample};
-use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
+use crate::model::{FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::NeedsSamples;
+use crate::windows::cursor::Lag;
 
 /// What is kept of the samples between two cursors.
 ///
@@ -64,13 +65,17 @@ fn floats(
     })
 }
 
-/// A state with the window that it is of, which holds at least one float.
+/// A state with the window that it is of, which holds at least one sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Held<'w> {
     /// What is kept.
     pub state: &'w dyn WindowState,
     /// The samples.
     pub inside: Inside<'w>,
+    /// How many floats there are.
+    pub n_floats: usize,
+    /// How many native histograms there are, of which the state knows nothing.
+    pub n_histograms: usize,
 }
 
 impl Held<'_> {
@@ -92,21 +97,21 @@ pub struct StateKind {
 /// A window with a state of its own.
 #[derive(Debug)]
 pub(super) struct StatefulWindow {
-    pub head_lag: DurationMs,
-    pub tail_lag: DurationMs,
+    pub head_lag: Lag,
+    pub tail_lag: Lag,
     pub kind: &'static StateKind,
     head: WalkCursor,
     tail: WalkCursor,
     pub state: Box<dyn WindowState>,
-    pub n_floats: usize,
-    pub n_histograms: usize,
+    pub n_floats: u32,
+    pub n_histograms: u32,
 }
 
 impl StatefulWindow {
     /// Returns an empty window at `after`; [`StatefulWindow::advance`] fills it.
     pub fn new(
         history: &SeriesHistory,
-        (head_lag, tail_lag): (DurationMs, DurationMs),
+        (head_lag, tail_lag): (Lag, Lag),
         kind: &'static StateKind,
         after: TimestampMs,
     ) -> Self {
@@ -154,6 +159,8 @@ impl StatefulWindow {
         Held {
             state: self.state.as_ref(),
             inside: Inside::of(history, &self.head),
+            n_floats: self.n_floats as usize,
+            n_histograms: self.n_histograms as usize,
         }
     }
 }

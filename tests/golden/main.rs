@@ -13,9 +13,14 @@ mod process;
 #[allow(dead_code, reason = "the tests of the server use the rest")]
 mod sender;
 
+#[path = "../support/answer.rs"]
 mod answer;
-mod at_modifier;
+#[path = "../support/compare.rs"]
 mod compare;
+#[path = "../support/recorded.rs"]
+mod recorded;
+
+mod at_modifier;
 mod expected;
 mod features;
 mod laws;
@@ -24,6 +29,5 @@ mod over_http;
 mod promql;
 mod promqltest;
 mod push;
-mod recorded;
 mod script;
 mod stored;

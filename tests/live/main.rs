@@ -22,10 +22,21 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
-
+#[path = "../support/answer.rs"]
+mod answer;
+#[path = "../support/compare.rs"]
+#[allow(dead_code, reason = "the tests of single queries use the rest")]
 mod compare;
+#[path = "../support/recorded.rs"]
+mod recorded;
+
+mod altered;
+mod conformance;
+mod drift;
+
 mod equal;
 mod expressions;
 mod rule_sets;
+mod same;
 mod streams;
 mod world;

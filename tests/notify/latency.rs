@@ -56,8 +56,10 @@ async fn news_that_a_request_caused_are_counted_and_nothing_else() {
     });
     world.notify.drain(PATIENCE).await;
     for kind in ["alertmanager", "webhook"] {
-        let label = format!("receiver=\"{kind}\"");
-        assert_eq!(world.metric(COUNT, &label), 2.0, "{kind}: fired, resolved");
+        for status in ["firing", "resolved"] {
+            let labels = format!("receiver=\"{kind}\",status=\"{status}\"");
+            assert_eq!(world.metric(COUNT, &labels), 1.0, "{labels}");
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn a_sample_over_the_threshold_is_at_alertmanager_and_webhook_and_resolves_when_
     for kind in ["alertmanager", "webhook"] {
         let latency = |tail: &str| {
             let name = format!("burnwatch_notification_latency_seconds_{tail}");
-            server.metric(&format!("{name}{{receiver=\"{kind}\"}}"))
+            server.metric(&format!("{name}{{receiver=\"{kind}\",status=\"firing\"}}"))
         };
         // It is counted once the receiver's answer is there.
         let counted = || latency("count").filter(|n| *n > 0.0);

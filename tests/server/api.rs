@@ -236,6 +236,8 @@ const METRICS: &[&str] = &[
     "burnwatch_clock_lag_seconds",
     "burnwatch_frontier_hold_duration_seconds_bucket",
     "burnwatch_frontier_hold_seconds",
+    "burnwatch_log_lag_seconds",
+    "burnwatch_log_waiting_samples",
     "burnwatch_notification_latency_seconds_bucket",
     "burnwatch_remote_write_requests_total",
     "burnwatch_samples_accepted_total",

@@ -92,6 +92,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("ui", &["api", "engine", "functions", "model", "promql"]),
     // Shell.
     ("bundled", &[]),
+    // The files of history, behind the trait that core knows.
+    ("storage", &["history", "model"]),
     (
         "server",
         &[
@@ -101,11 +103,13 @@ const MODULES: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "engine",
+            "history",
             "ingest",
             "log",
             "model",
             "notify",
             "series",
+            "storage",
             "telemetry",
             "ui",
         ],

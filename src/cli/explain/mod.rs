@@ -207,16 +207,16 @@ sum by (job) (rate(errors_total{env=\"x\"}[5m])) > 0.1
 
 #1 errors_total{env=\"x\"}[5m]
   reads        the samples in (t - 5m, t]; taken by rate
-  how          no incremental form in this version: the window is scanned at each evaluation
-  cost         20 samples a series and evaluation, scraped every 15s
+  how          incremental: the window moves along, however long it is
+  cost         0 of 20 samples a series are read at an evaluation, scraped every 15s
   history      5m back
 
 Evaluation
   result       instant vector
   labels       job
   when         as a rule at every tick of its group; as an alert between ticks too, when a sample of #1 arrives
-  partitions   by job: a sample changes only elements that have these labels of its series; this version evaluates the whole
-  cost         20 samples a series and evaluation
+  partitions   by job: a sample changes only elements that have these labels of its series, and between ticks only they are evaluated
+  cost         no samples are read from history
   history      5m back
 
 Functions

@@ -137,26 +137,51 @@ fn reading(leaf: &Leaf) -> String {
     text
 }
 
+/// Says how a leaf's value is had when a rule is evaluated: the outermost subquery first.
+fn how(leaf: &Leaf) -> Vec<String> {
+    let scanned = |why: &str| format!("read from history at each evaluation: {why}");
+    let mut lines = Vec::new();
+    for grid in &leaf.subqueries {
+        if let Some(why) = &grid.obstacle {
+            lines.push(scanned(&format!("{} is not kept, {why}", grid.text)));
+            return lines;
+        }
+        let points = format!("incremental: each point of {} is made once", grid.text);
+        lines.push(match &grid.points_read_by {
+            None => points,
+            Some(function) => {
+                format!("{points}, and all are read at each evaluation: no form of {function}")
+            }
+        });
+    }
+    lines.push(match (&leaf.obstacle, &leaf.kind) {
+        (Some(why), _) if leaf.subqueries.is_empty() => scanned(why),
+        (Some(why), _) => format!("read from history at each point: {why}"),
+        (None, LeafKind::Window { .. }) => {
+            "incremental: the window moves along, however long it is".to_owned()
+        }
+        (None, LeafKind::Instant) => "incremental: the newest sample is known".to_owned(),
+        (None, LeafKind::Info) => "looked up for the series there are".to_owned(),
+    });
+    lines
+}
+
 impl Explanation {
     fn write_leaf(&self, f: &mut Formatter<'_>, index: usize, leaf: &Leaf) -> fmt::Result {
         writeln!(f, "\n#{} {}", index + 1, leaf.text)?;
         let taken = leaf.taken_by.as_ref();
         let taken = taken.map_or(String::new(), |taken| format!("; taken by {taken}"));
         line(f, "reads", format_args!("{}{taken}", reading(leaf)))?;
-        let how = match leaf.kind {
-            LeafKind::Window { .. } => {
-                "no incremental form in this version: the window is scanned at each evaluation"
-            }
-            LeafKind::Instant | LeafKind::Info => "looked up at each evaluation",
-        };
-        line(f, "how", how)?;
-        let samples = number(leaf.samples(self.scrape_interval));
-        let unit = if samples == "1" { "sample" } else { "samples" };
+        for (place, how) in how(leaf).iter().enumerate() {
+            line(f, if place == 0 { "how" } else { "" }, how)?;
+        }
         line(
             f,
             "cost",
             format_args!(
-                "{samples} {unit} a series and evaluation, scraped every {}",
+                "{} of {} samples a series are read at an evaluation, scraped every {}",
+                number(leaf.samples_read(self.scrape_interval)),
+                number(leaf.samples(self.scrape_interval)),
                 self.scrape_interval
             ),
         )?;
@@ -210,11 +235,14 @@ impl Explanation {
             line(f, "clock", text)?;
         }
         line(f, "partitions", self.partitions())?;
-        let cost = number(plan.samples(self.scrape_interval));
+        let cost = plan.samples_read(self.scrape_interval);
         let each = match plan.leaves.len() {
-            0 => "nothing is read".to_owned(),
-            1 => format!("{cost} samples a series and evaluation"),
-            _ => format!("{cost} samples an evaluation, were there one series for each leaf"),
+            _ if cost == 0.0 => "no samples are read from history".to_owned(),
+            1 => format!("{} samples a series and evaluation", number(cost)),
+            _ => format!(
+                "{} samples an evaluation, were there one series for each leaf",
+                number(cost)
+            ),
         };
         line(f, "cost", format_args!("{each}{}", self.real_cost()))?;
         line(f, "history", format_args!("{} back", plan.history()))?;
@@ -237,11 +265,14 @@ impl Explanation {
         let counts = self.live.iter().flat_map(|live| &live.counts);
         let leaves = self.plan.leaves.iter();
         let series: Option<Vec<u64>> = counts.map(|count| count.series).collect();
+        if self.plan.leaves.iter().all(Leaf::is_incremental) {
+            return String::new();
+        }
         match series.filter(|series| series.len() == self.plan.leaves.len() && !series.is_empty()) {
             None => String::new(),
             Some(series) => {
                 let of_leaf = |(leaf, series): (&Leaf, u64)| {
-                    leaf.samples(self.scrape_interval) * series as f64
+                    leaf.samples_read(self.scrape_interval) * series as f64
                 };
                 let total: f64 = leaves.zip(series).map(of_leaf).sum();
                 format!("; about {} with the series there are", number(total))
@@ -285,8 +316,8 @@ impl Explanation {
             return "none: any sample may change all of the result".to_owned();
         }
         format!(
-            "by {labels}: a sample changes only elements that have these labels of its series; \
-             this version evaluates the whole"
+            "by {labels}: a sample changes only elements that have these labels of its series, \
+             and between ticks only they are evaluated"
         )
     }
 

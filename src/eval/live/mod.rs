@@ -28,7 +28,7 @@ use crate::history::{Cursor, SeriesHistory};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
-use crate::windows::{Content, LiveArgs, LiveForm, NeedsSamples, Newest, SeriesWindows, Span};
+use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span};
 
 /// What is kept from one evaluation to the next: selections, the cursors of every series, groups.
 #[derive(Debug, Default)]
@@ -60,12 +60,24 @@ impl LiveState {
     pub fn adopt(&mut self, mut lags: Vec<DurationMs>) {
         lags.sort_unstable();
         lags.dedup();
+        let is_read = |lag: DurationMs| lags.binary_search(&lag).is_ok();
+        for windows in self.windows.iter_mut().flatten() {
+            windows.retain(is_read);
+        }
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
             lags,
             ..LiveState::default()
         };
+    }
+
+    /// Moves the windows of a series to where the frontier wants them. To be called before its
+    /// history is cut, so that what goes has left every window.
+    pub fn catch_up(&mut self, place: usize, history: &SeriesHistory, frontier: TimestampMs) {
+        if let Some(Some(windows)) = self.windows.get_mut(place) {
+            windows.follow(history, frontier);
+        }
     }
 
     /// Learns which series have come and gone; to be called before an evaluation.
@@ -200,8 +212,14 @@ impl<'a> Live<'a> {
         span: Span,
         call: &WindowCall<'_>,
     ) -> Option<SampleValue> {
-        match known(windows, history, span, call) {
-            Ok(value) => value.map(SampleValue::Float),
+        let args = LiveArgs {
+            start: call.after,
+            end: call.until,
+            at: call.at,
+            scalars: call.scalars,
+        };
+        match call.form.value((windows, history), span, &args) {
+            Ok(value) => value,
             Err(NeedsSamples) => {
                 let samples = history.window(call.after, call.until);
                 let series = RangeSeries {
@@ -223,32 +241,6 @@ impl<'a> Live<'a> {
                 }
             }
         }
-    }
-}
-
-fn known(
-    windows: &mut SeriesWindows,
-    history: &SeriesHistory,
-    span: Span,
-    call: &WindowCall<'_>,
-) -> Result<Option<f64>, NeedsSamples> {
-    let args = LiveArgs {
-        start: call.after,
-        end: call.until,
-        at: call.at,
-        scalars: call.scalars,
-    };
-    match call.form {
-        LiveForm::Edges(formula) => match windows.edges(history, span) {
-            Content::Nothing => Ok(None),
-            Content::Floats(edges) => Ok(formula(&edges, &args)),
-            Content::Histograms => Err(NeedsSamples),
-        },
-        LiveForm::State { kind, formula } => match windows.state(history, span, kind) {
-            Content::Nothing => Ok(None),
-            Content::Floats(held) => formula(&held, &args),
-            Content::Histograms => Err(NeedsSamples),
-        },
     }
 }
 

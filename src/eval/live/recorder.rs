@@ -5,6 +5,7 @@
 //! simple.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::eval::EvalError;
 use crate::eval::live::Scope;
@@ -12,8 +13,10 @@ use crate::eval::source::{SubqueryCall, SubqueryWindow};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries};
 use crate::history::{Appended, SeriesHistory};
-use crate::model::{DurationMs, Labels, LabelsMap, Point, SampleValue, TimestampMs};
-use crate::windows::{Content, LiveArgs, LiveForm, SeriesWindows, Span};
+use crate::model::{
+    CounterResetHint, DurationMs, Labels, LabelsMap, Point, SampleValue, TimestampMs,
+};
+use crate::windows::{LiveArgs, SeriesWindows, Span};
 
 /// What an instant of the grid has come to.
 pub type MadePoint = (TimestampMs, Result<Vec<Element>, EvalError>);
@@ -215,9 +218,12 @@ impl Recorder {
         &mut self,
         window: &SubqueryWindow<'_>,
         scope: Option<&Scope>,
-    ) -> Result<Vec<RangeSeries<'static>>, EvalError> {
-        if let Some(error) = self.error_in(window) {
-            return Err(error.clone());
+    ) -> Option<Result<Vec<RangeSeries<'static>>, EvalError>> {
+        match (self.error_in(window), scope) {
+            (None, _) => {}
+            (Some(error), None) => return Some(Err(error.clone())),
+            // What failed may be another part.
+            (Some(_), Some(_)) => return None,
         }
         let mut found = Vec::new();
         for place in self.members(scope) {
@@ -234,7 +240,7 @@ impl Recorder {
                 drop_name: series.drop_name,
             });
         }
-        Ok(found)
+        Some(Ok(found))
     }
 
     /// Returns a function of each series' window; see [`LiveSource::subquery_windows`](crate::eval::LiveSource).
@@ -269,7 +275,7 @@ impl Recorder {
             };
             elements.push(Element {
                 labels: labels.clone(),
-                value: SampleValue::Float(value),
+                value,
                 at: call.at,
                 drop_name,
             });
@@ -317,6 +323,11 @@ impl Recorder {
         Some(until)
     }
 
+    /// Forgets how series were put into parts: another rule set numbers them otherwise.
+    pub fn forget_parts(&mut self) {
+        self.parts.clear();
+    }
+
     fn begin_windows(&mut self) {
         self.asked.clear();
         for series in &mut self.series {
@@ -354,26 +365,21 @@ impl PointSeries {
 
     /// Returns the value of a function over the window; `None` where the points have to be looked
     /// at.
-    fn value(&mut self, span: Span, call: &SubqueryCall<'_>) -> Option<Option<f64>> {
+    fn value(&mut self, span: Span, call: &SubqueryCall<'_>) -> Option<Option<SampleValue>> {
         let args = LiveArgs {
             start: span.after,
             end: span.until,
             at: call.at,
             scalars: call.scalars,
         };
-        match call.form {
-            LiveForm::Edges(formula) => match self.windows.edges(&self.history, span) {
-                Content::Nothing => Some(None),
-                Content::Floats(edges) => Some(formula(&edges, &args)),
-                Content::Histograms => None,
-            },
-            LiveForm::State { kind, formula } => {
-                match self.windows.state(&self.history, span, kind) {
-                    Content::Nothing => Some(None),
-                    Content::Floats(state) => formula(&state, &args).ok(),
-                    Content::Histograms => None,
-                }
-            }
+        let windows = (&mut self.windows, &self.history);
+        let mut value = call.form.value(windows, span, &args).ok()?;
+        // What the points say of resets was found out here, and is not said by a subquery.
+        if let Some(SampleValue::Histogram(histogram)) = &mut value
+            && histogram.counter_reset_hint != CounterResetHint::Gauge
+        {
+            Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
         }
+        Some(value)
     }
 }

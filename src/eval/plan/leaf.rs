@@ -1,5 +1,9 @@
 //! The leaves of an expression: which series, which window of each, how many samples.
 
+use crate::eval::EvalOptions;
+use crate::eval::plan::subquery::kept_grid;
+use crate::functions;
+use crate::functions::call::plain;
 use crate::model::{DurationMs, Matcher, TimestampMs};
 use crate::promql::ast::{
     Aggregate, At, Expr, ExprKind, RangeMode, Span, Subquery, UnaryOp, VectorSelector,
@@ -33,6 +37,10 @@ pub struct SubqueryGrid {
     pub step: Option<DurationMs>,
     /// `true` when the step is that of subqueries which name none.
     pub is_default_step: bool,
+    /// Why its points cannot be kept; `None` where they are, each made once.
+    pub obstacle: Option<String>,
+    /// The function that reads all its points at each evaluation, for want of an incremental form.
+    pub points_read_by: Option<String>,
 }
 
 impl SubqueryGrid {
@@ -58,6 +66,9 @@ pub struct Leaf {
     pub offset: Option<DurationMs>,
     /// The function or aggregation that takes it, where one does so directly.
     pub taken_by: Option<String>,
+    /// Why it is read from history whenever what is around it is evaluated; `None` where its value
+    /// is had from what moves along with time.
+    pub obstacle: Option<String>,
     /// The subqueries around it, the outermost first.
     pub subqueries: Vec<SubqueryGrid>,
     /// How far back its oldest sample lies, ms.
@@ -69,7 +80,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Returns the samples that one evaluation reads of one series that is scraped at an
+    /// Returns the samples that the value follows from, of one series that is scraped at an
     /// interval: those of the window, at each instant of the subqueries around it.
     pub fn samples(&self, scrape_interval: DurationMs) -> f64 {
         let per_step = match &self.kind {
@@ -86,6 +97,26 @@ impl Leaf {
         };
         let steps = self.subqueries.iter().map(SubqueryGrid::n_steps);
         per_step * steps.map(|steps| steps.max(1.0)).product::<f64>()
+    }
+
+    /// Tells whether an evaluation of a rule reads nothing from history for it, and no points.
+    pub fn is_incremental(&self) -> bool {
+        let is_kept =
+            |grid: &SubqueryGrid| grid.obstacle.is_none() && grid.points_read_by.is_none();
+        self.obstacle.is_none() && self.subqueries.iter().all(is_kept)
+    }
+
+    /// Returns the samples that an evaluation of a rule reads from history of one series that is
+    /// scraped at an interval. What the steps of a subquery read as they pass is not among them.
+    pub fn samples_read(&self, scrape_interval: DurationMs) -> f64 {
+        let obstacle = match self.subqueries.first() {
+            Some(outermost) => &outermost.obstacle,
+            None => &self.obstacle,
+        };
+        match obstacle {
+            Some(_) => self.samples(scrape_interval),
+            None => 0.0,
+        }
     }
 
     /// Returns a query for how many samples of each series one evaluation may reach: asked at the
@@ -124,6 +155,7 @@ impl Leaf {
 pub fn leaves(expr: &Expr, default_step: DurationMs) -> Vec<Leaf> {
     let mut collector = Collector {
         default_step,
+        n_windows: 0,
         uses: selectors(expr).into_iter(),
         subqueries: Vec::new(),
         found: Vec::new(),
@@ -134,6 +166,8 @@ pub fn leaves(expr: &Expr, default_step: DurationMs) -> Vec<Leaf> {
 
 struct Collector {
     default_step: DurationMs,
+    /// How many windows the call around has.
+    n_windows: usize,
     /// The selectors in the same order, with the times that they reach.
     uses: std::vec::IntoIter<SelectorUse>,
     subqueries: Vec<SubqueryGrid>,
@@ -167,9 +201,15 @@ impl Collector {
                 self.add(text, LeafKind::Info, Some(DurationMs::ZERO), Some("info"));
             }
             ExprKind::Call(call) => {
+                let is_window = |arg: &&Expr| {
+                    matches!(plain(arg).kind, ExprKind::Matrix(_) | ExprKind::Subquery(_))
+                };
+                let n_windows = call.args.iter().filter(is_window).count();
+                let outside = std::mem::replace(&mut self.n_windows, n_windows);
                 for arg in &call.args {
                     self.visit(arg, Some(&call.function));
                 }
+                self.n_windows = outside;
             }
             ExprKind::Vector(selector) => {
                 self.add_selector(expr, selector, LeafKind::Instant, taken_by);
@@ -182,10 +222,46 @@ impl Collector {
                 self.add_selector(expr, &matrix.selector, kind, taken_by);
             }
             ExprKind::Subquery(subquery) => {
-                self.subqueries.push(grid(subquery, self.default_step));
+                let mut grid = grid(subquery, self.default_step);
+                if self.moving(taken_by).is_err() {
+                    grid.points_read_by = taken_by.map(str::to_owned);
+                }
+                self.subqueries.push(grid);
                 self.visit(&subquery.expr, taken_by);
                 self.subqueries.pop();
             }
+        }
+    }
+
+    /// Tells why a function cannot be had from its window as that moves, if it cannot.
+    fn moving(&self, function: Option<&str>) -> Result<(), String> {
+        let Some(name) = function else {
+            return Err("the window is the result".to_owned());
+        };
+        let has_form = functions::find(name).is_some_and(|function| function.live().is_some());
+        match has_form && self.n_windows == 1 {
+            true => Ok(()),
+            false => Err(format!("{name} has no incremental form")),
+        }
+    }
+
+    /// Tells why a leaf is read from history at each evaluation, if it is.
+    fn obstacle(&self, leaf: &Leaf, is_pinned: bool) -> Option<String> {
+        if is_pinned {
+            return Some("@ pins it".to_owned());
+        }
+        if leaf.offset.is_none() {
+            return Some("its offset depends on the query".to_owned());
+        }
+        match leaf.kind {
+            LeafKind::Instant | LeafKind::Info => None,
+            LeafKind::Window { range: None, .. } => {
+                Some("its range depends on the query".to_owned())
+            }
+            LeafKind::Window { mode, .. } if mode != RangeMode::Plain => {
+                Some("it reads beyond its edges".to_owned())
+            }
+            LeafKind::Window { .. } => self.moving(leaf.taken_by.as_deref()).err(),
         }
     }
 
@@ -214,21 +290,25 @@ impl Collector {
             Some(At::Instant(instant)) => Some(instant),
             _ => None,
         };
-        self.found.push(Leaf {
+        let mut leaf = Leaf {
             text,
             matchers: used.matchers,
             kind,
             offset,
             taken_by: taken_by.map(str::to_owned),
+            obstacle: None,
             subqueries: self.subqueries.clone(),
             back: used.back,
             forward: used.forward,
             pinned,
-        });
+        };
+        leaf.obstacle = self.obstacle(&leaf, used.at.is_some());
+        self.found.push(leaf);
     }
 }
 
 fn grid(subquery: &Subquery, default_step: DurationMs) -> SubqueryGrid {
+    let steps_max = EvalOptions::default().subquery_steps_max;
     SubqueryGrid {
         text: grid_text(subquery),
         range: subquery.range.literal(),
@@ -237,6 +317,10 @@ fn grid(subquery: &Subquery, default_step: DurationMs) -> SubqueryGrid {
             None => Some(default_step),
         },
         is_default_step: subquery.step.is_none(),
+        obstacle: kept_grid(subquery, default_step, steps_max)
+            .err()
+            .map(str::to_owned),
+        points_read_by: None,
     }
 }
 
@@ -320,6 +404,46 @@ mod tests {
             Some("count_over_time({__name__=\"x\"}[1h5m])"),
         );
         check("rate(x[5m] offset -1h)", None);
+    }
+
+    #[test]
+    fn what_is_read_at_each_evaluation_says_why() {
+        let check = |text: &str, read: f64, obstacles: &[&str]| {
+            let leaf = &found(text)[0];
+            let around = leaf.subqueries.iter();
+            let around = around.flat_map(|grid| [&grid.obstacle, &grid.points_read_by]);
+            let why: Vec<&str> = around
+                .chain([&leaf.obstacle])
+                .filter_map(|why| why.as_deref())
+                .collect();
+            assert_eq!(why, obstacles, "{text}");
+            let samples = leaf.samples_read(DurationMs::from_seconds(15));
+            assert!((samples - read).abs() < 1e-9, "{text}: {samples}");
+            assert_eq!(leaf.is_incremental(), obstacles.is_empty(), "{text}");
+        };
+        check("x > 1", 0.0, &[]);
+        check("rate(x[30d])", 0.0, &[]);
+        check("max_over_time(rate(x[5m])[1h:1m])", 0.0, &[]);
+        check(
+            "mad_over_time(x[5m])",
+            20.0,
+            &["mad_over_time has no incremental form"],
+        );
+        let anchored = "it reads beyond its edges";
+        check("increase(x[5m] anchored)", 40.0, &[anchored]);
+        check("x @ 0", 1.0, &["@ pins it"]);
+        check(
+            "max_over_time(x[1h:1m] @ 0)",
+            60.0,
+            &["@ pins it", "@ pins it"],
+        );
+        check("mad_over_time(x[1h:1m])", 0.0, &["mad_over_time"]);
+        let at_each_step = "max_over_time(mad_over_time(x[5m])[1h:1m])";
+        check(
+            at_each_step,
+            0.0,
+            &["mad_over_time has no incremental form"],
+        );
     }
 
     #[test]

@@ -101,7 +101,14 @@ impl Plan {
         relative.map(|leaf| leaf.back).max().unwrap_or_default()
     }
 
-    /// Returns the samples that one evaluation reads, where each selector matches one series.
+    /// Returns the samples that one evaluation of a rule reads from history, where each selector
+    /// matches one series.
+    pub fn samples_read(&self, scrape_interval: DurationMs) -> f64 {
+        let leaves = self.leaves.iter();
+        leaves.map(|leaf| leaf.samples_read(scrape_interval)).sum()
+    }
+
+    /// Returns the samples that the result follows from, where each selector matches one series.
     pub fn samples(&self, scrape_interval: DurationMs) -> f64 {
         let leaves = self.leaves.iter();
         leaves.map(|leaf| leaf.samples(scrape_interval)).sum()

@@ -21,7 +21,7 @@ use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::node::Protocol;
 use crate::ingest::rejection::Reason;
-use crate::model::{NO_START, TimestampMs};
+use crate::model::TimestampMs;
 
 pub use crate::ingest::decode::hash::HashKey;
 
@@ -38,6 +38,12 @@ pub trait Visitor {
     /// that were hashed have been a series' labels before. Without that no is the answer: bytes
     /// are hashed on the supposition that they are labels.
     fn knows(&self, found: Self::Found) -> bool;
+    /// A series of the one float at `at` and nothing else, whose labels were looked up: the
+    /// shortest way, for a visitor to whom its value does not matter. `false` asks to be told of
+    /// it in full; then nothing has happened.
+    fn pass_over(&mut self, _found: Self::Found, _at: TimestampMs) -> bool {
+        false
+    }
     /// A series begins. Returns whether it is new to the visitor, who is then told its metadata
     /// too.
     fn series(
@@ -181,7 +187,6 @@ impl<F: FnMut(u32, &RawLabels<'_>)> Visitor for Namer<'_, F> {
 }
 
 /// A `Sample` as sent.
-#[derive(Clone, Copy)]
 struct RawSample {
     at: TimestampMs,
     value: f64,
@@ -195,15 +200,21 @@ const PLAIN_SAMPLE_BYTES: usize = 18;
 /// The same of a value of 0, which most senders leave out, as protobuf has it.
 const PLAIN_ZERO_BYTES: usize = 9;
 
+/// A sample without a start timestamp.
+#[derive(Clone, Copy)]
+struct PlainSample {
+    at: TimestampMs,
+    value: f64,
+}
+
 /// Reads the field `samples` (2 in both protocols, tag included) that `bytes` begin with, if it
 /// is written as every sender does, with a timestamp between 1971 and 2109. Returns what follows,
 /// too; `None` says nothing about whether there is a sample.
 #[inline]
-fn plain_sample(bytes: &[u8]) -> Option<(RawSample, &[u8])> {
+fn plain_sample(bytes: &[u8]) -> Option<(PlainSample, &[u8])> {
     let sample = |varint, value| {
         let at = six_byte_varint(varint)?;
-        let start = NO_START;
-        Some(RawSample { at, value, start })
+        Some(PlainSample { at, value })
     };
     if let Some((field, rest)) = bytes.split_first_chunk::<PLAIN_SAMPLE_BYTES>()
         && let [0x12, 0x10, 0x09, a, b, c, d, e, f, g, h, 0x10, varint @ ..] = *field

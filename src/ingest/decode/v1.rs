@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::ingest::decode::labels::{RawLabels, label};
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{
-    AHEAD, DecodeBuffers, HashKey, PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES, RawSample, Visitor,
+    AHEAD, DecodeBuffers, HashKey, PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES, PlainSample, Visitor,
     plain_sample, sample,
 };
 use crate::model::TimestampMs;
@@ -27,7 +27,7 @@ struct Begun<'a, F> {
     /// How many of the bytes are labels.
     labels: usize,
     /// What the series ends in, if that looks like a sample; then `labels` is not certain yet.
-    sample: Option<RawSample>,
+    sample: Option<PlainSample>,
 }
 
 type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
@@ -83,7 +83,7 @@ fn begin<'a, F>(bytes: &'a [u8], key: &HashKey) -> Result<Begun<'a, F>, DecodeEr
 
 /// Returns what looks like the only sample at the end of a series, and where it begins.
 #[inline]
-fn sample_at_end(bytes: &[u8]) -> Option<(usize, RawSample)> {
+fn sample_at_end(bytes: &[u8]) -> Option<(usize, PlainSample)> {
     [PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES]
         .into_iter()
         .find_map(|n_bytes| {
@@ -117,6 +117,9 @@ fn finish<V: Visitor>(
     }
     for begun in ahead.drain(..) {
         match (begun.sample, begun.found) {
+            (Some(sample), Some(found)) if visitor.pass_over(found, sample.at) => {
+                buffers.spend(1)?;
+            }
             (Some(sample), Some(found)) if visitor.knows(found) => {
                 let labels = RawLabels::V1(&begun.bytes[..begun.labels]);
                 visitor.series(begun.hash, found, &labels)?;

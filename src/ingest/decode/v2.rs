@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{
-    AHEAD, DecodeBuffers, HashKey, RawSample, Visitor, plain_sample, sample,
+    AHEAD, DecodeBuffers, HashKey, PlainSample, Visitor, plain_sample, sample,
 };
 use crate::ingest::rejection::Reason;
 use crate::model::{NO_START, TimestampMs};
@@ -59,7 +59,7 @@ struct Begun<'a, F> {
     refs: &'a [u8],
     rest: &'a [u8],
     /// The only sample, if `rest` holds nothing else but metadata, and how many fields it holds.
-    sample: Option<(RawSample, usize)>,
+    sample: Option<(PlainSample, usize)>,
 }
 
 type Ahead<'a, F> = SmallVec<[Begun<'a, F>; AHEAD]>;
@@ -218,6 +218,9 @@ fn finish<V: Visitor>(
     }
     for begun in ahead.drain(..) {
         match (begun.sample, begun.hash, begun.found) {
+            (Some((sample, n_fields)), _, Some(found)) if visitor.pass_over(found, sample.at) => {
+                buffers.spend(n_fields)?;
+            }
             (Some((sample, n_fields)), Some(hash), Some(found)) if visitor.knows(found) => {
                 visitor.series(hash, found, &raw_labels(begun.refs, request))?;
                 buffers.spend(n_fields)?;

@@ -1,22 +1,33 @@
 //! A log in memory: a queue between the node and an engine, bounded by samples waiting.
 //!
 //! Entries are gone once read. The bound is in samples, not entries, because a request may hold
-//! one sample or fifty thousand; a sample waiting costs 24 bytes.
+//! one sample or fifty thousand; a float waiting costs 24 bytes, and what is larger counts for
+//! as many floats as it has room for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::Mutex;
 
-use crate::log::{Log, LogError, LogTail, Offset, weight};
-use crate::model::Entry;
+use crate::log::{Log, LogError, LogTail, Offset, Waiting, weight};
+use crate::model::{Entry, TimestampMs};
+
+/// What is under way between the two sides.
+#[derive(Debug, Default)]
+struct Between {
+    weight: AtomicUsize,
+    /// The stamped wall clock of each entry, oldest first.
+    since: Mutex<VecDeque<TimestampMs>>,
+}
 
 /// The writing side.
 #[derive(Debug)]
 pub struct MemoryLog {
     sender: Sender<(Offset, Entry)>,
     next: AtomicU64,
-    waiting: Arc<AtomicUsize>,
+    between: Arc<Between>,
     samples_max: usize,
 }
 
@@ -24,46 +35,54 @@ pub struct MemoryLog {
 #[derive(Debug)]
 pub struct MemoryLogTail {
     receiver: Receiver<(Offset, Entry)>,
-    waiting: Arc<AtomicUsize>,
+    between: Arc<Between>,
 }
 
 impl MemoryLog {
-    /// Returns both sides of an empty log in which at most `samples_max` samples wait; past that
+    /// Returns both sides of an empty log in which at most `samples_max` floats wait; past that
     /// [`Log::room`] says no and senders are told to come again.
     pub fn new(samples_max: usize) -> (Arc<MemoryLog>, MemoryLogTail) {
         let (sender, receiver) = unbounded();
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let between = Arc::new(Between::default());
         let log = MemoryLog {
             sender,
             next: AtomicU64::new(0),
-            waiting: Arc::clone(&waiting),
+            between: Arc::clone(&between),
             samples_max,
         };
-        (Arc::new(log), MemoryLogTail { receiver, waiting })
+        (Arc::new(log), MemoryLogTail { receiver, between })
     }
 
-    /// Returns how many samples wait for the engine.
-    pub fn samples_waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
+    fn samples_waiting(&self) -> usize {
+        self.between.weight.load(Ordering::Acquire)
     }
 }
 
 impl Log for MemoryLog {
-    fn room(&self, n_samples: usize) -> bool {
+    fn room(&self, weight: usize) -> bool {
         let waiting = self.samples_waiting();
-        waiting == 0 || waiting.saturating_add(n_samples) <= self.samples_max
+        waiting == 0 || waiting.saturating_add(weight) <= self.samples_max
     }
 
     fn append(&self, entry: Entry) -> Result<Offset, LogError> {
         let weight = weight(&entry);
         // Counted before it is sent: the reader may be done with it before this returns.
-        self.waiting.fetch_add(weight, Ordering::AcqRel);
+        self.between.weight.fetch_add(weight, Ordering::AcqRel);
+        self.between.since.lock().push_back(entry.stamp().wall);
         let offset = Offset(self.next.fetch_add(1, Ordering::AcqRel));
         self.sender.send((offset, entry)).map_err(|_| {
-            self.waiting.fetch_sub(weight, Ordering::AcqRel);
+            self.between.weight.fetch_sub(weight, Ordering::AcqRel);
+            self.between.since.lock().pop_back();
             LogError::Closed
         })?;
         Ok(offset)
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            samples: self.samples_waiting(),
+            since: self.between.since.lock().front().copied(),
+        }
     }
 }
 
@@ -73,7 +92,8 @@ impl LogTail for MemoryLogTail {
     }
 
     fn done(&self, weight: usize) {
-        let before = self.waiting.fetch_sub(weight, Ordering::AcqRel);
+        self.between.since.lock().pop_front();
+        let before = self.between.weight.fetch_sub(weight, Ordering::AcqRel);
         debug_assert!(before >= weight, "no more is done than was appended");
     }
 }
@@ -81,14 +101,17 @@ impl LogTail for MemoryLogTail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Batch, Generation, SeriesHandle, Stamp, TimestampMs};
+    use crate::model::{
+        Batch, FloatHistogram, Generation, Labels, SeriesDefinition, SeriesHandle, Stamp,
+        TimestampMs,
+    };
 
     fn samples(n: usize) -> Entry {
         let floats = vec![(SeriesHandle(0), TimestampMs(0), 0.0); n];
         Entry::Samples {
             stamp: Stamp {
                 sequence: 0,
-                wall: TimestampMs(0),
+                wall: TimestampMs(n as i64),
                 clock: None,
             },
             generation: Generation(0),
@@ -108,11 +131,54 @@ mod tests {
         assert!(!log.room(3));
         assert_eq!(log.append(samples(0)), Ok(Offset(1)));
         assert!(!log.room(2), "an entry without samples weighs 1");
+        let waiting = Waiting {
+            samples: 9,
+            since: Some(TimestampMs(8)),
+        };
+        assert_eq!(log.waiting(), waiting);
         for _ in 0..2 {
             let (_, entry) = tail.entries().recv().expect("two entries");
             tail.done(weight(&entry));
         }
-        assert_eq!(log.samples_waiting(), 0);
+        assert_eq!(log.waiting(), Waiting::default());
+    }
+
+    /// The bound is one of memory: what is larger than a float weighs more.
+    #[test]
+    fn entries_weigh_what_they_hold() {
+        let (log, _tail) = MemoryLog::new(1_000);
+        let histogram = Arc::new(FloatHistogram {
+            positive_buckets: vec![0.0; 3_000],
+            ..FloatHistogram::default()
+        });
+        let labels = Labels::from_pairs([("job", "x".repeat(48_000))]);
+        let handle = SeriesHandle(0);
+        let entry = samples(0);
+        let Entry::Samples {
+            stamp, generation, ..
+        } = entry
+        else {
+            panic!("samples");
+        };
+        let of = |batch| Entry::Samples {
+            stamp,
+            generation,
+            batch,
+        };
+        let large = of(Batch {
+            histograms: vec![(handle, TimestampMs(0), histogram)],
+            ..Batch::default()
+        });
+        let new = of(Batch {
+            definitions: vec![SeriesDefinition { handle, labels }],
+            ..Batch::default()
+        });
+        for entry in [large, new] {
+            let entry_weight = weight(&entry);
+            assert!((1_000..2_100).contains(&entry_weight), "{entry_weight}");
+            assert!(log.append(entry).is_ok());
+            assert!(!log.room(1));
+        }
     }
 
     #[test]
@@ -120,6 +186,6 @@ mod tests {
         let (log, tail) = MemoryLog::new(10);
         drop(tail);
         assert_eq!(log.append(samples(1)), Err(LogError::Closed));
-        assert_eq!(log.samples_waiting(), 0);
+        assert_eq!(log.waiting(), Waiting::default());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::log::{Log, LogError, Offset};
+use crate::log::{Log, LogError, Offset, Waiting};
 use crate::model::Entry;
 
 /// Keeps every entry; unbounded, so not for serving.
@@ -32,7 +32,7 @@ impl RecordingLog {
 }
 
 impl Log for RecordingLog {
-    fn room(&self, _n_samples: usize) -> bool {
+    fn room(&self, _weight: usize) -> bool {
         !self.full.load(Ordering::SeqCst)
     }
 
@@ -42,5 +42,9 @@ impl Log for RecordingLog {
         entries.0 += 1;
         entries.1.push(entry);
         Ok(offset)
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting::default()
     }
 }

@@ -68,6 +68,17 @@ pub struct FloatHistogram {
     pub custom_values: Vec<f64>,
 }
 
+impl FloatHistogram {
+    /// Returns the bytes of a histogram on the heap, its lists included.
+    pub fn heap_bytes(&self) -> usize {
+        let spans = self.positive_spans.capacity() + self.negative_spans.capacity();
+        let floats = self.positive_buckets.capacity()
+            + self.negative_buckets.capacity()
+            + self.custom_values.capacity();
+        size_of::<Self>() + spans * size_of::<Span>() + floats * size_of::<f64>()
+    }
+}
+
 impl PartialEq for FloatHistogram {
     /// Compares by bits, so that NaN equals itself: "the same sample again".
     fn eq(&self, other: &Self) -> bool {

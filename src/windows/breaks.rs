@@ -1,0 +1,183 @@
+//! Where a series does not simply go on: resets of counters, and what else makes a difference
+//! between first and last sample less than the whole story.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::history::{Walked, WalkedSample};
+use crate::model::{CounterResetHint, FloatHistogram, FloatPoint, TimestampMs};
+use crate::windows::cursor::{histogram_at, is_histogram};
+
+/// So many are remembered. A series that has more in its windows is no counter, and is read.
+const BREAKS_MAX: usize = 1024;
+
+/// The breaks between the places of a series, ascending: when, and the value that was lost, or
+/// that a histogram is concerned.
+#[derive(Clone, Debug)]
+pub(super) struct Breaks {
+    points: VecDeque<FloatPoint>,
+    /// Breaks up to here may have been dropped.
+    dropped_until: TimestampMs,
+    /// The newest sample, where that is a histogram.
+    histogram: Option<Arc<FloatHistogram>>,
+}
+
+impl Default for Breaks {
+    fn default() -> Self {
+        Breaks {
+            points: VecDeque::new(),
+            dropped_until: TimestampMs::MIN,
+            histogram: None,
+        }
+    }
+}
+
+/// The breaks within a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BreaksInside<'a> {
+    all: Option<&'a Breaks>,
+    from: usize,
+    to: usize,
+}
+
+impl<'a> BreaksInside<'a> {
+    /// Returns what was lost at resets of floats, in order of time.
+    pub fn lost(self) -> impl Iterator<Item = f64> + 'a {
+        let all = self
+            .all
+            .map(|breaks| breaks.points.range(self.from..self.to));
+        all.into_iter().flatten().map(|point| point.value)
+    }
+
+    /// Returns how many there are.
+    pub fn len(self) -> usize {
+        self.to - self.from
+    }
+
+    /// Tells whether any concerns a histogram.
+    pub fn has_histograms(self) -> bool {
+        self.lost().any(|value| {
+            is_histogram(FloatPoint {
+                at: TimestampMs(0),
+                value,
+            })
+        })
+    }
+}
+
+impl Breaks {
+    /// Returns what is known at a place behind `last`, which may be a histogram.
+    pub fn behind(last: Option<Arc<FloatHistogram>>) -> Option<Box<Breaks>> {
+        let histogram = Some(last?);
+        Some(Box::new(Breaks {
+            histogram,
+            ..Breaks::default()
+        }))
+    }
+
+    /// Compares a sample with the one before it, and notes it where it is a break.
+    pub fn look(breaks: &mut Option<Box<Breaks>>, last: Option<FloatPoint>, sample: &WalkedSample) {
+        let at = sample.at;
+        let last_was_histogram = last.is_some_and(is_histogram);
+        let found = match &sample.value {
+            Walked::Float(value) => match last {
+                Some(_) if last_was_histogram => Some(histogram_at(at)),
+                Some(last) if *value < last.value => Some(FloatPoint {
+                    at,
+                    value: last.value,
+                }),
+                _ => return,
+            },
+            Walked::Histogram(histogram) => {
+                let known = &mut breaks.get_or_insert_default().histogram;
+                let before = known.replace(Arc::clone(histogram));
+                let goes_on = match (last, before) {
+                    (None, _) => true,
+                    (Some(_), Some(before)) => last_was_histogram && is_alike(&before, histogram),
+                    // What it was is not known any more.
+                    (Some(_), None) => false,
+                };
+                (!goes_on).then(|| histogram_at(at))
+            }
+        };
+        if let Some(found) = found {
+            breaks.get_or_insert_default().push(found);
+        }
+    }
+
+    /// Adds one behind all others.
+    fn push(&mut self, point: FloatPoint) {
+        self.points.push_back(point);
+        if self.points.len() > BREAKS_MAX
+            && let Some(dropped) = self.points.pop_front()
+        {
+            self.dropped_until = dropped.at;
+        }
+    }
+
+    /// Adds those before all others.
+    pub fn put_before(&mut self, older: Breaks) {
+        self.dropped_until = self.dropped_until.max(older.dropped_until);
+        for point in older.points.into_iter().rev() {
+            match self.points.len() < BREAKS_MAX {
+                true => self.points.push_front(point),
+                false => self.dropped_until = self.dropped_until.max(point.at),
+            }
+        }
+    }
+
+    /// Forgets what lies at or before `until`.
+    pub fn forget(&mut self, until: TimestampMs) {
+        while self.points.front().is_some_and(|point| point.at <= until) {
+            self.points.pop_front();
+        }
+        if self.dropped_until <= until {
+            self.dropped_until = TimestampMs::MIN;
+        }
+    }
+
+    /// Tells whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.dropped_until == TimestampMs::MIN && self.histogram.is_none()
+    }
+
+    /// Returns the breaks after `first` up to `last`; `None` where some may be missing.
+    pub fn between<'a>(
+        breaks: Option<&'a Breaks>,
+        first: TimestampMs,
+        last: TimestampMs,
+    ) -> Option<BreaksInside<'a>> {
+        let all = breaks.filter(|breaks| !breaks.is_empty());
+        let Some(breaks) = all else {
+            return Some(BreaksInside {
+                all: None,
+                from: 0,
+                to: 0,
+            });
+        };
+        if breaks.dropped_until > first {
+            return None;
+        }
+        let from = breaks.points.partition_point(|point| point.at <= first);
+        let to = from
+            + breaks
+                .points
+                .range(from..)
+                .take_while(|p| p.at <= last)
+                .count();
+        Some(BreaksInside {
+            all: Some(breaks),
+            from,
+            to,
+        })
+    }
+}
+
+/// Tells whether a histogram goes on from the one before as a counter of the same layout.
+fn is_alike(before: &FloatHistogram, histogram: &FloatHistogram) -> bool {
+    let is_gauge = |h: &FloatHistogram| h.counter_reset_hint == CounterResetHint::Gauge;
+    before.schema == histogram.schema
+        && before.custom_values == histogram.custom_values
+        && is_gauge(before) == is_gauge(histogram)
+        && !histogram.detect_reset(before)
+}
