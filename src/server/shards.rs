@@ -126,7 +126,7 @@ impl Shards {
     }
 
     /// Returns how many run.
-    pub fn len(&self) -> usize {
+    pub fn n_shards(&self) -> usize {
         self.n_shards
     }
 

@@ -52,7 +52,7 @@ impl Process {
     pub fn start(share: &str, n_shards: usize, loaded: &Loaded) -> Self {
         let share = share.parse().expect("a share");
         let shards = Shards::new(loaded, share, Some(n_shards));
-        let logs: Vec<Arc<RecordingLog>> = (0..shards.len()).map(|_| Arc::default()).collect();
+        let logs: Vec<Arc<RecordingLog>> = (0..shards.n_shards()).map(|_| Arc::default()).collect();
         let dynamic = |log: &Arc<RecordingLog>| Arc::clone(log) as Arc<dyn Log>;
         let node = Node::new(
             logs.iter().map(dynamic).collect(),
