@@ -117,7 +117,7 @@ impl Head {
 
     /// Returns the first sample ahead that is not a stale marker.
     pub fn first_ahead(&self, history: &SeriesHistory) -> Option<FloatPoint> {
-        let mut ahead = self.walk.clone();
+        let mut ahead = self.walk;
         loop {
             let sample = history.walk_next(&mut ahead, TimestampMs::MAX)?;
             let point = reduced(&sample);
