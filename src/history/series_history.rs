@@ -40,6 +40,10 @@ pub struct SeriesHistory {
     /// The chunk that is being written.
     pub(in crate::history) head: HeadChunk,
     /// Its native histograms.
+    #[allow(
+        clippy::box_collection,
+        reason = "few series have any; the others pay for it"
+    )]
     pub(in crate::history) aside: Option<Box<Vec<HistogramPoint>>>,
     /// Chunks that are full, all before `head`.
     pub(in crate::history) sealed: VecDeque<Arc<SealedChunk>>,

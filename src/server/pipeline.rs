@@ -27,6 +27,9 @@ pub const QUESTIONS_MAX: usize = 1024;
 /// How often it is noted what groups cost, for the next reload.
 const MEASURED_EVERY_SECONDS: f64 = 10.0;
 
+/// The log of a shard, and where its history goes that is not kept in memory.
+pub type ShardTail = (Box<dyn LogTail>, Option<Arc<dyn ColdStore>>);
+
 /// The whole way of a sample.
 pub struct Pipeline {
     node: Arc<Node>,
@@ -38,7 +41,7 @@ impl Pipeline {
     /// Starts one thread for each shard's log, with a store for its history if there is one.
     pub fn start(
         node: Arc<Node>,
-        tails: Vec<(Box<dyn LogTail>, Option<Arc<dyn ColdStore>>)>,
+        tails: Vec<ShardTail>,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
