@@ -108,7 +108,7 @@ fn windows(settings: &Settings) -> Vec<OfWindow> {
     if let ([short, .., long], true) = (&measured[..], settings.has_row(4)) {
         tell(
             settings,
-            &windows::long_and_short(n_series, short, long),
+            &windows::long_and_short(settings, n_series, short, long),
             started,
         );
     }
