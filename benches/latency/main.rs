@@ -56,9 +56,9 @@ impl Arguments {
             Some(value.unwrap_or_else(|| panic!("{name} takes a number")))
         };
         let count = |name, default: usize| number(name).map_or(default, |n| n as usize);
-        let targets = count("--targets", 100);
+        let targets = count("--targets", 200);
         Arguments {
-            series: count("--series", 50_000).max(targets * WATCHED),
+            series: count("--series", 100_000).max(targets * WATCHED),
             targets,
             seconds: count("--seconds", 30) as u64,
             connections: count("--connections", 2).max(1),
@@ -83,11 +83,7 @@ fn main() {
 
     let rate = arguments.rate.unwrap_or_else(|| {
         let most = saturate(&mut senders);
-        row(
-            "load: samples a second that the engine follows",
-            most,
-            "1/s",
-        );
+        more("taken at most, the engine following", most, "samples/s");
         most / 2.0
     });
     let interval = Duration::from_secs_f64(arguments.series as f64 / rate).min(INTERVAL_MAX);

@@ -70,6 +70,8 @@ pub struct CompiledRules {
     /// The groups as they belong together, because they read each other's series or write the
     /// same. Found where all groups are compiled, not of a shard's share.
     pub components: Vec<Vec<GroupKey>>,
+    /// The groups that are left to other shards.
+    pub elsewhere: BTreeSet<GroupKey>,
 }
 
 /// Returns the language features that `--enable-feature` names switch on.
@@ -139,6 +141,7 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     for at in evaluation_order(&groups, &dependence, &source.settings.grid) {
         let (file, name) = (&groups[at].file, &groups[at].name);
         if !source.settings.has_share_of(file, name) {
+            compiled.elsewhere.insert(GroupKey::new(file, name));
             continue;
         }
         if let Err(error) = compiled.add_group(&groups[at], &source.settings) {
@@ -232,8 +235,10 @@ impl CompiledRules {
                 hint: None,
             };
             rules.push(self.rules.len());
-            self.rules
-                .push(self.compile_rule(rule, index).map_err(error)?);
+            self.rules.push(
+                self.compile_rule(rule, index, query_offset)
+                    .map_err(error)?,
+            );
         }
         self.groups.push(CompiledGroup {
             file: group.file.clone(),
@@ -253,6 +258,7 @@ impl CompiledRules {
         &self,
         rule: &crate::rule::Rule,
         group: GroupIndex,
+        query_offset: DurationMs,
     ) -> Result<CompiledRule, String> {
         let mut read = selectors(&rule.expr);
         let kind = match &rule.kind {
@@ -274,6 +280,10 @@ impl CompiledRules {
                 CompiledKind::Alerting(Box::new(alert))
             }
         };
+        // A group that looks from further back needs history from further back.
+        for used in &mut read {
+            used.back = DurationMs(used.back.0.saturating_add(query_offset.0));
+        }
         Ok(CompiledRule {
             name: rule.name.clone(),
             group,

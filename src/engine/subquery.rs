@@ -83,7 +83,8 @@ impl Found {
 impl Engine {
     /// Returns the next instant after the frontier at which a point of a subquery is made.
     pub(crate) fn next_point(&self) -> Option<TimestampMs> {
-        self.live.borrow().subqueries.next_instant(self.frontier?)
+        let frontier = self.frontier?;
+        self.live.borrow_mut().subqueries.next_instant(frontier)
     }
 
     /// Makes the points that are due, before the frontier moves on.
@@ -91,13 +92,13 @@ impl Engine {
         let Some(frontier) = self.frontier else {
             return;
         };
-        let asked_for = self.live.get_mut().subqueries.asked_for();
-        if asked_for.is_empty() {
+        let due = self.live.get_mut().subqueries.due(frontier);
+        if due.is_empty() {
             return;
         }
         self.follow_series();
         let evaluation = self.evaluation();
-        for id in asked_for {
+        for id in due {
             evaluation.make_points(id, (frontier, frontier));
         }
         self.stats.samples_scanned += evaluation.scanned.get();

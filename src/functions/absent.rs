@@ -1,10 +1,13 @@
 //! `absent`, `absent_over_time`: one element where there is none.
 
 use crate::functions::formula::{MATRIX, check_mode, vector_signature};
-use crate::functions::{Argument, Call, Element, Function, FunctionError, Output, RangeSeries};
-use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, SampleValue};
+use crate::functions::{
+    Argument, Call, Element, Function, FunctionError, LiveFunction, Output, RangeSeries,
+};
+use crate::model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, SampleValue, TimestampMs};
 use crate::promql::Signature;
 use crate::promql::ast::{Expr, ExprKind};
+use crate::windows::LiveForm;
 
 /// `absent(v)`
 pub(super) struct Absent;
@@ -44,6 +47,17 @@ impl Function for AbsentOverTime {
          demands."
     }
 
+    fn live(&self) -> Option<LiveFunction> {
+        Some(LiveFunction {
+            form: LiveForm::edges_of_any(
+                |_, _| Some(1.0),
+                |_, _| Ok(Some(SampleValue::Float(1.0))),
+            ),
+            keeps_name: true,
+            is_absence: true,
+        })
+    }
+
     fn example(&self) -> &'static str {
         "absent_over_time(up{job=\"api\"}[10m])"
     }
@@ -61,18 +75,23 @@ impl Function for AbsentOverTime {
 }
 
 fn one_if(is_empty: bool, call: &Call<'_>) -> Output {
-    if !is_empty {
-        return Output::Vector(Vec::new());
-    }
-    Output::Vector(vec![Element {
-        labels: call
-            .exprs
-            .first()
-            .map_or_else(Labels::empty, |expr| demanded(expr)),
+    let expr = call.exprs.first().copied();
+    Output::Vector(
+        is_empty
+            .then(|| absence(expr, call.at))
+            .into_iter()
+            .collect(),
+    )
+}
+
+/// Returns the element that says that an argument has none.
+pub fn absence(expr: Option<&Expr>, at: TimestampMs) -> Element {
+    Element {
+        labels: expr.map_or_else(Labels::empty, demanded),
         value: SampleValue::Float(1.0),
-        at: call.at,
+        at,
         drop_name: false,
-    }])
+    }
 }
 
 /// Returns the labels that a selector compares for equality, each once.

@@ -298,6 +298,7 @@ impl Function for WindowFunction {
         Some(LiveFunction {
             form: self.live?,
             keeps_name: self.keeps_name,
+            is_absence: false,
         })
     }
 

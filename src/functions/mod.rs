@@ -41,6 +41,7 @@ mod timestamp;
 mod trigonometry;
 mod vector;
 
+pub use absent::absence;
 pub use annotation::{Annotations, HistogramOperation, Level, Remark};
 pub use call::{
     Argument, Call, CallMemory, Element, FunctionError, Origins, Output, QueryTimes, RangeSeries,
@@ -60,6 +61,8 @@ pub struct LiveFunction {
     pub form: LiveForm,
     /// Whether its results are still samples of the series, so keep their names.
     pub keeps_name: bool,
+    /// Whether it is what there is where no series has a value.
+    pub is_absence: bool,
 }
 
 /// A function of PromQL.

@@ -4,11 +4,11 @@ use crate::functions::FunctionError;
 use crate::functions::annotation::Remark;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::functions::over_time_histogram::{average, total};
-use crate::functions::quantile::quantile;
+use crate::functions::quantile::{nan_first, quantile};
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
-use crate::windows::{self, Extreme, LiveForm, Moments, Sum};
+use crate::windows::{self, Extreme, LiveForm, Moments, Ordered, Sum};
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -260,7 +260,17 @@ pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
         })
     },
 )
-.experimental();
+.experimental()
+.live(LiveForm::state_of_floats(&windows::ORDERED, |held, _| {
+    let values = held.get::<Ordered>()?.values()?;
+    if values.first().is_none_or(|first| first.is_nan()) {
+        return Ok(Some(f64::NAN));
+    }
+    let median = between_ranks(0.5, values);
+    let mut distances: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();
+    distances.sort_by(nan_first);
+    Ok(Some(between_ranks(0.5, &distances)))
+}));
 
 pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
     "quantile_over_time",
@@ -285,7 +295,35 @@ pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
         float(quantile(q, &mut values))
     },
 )
-.with_args(&[ValueType::Scalar, ValueType::Matrix]);
+.with_args(&[ValueType::Scalar, ValueType::Matrix])
+.live(LiveForm::state_of_floats(
+    &windows::ORDERED,
+    |held, args| {
+        let values = held.get::<Ordered>()?.values()?;
+        let q = args.scalars.first().copied().unwrap_or(f64::NAN);
+        Ok(Some(match q {
+            q if q.is_nan() => f64::NAN,
+            q if q < 0.0 => f64::NEG_INFINITY,
+            q if q > 1.0 => f64::INFINITY,
+            q => between_ranks(q, values),
+        }))
+    },
+));
+
+/// Returns the `q`-quantile, for `q` from 0 to 1, of ascending values.
+fn between_ranks(q: f64, ascending: &[f64]) -> f64 {
+    let highest = ascending.len().saturating_sub(1);
+    let rank = q * highest as f64;
+    let lower = rank as usize;
+    let weight = rank - lower as f64;
+    let value = |index: usize| {
+        ascending
+            .get(index.min(highest))
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    value(lower) * (1.0 - weight) + value(lower + 1) * weight
+}
 
 fn float<E>(value: f64) -> Result<Option<SampleValue>, E> {
     Ok(Some(SampleValue::Float(value)))

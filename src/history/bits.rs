@@ -1,6 +1,6 @@
 //! Runs of bits, lowest bit first, and numbers of varying length in bytes.
 //!
-//! Cost: a few instructions; a reader looks at 32 bytes at a time, which hold any one sample.
+//! Cost: a few instructions; a reader loads eight bytes at once.
 
 /// Bytes that are certain to hold the code of one sample, wherever in the first byte it begins.
 pub const SAMPLE_BYTES_MAX: usize = 32;
@@ -8,81 +8,95 @@ pub const SAMPLE_BYTES_MAX: usize = 32;
 /// How many bits can be put or taken at once.
 pub const BITS_AT_ONCE: u32 = 57;
 
+/// Bits are written in words of so many bytes, so that a few bits more are no copy of a few bytes.
+pub const WORD: usize = 8;
+
 /// Puts the lowest `width` bits of `value`, at most [`BITS_AT_ONCE`], behind the first `n_bits`
-/// of `bytes`, whose other bits are zero; higher bits of `value` are zero.
+/// of `bytes`, which are whole words whose other bits are zero; higher bits of `value` are zero.
+#[inline]
 pub fn put(bytes: &mut Vec<u8>, n_bits: &mut usize, value: u64, width: u32) {
     debug_assert!(width <= BITS_AT_ONCE && value >> width == 0);
-    let (byte, shift) = (*n_bits / 8, *n_bits % 8);
-    let begun = if shift == 0 {
-        0
-    } else {
-        u64::from(bytes[byte])
-    };
-    let code = (begun | value << shift).to_le_bytes();
-    bytes.truncate(byte);
+    debug_assert!(bytes.len() == n_bits.div_ceil(8 * WORD) * WORD);
+    let shift = (*n_bits % (8 * WORD)) as u32;
     *n_bits += width as usize;
-    bytes.extend_from_slice(&code[..n_bits.div_ceil(8) - byte]);
-}
-
-/// The bits of one sample, copied from where they lie.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    bytes: [u8; SAMPLE_BYTES_MAX],
-    at: u32,
-}
-
-impl Window {
-    /// Begins at bit `at % 8` of `bytes`.
-    pub fn new(bytes: [u8; SAMPLE_BYTES_MAX], at: usize) -> Window {
-        let at = (at % 8) as u32;
-        Window { bytes, at }
-    }
-
-    /// Begins at bit `at` of `bytes`; behind their end there are zeros.
-    #[inline]
-    pub fn of(bytes: &[u8], at: usize) -> Window {
-        let behind = bytes.get(at / 8..).unwrap_or_default();
-        let window = match behind.first_chunk() {
-            Some(window) => *window,
-            None => {
-                let mut window = [0; SAMPLE_BYTES_MAX];
-                window[..behind.len()].copy_from_slice(behind);
-                window
-            }
-        };
-        Window {
-            bytes: window,
-            at: (at % 8) as u32,
+    if shift == 0 {
+        if width > 0 {
+            bytes.extend_from_slice(&value.to_le_bytes());
         }
+        return;
+    }
+    if let Some(last) = bytes.last_chunk_mut::<WORD>() {
+        *last = (u64::from_le_bytes(*last) | value << shift).to_le_bytes();
+    }
+    if shift + width > 64 {
+        bytes.extend_from_slice(&(value >> (64 - shift)).to_le_bytes());
+    }
+}
+
+/// Reads bits from where they lie; behind the end of the bytes there are zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The bits from `at` on.
+    word: u64,
+    /// How many of them there are.
+    n_valid: u32,
+}
+
+impl<'a> Window<'a> {
+    /// Begins at bit `at` of `bytes`.
+    #[inline]
+    pub fn of(bytes: &'a [u8], at: usize) -> Window<'a> {
+        let mut window = Window {
+            bytes,
+            at,
+            word: 0,
+            n_valid: 0,
+        };
+        window.load();
+        window
     }
 
-    /// Returns how many bits lie before the place, counted from the byte where it began.
+    #[inline]
+    fn load(&mut self) {
+        let behind = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let word = match behind.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => last_word(behind),
+        };
+        let shift = (self.at % 8) as u32;
+        self.word = word >> shift;
+        self.n_valid = 64 - shift;
+    }
+
+    /// Returns the bit at which it stands.
     #[inline]
     pub fn at(&self) -> usize {
-        self.at as usize
+        self.at
     }
 
-    /// Returns the next [`BITS_AT_ONCE`] bits and perhaps some more.
+    /// Returns the next bits, at least `width`, which is at most [`BITS_AT_ONCE`].
     #[inline]
-    pub fn peek(&self) -> u64 {
-        let from = (self.at / 8) as usize;
-        let Some(eight) = self.bytes.get(from..).and_then(|rest| rest.first_chunk()) else {
-            // Only bytes that no encoder wrote lead here.
-            return 0;
-        };
-        u64::from_le_bytes(*eight) >> (self.at % 8)
+    pub fn peek(&mut self, width: u32) -> u64 {
+        if self.n_valid < width {
+            self.load();
+        }
+        self.word
     }
 
-    /// Goes on by `width` bits.
+    /// Goes on by `width` bits, at most as many as were looked at.
     #[inline]
     pub fn skip(&mut self, width: u32) {
-        self.at += width;
+        self.at += width as usize;
+        self.word >>= width;
+        self.n_valid = self.n_valid.saturating_sub(width);
     }
 
     /// Takes `width` bits, at most [`BITS_AT_ONCE`].
     #[inline]
     pub fn take(&mut self, width: u32) -> u64 {
-        let bits = self.peek() & !(!0 << width);
+        let bits = self.peek(width) & !(!0 << width);
         self.skip(width);
         bits
     }
@@ -93,6 +107,14 @@ impl Window {
         let bits = self.take(low);
         bits | self.take(width - low) << low
     }
+}
+
+/// Returns the word that less than a word of bytes is the beginning of.
+#[cold]
+fn last_word(bytes: &[u8]) -> u64 {
+    let mut word = [0; WORD];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }
 
 /// Appends `number`, seven bits a byte.
@@ -147,7 +169,7 @@ mod tests {
         let (mut bytes, mut n_bits) = (Vec::new(), 0);
         for (value, width) in cases {
             put(&mut bytes, &mut n_bits, value, width);
-            assert_eq!(bytes.len(), n_bits.div_ceil(8));
+            assert_eq!(bytes.len(), n_bits.div_ceil(64) * 8);
         }
         let mut at = 0;
         for (value, width) in cases {

@@ -9,7 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::history::bits::{Window, put_varint, take_varint, unzigzag, zigzag};
+use crate::history::bits::{
+    SAMPLE_BYTES_MAX, WORD, Window, put_varint, take_varint, unzigzag, zigzag,
+};
 use crate::history::codec::{HISTOGRAM_BITS, Predictor};
 use crate::history::form::Form;
 use crate::model::{HistogramPoint, SampleValue, TimestampMs};
@@ -44,10 +46,17 @@ impl HeadChunk {
                 ..self.predictor
             };
         }
-        self.bytes = Vec::with_capacity(32);
+        self.bytes = Vec::with_capacity(64);
         self.n_samples = 0;
+        self.put_predictor();
+    }
+
+    fn put_predictor(&mut self) {
         put_predictor(&mut self.bytes, &self.predictor);
         self.n_bits = 8 * self.bytes.len() as u32;
+        // Samples are written in whole words.
+        let n_words = self.bytes.len().div_ceil(WORD);
+        self.bytes.resize(n_words * WORD, 0);
     }
 
     /// Begins the first chunk of all.
@@ -68,16 +77,15 @@ impl HeadChunk {
             newest: f64::NAN.to_bits(),
             ..HeadChunk::default()
         };
-        put_predictor(&mut head.bytes, &head.predictor);
-        head.n_bits = 8 * head.bytes.len() as u32;
+        head.put_predictor();
         head
     }
 
     /// Adds a sample behind all others; a histogram's value is its marker.
     pub fn push(&mut self, at: TimestampMs, value: f64) {
-        if self.bytes.capacity() < self.bytes.len() + 8 {
+        if self.bytes.capacity() < self.bytes.len() + SAMPLE_BYTES_MAX {
             // Doubling would waste a third of what many small heads take.
-            self.bytes.reserve_exact(32);
+            self.bytes.reserve_exact(2 * SAMPLE_BYTES_MAX);
         }
         let mut n_bits = self.n_bits as usize;
         self.predictor
@@ -94,7 +102,7 @@ impl HeadChunk {
 
     /// Tells whether the next sample goes into another chunk.
     pub fn is_full(&self) -> bool {
-        self.bytes.len() >= BYTES_FULL || self.n_samples as usize >= SAMPLES_MAX
+        self.n_bits as usize >= 8 * BYTES_FULL || self.n_samples as usize >= SAMPLES_MAX
     }
 
     /// Returns the number of samples.
@@ -109,7 +117,8 @@ impl HeadChunk {
 
     /// Returns the bytes written so far.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        let n_bytes = (self.n_bits as usize).div_ceil(8);
+        &self.bytes[..n_bytes.min(self.bytes.len())]
     }
 
     /// Returns the bytes held on the heap.
@@ -128,7 +137,7 @@ impl HeadChunk {
             base: self.base(),
             end: self.newest().0,
             n_samples: self.n_samples,
-            bytes: self.bytes.as_slice().into(),
+            bytes: self.bytes().into(),
             histograms: histograms.into(),
         })
     }
@@ -178,13 +187,12 @@ impl<'a> ChunkReader<'a> {
             return None;
         }
         let mut window = Window::of(self.bytes, self.at_bit);
-        let began = window.at();
         let time = self.predictor.peek_time(&mut window);
         if time.at > until {
             return None;
         }
         let value = self.predictor.decode_value(&time, &mut window);
-        self.at_bit += window.at() - began;
+        self.at_bit = window.at();
         self.n_left -= 1;
         Some((time.at, value))
     }

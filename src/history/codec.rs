@@ -86,7 +86,7 @@ impl Predictor {
 
     /// Takes the time of the next sample without learning it.
     #[inline]
-    pub fn peek_time(&self, bits: &mut Window) -> NextTime {
+    pub fn peek_time(&self, bits: &mut Window<'_>) -> NextTime {
         let (difference, quotient) = match take_rice(bits, self.time_rice) {
             Some((difference, quotient)) => (unzigzag(difference), quotient),
             None => {
@@ -104,7 +104,7 @@ impl Predictor {
 
     /// Takes the value that follows the time and learns both.
     #[inline]
-    pub fn decode_value(&mut self, time: &NextTime, bits: &mut Window) -> f64 {
+    pub fn decode_value(&mut self, time: &NextTime, bits: &mut Window<'_>) -> f64 {
         self.learn_time(time.at.0, time.difference, time.quotient);
         let rice = self.value_rice;
         if let Some((difference, quotient)) = take_rice(bits, rice) {
@@ -116,7 +116,7 @@ impl Predictor {
     }
 
     #[cold]
-    fn decode_escape(&mut self, bits: &mut Window) -> f64 {
+    fn decode_escape(&mut self, bits: &mut Window<'_>) -> f64 {
         match bits.take(2) {
             WIDE => {
                 let width = bits.take(6) as u32 + 1;
@@ -276,21 +276,25 @@ fn nice(step: i64) -> i64 {
     }
 }
 
+/// By how much a Rice parameter changes after a code with this quotient. A table, since which
+/// quotient comes cannot be foretold, and a branch on it would be.
+const LEARNED: [i8; ESCAPE as usize + 1] = [
+    -2, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+];
+
 /// Returns the Rice parameter after a code with this quotient.
 #[inline]
 fn learned(rice: u16, quotient: u32) -> u16 {
-    match quotient {
-        0 => rice.saturating_sub(2),
-        1 => rice,
-        more => (rice + more as u16).min(RICE_MAX << EIGHTHS),
-    }
+    let change = LEARNED[quotient.min(ESCAPE) as usize];
+    let rice = i32::from(rice) + i32::from(change);
+    rice.clamp(0, i32::from(RICE_MAX << EIGHTHS)) as u16
 }
 
 /// Takes a Rice code and returns it with its quotient; `None` after an escape.
 #[inline]
-fn take_rice(bits: &mut Window, rice: u16) -> Option<(u64, u32)> {
+fn take_rice(bits: &mut Window<'_>, rice: u16) -> Option<(u64, u32)> {
     let width = u32::from(rice >> EIGHTHS).min(RICE_MAX.into());
-    let next = bits.peek();
+    let next = bits.peek((ESCAPE + width).min(BITS_AT_ONCE));
     let quotient = next.trailing_ones();
     if quotient >= ESCAPE {
         bits.skip(ESCAPE);

@@ -191,20 +191,22 @@ impl SeriesHistory {
             return Err(Stop::Lost);
         }
         loop {
-            let Some(mut window) = self.next_code(cursor) else {
+            let mut cold = [0; SAMPLE_BYTES_MAX];
+            let Some(bytes) = self.next_code(cursor, &mut cold) else {
                 if self.is_at_end(cursor) {
                     return Err(Stop::Behind);
                 }
                 *cursor = self.next_chunk(cursor).ok_or(Stop::Lost)?;
                 continue;
             };
-            let began = window.at();
+            let skipped = cursor.bit % 8;
+            let mut window = Window::of(bytes, skipped.into());
             let time = cursor.predictor.peek_time(&mut window);
             if time.at > until {
                 return Err(Stop::Behind);
             }
             let value = cursor.predictor.decode_value(&time, &mut window);
-            cursor.bit += (window.at() - began) as u16;
+            cursor.bit += window.at() as u16 - skipped;
             cursor.n_passed += 1;
             if time.at > self.forgotten {
                 return Ok((time.at, value));
@@ -212,23 +214,24 @@ impl SeriesHistory {
         }
     }
 
-    /// Returns the bits of the next sample, if it is in the cursor's chunk and that is there.
+    /// Returns the bytes of the next sample, if it is in the cursor's chunk and that is there.
     #[inline]
-    fn next_code(&self, cursor: &WalkCursor) -> Option<Window> {
+    fn next_code<'a>(
+        &'a self,
+        cursor: &WalkCursor,
+        cold: &'a mut [u8; SAMPLE_BYTES_MAX],
+    ) -> Option<&'a [u8]> {
+        let byte = cursor.bit() / 8;
         if let Some(number) = cursor.number() {
             let chunk = self.chunk(number)?;
             let is_there = cursor.n_passed() < chunk.n_samples;
-            return is_there.then(|| Window::of(chunk.bytes, cursor.bit()));
+            return chunk.bytes.get(byte..).filter(|_| is_there);
         }
         if cursor.n_passed >= cursor.n_cold {
             return None;
         }
-        let (place, mut bytes) = (cursor.place()?, [0; SAMPLE_BYTES_MAX]);
-        let is_there = self
-            .cold
-            .as_ref()?
-            .read(place, cursor.bit() / 8, &mut bytes);
-        is_there.then(|| Window::new(bytes, cursor.bit()))
+        let is_there = self.cold.as_ref()?.read(cursor.place()?, byte, cold);
+        is_there.then_some(cold)
     }
 
     /// Tells whether a cursor is behind the newest sample.

@@ -185,6 +185,8 @@ impl SeriesHistory {
             self.sealed.pop_front();
             self.first = self.first.wrapping_add(1);
         }
+        // There is nothing here until the next chunk is full.
+        self.sealed = VecDeque::new();
     }
 
     /// Forgets what is older than `keep` at event time `now`. From then on, full chunks of a

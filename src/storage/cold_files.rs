@@ -20,7 +20,8 @@ use crate::history::{ColdPlace, ColdStore};
 use crate::model::{DurationMs, TimestampMs};
 use crate::storage::segment::Segment;
 
-/// The length of a file: so much is taken from the disk at once for each length of keeping.
+/// The length of a file, a power of two: so much is taken from the disk at once for each length of
+/// keeping.
 const SEGMENT_BYTES: usize = 16 << 20;
 /// After a file could not be made, so many chunks are refused before it is tried again.
 const REFUSED_AT_ONCE: u32 = 1000;
@@ -48,8 +49,8 @@ struct View {
     first: u64,
     /// By number; `None` for those that were dropped.
     segments: Vec<Option<Arc<Segment>>>,
-    /// Units in a segment.
-    units: u64,
+    /// Units in a segment, as a power of two.
+    units_log2: u32,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +93,7 @@ impl ColdFiles {
         let view = View {
             first: 1,
             segments: Vec::new(),
-            units: segment_bytes as u64 / UNIT,
+            units_log2: (segment_bytes as u64 / UNIT).ilog2(),
         };
         Ok(Arc::new(ColdFiles {
             folder: folder.to_owned(),
@@ -232,7 +233,7 @@ impl ColdStore for ColdFiles {
         let next = View {
             first: view.first + n_gone as u64,
             segments,
-            units: view.units,
+            units_log2: view.units_log2,
         };
         let due = next.live().map(|segment| segment.keep_until().0).min();
         self.oldest_due
@@ -250,9 +251,10 @@ impl View {
     /// Returns the segment of a place, and at which byte of it that is.
     #[inline]
     fn segment(&self, place: ColdPlace) -> Option<(&Segment, usize)> {
-        let number = (place / self.units).checked_sub(self.first)?;
+        let number = (place >> self.units_log2).checked_sub(self.first)?;
         let segment = self.segments.get(usize::try_from(number).ok()?)?;
-        Some((segment.as_ref()?, (place % self.units * UNIT) as usize))
+        let units = place & !(!0 << self.units_log2);
+        Some((segment.as_ref()?, (units * UNIT) as usize))
     }
 
     fn live(&self) -> impl Iterator<Item = &Arc<Segment>> {
@@ -294,7 +296,7 @@ impl ColdStore for View {
         Arc::new(View {
             first: self.first,
             segments: self.segments.clone(),
-            units: self.units,
+            units_log2: self.units_log2,
         })
     }
 }

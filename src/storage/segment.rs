@@ -89,30 +89,36 @@ impl Segment {
         if end.next_multiple_of(WORD) > self.map.len() {
             return None;
         }
-        for (number, word) in bytes.chunks(WORD).enumerate() {
+        let words = self.words(at / WORD, bytes.len().div_ceil(WORD));
+        for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
             let mut whole = [0; WORD];
-            whole[..word.len()].copy_from_slice(word);
-            self.word(at / WORD + number)?
-                .store(u32::from_le_bytes(whole), Ordering::Relaxed);
+            whole[..bytes.len()].copy_from_slice(bytes);
+            word.store(u32::from_le_bytes(whole), Ordering::Relaxed);
         }
         self.filled.store(end, Ordering::Release);
         Some(at)
     }
 
     /// Copies what lies at byte `at`, and returns how much that is.
+    #[inline]
     pub fn read(&self, at: usize, into: &mut [u8]) -> usize {
         let filled = self.filled.load(Ordering::Acquire);
         let n_bytes = filled.saturating_sub(at).min(into.len());
-        let mut behind = &mut into[..n_bytes];
-        let (mut number, mut skipped) = (at / WORD, at % WORD);
-        while !behind.is_empty() {
-            let word = self.word(number);
-            let word = word.map_or(0, |word| word.load(Ordering::Relaxed));
-            let bytes = &word.to_le_bytes()[skipped..];
-            let n_copied = bytes.len().min(behind.len());
-            let (now, later) = behind.split_at_mut(n_copied);
-            now.copy_from_slice(&bytes[..n_copied]);
-            (behind, number, skipped) = (later, number + 1, 0);
+        let (first, skipped) = (at / WORD, 8 * (at % WORD) as u32);
+        let words = self.words(first, (at % WORD + n_bytes).div_ceil(WORD));
+        let word = |number: usize| {
+            let word = words.get(number);
+            u64::from(word.map_or(0, |word| word.load(Ordering::Relaxed)))
+        };
+        // Eight bytes at once, which is how they are going to be read.
+        for (number, eight) in into[..n_bytes].chunks_mut(2 * WORD).enumerate() {
+            let low = word(2 * number) | word(2 * number + 1) << 32;
+            let high = u128::from(word(2 * number + 2)) << 64;
+            let whole = ((high | u128::from(low)) >> skipped) as u64;
+            match eight.first_chunk_mut() {
+                Some(eight) => *eight = whole.to_le_bytes(),
+                None => eight.copy_from_slice(&whole.to_le_bytes()[..eight.len()]),
+            }
         }
         n_bytes
     }
@@ -124,21 +130,29 @@ impl Segment {
     }
 
     /// Returns the word of a number.
+    fn word(&self, number: usize) -> Option<&AtomicU32> {
+        self.words(number, 1).first()
+    }
+
+    /// Returns so many words from the one of a number on; none if they are not all there.
     #[inline]
     #[allow(
         unsafe_code,
-        reason = "a mapping that is written while others read cannot be a slice; copies of it \
-                  through system calls take twenty times as long"
+        reason = "a mapping that is written while others read cannot be a slice of bytes; copies \
+                  of it through system calls take twenty times as long"
     )]
-    fn word(&self, number: usize) -> Option<&AtomicU32> {
-        if number >= self.map.len() / WORD {
-            return None;
+    fn words(&self, first: usize, n_words: usize) -> &[AtomicU32] {
+        let is_inside = first
+            .checked_add(n_words)
+            .is_some_and(|end| end <= self.map.len() / WORD);
+        if !is_inside {
+            return &[];
         }
         let words = self.map.as_mut_ptr().cast::<AtomicU32>();
-        // SAFETY: the word lies within the mapping, as was just seen, and the mapping lives as
+        // SAFETY: the words lie within the mapping, as was just seen, and the mapping lives as
         // long as `self`. It begins at a page, so that every word is aligned. Whoever reads or
         // writes the mapping does it through this method, hence atomically.
-        Some(unsafe { &*words.add(number) })
+        unsafe { std::slice::from_raw_parts(words.add(first), n_words) }
     }
 
     /// Returns the bytes written so far.

@@ -18,6 +18,8 @@ pub(super) struct Breaks {
     points: VecDeque<FloatPoint>,
     /// Breaks up to here may have been dropped.
     dropped_until: TimestampMs,
+    /// The newest sample, where that is a histogram.
+    histogram: Option<Arc<FloatHistogram>>,
 }
 
 impl Default for Breaks {
@@ -25,6 +27,7 @@ impl Default for Breaks {
         Breaks {
             points: VecDeque::new(),
             dropped_until: TimestampMs::MIN,
+            histogram: None,
         }
     }
 }
@@ -63,8 +66,47 @@ impl<'a> BreaksInside<'a> {
 }
 
 impl Breaks {
+    /// Returns what is known at a place behind `last`, which may be a histogram.
+    pub fn behind(last: Option<Arc<FloatHistogram>>) -> Option<Box<Breaks>> {
+        let histogram = Some(last?);
+        Some(Box::new(Breaks {
+            histogram,
+            ..Breaks::default()
+        }))
+    }
+
+    /// Compares a sample with the one before it, and notes it where it is a break.
+    pub fn look(breaks: &mut Option<Box<Breaks>>, last: Option<FloatPoint>, sample: &WalkedSample) {
+        let at = sample.at;
+        let last_was_histogram = last.is_some_and(is_histogram);
+        let found = match &sample.value {
+            Walked::Float(value) => match last {
+                Some(_) if last_was_histogram => Some(histogram_at(at)),
+                Some(last) if *value < last.value => Some(FloatPoint {
+                    at,
+                    value: last.value,
+                }),
+                _ => return,
+            },
+            Walked::Histogram(histogram) => {
+                let known = &mut breaks.get_or_insert_default().histogram;
+                let before = known.replace(Arc::clone(histogram));
+                let goes_on = match (last, before) {
+                    (None, _) => true,
+                    (Some(_), Some(before)) => last_was_histogram && is_alike(&before, histogram),
+                    // What it was is not known any more.
+                    (Some(_), None) => false,
+                };
+                (!goes_on).then(|| histogram_at(at))
+            }
+        };
+        if let Some(found) = found {
+            breaks.get_or_insert_default().push(found);
+        }
+    }
+
     /// Adds one behind all others.
-    pub fn push(&mut self, point: FloatPoint) {
+    fn push(&mut self, point: FloatPoint) {
         self.points.push_back(point);
         if self.points.len() > BREAKS_MAX
             && let Some(dropped) = self.points.pop_front()
@@ -73,9 +115,10 @@ impl Breaks {
         }
     }
 
-    /// Adds some before all others; they are ascending.
-    pub fn put_before(&mut self, older: Vec<FloatPoint>) {
-        for point in older.into_iter().rev() {
+    /// Adds those before all others.
+    pub fn put_before(&mut self, older: Breaks) {
+        self.dropped_until = self.dropped_until.max(older.dropped_until);
+        for point in older.points.into_iter().rev() {
             match self.points.len() < BREAKS_MAX {
                 true => self.points.push_front(point),
                 false => self.dropped_until = self.dropped_until.max(point.at),
@@ -88,11 +131,14 @@ impl Breaks {
         while self.points.front().is_some_and(|point| point.at <= until) {
             self.points.pop_front();
         }
+        if self.dropped_until <= until {
+            self.dropped_until = TimestampMs::MIN;
+        }
     }
 
     /// Tells whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty() && self.dropped_until == TimestampMs::MIN
+        self.points.is_empty() && self.dropped_until == TimestampMs::MIN && self.histogram.is_none()
     }
 
     /// Returns the breaks after `first` up to `last`; `None` where some may be missing.
@@ -124,44 +170,6 @@ impl Breaks {
             from,
             to,
         })
-    }
-}
-
-/// Compares each sample of a series with the one before it.
-#[derive(Debug, Default)]
-pub(super) struct BreakFinder {
-    /// The sample before, where that is a histogram.
-    pub histogram: Option<Arc<FloatHistogram>>,
-}
-
-impl BreakFinder {
-    /// Returns the break at a sample, if it is one; `last` is the sample before.
-    pub fn look(&mut self, last: Option<FloatPoint>, sample: &WalkedSample) -> Option<FloatPoint> {
-        let at = sample.at;
-        let last_was_histogram = last.is_some_and(is_histogram);
-        match &sample.value {
-            Walked::Float(value) => {
-                self.histogram = None;
-                match last {
-                    Some(_) if last_was_histogram => Some(histogram_at(at)),
-                    Some(last) if *value < last.value => Some(FloatPoint {
-                        at,
-                        value: last.value,
-                    }),
-                    _ => None,
-                }
-            }
-            Walked::Histogram(histogram) => {
-                let before = self.histogram.replace(Arc::clone(histogram));
-                let goes_on = match (last, before) {
-                    (None, _) => true,
-                    (Some(_), Some(before)) => last_was_histogram && is_alike(&before, histogram),
-                    // What it was is not known any more.
-                    (Some(_), None) => false,
-                };
-                (!goes_on).then(|| histogram_at(at))
-            }
-        }
     }
 }
 

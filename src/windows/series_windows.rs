@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use crate::history::SeriesHistory;
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
-use crate::windows::breaks::{BreakFinder, Breaks};
-use crate::windows::cursor::{Head, Lag, Tail, is_histogram};
+use crate::windows::breaks::Breaks;
+use crate::windows::cursor::{Head, Lag, Tail, UNKNOWN, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
@@ -58,9 +58,8 @@ pub struct SeriesWindows {
     /// Where they come in, by lag; the first one leads all places, since a window ends after it
     /// begins.
     tails: SmallVec<[Tail; 1]>,
-    /// Between the hindmost place and the leading one.
+    /// Between the hindmost place and the leading one, where there are any.
     breaks: Option<Box<Breaks>>,
-    finder: BreakFinder,
     #[allow(
         clippy::box_collection,
         reason = "most series have none, and there are many series"
@@ -117,19 +116,14 @@ impl SeriesWindows {
 
     /// Moves the leading place, which has to go before all others: it notes breaks.
     fn lead(&mut self, history: &SeriesHistory, frontier: TimestampMs) {
-        let (finder, breaks) = (&mut self.finder, &mut self.breaks);
+        let breaks = &mut self.breaks;
         let Some(leading) = self.tails.first_mut() else {
             return;
         };
-        leading.advance(
-            history,
-            frontier - leading.place.lag.span(),
-            |last, sample| {
-                if let Some(found) = finder.look(last, sample) {
-                    breaks.get_or_insert_default().push(found);
-                }
-            },
-        );
+        let until = frontier - leading.place.lag.span();
+        leading.advance(history, until, |last, sample| {
+            Breaks::look(breaks, last, sample);
+        });
     }
 
     /// Returns the number of the tail at a lag, moved to where the frontier wants it.
@@ -159,7 +153,7 @@ impl SeriesWindows {
                 let tail = Tail::new(history, place, until);
                 let number = found.unwrap_or(self.tails.len());
                 if number == 0 {
-                    self.finder.histogram = tail.last_histogram(history);
+                    self.breaks = Breaks::behind(tail.last_histogram(history));
                 }
                 self.tails.insert(number, tail);
                 number
@@ -209,20 +203,20 @@ impl SeriesWindows {
             walk: history.walk_from(newest),
             lag,
             n_passed: 0,
+            next: UNKNOWN,
         };
         let places = self.tails.iter().map(|tail| &tail.place).chain(&self.heads);
         let Some(ahead) = places.max_by_key(|place| place.lag.span()) else {
             return hindmost;
         };
         let mut between = Tail::new(history, hindmost.clone(), until);
-        let (mut older, mut finder) = (Vec::new(), BreakFinder::default());
-        finder.histogram = between.last_histogram(history);
+        let mut older = Breaks::behind(between.last_histogram(history));
         between.advance(history, frontier - ahead.lag.span(), |last, sample| {
-            older.extend(finder.look(last, sample));
+            Breaks::look(&mut older, last, sample);
         });
         hindmost.n_passed = ahead.n_passed.wrapping_sub(between.place.n_passed);
-        if !older.is_empty() {
-            self.breaks.get_or_insert_default().put_before(older);
+        if let Some(older) = older {
+            self.breaks.get_or_insert_default().put_before(*older);
         }
         hindmost
     }
@@ -247,13 +241,14 @@ impl SeriesWindows {
         let newest = match Lag::of(span.frontier - span.until) {
             Some(lag) => {
                 let tail = self.tail(history, lag, span.frontier);
-                self.tails[tail].newest()?
+                self.tails[tail].newest()
             }
-            None => Tail::newest_at(history, span.until)?,
+            None => {
+                let newest = Tail::newest_at(history, span.until);
+                newest.filter(|newest| !is_stale_nan(newest.value))
+            }
         };
-        if newest.at <= span.after || is_stale_nan(newest.value) {
-            return None;
-        }
+        let newest = newest.filter(|newest| newest.at > span.after)?;
         Some(match is_histogram(newest) {
             true => Newest::Histogram(newest.at),
             false => Newest::Float(newest),

@@ -40,7 +40,7 @@ impl<'h> Inside<'h> {
 
     /// Returns the oldest float inside, if there is any.
     pub fn first(&self) -> Option<FloatPoint> {
-        floats(self.history, self.head.clone(), TimestampMs::MAX).next()
+        floats(self.history, *self.head, TimestampMs::MAX).next()
     }
 
     /// Iterates over the floats in `(after, until]`, which lie inside, oldest first.

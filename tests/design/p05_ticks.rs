@@ -73,6 +73,19 @@ fn an_offset_group_looks_back_and_stamps_there() {
 }
 
 #[test]
+fn an_offset_group_finds_its_whole_window() {
+    let window = "count_over_time(x[20m])";
+    let rules = format!(
+        "groups: [{{name: g, query_offset: 10m, rules: [{{record: r, expr: '{window}'}}]}}]"
+    );
+    let mut world = World::ticking(&rules);
+    for n in 0..=360 {
+        world.push(f64::from(n) * 10.0, &[("x", f64::from(n))]);
+    }
+    assert_eq!(world.query("r", 3000.0), ["r 120"]);
+}
+
+#[test]
 fn a_group_keeps_its_grid_over_a_reload() {
     let mut world = World::ticking(RULES);
     world.push(0.0, &[("x", 0.0)]);

@@ -23,6 +23,7 @@
 #[path = "../support/say.rs"]
 mod say;
 #[path = "../support/answer.rs"]
+#[allow(dead_code, reason = "the tests of single queries use the rest")]
 mod answer;
 #[path = "../support/compare.rs"]
 #[allow(dead_code, reason = "the tests of single queries use the rest")]
@@ -30,11 +31,14 @@ mod compare;
 #[path = "../support/recorded.rs"]
 mod recorded;
 
+mod altered;
 mod conformance;
+mod drift;
 
 mod equal;
 mod expressions;
 mod rule_sets;
 mod same;
+mod scanned;
 mod streams;
 mod world;

@@ -30,6 +30,24 @@ impl<'a> Interpreter<'a> {
         let (Some(source), Some(live)) = (self.live_source(), function.live()) else {
             return Ok(None);
         };
+        let found = self.live_elements((source, live), function, exprs, at)?;
+        Ok(match found {
+            Some(elements) if live.is_absence => {
+                let is_absent = elements.is_empty();
+                let absence = || functions::absence(exprs.first().copied(), at);
+                Some(is_absent.then(absence).into_iter().collect())
+            }
+            found => found,
+        })
+    }
+
+    fn live_elements(
+        &mut self,
+        (source, live): (&dyn LiveSource, LiveFunction),
+        function: &dyn functions::Function,
+        exprs: &[&Expr],
+        at: TimestampMs,
+    ) -> Result<Option<Vec<Element>>, EvalError> {
         let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
             return self.live_subquery_call((source, live), exprs, at);
         };
@@ -71,7 +89,7 @@ impl<'a> Interpreter<'a> {
                 let Some(function) = functions::find(&call.function) else {
                     return Ok(None);
                 };
-                let Some(live) = function.live() else {
+                let Some(live) = function.live().filter(|live| !live.is_absence) else {
                     return Ok(None);
                 };
                 let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();

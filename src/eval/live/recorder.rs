@@ -5,6 +5,7 @@
 //! simple.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::eval::EvalError;
 use crate::eval::live::Scope;
@@ -12,7 +13,9 @@ use crate::eval::source::{SubqueryCall, SubqueryWindow};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries};
 use crate::history::{Appended, SeriesHistory};
-use crate::model::{DurationMs, Labels, LabelsMap, Point, SampleValue, TimestampMs};
+use crate::model::{
+    CounterResetHint, DurationMs, Labels, LabelsMap, Point, SampleValue, TimestampMs,
+};
 use crate::windows::{LiveArgs, SeriesWindows, Span};
 
 /// What an instant of the grid has come to.
@@ -370,6 +373,13 @@ impl PointSeries {
             scalars: call.scalars,
         };
         let windows = (&mut self.windows, &self.history);
-        call.form.value(windows, span, &args).ok()
+        let mut value = call.form.value(windows, span, &args).ok()?;
+        // What the points say of resets was found out here, and is not said by a subquery.
+        if let Some(SampleValue::Histogram(histogram)) = &mut value
+            && histogram.counter_reset_hint != CounterResetHint::Gauge
+        {
+            Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
+        }
+        Some(value)
     }
 }

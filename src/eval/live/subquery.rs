@@ -79,6 +79,8 @@ pub struct Subqueries {
     by_name: HashMap<String, Vec<SubqueryId>>,
     of_any_name: Vec<SubqueryId>,
     features: Features,
+    /// Before this instant no point is due; nothing where it has to be found anew.
+    next_due: Option<TimestampMs>,
 }
 
 impl Subqueries {
@@ -120,20 +122,28 @@ impl Subqueries {
         }
     }
 
-    /// Returns the numbers of all subqueries that somebody has asked for.
-    pub fn asked_for(&self) -> Vec<SubqueryId> {
+    /// Returns the numbers of the subqueries of which points may be due at the frontier.
+    pub fn due(&self, frontier: TimestampMs) -> Vec<SubqueryId> {
+        if self.next_due.is_some_and(|due| due > frontier) {
+            return Vec::new();
+        }
         let ids = 0..self.kept.len();
         ids.filter(|id| self.kept[*id].made.is_some()).collect()
     }
 
     /// Returns the first instant after the frontier at which a point is to be made.
-    pub fn next_instant(&self, frontier: TimestampMs) -> Option<TimestampMs> {
-        let asked_for = self.kept.iter().filter(|kept| !kept.given_up);
-        let next = asked_for.filter_map(|kept| {
-            let (_, until) = kept.made?;
-            Some(kept.grid_after(until.max(frontier)))
+    pub fn next_instant(&mut self, frontier: TimestampMs) -> Option<TimestampMs> {
+        let known = self.next_due.filter(|due| *due > frontier);
+        let next = known.unwrap_or_else(|| {
+            let asked_for = self.kept.iter().filter(|kept| !kept.given_up);
+            let instants = asked_for.filter_map(|kept| {
+                let (_, until) = kept.made?;
+                Some(kept.grid_after(until.max(frontier)))
+            });
+            instants.min().unwrap_or(TimestampMs::MAX)
         });
-        next.min()
+        self.next_due = Some(next);
+        (next < TimestampMs::MAX).then_some(next)
     }
 
     /// Leaves points of a leap of the frontier to be made from history when they are read, where
@@ -150,6 +160,7 @@ impl Subqueries {
             let interval = (TimestampMs(until.0 + 1), to);
             *until = to;
             kept.add_to_make(interval);
+            self.next_due = None;
         }
     }
 
@@ -178,6 +189,7 @@ impl Subqueries {
                 until.min(at + back),
             );
             kept.add_to_make(interval);
+            self.next_due = None;
         }
     }
 
@@ -218,6 +230,9 @@ impl Subqueries {
         frontier: TimestampMs,
     ) -> Option<PointsToMake> {
         let kept = self.kept.get_mut(id).filter(|kept| !kept.given_up)?;
+        if kept.made.is_none() {
+            self.next_due = None;
+        }
         let (mut from, mut to) = *kept.made.get_or_insert((until, until));
         let oldest = frontier - kept.subquery.keep();
         if after < from {
