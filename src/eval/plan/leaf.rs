@@ -425,9 +425,9 @@ mod tests {
         check("rate(x[30d])", 0.0, &[]);
         check("max_over_time(rate(x[5m])[1h:1m])", 0.0, &[]);
         check(
-            "mad_over_time(x[5m])",
+            "double_exponential_smoothing(x[5m], 0.5, 0.5)",
             20.0,
-            &["mad_over_time has no incremental form"],
+            &["double_exponential_smoothing has no incremental form"],
         );
         let anchored = "it reads beyond its edges";
         check("increase(x[5m] anchored)", 40.0, &[anchored]);
@@ -438,11 +438,11 @@ mod tests {
             &["@ pins it", "@ pins it"],
         );
         check("mad_over_time(x[1h:1m])", 0.0, &["mad_over_time"]);
-        let at_each_step = "max_over_time(mad_over_time(x[5m])[1h:1m])";
+        let at_each_step = "max_over_time(double_exponential_smoothing(x[5m], 0.5, 0.5)[1h:1m])";
         check(
             at_each_step,
             0.0,
-            &["mad_over_time has no incremental form"],
+            &["double_exponential_smoothing has no incremental form"],
         );
     }
 

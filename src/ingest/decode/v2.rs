@@ -74,7 +74,8 @@ pub fn decode<V: Visitor>(
     // Taken out for the time being, so that labels can refer to them while the rest is used.
     let mut table = std::mem::take(&mut buffers.symbols);
     let mut hashes = std::mem::take(&mut buffers.symbol_hashes);
-    (table.clear(), hashes.clear());
+    table.clear();
+    hashes.clear();
     // Nothing forbids series before symbols, so the symbols are read first.
     let outcome = read_symbols(body, key, buffers, &mut table, &mut hashes).and_then(|()| {
         let symbols = Symbols {
