@@ -108,7 +108,7 @@ mod tests {
         let arrivals = Arrivals::default();
         assert!(matches!(arrivals.find(7), Arrival::NoRequest));
         // Every third stamp is the wall clock's.
-        let noted = |n: u64| n >= 10 && n % 3 > 0;
+        let noted = |n: u64| n >= 10 && !n.is_multiple_of(3);
         let last = 10 + 2 * REMEMBERED_MAX as u64;
         (10..=last)
             .filter(|n| noted(*n))
