@@ -2,7 +2,10 @@
 //! series, both protocols, read and unread, beside the floor, which is snappy alone.
 //!
 //! `cargo bench --bench ingest [series] [rounds]`. The series are those of a fleet of model
-//! servers, twelve labels each, 2,000 series a request.
+//! servers, twelve labels each, 2,000 series a request. Lines that begin with `row:` hold a name, a
+//! value, its unit, and how many times the floor that is, measured on the same bodies in turn.
+//! What a whole server takes, HTTP and all, is measured by `cargo bench --bench compare -- --row 1
+//! --row 2 --row 8 --row 9`.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
@@ -219,6 +222,7 @@ fn run(protocol: Protocol, is_read: bool, n_series: usize, rounds: i64) {
     let mut entry = |_, stamp| Entry::Clock { stamp };
     node.adopt(read_set, &mut entry, wall).expect("open");
     let (mut first, mut nanos, mut allocations, mut best) = (0, 0, 0, u128::MAX);
+    let (mut floor, mut plain_again) = (0, Vec::new());
     for round in 0..=rounds {
         let at = WALL - (rounds - round) * 15_000;
         let mut of_round = 0;
@@ -236,6 +240,12 @@ fn run(protocol: Protocol, is_read: bool, n_series: usize, rounds: i64) {
             of_round += cpu_nanos() - started;
             if round > 0 {
                 allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
+                plain_again.resize(plain.len(), 0);
+                let started = cpu_nanos();
+                let mut decoder = snap::raw::Decoder::new();
+                let n = decoder.decompress(black_box(&body), &mut plain_again);
+                floor += cpu_nanos() - started;
+                assert_eq!(n, Ok(plain.len()));
             }
             assert_eq!(answer.written.samples, BATCH as u64, "{}", answer.text);
             while let Ok((_, entry)) = tail.entries().try_recv() {
@@ -250,14 +260,18 @@ fn run(protocol: Protocol, is_read: bool, n_series: usize, rounds: i64) {
         }
     }
     let n_samples = (n_series as i64 * rounds) as f64;
+    let (name, what) = (protocol.name(), if is_read { "read" } else { "unread" });
+    let (each, floor_each) = (nanos as f64 / n_samples, floor as f64 / n_samples);
     println!(
-        "{}  {:6}  first seen {:7.1} ns; then {:6.1} ns/sample (best round {:6.1}), {:.4} allocations/sample",
-        protocol.name(),
-        if is_read { "read" } else { "unread" },
+        "{name}  {what:6}  first seen {:7.1} ns; then {each:6.1} ns/sample (best round {:6.1}), {:.4} allocations/sample; snappy {floor_each:5.1} ns",
         first as f64 / n_series as f64,
-        nanos as f64 / n_samples,
         best as f64 / n_series as f64,
         allocations as f64 / n_samples,
+    );
+    println!(
+        "row: remote write {name} {what}, in process | {:.4} | us/sample | {:.2} x snappy",
+        each / 1e3,
+        each / floor_each
     );
 }
 

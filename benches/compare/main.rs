@@ -23,6 +23,7 @@ mod sink;
 mod windows;
 
 use std::net::SocketAddr;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -88,9 +89,11 @@ fn rows(settings: &Settings) {
     for (number, measure) in all {
         if settings.has_row(number) {
             let started = Instant::now();
-            match measure(settings) {
-                Ok(row) => tell(settings, &row, started),
-                Err(missing) => println!("row {number}: {missing}"),
+            // A server that fails says so and takes its row with it, not the others.
+            match catch_unwind(|| measure(settings)) {
+                Ok(Ok(row)) => tell(settings, &row, started),
+                Ok(Err(missing)) => println!("row {number}: {missing}"),
+                Err(_) => println!("row {number}: failed, see above"),
             }
         }
     }
@@ -108,7 +111,7 @@ fn windows(settings: &Settings) -> Vec<OfWindow> {
     if let ([short, .., long], true) = (&measured[..], settings.has_row(4)) {
         tell(
             settings,
-            &windows::long_and_short(n_series, short, long),
+            &windows::long_and_short(settings, n_series, short, long),
             started,
         );
     }
@@ -185,5 +188,10 @@ fn machine(settings: &Settings) -> String {
     } else {
         "the full loads"
     };
-    format!("The last run: {n_cpus} cores, {model}, {loads}.\n")
+    let rows: Vec<String> = settings.rows.iter().map(ToString::to_string).collect();
+    let rows = match &rows[..] {
+        [] => "whole".to_owned(),
+        rows => format!("of row {}", rows.join(", ")),
+    };
+    format!("The last run, {rows}: {n_cpus} cores, {model}, {loads}.\n")
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// What evaluation in event time needs of burnwatch: it must not take the pause between two blocks
 /// for silence of the senders, and what waits for the engine must not count as memory of series.
 pub const EVENT_TIME: &str =
-    "idle_timeout: 1h\nbacklog_timeout: 1h\nlimits: {log_samples: 2000000}\n";
+    "idle_timeout: 1h\nbacklog_timeout: 1h\nlimits: {log_samples: 200000}\n";
 
 /// A group of rules, evaluated each 15 seconds.
 pub fn group(expressions: impl IntoIterator<Item = String>) -> String {

@@ -83,11 +83,7 @@ fn main() {
 
     let rate = arguments.rate.unwrap_or_else(|| {
         let most = saturate(&mut senders);
-        row(
-            "load: samples a second that the engine follows",
-            most,
-            "1/s",
-        );
+        more("taken at most, the engine following", most, "samples/s");
         most / 2.0
     });
     let interval = Duration::from_secs_f64(arguments.series as f64 / rate).min(INTERVAL_MAX);

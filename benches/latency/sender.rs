@@ -72,7 +72,7 @@ impl Sender {
         let started = Instant::now();
         for at in (0..self.targets.len()).cycle() {
             self.scrape(at, None, counts);
-            if self.n_sent % SCRAPES_AHEAD == 0 {
+            if self.n_sent.is_multiple_of(SCRAPES_AHEAD) {
                 // The answer comes behind all that was taken before.
                 let answer = self.connection.get("/api/v1/alerts");
                 assert_eq!(answer.expect("an answer").0, 200);
@@ -113,7 +113,7 @@ impl Sender {
         target.queues = [false; QUEUES];
         let model = model_name(target.model);
         let budget = Line::Budget { model };
-        let leads = at % TARGETS_PER_MODEL == 0;
+        let leads = at.is_multiple_of(TARGETS_PER_MODEL);
         let (errors, requests) = target.counters[0];
         let has_burst = errors > requests * 0.01;
         if leads && has_burst && !self.crossings.is_waiting(&budget) {

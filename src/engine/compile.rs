@@ -70,6 +70,8 @@ pub struct CompiledRules {
     /// The groups as they belong together, because they read each other's series or write the
     /// same. Found where all groups are compiled, not of a shard's share.
     pub components: Vec<Vec<GroupKey>>,
+    /// The groups that are left to other shards.
+    pub elsewhere: BTreeSet<GroupKey>,
 }
 
 /// Returns the language features that `--enable-feature` names switch on.
@@ -139,6 +141,7 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     for at in evaluation_order(&groups, &dependence, &source.settings.grid) {
         let (file, name) = (&groups[at].file, &groups[at].name);
         if !source.settings.has_share_of(file, name) {
+            compiled.elsewhere.insert(GroupKey::new(file, name));
             continue;
         }
         if let Err(error) = compiled.add_group(&groups[at], &source.settings) {

@@ -18,7 +18,7 @@ use crate::eval::plan::LabelSet;
 use crate::model::Labels;
 
 /// A part is evaluated once for each so many of its series' samples, times 1 / this.
-pub const SERIES_PER_ARRIVAL: u32 = 16;
+pub const SERIES_PER_ARRIVAL: u32 = 2;
 
 /// The number of a part among those of its label set.
 pub type PartId = u32;

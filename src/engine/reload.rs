@@ -11,7 +11,7 @@ use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
-use crate::model::{DurationMs, Generation, METRIC_NAME, RuleSource, TimestampMs};
+use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
 use crate::promql::SelectorUse;
 
 type RuleKey = (String, String, String, bool, Vec<(String, String)>);
@@ -113,7 +113,16 @@ impl Engine {
                     labels: alert.labels,
                 });
             }
-            let interval = old.groups[old.rules[at].group].interval;
+            let group = &old.groups[old.rules[at].group];
+            if self
+                .rules
+                .elsewhere
+                .contains(&GroupKey::new(&group.file, &group.name))
+            {
+                // Another shard goes on writing its series.
+                continue;
+            }
+            let interval = group.interval;
             let ends_at = self
                 .frontier
                 .map(|frontier| frontier + DurationMs(2 * interval.0));

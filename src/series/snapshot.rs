@@ -70,8 +70,9 @@ impl Snapshot {
         }
     }
 
-    /// Adds the series of another shard. One that both read is there once, with the longer past:
-    /// each shard keeps what its own rules look back on.
+    /// Adds the series of another shard. One that both have is there once: with the newer end,
+    /// since a shard may have read it once and no longer, then with the longer past, since each
+    /// keeps what its own rules look back on.
     pub fn merge(&mut self, other: Snapshot) {
         if self.series.is_empty() {
             self.series = other.series;
@@ -82,7 +83,7 @@ impl Snapshot {
             parts.map(|(at, part)| (part.labels.clone(), at)).collect();
         for part in other.series {
             match known.get(&part.labels) {
-                Some(at) if self.series[*at].history.len() >= part.history.len() => {}
+                Some(at) if reach(&self.series[*at].history) >= reach(&part.history) => {}
                 Some(at) => self.series[*at].history = part.history,
                 None => self.series.push(part),
             }
@@ -111,6 +112,10 @@ impl Snapshot {
     }
 }
 
+fn reach(history: &SeriesHistory) -> (Option<TimestampMs>, usize) {
+    (history.newest().map(|newest| newest.at), history.len())
+}
+
 impl SeriesReader for Snapshot {
     fn select_numbered<'a>(
         &'a self,
@@ -129,11 +134,11 @@ mod tests {
     use super::*;
     use crate::model::SampleValue;
 
-    fn snapshot(series: &[(&str, i64)]) -> Snapshot {
+    fn snapshot(series: &[(&str, (i64, i64))]) -> Snapshot {
         let mut snapshot = Snapshot::default();
-        for (name, n_samples) in series {
+        for (name, (from, until)) in series {
             let mut history = SeriesHistory::default();
-            for at in 0..*n_samples {
+            for at in *from..*until {
                 history.append(TimestampMs(at), SampleValue::Float(1.0), TimestampMs::MAX);
             }
             snapshot.insert(Labels::from_pairs([("__name__", *name)]), history);
@@ -142,12 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_two_shards_read_is_there_once_with_its_longer_past() {
-        let mut whole = snapshot(&[("short_here", 1), ("only_here", 2), ("long_here", 3)]);
+    fn a_series_that_two_shards_have_is_there_once_with_its_newer_end_and_longer_past() {
+        let long = |from: i64, n: i64| (from, from + n);
+        let mut whole = snapshot(&[
+            ("short_here", long(4, 1)),
+            ("only_here", long(0, 2)),
+            ("long_here", long(2, 3)),
+            ("left_here", long(0, 5)),
+        ]);
         whole.merge(snapshot(&[
-            ("short_here", 5),
-            ("long_here", 1),
-            ("only_there", 4),
+            ("short_here", long(0, 5)),
+            ("long_here", long(4, 1)),
+            ("only_there", long(0, 4)),
+            ("left_here", long(7, 2)),
         ]));
         let lengths = whole.iter().map(|(labels, history)| {
             let n_samples = history.len();
@@ -155,7 +167,13 @@ mod tests {
         });
         let mut lengths: Vec<String> = lengths.collect();
         lengths.sort();
-        let expected = ["long_here 3", "only_here 2", "only_there 4", "short_here 5"];
+        let expected = [
+            "left_here 2",
+            "long_here 3",
+            "only_here 2",
+            "only_there 4",
+            "short_here 5",
+        ];
         assert_eq!(lengths, expected);
     }
 }

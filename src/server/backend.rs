@@ -15,7 +15,8 @@ use crate::api::{
     RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
-use crate::ingest;
+use crate::ingest::{self, ReadSet, ShardId};
+use crate::log::LogError;
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -24,10 +25,13 @@ use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
 use crate::server::pipeline::Pipeline;
-use crate::server::shards::Shards;
+use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
+
+/// How long a reload that moves groups waits for the shards that give them up.
+const APPLIED: Duration = Duration::from_secs(5);
 
 /// What a backend is made of.
 pub(crate) struct Parts {
@@ -97,21 +101,14 @@ impl ServerBackend {
                 "these change only with a restart"
             );
         }
-        let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
-        let dispatch = &self.parts.dispatch;
         let mut shards = self.parts.shards.lock();
-        let seed_before = &self.parts.seed_before;
-        let assigned = shards.assign(&loaded, generation, seed_before, &dispatch.measured());
+        if let Some(first) = shards.assign(&loaded, &self.parts.dispatch.measured()) {
+            info!("groups that ran in different shards belong together now and begin anew in one");
+            self.adopt_assigned(first)?;
+            self.parts.pipeline.wait_applied(APPLIED);
+        }
+        self.adopt_assigned(shards.last_assigned(&loaded))?;
         drop(shards);
-        // Outside samples of recorded names are taken again until the new rules' first ticks.
-        dispatch.expect_first_ticks(generation, assigned.n_with_groups);
-        self.parts
-            .pipeline
-            .adopt(assigned.read_set, &mut |shard, stamp| Entry::Rules {
-                stamp,
-                generation,
-                rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
-            })?;
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
@@ -124,6 +121,24 @@ impl ServerBackend {
             .loaded(true, self.parts.options.clock.now());
         self.is_ready.store(true, Ordering::Release);
         Ok(())
+    }
+
+    fn adopt_assigned(&self, assigned: Assigned) -> Result<(), LogError> {
+        let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
+        // Outside samples of recorded names are taken again until the new rules' first ticks.
+        let dispatch = &self.parts.dispatch;
+        dispatch.expect_first_ticks(generation, assigned.n_with_groups);
+        let read_set = ReadSet {
+            generation,
+            seed_before: Arc::clone(&self.parts.seed_before),
+            ..assigned.read_set
+        };
+        let mut entry = |shard: ShardId, stamp| Entry::Rules {
+            stamp,
+            generation,
+            rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
+        };
+        self.parts.pipeline.adopt(read_set, &mut entry)
     }
 
     /// Reads the configuration and the rules anew: all or nothing.

@@ -135,7 +135,7 @@ impl Server {
         let settings = loaded.node_settings();
         let shards = Shards::new(&loaded, options.share, options.shards);
         let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::new());
-        let cold = open_cold_files(&options.storage_path, shards.len())?;
+        let cold = open_cold_files(&options.storage_path, shards.n_shards())?;
         for files in &cold {
             let (log, tail) = MemoryLog::new(settings.limits.log_samples);
             logs.push(log);
@@ -161,7 +161,7 @@ impl Server {
         }
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
-            shards.len(),
+            shards.n_shards(),
             Arc::clone(&notify),
             Arc::clone(&seed_before),
             observer,

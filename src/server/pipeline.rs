@@ -5,6 +5,7 @@
 //! and is the only thing they share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
@@ -102,6 +103,23 @@ impl Pipeline {
     /// Returns the node.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// Waits until every shard has applied what its log holds now, each for so long at most.
+    pub fn wait_applied(&self, at_most: Duration) {
+        let ask = |shard: &Sender<Question>| {
+            let (answer, answered) = crossbeam_channel::bounded(1);
+            let question: Question = Box::new(move |_| {
+                let _ = answer.send(());
+            });
+            // A queue that is full, or whose engine is gone, is not waited for.
+            let _ = shard.send_timeout(question, at_most);
+            answered
+        };
+        let answers: Vec<_> = self.questions.iter().map(ask).collect();
+        for answered in answers {
+            let _ = answered.recv_timeout(at_most);
+        }
     }
 
     /// Asks every shard; the answers come as each shard reaches the question.

@@ -9,12 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 
 use crate::engine::assignment::{self, Component, Measured};
 use crate::ingest::sequencer::Settle;
 use crate::ingest::{ReadSet, ShardId};
-use crate::model::{EngineSettings, Generation, GroupKey, Matcher, RuleSource};
+use crate::model::{EngineSettings, GroupKey, Matcher, RuleSource};
 use crate::server::load::Loaded;
 
 /// Which share of the groups a process has: the `index`-th of `of`, from 1.
@@ -127,19 +126,17 @@ impl Shards {
     }
 
     /// Returns how many run.
-    pub fn len(&self) -> usize {
+    pub fn n_shards(&self) -> usize {
         self.n_shards
     }
 
-    /// Assigns the groups of a rule set that is about to be adopted as `generation`; samples of
-    /// recorded names seed history before the instant of `seed_before`, in ms.
-    pub fn assign(
-        &mut self,
-        loaded: &Loaded,
-        generation: Generation,
-        seed_before: &Arc<AtomicI64>,
-        measured: &Measured,
-    ) -> Assigned {
+    /// Assigns the groups of a rule set that is about to be adopted.
+    ///
+    /// Groups that ran apart and now belong together cannot all stay: where that is so, what is to
+    /// be adopted first comes back, under which those that move are evaluated nowhere. Only once
+    /// all shards have adopted that may the assignment itself be; else the shard that gives a
+    /// group up could take back an alert that the other has raised by then.
+    pub fn assign(&mut self, loaded: &Loaded, measured: &Measured) -> Option<Assigned> {
         let settings = &loaded.source.settings;
         let own: BTreeSet<GroupKey> = {
             let own = self.share.of(estimated(loaded)).into_iter();
@@ -149,11 +146,29 @@ impl Shards {
         let is_own = |component: &Component| component.groups.iter().all(|key| own.contains(key));
         let components: Vec<Component> = components.into_iter().filter(is_own).collect();
         let shards = assignment::spread(&components, self.n_shards, &self.placed);
-        self.placed = shards
-            .iter()
-            .enumerate()
+        let shards = shards.iter().enumerate();
+        let placed: BTreeMap<GroupKey, usize> = shards
             .flat_map(|(at, groups)| groups.iter().map(move |key| (key.clone(), at)))
             .collect();
+        let before = std::mem::replace(&mut self.placed, placed);
+        let stays = |(key, at): &(&GroupKey, &usize)| before.get(*key).is_none_or(|old| old == *at);
+        let staying = self.placed.iter().filter(stays);
+        let staying: BTreeMap<GroupKey, usize> = staying.map(|(k, at)| (k.clone(), *at)).collect();
+        let moves = staying.len() < self.placed.len();
+        moves.then(|| self.assigned(loaded, &staying))
+    }
+
+    /// Returns what was assigned last as it goes to the shards.
+    pub fn last_assigned(&self, loaded: &Loaded) -> Assigned {
+        self.assigned(loaded, &self.placed)
+    }
+
+    fn assigned(&self, loaded: &Loaded, placed: &BTreeMap<GroupKey, usize>) -> Assigned {
+        let settings = &loaded.source.settings;
+        let mut shards = vec![BTreeSet::new(); self.n_shards];
+        for (key, at) in placed {
+            shards[*at].insert(key.clone());
+        }
         let is_whole = self.share.of == 1 && self.n_shards == 1;
         let share = |groups: &BTreeSet<GroupKey>| {
             let share = (!is_whole).then(|| groups.clone());
@@ -167,7 +182,7 @@ impl Shards {
         };
         Assigned {
             read_set: ReadSet {
-                generation,
+                // Whoever takes a group over is given its series at once.
                 selectors: self.selectors(loaded),
                 recorded: loaded.rules.recorded.clone(),
                 keep_all: loaded.keeps_all() && self.share.keeps_unread(),
@@ -175,7 +190,7 @@ impl Shards {
                     live: settings.scrape_settle,
                     backlog: settings.backlog_settle,
                 }),
-                seed_before: Arc::clone(seed_before),
+                ..ReadSet::default()
             },
             sources: shards.iter().map(share).collect(),
             n_with_groups: shards.iter().filter(|groups| !groups.is_empty()).count(),
@@ -219,7 +234,7 @@ fn shard_id(at: usize) -> ShardId {
 
 /// A rule set as it goes to the shards.
 pub struct Assigned {
-    /// What each shard reads.
+    /// What each shard reads; without a generation, and without seeds.
     pub read_set: ReadSet,
     /// What each shard's log is given, the first shard's first.
     pub sources: Vec<Arc<RuleSource>>,

@@ -55,7 +55,16 @@ pub(super) struct Head {
     /// How many samples it has passed since some beginning that all places of a series share,
     /// stale markers left out. Only differences mean anything, so it may wrap.
     pub n_passed: u32,
+    /// The first sample that it has not passed, once that has been looked at: asked for at every
+    /// evaluation, while the place moves once a sample.
+    pub next: FloatPoint,
 }
+
+/// No sample has been looked at.
+pub(super) const UNKNOWN: FloatPoint = FloatPoint {
+    at: NEVER,
+    value: 0.0,
+};
 
 /// A place where samples come in.
 #[derive(Clone, Debug)]
@@ -109,14 +118,28 @@ pub(super) fn resolved(history: &SeriesHistory, point: FloatPoint) -> Option<Poi
 impl Head {
     /// Moves over everything at or before `until`.
     pub fn advance(&mut self, history: &SeriesHistory, until: TimestampMs) {
-        while let Some(sample) = history.walk_next(&mut self.walk, until) {
-            let is_counted = !is_stale_nan(reduced(&sample).value);
+        loop {
+            if self.next.at == NEVER {
+                match history.walk_peek(&self.walk) {
+                    Some(sample) => self.next = reduced(&sample),
+                    None => return,
+                }
+            }
+            if self.next.at > until {
+                return;
+            }
+            history.walk_next(&mut self.walk, self.next.at);
+            let is_counted = !is_stale_nan(self.next.value);
             self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
+            self.next = UNKNOWN;
         }
     }
 
     /// Returns the first sample ahead that is not a stale marker.
     pub fn first_ahead(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        if self.next.at != NEVER && !is_stale_nan(self.next.value) {
+            return Some(self.next);
+        }
         let mut ahead = self.walk;
         loop {
             let sample = history.walk_next(&mut ahead, TimestampMs::MAX)?;
@@ -147,7 +170,10 @@ impl Tail {
         let ended = ended.map_or(NEVER, |newest| newest.at);
         let mut older = older.filter(|point| !is_stale_nan(point.value));
         Tail {
-            place,
+            place: Head {
+                next: UNKNOWN,
+                ..place
+            },
             ended,
             last: older.next().unwrap_or(never),
             before_last: older.next().unwrap_or(never),
@@ -162,6 +188,13 @@ impl Tail {
         until: TimestampMs,
         mut passed: impl FnMut(Option<FloatPoint>, &WalkedSample),
     ) {
+        // Most often nothing has come since it was last asked.
+        if history
+            .newest_at()
+            .is_none_or(|newest| newest <= self.last.at.max(self.ended))
+        {
+            return;
+        }
         while let Some(sample) = history.walk_next(&mut self.place.walk, until) {
             let point = reduced(&sample);
             if is_stale_nan(point.value) {

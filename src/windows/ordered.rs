@@ -30,13 +30,12 @@ pub struct Ordered {
     is_over: bool,
 }
 
-/// Orders values, NaN first; of two zeros the negative one is first, so that each is found again.
+/// Orders values, NaN first. What is equal stays in the order in which it came, and leaves in it,
+/// as where all are sorted that are inside.
 fn order(a: &f64, b: &f64) -> Ordering {
-    let number = |value: &f64| !value.is_nan();
-    number(a).cmp(&number(b)).then_with(|| match a.is_nan() {
-        true => Ordering::Equal,
-        false => a.total_cmp(b),
-    })
+    let is_number = |value: &f64| !value.is_nan();
+    let numbers = a.partial_cmp(b);
+    numbers.unwrap_or_else(|| is_number(a).cmp(&is_number(b)))
 }
 
 impl Ordered {
@@ -51,7 +50,7 @@ impl Ordered {
     fn insert(&mut self, value: f64) {
         let place = self
             .values
-            .partition_point(|known| order(known, &value).is_lt());
+            .partition_point(|known| order(known, &value).is_le());
         self.values.insert(place, value);
     }
 }

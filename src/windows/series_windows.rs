@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::history::SeriesHistory;
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::Breaks;
-use crate::windows::cursor::{Head, Lag, Tail, is_histogram};
+use crate::windows::cursor::{Head, Lag, Tail, UNKNOWN, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
@@ -203,6 +203,7 @@ impl SeriesWindows {
             walk: history.walk_from(newest),
             lag,
             n_passed: 0,
+            next: UNKNOWN,
         };
         let places = self.tails.iter().map(|tail| &tail.place).chain(&self.heads);
         let Some(ahead) = places.max_by_key(|place| place.lag.span()) else {

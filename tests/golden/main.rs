@@ -16,6 +16,7 @@ mod sender;
 #[path = "../support/answer.rs"]
 mod answer;
 #[path = "../support/compare.rs"]
+#[allow(dead_code, reason = "the tests of rules over windows use the rest")]
 mod compare;
 #[path = "../support/recorded.rs"]
 mod recorded;

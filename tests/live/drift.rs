@@ -15,17 +15,17 @@ const RULES: &str = "
 groups:
 - name: g
   rules:
-  - {record: a, expr: 'sum by (job) (rate(c[5m]))'}
-  - {record: b, expr: 'sum(x)'}
-  - {record: c, expr: 'sum_over_time(x[20m])'}
-  - {record: d, expr: 'avg_over_time(x[5m])'}
-  - {record: e, expr: 'stddev_over_time(x[20m])'}
-  - {record: f, expr: 'deriv(x[5m])'}
-  - {record: g, expr: 'max_over_time(x[20m])'}
-  - {record: h, expr: 'increase(c[20m])'}
-  - {record: i, expr: 'changes(x[20m])'}
-  - {record: j, expr: 'resets(c[20m])'}
-  - {record: k, expr: 'sum(sum_over_time(x[5m]))'}
+  - {record: r_a, expr: 'sum by (job) (rate(c[5m]))'}
+  - {record: r_b, expr: 'sum(x)'}
+  - {record: r_c, expr: 'sum_over_time(x[20m])'}
+  - {record: r_d, expr: 'avg_over_time(x[5m])'}
+  - {record: r_e, expr: 'stddev_over_time(x[20m])'}
+  - {record: r_f, expr: 'deriv(x[5m])'}
+  - {record: r_g, expr: 'max_over_time(x[20m])'}
+  - {record: r_h, expr: 'increase(c[20m])'}
+  - {record: r_i, expr: 'changes(x[20m])'}
+  - {record: r_j, expr: 'resets(c[20m])'}
+  - {record: r_k, expr: 'sum(sum_over_time(x[5m]))'}
 ";
 const N_SERIES: usize = 20;
 const STEP_MS: i64 = 15_000;

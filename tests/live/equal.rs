@@ -202,7 +202,7 @@ pub fn config() -> Config {
     let deep = std::env::var_os("BURNWATCH_DEEP").is_some();
     let n_cases = match deep {
         true => Config::default().cases.max(10_000),
-        false => 200,
+        false => 120,
     };
     Config {
         cases: n_cases,

@@ -6,16 +6,16 @@
 //! where they follow from the edges of windows, and else to 1e-9. The effects of an engine that
 //! gets all leaves from windows are those of one that scans, byte for byte.
 //!
-//! What was broken on purpose in `src`, and made the property fail:
+//! What it has found, each within two hundred streams:
 //!
-//! | broken | found after |
+//! | wrong | shown by |
 //! |---|---|
-//! | heads closed on the left (`edges`: the first sample ahead at the very edge) | a few streams |
-//! | resets at the first sample of a window counted as inside | a few streams |
-//! | an insertion does not start the windows anew | some streams |
-//! | a series that comes back at a place keeps the windows of the one before | some streams |
+//! | series that differ by `__type__` alone did not collide without it | an error that only one side gave |
+//! | history was cut before the heads of rarely evaluated windows had passed it | a count of 41 for 40 |
 //!
-//! `altered` breaks one of the two sources from outside in every run.
+//! `altered` changes what one of the two sides is given (a lost sample, one bit, a millisecond, a
+//! stale marker, a histogram) and demands that it is noticed; `conformance` asks what Prometheus
+//! answered; `drift` looks for traces of what has left; `scanned` for what reads history.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
@@ -23,6 +23,7 @@
 #[path = "../support/say.rs"]
 mod say;
 #[path = "../support/answer.rs"]
+#[allow(dead_code, reason = "the tests of single queries use the rest")]
 mod answer;
 #[path = "../support/compare.rs"]
 #[allow(dead_code, reason = "the tests of single queries use the rest")]
@@ -38,5 +39,6 @@ mod equal;
 mod expressions;
 mod rule_sets;
 mod same;
+mod scanned;
 mod streams;
 mod world;

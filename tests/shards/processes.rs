@@ -6,12 +6,12 @@ use std::sync::atomic::AtomicI64;
 use burnwatch::config::Config;
 use burnwatch::engine::assignment::Measured;
 use burnwatch::engine::{Effect, Engine, compile};
-use burnwatch::ingest::{Node, NodeSettings, Protocol};
+use burnwatch::ingest::{Node, NodeSettings, Protocol, ReadSet};
 use burnwatch::log::{Log, RecordingLog};
 use burnwatch::model::{EngineSettings, Entry, Generation, RuleSource, TimestampMs};
 use burnwatch::server::load::Loaded;
 use burnwatch::server::pipeline::receive;
-use burnwatch::server::shards::Shards;
+use burnwatch::server::shards::{Assigned, Shards};
 
 use crate::load::Request;
 
@@ -52,7 +52,7 @@ impl Process {
     pub fn start(share: &str, n_shards: usize, loaded: &Loaded) -> Self {
         let share = share.parse().expect("a share");
         let shards = Shards::new(loaded, share, Some(n_shards));
-        let logs: Vec<Arc<RecordingLog>> = (0..shards.len()).map(|_| Arc::default()).collect();
+        let logs: Vec<Arc<RecordingLog>> = (0..shards.n_shards()).map(|_| Arc::default()).collect();
         let dynamic = |log: &Arc<RecordingLog>| Arc::clone(log) as Arc<dyn Log>;
         let node = Node::new(
             logs.iter().map(dynamic).collect(),
@@ -74,17 +74,26 @@ impl Process {
 
     /// Loads a rule set.
     pub fn load(&mut self, loaded: &Loaded, wall: f64) {
+        if let Some(first) = self.shards.assign(loaded, &Measured::new()) {
+            self.adopt(first, wall);
+        }
+        let assigned = self.shards.last_assigned(loaded);
+        self.adopt(assigned, wall);
+    }
+
+    fn adopt(&mut self, assigned: Assigned, wall: f64) {
         self.generation += 1;
         let generation = Generation(self.generation);
-        let assigned = self
-            .shards
-            .assign(loaded, generation, &self.seed_before, &Measured::new());
         let mut entry = |shard: burnwatch::ingest::ShardId, stamp| Entry::Rules {
             stamp,
             generation,
             rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
         };
-        let read_set = assigned.read_set.clone();
+        let read_set = ReadSet {
+            generation,
+            seed_before: Arc::clone(&self.seed_before),
+            ..assigned.read_set.clone()
+        };
         self.node
             .adopt(read_set, &mut entry, at(wall))
             .expect("the logs are open");

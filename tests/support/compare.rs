@@ -72,16 +72,27 @@ pub struct Tally {
     /// How many answers differ, by the number in [`CHANGED`].
     changed: BTreeMap<usize, usize>,
     failures: Vec<String>,
+    /// Words of queries whose answers may round beside those of [`may_round`].
+    also_round: &'static [&'static str],
 }
 
 impl Tally {
+    /// Returns a tally that lets queries with some words round.
+    pub fn rounding(also_round: &'static [&'static str]) -> Self {
+        Tally {
+            also_round,
+            ..Tally::default()
+        }
+    }
+
     /// Counts the verdict on one query.
     pub fn count(&mut self, kind: &str, query: &str, verdict: Result<Agreement, String>) {
         let [bits, near, all] = self.by_kind.entry(kind.to_owned()).or_default();
         *all += 1;
+        let rounds = may_round(query) || self.also_round.iter().any(|word| query.contains(word));
         match verdict {
             Ok(Agreement::Bits) => *bits += 1,
-            Ok(Agreement::Tolerance) if may_round(query) => *near += 1,
+            Ok(Agreement::Tolerance) if rounds => *near += 1,
             Ok(Agreement::Tolerance) => {
                 self.failures.push(format!(
                     "{query}

@@ -79,7 +79,10 @@ impl Parts {
         for key in &scope.keys {
             found.extend(part.by_key.get(key).into_iter().flatten());
         }
-        found.sort_unstable();
+        // Those of one key ascend as they are.
+        if scope.keys.len() > 1 {
+            found.sort_unstable();
+        }
         found
     }
 }

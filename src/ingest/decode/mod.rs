@@ -190,7 +190,7 @@ impl<F: FnMut(u32, &RawLabels<'_>)> Visitor for Namer<'_, F> {
 struct RawSample {
     at: TimestampMs,
     value: f64,
-    /// [`NO_START`] where it states none; 1.0 has no such field, and skips it as any unknown one.
+    /// [`crate::model::NO_START`] where it states none; 1.0 has no such field, and skips it as any unknown one.
     start: TimestampMs,
 }
 
