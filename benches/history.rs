@@ -220,7 +220,10 @@ fn long_window(n_series: usize, days: i64) {
     let keep = DurationMs(days * DAY);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut histories = vec![SeriesHistory::default(); n_series];
-    let mut values: Vec<f64> = histories.iter().map(|_| 1e6 * random.uniform()).collect();
+    let mut values: Vec<f64> = histories
+        .iter()
+        .map(|_| (1e6 * random.uniform()).floor())
+        .collect();
     let mut cursors: Vec<Option<WalkCursor>> = vec![None; n_series];
     println!(
         "\n{n_series} series, {days} d of 15 s samples and a quarter more, window of {days} d"
