@@ -197,11 +197,13 @@ fn look(
     Ok(())
 }
 
-/// Returns how many random cases to try: `PROPTEST_CASES` in a deep run, a few hundred else.
+/// Returns how many random cases to try: what `PROPTEST_CASES` says or 10,000 in a deep run, a
+/// hundred else.
 pub fn config() -> Config {
     let deep = std::env::var_os("BURNWATCH_DEEP").is_some();
     let n_cases = match deep {
-        true => Config::default().cases.max(10_000),
+        true if std::env::var_os("PROPTEST_CASES").is_some() => Config::default().cases,
+        true => 10_000,
         false => 120,
     };
     Config {
