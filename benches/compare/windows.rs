@@ -110,10 +110,11 @@ pub fn long_and_short(
     Row {
         number: 4,
         what: format!(
-            "rule cost {} against {}, steady state, {} series",
+            "rule cost {} against {}, {} series, after {} of history",
             long.window,
             short.window,
-            figures(n_series as f64)
+            figures(n_series as f64),
+            hours(filled_ms(settings, long.window)),
         ),
         reach: "≤ 1.2 ×",
         burnwatch: format!(
