@@ -348,7 +348,7 @@ pub mod memory {
         }
 
         /// Returns the bytes held.
-        pub fn len(&self) -> usize {
+        pub fn n_bytes(&self) -> usize {
             let state = self.state();
             state.bytes.len() - state.gone
         }

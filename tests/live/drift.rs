@@ -86,8 +86,8 @@ fn windows_do_not_drift() {
         let at = 3_600_000_000 + scrape * STEP_MS;
         let sample = |n: usize| {
             let number = numbers.next();
-            let value = if n % 2 == 0 {
-                let is_reset = number % 97 == 0;
+            let value = if n.is_multiple_of(2) {
+                let is_reset = number.is_multiple_of(97);
                 counters[n] = if is_reset { 0.0 } else { counters[n] };
                 counters[n] += (number % 1000) as f64 / 7.0;
                 counters[n]

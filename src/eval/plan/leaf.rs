@@ -437,7 +437,8 @@ mod tests {
             60.0,
             &["@ pins it", "@ pins it"],
         );
-        check("mad_over_time(x[1h:1m])", 0.0, &["mad_over_time"]);
+        let points = "double_exponential_smoothing(x[1h:1m], 0.5, 0.5)";
+        check(points, 0.0, &["double_exponential_smoothing"]);
         let at_each_step = "max_over_time(double_exponential_smoothing(x[5m], 0.5, 0.5)[1h:1m])";
         check(
             at_each_step,
