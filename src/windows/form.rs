@@ -98,6 +98,7 @@ impl LiveForm {
     }
 
     /// Returns the value over a window of a series.
+    #[inline]
     pub fn value(
         self,
         (windows, history): (&mut SeriesWindows, &SeriesHistory),

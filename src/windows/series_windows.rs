@@ -115,6 +115,7 @@ impl SeriesWindows {
     }
 
     /// Moves the leading place, which has to go before all others: it notes breaks.
+    #[inline]
     fn lead(&mut self, history: &SeriesHistory, frontier: TimestampMs) {
         let breaks = &mut self.breaks;
         let Some(leading) = self.tails.first_mut() else {
@@ -256,6 +257,7 @@ impl SeriesWindows {
     }
 
     /// Returns what is known of a window from its edges.
+    #[inline]
     pub fn edges<'a>(
         &'a mut self,
         history: &'a SeriesHistory,

@@ -205,6 +205,7 @@ impl<'a> Live<'a> {
 
     /// Returns the value of a function over the window of one series: from what is kept, or from
     /// the samples where that does not tell.
+    #[inline]
     fn value(
         &self,
         windows: &mut SeriesWindows,
@@ -220,27 +221,35 @@ impl<'a> Live<'a> {
         };
         match call.form.value((windows, history), span, &args) {
             Ok(value) => value,
-            Err(NeedsSamples) => {
-                let samples = history.window(call.after, call.until);
-                let series = RangeSeries {
-                    labels: labels.clone(),
-                    floats: samples.floats,
-                    histograms: samples.histograms,
-                    starts: None,
-                    drop_name: false,
-                };
-                self.scanned.set(self.scanned.get() + series.len() as u64);
-                match series.is_empty() {
-                    true => None,
-                    false => (call.plain)(RangeVector {
-                        series: vec![series],
-                        start: call.after,
-                        end: call.until,
-                        mode: RangeMode::Plain,
-                    }),
-                }
-            }
+            Err(NeedsSamples) => self.value_from_samples(labels, history, call),
         }
+    }
+
+    #[cold]
+    fn value_from_samples(
+        &self,
+        labels: &Labels,
+        history: &SeriesHistory,
+        call: &WindowCall<'_>,
+    ) -> Option<SampleValue> {
+        let samples = history.window(call.after, call.until);
+        let series = RangeSeries {
+            labels: labels.clone(),
+            floats: samples.floats,
+            histograms: samples.histograms,
+            starts: None,
+            drop_name: false,
+        };
+        self.scanned.set(self.scanned.get() + series.len() as u64);
+        if series.is_empty() {
+            return None;
+        }
+        (call.plain)(RangeVector {
+            series: vec![series],
+            start: call.after,
+            end: call.until,
+            mode: RangeMode::Plain,
+        })
     }
 }
 
