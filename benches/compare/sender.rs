@@ -13,6 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 struct Connection {
     reader: BufReader<TcpStream>,
+    address: SocketAddr,
     head: String,
 }
 
@@ -52,8 +53,6 @@ impl Sender {
 
 impl Connection {
     fn open(address: SocketAddr, protocol: Protocol) -> Self {
-        let stream = TcpStream::connect(address).expect("the receiver listens");
-        stream.set_nodelay(true).expect("a TCP option");
         let (content, version) = match protocol {
             Protocol::V1 => ("application/x-protobuf", "0.1.0"),
             Protocol::V2 => (
@@ -62,7 +61,8 @@ impl Connection {
             ),
         };
         Connection {
-            reader: BufReader::new(stream),
+            reader: connect(address),
+            address,
             head: format!(
                 "POST /api/v1/write HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content}\r\n\
                  Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: {version}\r\n\
@@ -76,29 +76,41 @@ impl Connection {
         let length = body.len();
         let mut request = format!("{}Content-Length: {length}\r\n\r\n", self.head).into_bytes();
         request.extend_from_slice(body);
+        let mut n_broken = 0;
         loop {
-            let stream = self.reader.get_mut();
-            stream.write_all(&request).expect("the receiver reads");
-            let (status, text) = self.answer();
-            if status / 100 == 2 {
-                return;
+            match self.ask(&request) {
+                Ok((status, _)) if status / 100 == 2 => return,
+                Ok((status, text)) => {
+                    assert!(
+                        status == 503 && started.elapsed() < PATIENCE,
+                        "remote write is answered {status}: {text}"
+                    );
+                    thread::sleep(Duration::from_millis(50));
+                }
+                // A server may close a connection that was idle; one that is gone refuses the next.
+                Err(error) => {
+                    n_broken += 1;
+                    assert!(n_broken < 3, "remote write to {}: {error}", self.address);
+                    self.reader = connect(self.address);
+                }
             }
-            assert!(
-                status == 503 && started.elapsed() < PATIENCE,
-                "remote write is answered {status}: {text}"
-            );
-            thread::sleep(Duration::from_millis(50));
         }
     }
 
+    fn ask(&mut self, request: &[u8]) -> std::io::Result<(u16, String)> {
+        self.reader.get_mut().write_all(request)?;
+        self.answer()
+    }
+
     /// Reads an answer with a length, which those of all receivers have.
-    fn answer(&mut self) -> (u16, String) {
+    fn answer(&mut self) -> std::io::Result<(u16, String)> {
         let (mut status, mut length) = (0, 0);
         let mut line = String::new();
         for number in 0.. {
             line.clear();
-            let n_bytes = self.reader.read_line(&mut line).expect("an answer");
-            assert!(n_bytes > 0, "the receiver closed the connection");
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
             let line = line.trim_end();
             if number == 0 {
                 let word = line.split(' ').nth(1);
@@ -112,7 +124,13 @@ impl Connection {
             }
         }
         let mut text = vec![0; length];
-        self.reader.read_exact(&mut text).expect("an answer");
-        (status, String::from_utf8_lossy(&text).into_owned())
+        self.reader.read_exact(&mut text)?;
+        Ok((status, String::from_utf8_lossy(&text).into_owned()))
     }
+}
+
+fn connect(address: SocketAddr) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(address).expect("the receiver still listens");
+    stream.set_nodelay(true).expect("a TCP option");
+    BufReader::new(stream)
 }
