@@ -59,6 +59,7 @@ impl Engine {
             let Some(next) = next.filter(|next| *next <= target) else {
                 break;
             };
+            debug_assert!(Some(next) >= self.frontier, "the frontier never goes back");
             self.frontier = Some(next);
             if stop == Some(next) {
                 self.stop_at(next, stopwatch, effects);

@@ -66,3 +66,20 @@ fn ticks_only_is_prometheus_to_the_letter() {
             .contains(&"0s firing Gone{job=\"b\"}".to_owned())
     );
 }
+
+/// Catches a frontier that goes back to when an alert that is held while its rule warms was due.
+#[test]
+fn a_reload_looks_at_a_held_alert_now_and_not_when_it_was_due() {
+    let rules = "groups: [{name: g, rules: [{alert: Low, expr: 'sum(rate(x[20m])) < 1'}]}]";
+    let mut world = World::new(rules);
+    for n in 0..5 {
+        world.push(f64::from(n) * 12.0, &[("x", 1.0)]);
+    }
+    assert_eq!(world.told(), ["12s pending Low"]);
+    world.reload(rules);
+    let groups = world.engine.groups();
+    assert_eq!(
+        groups[0].rules[0].last_evaluation,
+        Some(crate::world::at(48.0))
+    );
+}
