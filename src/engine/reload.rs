@@ -72,7 +72,9 @@ impl Engine {
         self.moved_late.clear();
         self.route_series_anew();
         self.follow_series();
-        self.live.get_mut().adopt(self.rules.lags());
+        let n_selectors = self.rules.rules.iter().map(|rule| rule.selectors.len());
+        let n_selectors = n_selectors.sum();
+        self.live.get_mut().adopt(self.rules.lags(), n_selectors);
         let subqueries = self.rules.subqueries(&self.options);
         let features = self.rules.features;
         self.live.get_mut().subqueries.adopt(subqueries, features);

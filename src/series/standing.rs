@@ -54,6 +54,16 @@ pub struct StandingSelections {
 }
 
 impl StandingSelections {
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.selections.len()
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.selections.is_empty()
+    }
+
     /// Returns the number of a selector's selection, which is made where there is none.
     pub fn find(&mut self, matchers: &[Matcher], store: &SeriesStore) -> SelectionId {
         let address = matchers.as_ptr() as usize;

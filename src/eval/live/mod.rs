@@ -30,6 +30,9 @@ use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
 use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span};
 
+/// So many selections may stand besides twice those of the rules.
+const SELECTIONS_MIN: usize = 10_000;
+
 /// What is kept from one evaluation to the next: selections, the cursors of every series, groups.
 #[derive(Debug, Default)]
 pub struct LiveState {
@@ -46,6 +49,8 @@ pub struct LiveState {
     pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
     lags: Vec<DurationMs>,
+    /// With more selections than this, those of `info()` are forgotten.
+    selections_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -55,9 +60,9 @@ struct Nameless {
 }
 
 impl LiveState {
-    /// Forgets all selections, and learns at which lags behind the frontier the leaves of a rule
-    /// set stand: their tails, and the heads of their windows. Cursors stay.
-    pub fn adopt(&mut self, mut lags: Vec<DurationMs>) {
+    /// Forgets all selections, and learns how many selectors a rule set has and at which lags behind
+    /// the frontier its leaves stand: their tails, and the heads of their windows. Cursors stay.
+    pub fn adopt(&mut self, mut lags: Vec<DurationMs>, n_selectors: usize) {
         lags.sort_unstable();
         lags.dedup();
         let is_read = |lag: DurationMs| lags.binary_search(&lag).is_ok();
@@ -68,8 +73,21 @@ impl LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
             lags,
+            selections_max: SELECTIONS_MIN + 2 * n_selectors,
             ..LiveState::default()
         };
+    }
+
+    /// Forgets selections where there are more than rules can have written: `info()` makes its
+    /// own, of the series that it finds. Those that are needed are found again.
+    fn bound_selections(&mut self) {
+        if self.selections.len() > self.selections_max {
+            self.selections = StandingSelections::default();
+            self.groupings = Groupings::default();
+            self.parts = Parts::default();
+            self.nameless.clear();
+            self.distinct.clear();
+        }
     }
 
     /// Moves the windows of a series to where the frontier wants them. To be called before its
@@ -89,6 +107,7 @@ impl LiveState {
                 *windows = None;
             }
         }
+        self.bound_selections();
         self.selections.follow(changes, store);
     }
 
