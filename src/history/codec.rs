@@ -11,7 +11,7 @@
 //! Encoder and decoder keep the same [`Predictor`], in whole numbers that wrap, so that whatever
 //! was put in comes out, bit for bit.
 //!
-//! Cost: about 10 ns a sample either way.
+//! Cost: about 25 ns a sample either way.
 
 use crate::history::bits::{BITS_AT_ONCE, Window, put, unzigzag, zigzag};
 use crate::history::form::Form;

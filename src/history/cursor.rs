@@ -5,7 +5,7 @@
 //! places; whatever happens to the history in the meantime, a cursor goes on behind the last
 //! sample that it has passed.
 //!
-//! Cost: a step decodes one sample, about 10 ns; the first one, and one after what lay under the
+//! Cost: a step decodes one sample, about 25 ns; the first one, and one after what lay under the
 //! cursor was forgotten, search and decode half a chunk.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Windows, ranges and single instants of a history.
 //!
-//! Cost: finding an instant decodes half a chunk; from there on, about 10 ns a sample.
+//! Cost: finding an instant decodes half a chunk; from there on, about 20 ns a sample.
 
 use std::borrow::Cow;
 
