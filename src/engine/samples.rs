@@ -172,10 +172,11 @@ impl Engine {
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
         if let Some(old) = self.by_place.insert(state.place, handle) {
-            let old = self.handles.remove(old).filter(|old| old.labels == *labels);
+            let old = self.handles.remove(old);
             if let Some(old) = &old {
                 self.count_series(old, false);
             }
+            let old = old.filter(|old| old.labels == *labels);
             state.newest = old.and_then(|old| old.newest);
         }
         self.count_series(&state, true);
