@@ -6,11 +6,15 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
 use burnwatch::history::{ColdStore, SeriesHistory, WalkCursor, Walked};
 use burnwatch::model::{DurationMs, SampleValue, TimestampMs};
 use burnwatch::storage::ColdFiles;
+
+#[path = "support/thread_time.rs"]
+mod thread_time;
+
+use thread_time::cpu_nanos;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,15 +32,6 @@ fn main() {
     kinds();
     three_days();
     long_window(n_series, days as i64);
-}
-
-/// Nanoseconds of CPU that this thread has used: on a busy machine the wall clock says little.
-/// Falls back to the wall clock where there is no /proc.
-fn cpu_nanos() -> u128 {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let on_cpu = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    on_cpu.unwrap_or_else(|| BEGAN.get_or_init(Instant::now).elapsed().as_nanos())
 }
 
 /// xorshift64*: the same series every time.

@@ -25,6 +25,11 @@ use burnwatch::server::pipeline::receive;
 use burnwatch::wire::{v1, v2};
 use prost::Message;
 
+#[path = "support/thread_time.rs"]
+mod thread_time;
+
+use thread_time::cpu_nanos;
+
 struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -50,15 +55,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
-
-/// Nanoseconds of CPU that this thread has used: on a busy machine the wall clock says little.
-/// Falls back to the wall clock where there is no /proc.
-fn cpu_nanos() -> u128 {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let on_cpu = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    on_cpu.unwrap_or_else(|| START.get_or_init(Instant::now).elapsed().as_nanos())
-}
 
 const WALL: i64 = 1_700_000_000_000;
 const BATCH: usize = 2_000;

@@ -13,6 +13,8 @@ mod latency;
 mod load;
 mod measure;
 mod plot;
+#[path = "../support/process_time.rs"]
+mod process_time;
 mod receive;
 mod report;
 mod rules;

@@ -9,14 +9,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::process_time::cpu_seconds_of;
 use crate::sink;
 
 /// A server takes at most this long to start.
 const START_MAX: Duration = Duration::from_secs(60);
 /// Processor time is counted to the end though a server does not come to rest for so long.
 const REST_MAX: Duration = Duration::from_secs(900);
-/// Linux counts the time of processes in hundredths of a second.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server; it ends with this value.
 pub struct Server {
@@ -244,13 +243,7 @@ impl Server {
 
     /// Returns the seconds of processor time that it has used, user and system.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = self.proc("stat");
-        // The name, in parentheses, may hold blanks.
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let mut fields = behind_name.split_whitespace().skip(11);
-        let mut ticks = || fields.next().and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = (ticks().unwrap_or(0.0), ticks().unwrap_or(0.0));
-        (user + system) / TICKS_PER_SECOND
+        cpu_seconds_of(self.child.id())
     }
 
     /// Returns what it holds in memory now.

@@ -13,6 +13,8 @@ mod alertmanager;
 mod crossings;
 mod fleet;
 mod http;
+#[path = "../support/process_time.rs"]
+mod process_time;
 mod sender;
 mod server;
 

@@ -8,11 +8,10 @@ use tempfile::TempDir;
 
 use crate::fleet::RULES;
 use crate::http::Connection;
+use crate::process_time::cpu_seconds_of;
 
 /// How long the server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Linux counts the time of processes in hundredths of a second.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server; it ends with this value.
 pub struct Server {
@@ -81,13 +80,7 @@ impl Server {
 
     /// Returns the seconds of processor time that it has used.
     pub fn cpu_seconds(&self) -> f64 {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let stat = std::fs::read_to_string(path).unwrap_or_default();
-        // The name, in parentheses, may hold blanks.
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let fields = behind_name.split_whitespace().skip(11).take(2);
-        let ticks: f64 = fields.filter_map(|text| text.parse::<f64>().ok()).sum();
-        ticks / TICKS_PER_SECOND
+        cpu_seconds_of(self.child.id())
     }
 }
 

@@ -6,6 +6,8 @@
 //! are compared, and what is counted is their processor time. Without Prometheus (on PATH or
 //! fetched by `tests/tools.sh`) burnwatch runs alone.
 
+#[path = "../support/process_time.rs"]
+mod process_time;
 mod samples;
 mod server;
 

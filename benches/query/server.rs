@@ -10,10 +10,10 @@ use prost::Message;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::process_time::cpu_seconds_of;
+
 /// A server takes at most this long to start, to write a request, or to come to rest.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Linux counts the time of processes in hundredths of a second.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A running server; it ends with this value.
 pub struct Server {
@@ -164,13 +164,7 @@ impl Server {
 
     /// Returns the seconds of processor time that it has used.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = self.proc("stat");
-        // The name, in parentheses, may hold blanks.
-        let behind_name = stat.rsplit(')').next().unwrap_or_default();
-        let mut fields = behind_name.split_whitespace().skip(11);
-        let mut ticks = || fields.next().and_then(|text| text.parse::<f64>().ok());
-        let (user, system) = (ticks().unwrap_or(0.0), ticks().unwrap_or(0.0));
-        (user + system) / TICKS_PER_SECOND
+        cpu_seconds_of(self.child.id())
     }
 
     /// Waits until it has nothing more to do: compaction goes on for a while after writing.
