@@ -180,13 +180,8 @@ impl ActiveAlerts {
     }
 
     /// Returns the instants at which a pending alert will have been seen for `hold`, and which
-    /// part of the rule it comes from.
-    pub fn deadlines(&self, hold: DurationMs) -> Vec<(TimestampMs, Option<u64>)> {
-        self.deadlines_in(hold, None)
-    }
-
-    /// Does the same for the alerts of some parts alone.
-    pub fn deadlines_in(
+    /// part of the rule it comes from: of all alerts, or of those of some parts.
+    pub fn deadlines(
         &self,
         hold: DurationMs,
         parts: Option<&[u64]>,

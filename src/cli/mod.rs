@@ -13,6 +13,15 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::model::Dialect;
 
+/// Promtool's features for PromQL; `check` and `test` pass over others with a warning, as it does.
+const PROMTOOL_FEATURES: [&str; 5] = [
+    "promql-experimental-functions",
+    "promql-delayed-name-removal",
+    "promql-duration-expr",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
+];
+
 /// Evaluates Prometheus alerting rules on the stream: remote write in, alerts out.
 #[derive(Debug, Parser)]
 #[command(

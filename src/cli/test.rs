@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::cli::DialectArgs;
+use crate::cli::{DialectArgs, PROMTOOL_FEATURES};
 use crate::clock::{Clock as _, Stopwatch, SystemClock};
 use crate::engine::unit_test::{TestOptions, run_test};
 use crate::model::RuleFormat;
@@ -100,15 +100,6 @@ pub struct TestRulesArgs {
     dialect: DialectArgs,
 }
 
-/// The feature flags that a unit test knows; others are warned of, as promtool does.
-const FEATURES: [&str; 5] = [
-    "promql-experimental-functions",
-    "promql-delayed-name-removal",
-    "promql-duration-expr",
-    "promql-extended-range-selectors",
-    "promql-binop-fill-modifiers",
-];
-
 /// What came of one test file.
 #[derive(Default)]
 struct Suite {
@@ -152,7 +143,8 @@ fn test_rules(
         [] => None,
         patterns => Some(regex::Regex::new(&patterns.join("|")).context("--run")?),
     };
-    let is_unknown = |name: &&String| !name.is_empty() && !FEATURES.contains(&name.as_str());
+    let is_unknown =
+        |name: &&String| !name.is_empty() && !PROMTOOL_FEATURES.contains(&name.as_str());
     for name in args.enable_feature.iter().filter(is_unknown) {
         writeln!(
             err,

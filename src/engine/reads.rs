@@ -6,9 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::engine::compiled_rule::{CompiledRule, GroupIndex, RuleIndex};
-use crate::model::{
-    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, DurationMs, Labels, METRIC_NAME, MatchOp, Matcher,
-};
+use crate::model::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, DurationMs, Labels, Matcher};
 
 /// A selector by its rule and its place among that rule's selectors.
 type SelectorPlace = (RuleIndex, usize);
@@ -37,7 +35,7 @@ impl ReadIndex {
             let of_name = index.rules_by_name.entry(rule.name.clone());
             of_name.or_default().push(at);
             for (place, used) in rule.selectors.iter().enumerate() {
-                match exact_name(&used.matchers) {
+                match Matcher::exact_name(&used.matchers) {
                     Some(name) => {
                         let of_name = index.selectors_by_name.entry(name.to_owned());
                         of_name.or_default().push((at, place));
@@ -61,7 +59,7 @@ impl ReadIndex {
     /// Returns the recording rules that a selector may look through, ascending.
     pub fn viewable(&self, rules: &[CompiledRule], matchers: &[Matcher]) -> Vec<RuleIndex> {
         let could = |at: &&RuleIndex| rules[**at].may_be_read_by(matchers);
-        let mut found: Vec<RuleIndex> = match exact_name(matchers) {
+        let mut found: Vec<RuleIndex> = match Matcher::exact_name(matchers) {
             Some(name) => {
                 let of_name = self.viewable_by_name.get(name).into_iter().flatten();
                 of_name.filter(could).copied().collect()
@@ -140,13 +138,4 @@ impl ReadIndex {
         }
         (moved, reach)
     }
-}
-
-/// Returns the metric name that a selector demands, if it demands one.
-fn exact_name(matchers: &[Matcher]) -> Option<&str> {
-    let is_exact = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-    matchers
-        .iter()
-        .find(is_exact)
-        .map(|matcher| matcher.value.as_str())
 }

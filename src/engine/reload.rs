@@ -102,7 +102,7 @@ impl Engine {
             let hold = |rule: &CompiledRule| rule.alerting().map_or(DurationMs::ZERO, |a| a.hold);
             state.knows_parts = false;
             state.hold_raised |= hold(rule) > hold(&old.rules[old_at]);
-            for (deadline, _) in state.alerts.deadlines(hold(rule)) {
+            for (deadline, _) in state.alerts.deadlines(hold(rule), None) {
                 // An alert that waits for its rule to be warm may be long due; the frontier does
                 // not go back for it.
                 let deadline = self.frontier.map_or(deadline, |at| at.max(deadline));

@@ -230,7 +230,7 @@ impl Engine {
         if !self.rules.groups[rule.group].on_arrival {
             return;
         }
-        for (deadline, part) in self.rule_states[index].alerts.deadlines_in(*hold, parts) {
+        for (deadline, part) in self.rule_states[index].alerts.deadlines(*hold, parts) {
             if deadline > at {
                 self.timers.insert((deadline, index, part));
             }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::Labels;
-use crate::model::labels::{is_legacy_label_name, quote};
+use crate::model::labels::{METRIC_NAME, is_legacy_label_name, quote};
 use crate::model::regex::LabelRegex;
 
 /// How a matcher compares.
@@ -55,6 +55,13 @@ pub struct Matcher {
 }
 
 impl Matcher {
+    /// Returns the metric name that the matchers of a selector demand, if they demand one.
+    pub fn exact_name(matchers: &[Matcher]) -> Option<&str> {
+        let is_exact = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+        let exact = matchers.iter().find(is_exact);
+        exact.map(|matcher| matcher.value.as_str())
+    }
+
     /// Builds a matcher; fails only when a regular expression does not compile.
     pub fn new(
         op: MatchOp,

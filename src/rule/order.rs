@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, METRIC_NAME, MatchOp, Matcher};
+use crate::model::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, METRIC_NAME, Matcher};
 use crate::promql::ast::{ExprKind, VectorSelector};
 use crate::promql::{self, Expr, Features, SignatureTable};
 use crate::rule::{Rule, RuleGroup, RuleKind};
@@ -63,9 +63,7 @@ impl<'a> Producers<'a> {
     /// Returns the rules whose series a selector may read, in order.
     pub fn read_by(&self, selector: &VectorSelector) -> BTreeSet<RuleIdx> {
         let matchers = &selector.matchers;
-        let exact = matchers
-            .iter()
-            .find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
+        let exact = Matcher::exact_name(matchers);
         let mut read = BTreeSet::new();
         let mut look = |name: &str, rules: &[RuleIdx]| {
             let could = |idx: &&RuleIdx| {
@@ -75,8 +73,8 @@ impl<'a> Producers<'a> {
             read.extend(rules.iter().filter(could));
         };
         match exact {
-            Some(matcher) => {
-                if let Some((name, rules)) = self.by_name.get_key_value(matcher.value.as_str()) {
+            Some(name) => {
+                if let Some((name, rules)) = self.by_name.get_key_value(name) {
                     look(name, rules);
                 }
             }

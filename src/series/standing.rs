@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{METRIC_NAME, MatchOp, Matcher};
+use crate::model::Matcher;
 use crate::series::{SeriesStore, StoreChange};
 
 /// The number of a selection.
@@ -38,7 +38,7 @@ impl StandingSelection {
 
     /// Tells whether all members have one and the same metric name.
     pub fn has_one_name(&self) -> bool {
-        exact_name(&self.matchers).is_some()
+        Matcher::exact_name(&self.matchers).is_some()
     }
 }
 
@@ -92,7 +92,7 @@ impl StandingSelections {
             version: 0,
         });
         self.by_text.insert(text, id);
-        match exact_name(matchers) {
+        match Matcher::exact_name(matchers) {
             Some(name) => self.by_name.entry(name.to_owned()).or_default().push(id),
             None => self.of_any_name.push(id),
         }
@@ -168,15 +168,6 @@ impl StandingSelection {
         self.members = merged;
         self.version += 1;
     }
-}
-
-/// Returns the metric name that a selector demands, if it demands one.
-fn exact_name(matchers: &[Matcher]) -> Option<&str> {
-    let is_exact = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-    matchers
-        .iter()
-        .find(is_exact)
-        .map(|matcher| matcher.value.as_str())
 }
 
 fn as_member(place: usize) -> u32 {

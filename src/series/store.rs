@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::history::{ColdStore, SeriesHistory};
-use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs};
+use crate::model::{DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
 /// A series: its labels and its past.
@@ -183,9 +183,8 @@ impl SeriesStore {
         matchers: &[Matcher],
         visit: &mut dyn FnMut(usize, &'a Labels, &'a StoredSeries),
     ) {
-        let is_name = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-        if let Some(name) = matchers.iter().find(is_name) {
-            self.visit_name(&name.value, matchers, visit);
+        if let Some(name) = Matcher::exact_name(matchers) {
+            self.visit_name(name, matchers, visit);
             return;
         }
         for name in &self.names {
@@ -214,6 +213,7 @@ impl SeriesReader for SeriesStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MatchOp;
 
     fn selected(store: &SeriesStore, matchers: &[Matcher]) -> Vec<String> {
         let mut found = Vec::new();

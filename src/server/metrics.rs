@@ -46,10 +46,10 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             sum(|stats| stats.samples_scanned),
         ),
     ];
-    for (name, help, value) in counters {
-        write_family(text, name, "counter", help);
-        write_sample(text, &format!("{name}_total"), &[], value as f64);
-    }
+    write_counters(
+        text,
+        &counters.map(|(name, help, value)| (name, help, value as f64)),
+    );
     let gauges = [
         (
             "burnwatch_frontier_hold_seconds",
@@ -69,10 +69,7 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
                 .map_or(0.0, TimestampMs::seconds),
         ),
     ];
-    for (name, help, value) in gauges {
-        write_family(text, name, "gauge", help);
-        write_sample(text, name, &[], value);
-    }
+    write_gauges(text, &gauges);
     write_shard_metrics(text, shards);
 }
 
@@ -98,11 +95,7 @@ fn write_shard_metrics(text: &mut String, shards: &[EngineReport]) {
         ),
     ];
     for (name, help, value) in gauges {
-        write_family(text, name, "gauge", help);
-        for (number, shard) in shards.iter().enumerate() {
-            let label = number.to_string();
-            write_sample(text, name, &[("shard", &label)], value(shard));
-        }
+        write_of_shards(text, (name, help), shards.iter().map(value));
     }
 }
 
@@ -122,10 +115,7 @@ pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
             sum(|counts| counts.refused),
         ),
     ];
-    for (name, help, value) in counters {
-        write_family(text, name, "counter", help);
-        write_sample(text, &format!("{name}_total"), &[], value);
-    }
+    write_counters(text, &counters);
     let gauges = [
         (
             "burnwatch_history_files",
@@ -138,10 +128,7 @@ pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
             sum(|counts| counts.bytes),
         ),
     ];
-    for (name, help, value) in gauges {
-        write_family(text, name, "gauge", help);
-        write_sample(text, name, &[], value);
-    }
+    write_gauges(text, &gauges);
 }
 
 /// Writes how far each shard's engine is behind its log, by the wall clock `now`.
@@ -165,10 +152,36 @@ pub fn write_log_metrics(text: &mut String, shards: &[Waiting], now: TimestampMs
         ),
     ];
     for (name, help, value) in gauges {
+        let values = shards.iter().map(|shard| value(shard, now));
+        write_of_shards(text, (name, help), values);
+    }
+}
+
+/// A metric's name, what it means, and its value.
+type Metric = (&'static str, &'static str, f64);
+
+fn write_counters(text: &mut String, counters: &[Metric]) {
+    for (name, help, value) in counters {
+        write_family(text, name, "counter", help);
+        write_sample(text, &format!("{name}_total"), &[], *value);
+    }
+}
+
+fn write_gauges(text: &mut String, gauges: &[Metric]) {
+    for (name, help, value) in gauges {
         write_family(text, name, "gauge", help);
-        for (number, shard) in shards.iter().enumerate() {
-            let label = number.to_string();
-            write_sample(text, name, &[("shard", &label)], value(shard, now));
-        }
+        write_sample(text, name, &[], *value);
+    }
+}
+
+/// Writes one gauge of every shard.
+fn write_of_shards(
+    text: &mut String,
+    (name, help): (&str, &str),
+    values: impl Iterator<Item = f64>,
+) {
+    write_family(text, name, "gauge", help);
+    for (number, value) in values.enumerate() {
+        write_sample(text, name, &[("shard", &number.to_string())], value);
     }
 }

@@ -13,8 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::model::Matcher;
 use crate::model::spelling::nearest;
-use crate::model::{METRIC_NAME, MatchOp, Matcher};
 use crate::notify::http_client;
 use crate::promql::selectors;
 use crate::rule::RuleKind;
@@ -82,7 +82,8 @@ fn selectors_of(files: &[LintFile<'_>]) -> BTreeMap<String, Asked> {
         for group in file.groups {
             for (rule_idx, rule) in group.rules.iter().enumerate() {
                 for used in selectors(&rule.expr) {
-                    let is_recorded = name_of(&used.matchers).is_some_and(|n| recorded.contains(n));
+                    let is_recorded =
+                        Matcher::exact_name(&used.matchers).is_some_and(|n| recorded.contains(n));
                     if is_recorded {
                         continue;
                     }
@@ -112,13 +113,6 @@ fn selectors_of(files: &[LintFile<'_>]) -> BTreeMap<String, Asked> {
         }
     }
     asked
-}
-
-fn name_of(matchers: &[Matcher]) -> Option<&str> {
-    let name = matchers
-        .iter()
-        .find(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal);
-    name.map(|m| m.value.as_str())
 }
 
 fn printed(matchers: &[Matcher]) -> String {
@@ -249,7 +243,7 @@ impl Server {
 }
 
 fn remedy(matchers: &[Matcher], names: &[&str]) -> String {
-    let Some(name) = name_of(matchers) else {
+    let Some(name) = Matcher::exact_name(matchers) else {
         return "look at the label values: no series has all of them".to_owned();
     };
     if names.contains(&name) {

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::cli::DialectArgs;
 use crate::cli::check::lints::Lints;
+use crate::cli::{DialectArgs, PROMTOOL_FEATURES};
 use crate::engine::features;
 use crate::model::{DurationMs, RuleFormat};
 use crate::rule::ParseOptions;
@@ -25,15 +25,6 @@ use crate::rule::ParseOptions;
 const INVALID: u8 = 1;
 /// The exit code of lint errors, if asked for.
 const LINT_ERRORS: u8 = 3;
-
-/// Promtool's features for PromQL; others are passed over with a warning.
-const FEATURES: [&str; 5] = [
-    "promql-experimental-functions",
-    "promql-delayed-name-removal",
-    "promql-duration-expr",
-    "promql-extended-range-selectors",
-    "promql-binop-fill-modifiers",
-];
 
 /// The examples in `check --help`.
 pub const EXAMPLES: &str = "\
@@ -107,7 +98,7 @@ impl LintArgs {
             writeln!(io.out, "WARNING: {warning}")?;
         }
         let names = self.enable_feature.iter().map(String::as_str);
-        for name in names.filter(|name| !name.is_empty() && !FEATURES.contains(name)) {
+        for name in names.filter(|name| !name.is_empty() && !PROMTOOL_FEATURES.contains(name)) {
             writeln!(
                 io.out,
                 "  WARNING: Unknown feature passed to --enable-feature: {name}"

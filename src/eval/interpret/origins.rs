@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::eval::interpret::Interpreter;
 use crate::functions::Origins;
-use crate::model::{METRIC_NAME, MatchOp};
+use crate::model::Matcher;
 use crate::promql::Expr;
 use crate::promql::ast::{Call, ExprKind};
 
@@ -45,14 +45,7 @@ pub(in crate::eval) fn may_mix_names(expr: &Expr) -> bool {
             ExprKind::Matrix(matrix) => &matrix.selector,
             _ => return,
         };
-        let by_name = |m: &&crate::model::Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-        names.push(
-            selector
-                .matchers
-                .iter()
-                .find(by_name)
-                .map(|m| m.value.as_str()),
-        );
+        names.push(Matcher::exact_name(&selector.matchers));
     });
     names.iter().any(|name| name.is_none() || *name != names[0])
 }

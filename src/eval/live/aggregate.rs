@@ -106,10 +106,7 @@ impl Live<'_> {
         let mut add = |member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
             let (labels, series) = self.store.get(place)?;
-            if place >= state.windows.len() {
-                state.windows.resize_with(place + 1, || None);
-            }
-            let windows = state.windows[place].get_or_insert_default();
+            let windows = state.windows.at(place);
             let value = match leaf {
                 LiveLeaf::Instant { .. } => match windows.newest(&series.history, span) {
                     None => None,

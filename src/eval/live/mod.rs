@@ -37,8 +37,7 @@ const SELECTIONS_MIN: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct LiveState {
     selections: StandingSelections,
-    /// By place in the store.
-    windows: Vec<Option<Box<SeriesWindows>>>,
+    windows: WindowsByPlace,
     groupings: Groupings,
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
@@ -51,6 +50,20 @@ pub struct LiveState {
     lags: Vec<DurationMs>,
     /// With more selections than this, those of `info()` are forgotten.
     selections_max: usize,
+}
+
+/// The windows of every series that has any, by place in the store.
+#[derive(Debug, Default)]
+struct WindowsByPlace(Vec<Option<Box<SeriesWindows>>>);
+
+impl WindowsByPlace {
+    /// Returns the windows of the series at a place, made where there are none.
+    fn at(&mut self, place: usize) -> &mut SeriesWindows {
+        if place >= self.0.len() {
+            self.0.resize_with(place + 1, || None);
+        }
+        self.0[place].get_or_insert_default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +79,7 @@ impl LiveState {
         lags.sort_unstable();
         lags.dedup();
         let is_read = |lag: DurationMs| lags.binary_search(&lag).is_ok();
-        for windows in self.windows.iter_mut().flatten() {
+        for windows in self.windows.0.iter_mut().flatten() {
             windows.retain(is_read);
         }
         *self = LiveState {
@@ -93,7 +106,7 @@ impl LiveState {
     /// Moves the windows of a series to where the frontier wants them. To be called before its
     /// history is cut, so that what goes has left every window.
     pub fn catch_up(&mut self, place: usize, history: &SeriesHistory, frontier: TimestampMs) {
-        if let Some(Some(windows)) = self.windows.get_mut(place) {
+        if let Some(Some(windows)) = self.windows.0.get_mut(place) {
             windows.follow(history, frontier);
         }
     }
@@ -102,20 +115,13 @@ impl LiveState {
     pub fn follow(&mut self, changes: &[StoreChange], store: &SeriesStore) {
         for change in changes {
             if let StoreChange::Removed(place) = change
-                && let Some(windows) = self.windows.get_mut(*place)
+                && let Some(windows) = self.windows.0.get_mut(*place)
             {
                 *windows = None;
             }
         }
         self.bound_selections();
         self.selections.follow(changes, store);
-    }
-
-    fn windows_of(&mut self, place: usize) -> &mut SeriesWindows {
-        if place >= self.windows.len() {
-            self.windows.resize_with(place + 1, || None);
-        }
-        self.windows[place].get_or_insert_default()
     }
 
     /// Returns the labels of a selection's members without their names.
@@ -130,9 +136,7 @@ impl LiveState {
         }
         known
     }
-}
 
-impl LiveState {
     /// Tells whether the members of a selection differ without name, type and unit.
     fn is_distinct_without_name(&mut self, selection: SelectionId, store: &SeriesStore) -> bool {
         let members = self.selections.get(selection, store);
@@ -315,9 +319,8 @@ impl Source for Live<'_> {
             let Some((labels, series)) = self.store.get(place as usize) else {
                 continue;
             };
-            let newest = state
-                .windows_of(place as usize)
-                .newest(&series.history, span);
+            let windows = state.windows.at(place as usize);
+            let newest = windows.newest(&series.history, span);
             samples.extend(newest.and_then(|n| newest_sample(labels, &series.history, n)));
         }
         samples
@@ -361,7 +364,7 @@ impl LiveSource for Live<'_> {
             let Some((labels, series)) = self.store.get(place as usize) else {
                 continue;
             };
-            let windows = state.windows_of(place as usize);
+            let windows = state.windows.at(place as usize);
             let known = (labels, &series.history);
             let Some(value) = self.value(windows, known, span, call) else {
                 continue;

@@ -15,7 +15,7 @@ use crate::eval::live::Live;
 use crate::eval::live::recorder::{MadePoint, Recorder};
 use crate::eval::source::{SubqueryCall, SubqueryPoints, SubqueryWindow};
 use crate::functions::Element;
-use crate::model::{DurationMs, Labels, METRIC_NAME, MatchOp, Matcher, TimestampMs};
+use crate::model::{DurationMs, Labels, Matcher, TimestampMs};
 use crate::promql::{Expr, Features};
 
 /// So many intervals of one subquery may wait to be made anew; beyond it they become one.
@@ -93,7 +93,7 @@ impl Subqueries {
             let id = self.kept.len();
             let key = (subquery.expr.to_string(), subquery.step);
             for (matchers, _) in &subquery.reads {
-                let ids = match exact_name(matchers) {
+                let ids = match Matcher::exact_name(matchers) {
                     Some(name) => self.by_name.entry(name.to_owned()).or_default(),
                     None => &mut self.of_any_name,
                 };
@@ -328,13 +328,6 @@ impl Kept {
         self.to_make = left;
         instants
     }
-}
-
-/// Returns the metric name that a selector demands, if it demands one.
-fn exact_name(matchers: &[Matcher]) -> Option<&str> {
-    let is_exact = |m: &&Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-    let exact = matchers.iter().find(is_exact);
-    exact.map(|matcher| matcher.value.as_str())
 }
 
 impl Live<'_> {

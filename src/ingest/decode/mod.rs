@@ -73,6 +73,19 @@ pub trait Visitor {
 /// ten to sixteen misses under way at a time.
 const AHEAD: usize = 16;
 
+/// Tells whether there are labels in what is left of a series: in either protocol its field 1.
+#[inline]
+fn has_labels(mut reader: Reader<'_>) -> Result<bool, DecodeError> {
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field == 1 {
+            return Ok(true);
+        }
+        reader.skip(wire_type)?;
+    }
+    Ok(false)
+}
+
 /// Memory that decoding reuses from one request to the next.
 #[derive(Debug, Default)]
 pub struct DecodeBuffers {

@@ -12,7 +12,7 @@ use crate::ingest::decode::labels::{RawLabels, label};
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{
     AHEAD, DecodeBuffers, HashKey, PLAIN_SAMPLE_BYTES, PLAIN_ZERO_BYTES, PlainSample, Visitor,
-    plain_sample, sample,
+    has_labels, plain_sample, sample,
 };
 use crate::model::TimestampMs;
 
@@ -208,19 +208,6 @@ fn samples<V: Visitor>(
     }
     visitor.series_end();
     Ok(())
-}
-
-/// Tells whether there is a label in what is left of a series.
-#[inline]
-fn has_labels(mut reader: Reader<'_>) -> Result<bool, DecodeError> {
-    while !reader.is_empty() {
-        let (field, wire_type) = reader.tag()?;
-        if field == 1 {
-            return Ok(true);
-        }
-        reader.skip(wire_type)?;
-    }
-    Ok(false)
 }
 
 fn gather_labels(bytes: &[u8], gathered: &mut Vec<u8>) -> Result<(), DecodeError> {

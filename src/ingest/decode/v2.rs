@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
 use crate::ingest::decode::{
-    AHEAD, DecodeBuffers, HashKey, PlainSample, Visitor, plain_sample, sample,
+    AHEAD, DecodeBuffers, HashKey, PlainSample, Visitor, has_labels, plain_sample, sample,
 };
 use crate::ingest::rejection::Reason;
 use crate::model::{NO_START, TimestampMs};
@@ -172,7 +172,7 @@ fn begin<'a, F>(
         Some((sample, behind)) if is_metadata(behind) => {
             Some((sample, 1 + usize::from(!behind.is_empty())))
         }
-        _ if has_refs(reader)? => return Ok(None),
+        _ if has_labels(reader)? => return Ok(None),
         _ => None,
     };
     Ok(Some(Begun {
@@ -192,18 +192,6 @@ fn is_metadata(bytes: &[u8]) -> bool {
         [METADATA_TAG, length, ref rest @ ..] => length < 0x80 && rest.len() == usize::from(length),
         _ => false,
     }
-}
-
-/// Tells whether there is a label reference in what is left of a series.
-fn has_refs(mut reader: Reader<'_>) -> Result<bool, DecodeError> {
-    while !reader.is_empty() {
-        let (field, wire_type) = reader.tag()?;
-        if field == 1 {
-            return Ok(true);
-        }
-        reader.skip(wire_type)?;
-    }
-    Ok(false)
 }
 
 /// Looks up the series begun, then reads their samples.
