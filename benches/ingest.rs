@@ -11,7 +11,6 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use burnwatch::ingest::decode::histogram::RawHistogram;
 use burnwatch::ingest::decode::labels::RawLabels;
