@@ -8,9 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::Backend;
 use crate::api::response::text;
 use crate::api::state::ApiState;
+use crate::api::{Backend, Unready};
 
 /// Answers `/-/healthy`: whoever can answer is healthy.
 pub async fn healthy() -> Response {
@@ -24,18 +24,17 @@ pub async fn is_healthy() -> StatusCode {
 
 /// Answers `HEAD /-/ready`.
 pub async fn is_ready(State(state): State<Arc<ApiState>>) -> Response {
-    match refusal_until_ready(&*state.backend) {
-        Some(refusal) => refusal,
-        None => StatusCode::OK.into_response(),
+    match state.backend.readiness() {
+        Err(reason) => unavailable(&*state.backend, &reason),
+        Ok(()) => StatusCode::OK.into_response(),
     }
 }
 
 /// Answers `GET /-/ready`.
 pub async fn ready(State(state): State<Arc<ApiState>>) -> Response {
-    if state.backend.is_ready() {
-        text(StatusCode::OK, "burnwatch is Ready.\n")
-    } else {
-        unavailable(&*state.backend)
+    match state.backend.readiness() {
+        Ok(()) => text(StatusCode::OK, "burnwatch is Ready.\n"),
+        Err(reason) => unavailable(&*state.backend, &reason),
     }
 }
 
@@ -53,16 +52,22 @@ pub async fn require_ready(
 
 /// Returns what is answered until the server is ready.
 pub fn refusal_until_ready(backend: &dyn Backend) -> Option<Response> {
-    (!backend.is_ready()).then(|| unavailable(backend))
+    let reason = || backend.readiness().err().unwrap_or(Unready::Starting);
+    (!backend.is_ready()).then(|| unavailable(backend, &reason()))
 }
 
-fn unavailable(backend: &dyn Backend) -> Response {
+/// Answers 503: in Prometheus' words, and why where it has no such reason.
+fn unavailable(backend: &dyn Backend, reason: &Unready) -> Response {
     let stopping = if backend.is_stopping() {
         "true"
     } else {
         "false"
     };
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let body = match reason {
+        Unready::Starting | Unready::Stopping => "Service Unavailable".to_owned(),
+        Unready::Replaying { .. } | Unready::Log(_) => format!("Service Unavailable: {reason}\n"),
+    };
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
     let headers = response.headers_mut();
     headers.insert("x-prometheus-stopping", HeaderValue::from_static(stopping));
     response

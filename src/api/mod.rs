@@ -55,6 +55,28 @@ pub enum BackendError {
     Stopping,
 }
 
+/// Why the server is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unready {
+    /// It has not read its rules yet.
+    #[error("the server is starting")]
+    Starting,
+    /// It is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// It applies what its log holds from before.
+    #[error("the log is being replayed: {applied} of {of} entries")]
+    Replaying {
+        /// Entries applied.
+        applied: u64,
+        /// Entries to apply.
+        of: u64,
+    },
+    /// Its log cannot be written or read.
+    #[error("{0}")]
+    Log(String),
+}
+
 /// Metadata of a metric, as senders gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricMetadata {
@@ -161,6 +183,15 @@ pub trait Backend: Send + Sync + 'static {
     fn quit(&self);
     /// Tells whether requests can be served.
     fn is_ready(&self) -> bool;
+    /// Tells why `/-/ready` says no, if it does: it does also where questions can be answered but
+    /// samples not be taken.
+    fn readiness(&self) -> Result<(), Unready> {
+        match (self.is_ready(), self.is_stopping()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Unready::Stopping),
+            (false, false) => Err(Unready::Starting),
+        }
+    }
     /// Tells whether the server is stopping.
     fn is_stopping(&self) -> bool;
     /// Returns the current event time `C`, ms.

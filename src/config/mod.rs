@@ -37,7 +37,9 @@ pub use limits::{LIMITS, Limit, LimitKind, Limits};
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
-pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
+pub use settings::{
+    Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, LogStorage, Settings,
+};
 pub use webhook::WebhookConfig;
 
 use fields::Fields;

@@ -37,6 +37,11 @@ pub struct Settings {
     pub out_of_order_time_window: DurationMs,
     /// Which samples the log keeps.
     pub log: LogContent,
+    /// Where the log lies.
+    pub log_storage: LogStorage,
+    /// How long the log keeps what no engine needs any more.
+    #[serde(serialize_with = "serialize::duration")]
+    pub log_retention: DurationMs,
     /// When the log is forced to disk.
     pub fsync: Fsync,
     /// Receivers without an Alertmanager in between.
@@ -60,6 +65,8 @@ impl Default for Settings {
             scrape_settle: DurationMs::from_seconds(5),
             out_of_order_time_window: DurationMs::ZERO,
             log: LogContent::Read,
+            log_storage: LogStorage::File,
+            log_retention: DurationMs::ZERO,
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
@@ -111,6 +118,17 @@ pub enum LogContent {
     All,
 }
 
+/// Where the log lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStorage {
+    /// In files of the data directory.
+    #[default]
+    File,
+    /// In memory: a restart begins anew.
+    Memory,
+}
+
 /// When the log is forced to disk. Whatever is chosen, a killed process loses nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -153,6 +171,7 @@ impl SettingsReader {
             Ok(())
         };
         duration("retention", &mut settings.retention)?;
+        duration("log_retention", &mut settings.log_retention)?;
         duration("scrape_settle", &mut settings.scrape_settle)?;
         duration(
             "out_of_order_time_window",
@@ -166,6 +185,8 @@ impl SettingsReader {
         }
         let contents = [("read", LogContent::Read), ("all", LogContent::All)];
         settings.log = fields.word("log", &contents)?.unwrap_or_default();
+        let storages = [("file", LogStorage::File), ("memory", LogStorage::Memory)];
+        settings.log_storage = fields.word("log_storage", &storages)?.unwrap_or_default();
         let policies = [
             ("always", Fsync::Always),
             ("interval", Fsync::Interval),

@@ -19,14 +19,14 @@ use crate::model::{
 };
 
 /// Why nothing was written; the sender should come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritten {
     /// An engine is too far behind.
     #[error("the engine is behind and its log is full; come again")]
     Full,
-    /// An engine is gone.
-    #[error("the engine has stopped")]
-    Closed,
+    /// The log takes nothing.
+    #[error("{0}; come again")]
+    Log(#[from] LogError),
 }
 
 /// All that only one thread may change at a time.
@@ -83,6 +83,7 @@ impl Writer {
         // errs towards coming again.
         let weight = collected.log_weight().max(1);
         if !commit.logs.iter().all(|log| log.room(weight)) {
+            commit.logs.iter().try_for_each(|log| log.check())?;
             return Err(Unwritten::Full);
         }
         let mut batches = vec![Batch::default(); commit.logs.len()];
@@ -242,7 +243,7 @@ impl Writer {
         let before = self.sequencer.clock();
         let mut stamp = self.sequencer.stamp(evidence, commit.wall);
         if before.is_none() && stamp.clock.is_some() {
-            start_shards(commit, &batches, stamp).map_err(|_| Unwritten::Closed)?;
+            start_shards(commit, &batches, stamp)?;
             stamp = self.sequencer.stamp_only(commit.wall);
         }
         commit.arrivals.note(stamp.sequence, commit.began);
@@ -259,7 +260,7 @@ impl Writer {
             } else {
                 continue;
             };
-            log.append(entry).map_err(|_| Unwritten::Closed)?;
+            log.append(entry)?;
         }
         Ok(())
     }

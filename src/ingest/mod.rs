@@ -23,7 +23,7 @@ pub mod route_table;
 pub mod sequencer;
 pub mod series_table;
 
-pub use answer::{WriteAnswer, Written};
+pub use answer::{Promised, WriteAnswer, Written};
 pub use limits::Limits;
 pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::clock::{Clock, Stopwatch};
-use crate::ingest::answer::{WriteAnswer, Written};
+use crate::ingest::answer::{Promised, WriteAnswer, Written};
 use crate::ingest::node::{Node, Protocol};
 use crate::model::TimestampMs;
 
@@ -40,7 +40,7 @@ pub struct IngestState {
 }
 
 /// What takes a body from the wire to the logs; see `server::pipeline`.
-pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Stopwatch) -> WriteAnswer;
+pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Stopwatch) -> Promised;
 
 /// Returns the route `POST /api/v1/write`.
 pub fn router(state: IngestState) -> Router {
@@ -91,12 +91,16 @@ async fn read_and_write(
         Err(error) => return unread_body(&error, limit),
     };
     if body.len() < BLOCKING_BYTES_MIN {
-        return (state.receive)(&state.node, &body, protocol, state.clock.now(), began);
+        let promised = (state.receive)(&state.node, &body, protocol, state.clock.now(), began);
+        return promised.kept().await;
     }
     let state = state.clone();
     let write = move || write_large(&state, protocol, &body, began);
     let written = tokio::task::spawn_blocking(write).await;
-    written.unwrap_or_else(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    match written {
+        Ok(promised) => promised.kept().await,
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 fn write_large(
@@ -104,7 +108,7 @@ fn write_large(
     protocol: Protocol,
     body: &Bytes,
     began: Stopwatch,
-) -> WriteAnswer {
+) -> Promised {
     (state.receive)(&state.node, body, protocol, state.clock.now(), began)
 }
 

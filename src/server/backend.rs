@@ -12,18 +12,21 @@ use tracing::{error, info, warn};
 
 use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView, SenderView,
+    RuntimeView, SenderView, Unready,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
-use crate::log::LogError;
+use crate::log::{FileLogs, LogError};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
-use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
+use crate::server::logs;
+use crate::server::metrics::{
+    write_engine_metrics, write_history_metrics, write_log_file_metrics, write_log_metrics,
+};
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
@@ -38,6 +41,10 @@ pub(crate) struct Parts {
     pub options: Options,
     pub external_url: String,
     pub pipeline: Arc<Pipeline>,
+    /// The newest rule set of earlier runs.
+    pub generation: Generation,
+    /// The logs' files, if they are in files.
+    pub log_files: Option<Arc<FileLogs>>,
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
     /// The files of each shard's history.
@@ -78,10 +85,10 @@ impl ServerBackend {
         let started_at = parts.options.clock.now();
         Arc::new(ServerBackend {
             started_at,
+            generation: AtomicU64::new(parts.generation.0),
             parts,
             loaded: parking_lot::RwLock::default(),
             start_settings: OnceLock::new(),
-            generation: AtomicU64::new(0),
             is_ready: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             reloading: parking_lot::Mutex::new(()),
@@ -201,6 +208,9 @@ impl ServerBackend {
         // What was accepted is applied first: an answer comes behind all entries before it.
         let _ = self.ask_all(|_| ()).await;
         self.parts.notify.drain(drain).await;
+        if let Some(files) = &self.parts.log_files {
+            files.close();
+        }
     }
 
     async fn ask_all<T: Send + 'static>(
@@ -311,7 +321,23 @@ impl api::Backend for ServerBackend {
     }
 
     fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire) && !self.is_stopping()
+        let is_adopted = self.is_ready.load(Ordering::Acquire);
+        is_adopted && !self.is_stopping() && self.parts.pipeline.replayed().is_done()
+    }
+
+    fn readiness(&self) -> Result<(), Unready> {
+        let replay = self.parts.pipeline.replayed();
+        match self.parts.pipeline.node().check_logs() {
+            _ if self.is_stopping() => Err(Unready::Stopping),
+            // A log that cannot be read stops its replay, so that comes first.
+            Err(error) => Err(Unready::Log(error.to_string())),
+            Ok(()) if !replay.is_done() => Err(Unready::Replaying {
+                applied: replay.applied,
+                of: replay.of,
+            }),
+            Ok(()) if !self.is_ready() => Err(Unready::Starting),
+            Ok(()) => Ok(()),
+        }
     }
 
     fn is_stopping(&self) -> bool {
@@ -328,6 +354,10 @@ impl api::Backend for ServerBackend {
         write_history_metrics(&mut text, &self.parts.cold);
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
+        let counts = logs::counts(self.parts.log_files.as_ref());
+        let is_writable = self.parts.pipeline.node().check_logs().is_ok();
+        let replay = self.parts.pipeline.replayed();
+        write_log_file_metrics(&mut text, &counts, is_writable, &replay);
         text
     }
 
@@ -364,7 +394,11 @@ impl api::Backend for ServerBackend {
             reload_succeeded: loaded.succeeded,
             config_loaded_at: loaded.at,
             retention: loaded.retention.clone(),
-            ..RuntimeView::default()
+            log_corruptions: u64::from(logs::counts(self.parts.log_files.as_ref()).torn_bytes > 0),
+            replay: {
+                let replay = self.parts.pipeline.replayed();
+                (0, replay.of, replay.applied)
+            },
         }
     }
 }

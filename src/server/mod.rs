@@ -8,8 +8,10 @@ pub mod connections;
 pub mod dispatch;
 pub mod frontier_hold;
 pub mod load;
+pub mod logs;
 pub mod metrics;
 pub mod pipeline;
+pub mod replay;
 mod request_line;
 pub mod shards;
 
@@ -30,16 +32,16 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::history::ColdStore;
 use crate::ingest::Node;
-use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::connections::{BoundedListener, Peer};
 use crate::server::dispatch::{Dispatch, Observer};
-use crate::server::load::load;
+use crate::server::load::{Loaded, load};
+use crate::server::logs::Logs;
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Shards, Share};
-use crate::storage::ColdFiles;
+use crate::storage::{ColdFiles, StorageLock};
 use crate::telemetry::{BuildInfo, Telemetry};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
@@ -102,6 +104,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     backend: Arc<ServerBackend>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// The data directory is ours as long.
+    lock: StorageLock,
 }
 
 impl Server {
@@ -114,6 +118,7 @@ impl Server {
                 options.storage_path.display()
             )
         })?;
+        let lock = StorageLock::take(&options.storage_path, &holder())?;
         let listener = TcpListener::bind(&options.listen)
             .await
             .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -133,16 +138,15 @@ impl Server {
         let queries = loaded.query_settings(&options);
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
-        let shards = Shards::new(&loaded, options.share, options.shards);
-        let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::new());
+        let (shards, logs) = open_logs(&options, &loaded)?;
         let cold = open_cold_files(&options.storage_path, shards.n_shards())?;
-        for files in &cold {
-            let (log, tail) = MemoryLog::new(settings.limits.log_samples);
-            logs.push(log);
+        let stores = cold.iter().map(|files| {
             let store: Arc<dyn ColdStore> = Arc::clone(files) as Arc<dyn ColdStore>;
-            tails.push((Box::new(tail) as Box<dyn LogTail>, Some(store)));
-        }
-        let node = Node::new(logs, settings, hash_seed());
+            Some(store)
+        });
+        let tails = logs.tails.into_iter().zip(stores).collect();
+        let node = Node::new(logs.logs, settings, hash_seed());
+        node.resume(logs.left.stamp, &logs.left.next_handles);
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
         let mut notify = None;
@@ -174,6 +178,8 @@ impl Server {
             options,
             external_url,
             pipeline: Arc::clone(&pipeline),
+            generation: logs.left.generation,
+            log_files: logs.files,
             notify,
             dispatch,
             shards: parking_lot::Mutex::new(shards),
@@ -192,6 +198,7 @@ impl Server {
             stop,
             backend,
             tasks,
+            lock,
         })
     }
 
@@ -223,8 +230,32 @@ impl Server {
             aborts.iter().for_each(|task| task.abort());
         }
         self.backend.shut_down(DRAIN).await;
+        drop(self.lock);
         info!("stopped");
     }
+}
+
+/// Opens the logs, with as many shards as the rules can use or have left a log.
+fn open_logs(options: &Options, loaded: &Loaded) -> anyhow::Result<(Shards, Logs)> {
+    let mut shards = Shards::new(loaded, options.share, options.shards);
+    let n_left = logs::n_shards_left(&options.storage_path, &loaded.config);
+    if n_left > shards.n_shards() {
+        warn!(
+            shards = n_left,
+            wanted = shards.n_shards(),
+            "as many shards run as before: the data directory holds what is theirs"
+        );
+    }
+    shards.keep(n_left);
+    let logs = logs::open(&options.storage_path, &loaded.config, shards.n_shards())?;
+    shards.resume(&logs.left.rules, loaded);
+    Ok((shards, logs))
+}
+
+/// What the lock of the data directory says of us.
+fn holder() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("burnwatch {version}, process {}", std::process::id())
 }
 
 /// Opens the files of history that is not kept in memory, a folder for each shard.

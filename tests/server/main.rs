@@ -14,6 +14,7 @@ mod limits;
 mod process;
 mod receiver;
 mod reload;
+mod restart;
 mod sender;
 mod shards;
 mod start_timestamps;
