@@ -135,7 +135,7 @@ impl Process {
         }
         let shards: Vec<_> = writers.iter().map(ShardWriter::shared).collect();
         // As `FileLogs::open` does.
-        let on_disk = shards.iter().all(|shard| shard.sync().is_ok());
+        let on_disk = writers.iter().all(|shard| shard.settle().is_ok());
         let written: Vec<usize> = appended.iter().map(Vec::len).collect();
         Process {
             disk,

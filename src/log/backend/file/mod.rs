@@ -367,11 +367,9 @@ fn open_shard(
     let files = Arc::clone(files);
     let n_bytes = settings.segment_bytes_max;
     let writer = ShardWriter::new(files, folder, number, n_bytes, recovered);
-    let shared = writer.shared();
     if settings.sync != SyncPolicy::Never {
-        // What survived the process may not survive the power yet.
-        let synced = shared.sync();
-        synced.map_err(|error| FileLogError::io("sync", folder, error))?;
+        let settled = writer.settle();
+        settled.map_err(|error| FileLogError::io("sync", folder, error))?;
     }
     Ok((writer, cut))
 }

@@ -5,7 +5,7 @@
 //! folder was synced are there or not. A process that is killed loses nothing that it wrote. Which
 //! of all that happens follows from a seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,12 +143,15 @@ impl SimulatedFiles {
     /// Returns the disk as the next process finds it after this one was killed.
     pub fn after_kill(&self) -> SimulatedFiles {
         let disk = self.disk.lock();
-        let copy = |content: &Arc<Mutex<Content>>| Arc::new(Mutex::new(content.lock().clone()));
-        let of = |files: &BTreeMap<PathBuf, Arc<Mutex<Content>>>| {
-            let files = files.iter();
-            files
-                .map(|(path, file)| (path.clone(), copy(file)))
-                .collect()
+        // A file that is the same one in both lists stays so.
+        let mut copies = HashMap::new();
+        let mut of = |files: &BTreeMap<PathBuf, Arc<Mutex<Content>>>| {
+            let copied = files.iter().map(|(path, file)| {
+                let copy = || Arc::new(Mutex::new(file.lock().clone()));
+                let copy = copies.entry(Arc::as_ptr(file)).or_insert_with(copy);
+                (path.clone(), Arc::clone(copy))
+            });
+            copied.collect()
         };
         SimulatedFiles {
             disk: Arc::new(Mutex::new(Disk {
@@ -309,11 +312,14 @@ impl LogFile for SimulatedFile {
         let mut content = self.content.lock();
         let grown = (at + bytes.len() as u64).saturating_sub(content.bytes.len() as u64);
         let fits = match disk.room {
-            _ if was_stopped => 0,
-            // What stops the machine stops it in the middle of a write.
-            _ if step.is_err() => bytes.len() / 2,
             Some(room) if room < grown => bytes.len() - (grown - room) as usize,
             _ => bytes.len(),
+        };
+        let fits = match step {
+            Ok(()) => fits,
+            Err(_) if was_stopped => 0,
+            // What stops the machine stops it in the middle of a write.
+            Err(_) => fits.min(bytes.len() / 2),
         };
         let written = Change::Write {
             at,

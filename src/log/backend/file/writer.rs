@@ -197,6 +197,12 @@ impl ShardWriter {
         }
     }
 
+    /// Forces to disk what was found: what survived the process may not survive the power yet.
+    pub fn settle(&self) -> io::Result<()> {
+        self.shared.sync()?;
+        self.files.sync_folder(&self.folder)
+    }
+
     /// Returns what other threads see of it.
     pub fn shared(&self) -> Arc<ShardFiles> {
         Arc::clone(&self.shared)
