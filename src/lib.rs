@@ -39,6 +39,7 @@ pub mod notify;
 pub mod ui;
 
 // Shell.
+pub mod backfill;
 pub mod bundled;
 pub mod cli;
 pub mod server;

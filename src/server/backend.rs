@@ -21,9 +21,12 @@ use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
 use crate::server::load::{Loaded, StartSettings, load};
-use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
+use crate::server::metrics::{
+    write_backfill_metrics, write_engine_metrics, write_history_metrics, write_log_metrics,
+};
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
@@ -46,6 +49,8 @@ pub(crate) struct Parts {
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
+    /// Fetches history that is lacking.
+    pub backfill: Arc<Backfill>,
     pub stop: watch::Sender<bool>,
 }
 
@@ -109,6 +114,8 @@ impl ServerBackend {
         }
         self.adopt_assigned(shards.last_assigned(&loaded))?;
         drop(shards);
+        let backfill = loaded.config.burnwatch.backfill.clone();
+        self.parts.backfill.reconfigure(backfill);
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
@@ -326,6 +333,7 @@ impl api::Backend for ServerBackend {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         write_history_metrics(&mut text, &self.parts.cold);
+        write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
         text
@@ -355,6 +363,10 @@ impl api::Backend for ServerBackend {
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
+    }
+
+    fn backfills(&self) -> Vec<api::BackfillView> {
+        self.parts.backfill.views()
     }
 
     fn runtime_view(&self) -> RuntimeView {
