@@ -22,6 +22,7 @@ pub mod params;
 mod parse_query;
 mod query;
 mod query_range;
+mod readiness;
 mod redirect;
 pub mod response;
 mod router;
@@ -38,6 +39,7 @@ mod values;
 mod worker;
 
 pub use cors::cors_origin;
+pub use readiness::Readiness;
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};
 
@@ -187,8 +189,12 @@ pub trait Backend: Send + Sync + 'static {
     fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Asks the server to stop in order.
     fn quit(&self);
-    /// Tells whether requests can be served.
-    fn is_ready(&self) -> bool;
+    /// Returns whether the server can be relied upon, and if not, why.
+    fn readiness(&self) -> Readiness;
+    /// Tells whether questions can be answered.
+    fn is_ready(&self) -> bool {
+        self.readiness().answers()
+    }
     /// Tells whether the server is stopping.
     fn is_stopping(&self) -> bool;
     /// Returns the current event time `C`, ms.

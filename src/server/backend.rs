@@ -1,6 +1,6 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::api::{
-    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView, SenderView,
+    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, Readiness,
+    ReceiveView, RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
@@ -23,6 +23,7 @@ use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
+use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::{
     write_backfill_metrics, write_engine_metrics, write_history_metrics, write_log_metrics,
@@ -51,6 +52,8 @@ pub(crate) struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Fetches history that is lacking.
     pub backfill: Arc<Backfill>,
+    /// Whoever knows why the server is not ready says so here.
+    pub health: Arc<Health>,
     pub stop: watch::Sender<bool>,
 }
 
@@ -62,8 +65,6 @@ pub struct ServerBackend {
     /// What the first load set for good.
     start_settings: OnceLock<StartSettings>,
     generation: AtomicU64,
-    is_ready: AtomicBool,
-    is_stopping: AtomicBool,
     /// One reload at a time; the next sees what the one before left.
     reloading: parking_lot::Mutex<()>,
 }
@@ -87,8 +88,6 @@ impl ServerBackend {
             loaded: parking_lot::RwLock::default(),
             start_settings: OnceLock::new(),
             generation: AtomicU64::new(0),
-            is_ready: AtomicBool::new(false),
-            is_stopping: AtomicBool::new(false),
             reloading: parking_lot::Mutex::new(()),
         })
     }
@@ -126,7 +125,7 @@ impl ServerBackend {
             .telemetry
             .config
             .loaded(true, self.parts.options.clock.now());
-        self.is_ready.store(true, Ordering::Release);
+        self.parts.health.set_loaded();
         Ok(())
     }
 
@@ -199,7 +198,7 @@ impl ServerBackend {
     }
 
     pub(crate) fn set_stopping(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.parts.health.set_stopping();
         self.parts.pipeline.node().stop();
     }
 
@@ -317,12 +316,12 @@ impl api::Backend for ServerBackend {
         let _ = self.parts.stop.send(true);
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire) && !self.is_stopping()
+    fn readiness(&self) -> Readiness {
+        self.parts.health.readiness()
     }
 
     fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
+        self.parts.health.is_stopping()
     }
 
     fn event_time(&self) -> Option<TimestampMs> {

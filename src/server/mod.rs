@@ -8,6 +8,7 @@ pub mod backfill;
 pub mod connections;
 pub mod dispatch;
 pub mod frontier_hold;
+pub mod health;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
@@ -183,6 +184,7 @@ impl Server {
             shards: parking_lot::Mutex::new(shards),
             seed_before,
             telemetry,
+            health: Arc::default(),
             cold,
             stop: stop.clone(),
         });
