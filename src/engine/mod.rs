@@ -12,6 +12,7 @@ mod advance;
 mod alert_difference;
 mod ask;
 pub mod assignment;
+pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -44,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::handles::HandleTable;
@@ -52,7 +54,8 @@ use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::history::ColdStore;
 use crate::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
+    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesHandle, Stamp,
+    TimestampMs,
 };
 use crate::series::SeriesStore;
 
@@ -94,6 +97,8 @@ pub struct Engine {
     settings: EngineSettings,
     options: EvalOptions,
     generation: Generation,
+    /// The rule set as it came.
+    source: Arc<RuleSource>,
     rules: CompiledRules,
     rule_states: Vec<RuleState>,
     group_states: Vec<GroupState>,
@@ -140,6 +145,8 @@ pub struct Engine {
     recorded_keep: DurationMs,
     stats: Stats,
     timings: Timings,
+    /// The checkpoint that is being made.
+    saving: Option<Box<Saving>>,
 }
 
 impl Engine {
@@ -149,6 +156,7 @@ impl Engine {
             settings: EngineSettings::default(),
             options: EvalOptions::default(),
             generation: Generation::default(),
+            source: Arc::default(),
             rules: CompiledRules::default(),
             rule_states: Vec::new(),
             group_states: Vec::new(),
@@ -176,6 +184,7 @@ impl Engine {
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
             timings: Timings::default(),
+            saving: None,
         }
     }
 

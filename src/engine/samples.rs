@@ -12,6 +12,7 @@ use crate::engine::cohort::TargetId;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::partitions::{PartId, Partitions};
 use crate::history::Appended;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{
     Batch, DurationMs, Grid, Labels, NO_START, SampleValue, SeriesHandle, Stamp, TimestampMs,
     is_stale_nan,
@@ -29,7 +30,7 @@ const HANDLE_FORGOTTEN: DurationMs = DurationMs::from_seconds(3 * 3600);
 const HISTORY_MIN: DurationMs = DurationMs::from_seconds(15 * 60);
 
 /// What an engine knows of a series by its handle.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SeriesState {
     /// Its labels.
     pub labels: Labels,
@@ -51,6 +52,41 @@ pub struct SeriesState {
     since_cut: u32,
     /// The wall clock of its newest sample, ms.
     heard_at_wall: TimestampMs,
+}
+
+impl SeriesState {
+    /// Puts the state but for labels and place.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.number(self.readers.into());
+        out.list(self.parts.iter(), |out, part| out.number((*part).into()));
+        out.span(self.keep);
+        out.number(self.target.0.into());
+        out.option(self.newest, ByteWriter::instant);
+        out.option(self.written_by.as_ref(), |out, groups| {
+            out.list(groups.iter(), |out, group| out.count(*group));
+        });
+        out.number(self.since_cut.into());
+        out.instant(self.heard_at_wall);
+    }
+
+    /// Takes what [`SeriesState::save`] has put of the series with these labels.
+    pub fn load(read: &mut ByteReader<'_>, labels: Labels, place: usize) -> Read<SeriesState> {
+        Ok(SeriesState {
+            labels,
+            place,
+            readers: read.small()?,
+            parts: read.list(1, ByteReader::small)?,
+            keep: read.span()?,
+            target: TargetId(read.small()?),
+            newest: read.option(ByteReader::instant)?,
+            written_by: read.option(|read| {
+                let groups: Vec<GroupIndex> = read.list(1, ByteReader::place)?;
+                Ok(groups.into())
+            })?,
+            since_cut: read.small()?,
+            heard_at_wall: read.instant()?,
+        })
+    }
 }
 
 /// The sets of rules that series move; series with equal sets share one number.
@@ -90,6 +126,29 @@ impl Readers {
         self.sets.push(readers);
         self.numbers.insert(set, number);
         number
+    }
+
+    /// Puts the sets, in the order of their numbers.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.list(self.sets.iter(), |out, set| {
+            out.list(set.rules.iter(), |out, (rule, _)| out.count(*rule));
+        });
+    }
+
+    /// Takes what [`Readers::save`] has put; `None` where no such rules are there.
+    pub fn load(
+        read: &mut ByteReader<'_>,
+        n_rules: usize,
+        partitions: &Partitions,
+    ) -> Read<Option<Readers>> {
+        let sets: Vec<BTreeSet<RuleIndex>> =
+            read.list(1, |read| read.list(1, ByteReader::place))?;
+        let mut readers = Readers::default();
+        let mut is_alike = sets.iter().flatten().all(|rule| *rule < n_rules);
+        for (number, set) in (0..).zip(sets) {
+            is_alike = is_alike && readers.number(set, partitions) == number;
+        }
+        Ok(is_alike.then_some(readers))
     }
 
     /// Returns the set of a number.
@@ -171,6 +230,7 @@ impl Engine {
     /// goes on where the old one stopped.
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
+        self.before_change(state.place);
         if let Some(old) = self.by_place.insert(state.place, handle) {
             let old = self.handles.remove(old);
             if let Some(old) = &old {
@@ -205,6 +265,7 @@ impl Engine {
     }
 
     fn series_state(&mut self, labels: &Labels) -> SeriesState {
+        self.before_insert(labels);
         let (set, reach) = self.rules.readers(labels);
         let readers = self.readers.number(set, &self.partitions);
         let classes = self.readers.get(readers).classes.iter();
@@ -242,6 +303,7 @@ impl Engine {
 
     /// Finds readers and retention of all series anew, after a reload.
     pub(crate) fn route_series_anew(&mut self) {
+        self.save_all();
         self.readers = Readers::default();
         self.partitions = Partitions::of(&self.rules);
         let known: Vec<SeriesHandle> = self.handles.iter().map(|(handle, _)| handle).collect();
@@ -269,6 +331,9 @@ impl Engine {
         ends: bool,
     ) {
         let (frontier, wall) = (self.frontier, self.wall());
+        if self.saving.is_some() {
+            self.before_sample(handle);
+        }
         let Some(state) = self.handles.get_mut(handle) else {
             self.stats.samples_refused += 1;
             return;
@@ -351,6 +416,7 @@ impl Engine {
         let silent = self.store.iter().filter(is_silent);
         let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();
         for place in silent {
+            self.before_change(place);
             self.store.remove(place);
             let handle = self.by_place.remove(&place);
             let state = handle.and_then(|handle| self.handles.get_mut(handle));

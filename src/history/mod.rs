@@ -15,6 +15,7 @@ mod insert;
 #[cfg(test)]
 mod model_test;
 mod reading;
+mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};

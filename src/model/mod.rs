@@ -4,6 +4,7 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod bytes;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -18,6 +19,7 @@ pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;
+mod saved_rules;
 pub mod settings;
 pub mod spelling;
 pub mod start_times;

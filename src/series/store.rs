@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::history::{ColdStore, SeriesHistory};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 
@@ -43,7 +44,13 @@ pub struct SeriesStore {
     changes: Vec<StoreChange>,
     /// Where history goes that is not kept in memory.
     cold: Option<Arc<dyn ColdStore>>,
+    /// How many places there will be when all series have been loaded.
+    n_places_expected: usize,
 }
+
+/// Series may be loaded so far ahead of those before them: they are, where one has changed while
+/// they were saved.
+const PLACES_AHEAD: usize = 1 << 22;
 
 impl SeriesStore {
     /// Lets history that is not new go to a store; without one, all of it stays in memory.
@@ -91,6 +98,11 @@ impl SeriesStore {
     /// Returns the place of the series with these labels.
     pub fn find(&self, labels: &Labels) -> Option<usize> {
         self.by_name.get(labels.metric_name())?.get(labels).copied()
+    }
+
+    /// Returns the place that the next new series gets.
+    pub fn next_place(&self) -> usize {
+        self.free.last().copied().unwrap_or(self.series.len())
     }
 
     /// Returns the series at a place.
@@ -152,6 +164,84 @@ impl SeriesStore {
             let (labels, series) = self.get(*at)?;
             Some((*at, labels, series))
         })
+    }
+
+    /// Returns how many places there are, free ones included.
+    pub fn n_places(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Puts how many places there are and which are free; their series are put one by one.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.count(self.series.len());
+        out.number(self.n_met);
+        out.list(self.free.iter(), |out, place| out.count(*place));
+    }
+
+    /// Takes what [`SeriesStore::save`] has put, of series that are yet to come.
+    pub fn load(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        self.n_places_expected = read.place()?;
+        self.n_met = read.number()?;
+        self.free = read.list(1, ByteReader::place)?;
+        Ok(())
+    }
+
+    /// Puts the series at a place; `false` where there is none.
+    pub fn save_series(&self, place: usize, out: &mut ByteWriter) -> bool {
+        let Some((labels, series)) = self.get(place) else {
+            return false;
+        };
+        out.count(place);
+        out.labels(labels);
+        out.number(series.number);
+        series.history.save(out);
+        true
+    }
+
+    /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
+    pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
+        let place = read.place()?;
+        if place >= self.n_places_expected || self.get(place).is_some() {
+            return Err(read.malformed("the place of another series"));
+        }
+        let labels = read.labels()?;
+        let number = read.number()?;
+        let history = SeriesHistory::load(read, self.cold.as_ref())?;
+        if place >= self.series.len() {
+            // No place is far beyond the series that have come, but for those that are free.
+            let places_max = 2 * (self.n_series + self.free.len()) + PLACES_AHEAD;
+            if place > places_max {
+                return Err(read.malformed("a place"));
+            }
+            self.series.resize_with(place + 1, || None);
+        }
+        let name = labels.metric_name();
+        if !self.by_name.contains_key(name) {
+            self.by_name.insert(name.to_owned(), BTreeMap::new());
+            self.names.insert(name.to_owned());
+        }
+        let of_name = self.by_name.get_mut(name);
+        if of_name.is_none_or(|all| all.insert(labels.clone(), place).is_some()) {
+            return Err(read.malformed("a series that was not there"));
+        }
+        self.series[place] = Some((labels, StoredSeries { history, number }));
+        self.n_series += 1;
+        Ok(place)
+    }
+
+    /// Says that all series have been loaded.
+    pub fn end_load(&mut self, read: &ByteReader<'_>) -> Read<()> {
+        let free: BTreeSet<usize> = self.free.iter().copied().collect();
+        let n_places = self.n_series + free.len();
+        let is_free = |place: &usize| *place < n_places && self.get(*place).is_none();
+        if n_places != self.n_places_expected
+            || free.len() != self.free.len()
+            || !free.iter().all(is_free)
+        {
+            return Err(read.malformed("all series"));
+        }
+        self.series.resize_with(n_places, || None);
+        Ok(())
     }
 
     fn visit_name<'a>(
