@@ -12,6 +12,7 @@ mod advance;
 mod alert_difference;
 mod ask;
 pub mod assignment;
+mod backfill;
 pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
@@ -34,6 +35,7 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use backfill::Lacking;
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
@@ -111,6 +113,8 @@ pub struct Engine {
     /// The handle of the series at each place in the store; recorded series have none.
     by_place: HashMap<usize, SeriesHandle>,
     readers: Readers,
+    /// How long series are kept that have only a past, by place, ms.
+    kept_past: HashMap<usize, DurationMs>,
     partitions: Partitions,
     cohorts: Cohorts,
 
@@ -166,6 +170,7 @@ impl Engine {
             handles: HandleTable::default(),
             by_place: HashMap::new(),
             readers: Readers::default(),
+            kept_past: HashMap::new(),
             partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
@@ -220,6 +225,10 @@ impl Engine {
             } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
+            }
+            Entry::Past { stamp, past } => {
+                self.stamp = Some(*stamp);
+                self.take_past(past);
             }
         }
     }

@@ -5,15 +5,16 @@
 //! What is gone is not resolved: receivers let it expire, and its series are ended after two
 //! intervals.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
-use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
-use crate::promql::SelectorUse;
+use crate::model::{
+    DurationMs, Generation, GroupKey, METRIC_NAME, Matcher, RuleSource, TimestampMs,
+};
 
 type RuleKey = (String, String, String, bool, Vec<(String, String)>);
 
@@ -28,8 +29,8 @@ fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
     )
 }
 
-fn selector_key(used: &SelectorUse) -> String {
-    let mut texts: Vec<String> = used.matchers.iter().map(ToString::to_string).collect();
+pub(crate) fn selector_key(matchers: &[Matcher]) -> String {
+    let mut texts: Vec<String> = matchers.iter().map(ToString::to_string).collect();
     texts.sort();
     texts.join(",")
 }
@@ -60,7 +61,7 @@ impl Engine {
         let old_rules = self.install(Arc::clone(source), rules);
         self.move_rule_states(&old_rules, effects);
         self.move_group_states(&old_rules);
-        self.note_selectors();
+        self.note_selectors(&old_rules);
         self.moved_late.clear();
         self.route_series_anew();
         self.follow_series();
@@ -177,16 +178,32 @@ impl Engine {
         }
     }
 
-    fn note_selectors(&mut self) {
+    /// Notes since when each selector's samples are kept. Of one whose window got longer, only what
+    /// the old window held.
+    fn note_selectors(&mut self, old_rules: &CompiledRules) {
         let now = self.frontier.unwrap_or(TimestampMs::MIN);
-        let old = std::mem::take(&mut self.kept_since);
-        let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
-        let keys: Vec<String> = used.map(selector_key).collect();
-        self.kept_since = keys
-            .into_iter()
-            .map(|key| (key.clone(), *old.get(&key).unwrap_or(&now)))
-            .collect();
+        let kept_before = self.reaches(old_rules);
+        let kept = std::mem::take(&mut self.kept_since);
+        let since = |(key, reach): (String, DurationMs)| {
+            let known = kept.get(&key).zip(kept_before.get(&key));
+            let since = known.map_or(now, |(since, before)| match reach > *before {
+                true => (*since).max(now - *before),
+                false => *since,
+            });
+            (key, since)
+        };
+        self.kept_since = self.reaches(&self.rules).into_iter().map(since).collect();
         self.find_warm_instants();
+    }
+
+    /// Returns for how long the samples of each selector are kept, by its text, ms.
+    fn reaches(&self, rules: &CompiledRules) -> BTreeMap<String, DurationMs> {
+        let mut reaches: BTreeMap<String, DurationMs> = BTreeMap::new();
+        for used in rules.rules.iter().flat_map(|rule| &rule.selectors) {
+            let kept = reaches.entry(selector_key(&used.matchers)).or_default();
+            *kept = (*kept).max(self.keep_of(used.reach()));
+        }
+        reaches
     }
 
     /// Finds from when on each rule has the history that its windows look back on. Changes only
@@ -198,7 +215,7 @@ impl Engine {
             .collect();
         let youngest = |rule: &CompiledRule| {
             let used = rule.selectors.iter();
-            let since = used.filter_map(|used| self.kept_since.get(&selector_key(used)));
+            let since = used.filter_map(|used| self.kept_since.get(&selector_key(&used.matchers)));
             since.copied().max()
         };
         self.all_kept_since = self.rules.rules.iter().map(youngest).collect();
@@ -211,7 +228,7 @@ impl Engine {
         within.push(index);
         let rule = &self.rules.rules[index];
         let own = rule.selectors.iter().filter_map(|used| {
-            let since = self.kept_since.get(&selector_key(used))?;
+            let since = self.kept_since.get(&selector_key(&used.matchers))?;
             Some(*since + used.reach())
         });
         let own = own.max();

@@ -278,7 +278,7 @@ impl Engine {
             parts: parts.collect(),
             place,
             readers,
-            keep: reach.max(self.settings.retention).max(HISTORY_MIN),
+            keep: self.keep_of(reach),
             target: self.cohorts.target(labels),
             newest: None,
             written_by: self.written_by(labels),
@@ -286,6 +286,11 @@ impl Engine {
             heard_at_wall: self.wall(),
             labels: labels.clone(),
         }
+    }
+
+    /// Returns how long a series is kept that rules look back on so far, ms.
+    pub(crate) fn keep_of(&self, reach: DurationMs) -> DurationMs {
+        reach.max(self.settings.retention).max(HISTORY_MIN)
     }
 
     /// A unit test may give a recorded series itself, as its input.
@@ -321,6 +326,13 @@ impl Engine {
             self.count_series(&state, true);
             self.handles.insert(handle, state);
         }
+        let mut kept = std::mem::take(&mut self.kept_past);
+        for (place, keep) in &mut kept {
+            if let Some((labels, _)) = self.store.get(*place) {
+                *keep = self.keep_of(self.rules.readers(labels).1);
+            }
+        }
+        self.kept_past = kept;
     }
 
     fn take_sample(
@@ -409,7 +421,10 @@ impl Engine {
     pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
             let state = self.by_place.get(place).and_then(|h| self.handles.get(*h));
-            let keep = state.map_or(self.recorded_keep, |state| state.keep);
+            let keep = match state {
+                Some(state) => state.keep,
+                None => *self.kept_past.get(place).unwrap_or(&self.recorded_keep),
+            };
             let newest = series.history.newest_at();
             newest.is_none_or(|newest| newest + keep < frontier)
         };
@@ -418,6 +433,7 @@ impl Engine {
         for place in silent {
             self.before_change(place);
             self.store.remove(place);
+            self.kept_past.remove(&place);
             let handle = self.by_place.remove(&place);
             let state = handle.and_then(|handle| self.handles.get_mut(handle));
             if let Some((state, newest)) = state.and_then(|s| s.newest.take().map(|at| (s, at))) {

@@ -14,6 +14,7 @@ mod form;
 mod insert;
 #[cfg(test)]
 mod model_test;
+mod older;
 mod reading;
 mod saved;
 mod series_history;

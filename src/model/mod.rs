@@ -14,6 +14,7 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod matcher;
+pub mod past;
 pub mod quote;
 pub mod raw_bytes;
 pub mod regex;
@@ -35,6 +36,7 @@ pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use past::{Past, PastError, PastSeries};
 pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
 pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,

@@ -235,6 +235,7 @@ impl Loading {
         })?;
         engine.endings = read.list(2, |read| Ok((read.instant()?, read.labels()?)))?;
         engine.kept_since = read.list(2, |read| Ok((read.string()?, read.instant()?)))?;
+        engine.kept_past = read.list(2, |read| Ok((read.place()?, read.span()?)))?;
         engine.unticked = read.list(1, |read| below(read, n_groups))?;
         engine.settled = read.option(ByteReader::instant)?;
         engine.stats = Stats::load(read)?;
@@ -310,6 +311,9 @@ impl Stats {
             samples_recorded_outside: read.number()?,
             scrapes_late: read.number()?,
             samples_scanned: read.number()?,
+            samples_past: read.number()?,
+            pasts_taken: read.number()?,
+            pasts_broken: read.number()?,
         })
     }
 }

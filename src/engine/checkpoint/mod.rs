@@ -20,7 +20,7 @@ mod load;
 
 pub use load::{LoadError, Loading};
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::engine::samples::SeriesState;
 use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats};
@@ -233,6 +233,16 @@ impl Engine {
             out.text(selector);
             out.instant(*since);
         });
+        out.list(
+            self.kept_past
+                .iter()
+                .collect::<BTreeMap<_, _>>()
+                .into_iter(),
+            |out, (place, keep)| {
+                out.count(*place);
+                out.span(*keep);
+            },
+        );
         out.list(self.unticked.iter(), |out, group| out.count(*group));
         out.option(self.settled, ByteWriter::instant);
         self.stats.save(&mut out);
@@ -336,6 +346,9 @@ impl Stats {
             samples_recorded_outside,
             scrapes_late,
             samples_scanned,
+            samples_past,
+            pasts_taken,
+            pasts_broken,
         } = self;
         for count in [
             samples,
@@ -345,6 +358,9 @@ impl Stats {
             samples_recorded_outside,
             scrapes_late,
             samples_scanned,
+            samples_past,
+            pasts_taken,
+            pasts_broken,
         ] {
             out.number(*count);
         }

@@ -177,6 +177,11 @@ impl Subqueries {
 
     /// A series has changed at or behind the frontier: points over that instant are made anew.
     pub fn changed(&mut self, labels: &Labels, at: TimestampMs) {
+        self.changed_between(labels, at, at);
+    }
+
+    /// A series has changed between two instants, both included: points over them are made anew.
+    pub fn changed_between(&mut self, labels: &Labels, at: TimestampMs, last: TimestampMs) {
         if self.kept.is_empty() {
             return;
         }
@@ -197,7 +202,7 @@ impl Subqueries {
             let from = at.max(TimestampMs(after.0 + 1));
             let interval = (
                 kept.grid_after(TimestampMs(from.0 - 1)),
-                until.min(at + back),
+                until.min(last + back),
             );
             kept.add_to_make(interval);
             self.next_due = None;
