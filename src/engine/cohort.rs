@@ -24,7 +24,7 @@ const MISSES_MAX: u8 = 2;
 const PUNCTUAL_MIN: u8 = 3;
 
 /// The number of a (`job`, `instance`) pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub(in crate::engine) u32);
 
 /// How far a cohort can be relied on.

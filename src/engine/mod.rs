@@ -23,7 +23,8 @@ mod expectation;
 pub mod explain;
 pub mod grid;
 mod handles;
-pub mod partitions;
+pub mod part_lists;
+mod partitions;
 pub mod reads;
 mod reload;
 mod rule_value;
@@ -50,7 +51,8 @@ use crate::alert::ActiveAlerts;
 use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::handles::HandleTable;
+use crate::engine::handles::{HandleByPlace, HandleTable};
+use crate::engine::part_lists::PartLists;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
@@ -110,8 +112,10 @@ pub struct Engine {
     live: RefCell<LiveState>,
     leaves: Leaves,
     handles: HandleTable<SeriesState>,
-    /// The handle of the series at each place in the store; recorded series have none.
-    by_place: HashMap<usize, SeriesHandle>,
+    by_place: HandleByPlace,
+    /// Labels of the series that have a handle and are no longer in the store.
+    asleep: HashMap<SeriesHandle, Labels>,
+    part_lists: PartLists,
     readers: Readers,
     /// How long series are kept that have only a past, by place, ms.
     kept_past: HashMap<usize, DurationMs>,
@@ -168,7 +172,9 @@ impl Engine {
             live: RefCell::default(),
             leaves: Leaves::default(),
             handles: HandleTable::default(),
-            by_place: HashMap::new(),
+            by_place: HandleByPlace::default(),
+            asleep: HashMap::new(),
+            part_lists: PartLists::default(),
             readers: Readers::default(),
             kept_past: HashMap::new(),
             partitions: Partitions::default(),

@@ -389,13 +389,13 @@ impl Node {
         }
         // A thousandth of the series each time: all of them in under two minutes.
         let n_places = locked.writer.series.n_places() / 1000 + 1;
-        if let Some(aliases) = locked
+        if let Some(published) = locked
             .writer
             .series
             .forget_silent(n_places, SERIES_SILENT, wall)
         {
-            for alias in aliases {
-                routing.table.remove(alias);
+            for (hint, at) in published {
+                routing.table.remove_series(hint, at);
             }
             self.version.fetch_add(1, Ordering::AcqRel);
         }

@@ -232,6 +232,28 @@ impl Part {
         slot.value.store(value, Ordering::Release);
     }
 
+    /// Removes what leads to the series at a place and begins its look-up where one of these
+    /// halves of a hash does: one bucket, or two.
+    fn remove_series(&self, (least, greatest): (u64, u64), at: u32) {
+        for first in self.bucket_of(least)..=self.bucket_of(greatest) {
+            let buckets = self.buckets.iter().cycle().skip(first);
+            let slots = buckets
+                .take(self.buckets.len())
+                .flat_map(|bucket| &bucket.0);
+            for slot in slots {
+                let value = slot.value.load(Ordering::Acquire);
+                if value == 0 {
+                    break;
+                }
+                let place = (value >> PLACE_SHIFT) as u32;
+                if is_series(value) && place & !RECORDED_BIT == at {
+                    let removed = pack_place(REMOVED, 0, 0) | (value & HASH_MASK);
+                    slot.value.store(removed, Ordering::Release);
+                }
+            }
+        }
+    }
+
     fn is_crowded(&self) -> bool {
         self.n_taken.load(Ordering::Relaxed) * 8 >= self.n_slots() * 7
     }
@@ -255,6 +277,34 @@ impl Place {
             low: hash as u64,
             hash_bits: (high << HASH_SHIFT) & HASH_MASK,
         }
+    }
+}
+
+/// Where an entry is looked for when its hash is no longer known: the part, and the top bits of the
+/// half that chooses the bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteHint(u32);
+
+/// Bits of a hint that are not its part.
+const HINT_BITS: u32 = 26;
+
+impl RouteHint {
+    /// Returns the hint of a hash.
+    #[inline]
+    pub fn of(hash: u128) -> RouteHint {
+        let place = Place::of(hash);
+        let top = (place.low >> (64 - HINT_BITS)) as u32;
+        RouteHint((place.part as u32) << HINT_BITS | top)
+    }
+
+    fn part(self) -> usize {
+        (self.0 >> HINT_BITS) as usize
+    }
+
+    /// The least and the greatest half that the hint may stand for.
+    fn lows(self) -> (u64, u64) {
+        let least = u64::from(self.0) << (64 - HINT_BITS);
+        (least, least | (u64::MAX >> HINT_BITS))
     }
 }
 
@@ -335,11 +385,10 @@ impl RouteTable {
         self.put(place, pack(entry, age));
     }
 
-    /// Removes an entry. One thread at a time.
-    pub fn remove(&self, hash: u128) {
-        if self.get(hash).is_some() {
-            self.put(Place::of(hash), pack_place(REMOVED, 0, 0));
-        }
+    /// Removes the entries of the series at a place that a hint leads to. One thread at a time.
+    pub fn remove_series(&self, hint: RouteHint, at: u32) {
+        let (least, greatest) = hint.lows();
+        self.parts.load()[hint.part()].remove_series((least, greatest), at);
     }
 
     fn put(&self, place: Place, value: u64) {
@@ -492,12 +541,24 @@ mod tests {
     #[test]
     fn removed_entries_are_gone_and_may_come_back() {
         let table = RouteTable::default();
-        table.set(hash(1), entry(Route::Unread));
-        table.remove(hash(1));
-        assert_eq!((table.get(hash(1)), table.n_unread()), (None, 0));
-        assert!(table.view().find(hash(1)).entry().is_none());
-        table.set(hash(1), entry(Route::Recorded));
-        assert_eq!(table.get(hash(1)), Some(entry(Route::Recorded)));
+        let series = |at, recorded| entry(Route::Series { at, recorded });
+        let n = 20_000;
+        for at in 0..n {
+            table.set(hash(u64::from(at)), series(at, at % 2 == 0));
+        }
+        for at in (0..n).filter(|at| at % 3 == 0) {
+            table.remove_series(RouteHint::of(hash(u64::from(at))), at);
+        }
+        let view = table.view();
+        for at in 0..n {
+            let kept = Some(series(at, at % 2 == 0));
+            let expected = kept.filter(|_| at % 3 != 0);
+            assert_eq!(table.get(hash(u64::from(at))), expected, "{at}");
+            assert_eq!(view.find(hash(u64::from(at))).entry(), expected, "{at}");
+        }
+        table.set(hash(0), entry(Route::Recorded));
+        assert_eq!(table.get(hash(0)), Some(entry(Route::Recorded)));
+        assert_eq!(table.n_unread(), 1);
     }
 
     #[test]

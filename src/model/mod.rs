@@ -4,6 +4,7 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod block_list;
 pub mod bytes;
 pub mod derived_labels;
 pub mod elementary;
@@ -28,6 +29,7 @@ pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
+pub use block_list::BlockList;
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::checkpoint::series::load_readers;
 use crate::engine::checkpoint::{FORMAT, RULES, SERIES, STATE};
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
-use crate::engine::samples::{Readers, SeriesState};
+use crate::engine::samples::{ASLEEP, as_place};
 use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats, compile};
 use crate::history::ColdStore;
 use crate::model::bytes::{ByteReader, Malformed, Read};
-use crate::model::{Generation, Labels, RuleSource, SeriesHandle, Stamp};
+use crate::model::{Generation, RuleSource, SeriesHandle, Stamp};
 
 /// Handles may be so much apart for each series, and so much in all: each takes four bytes.
 const HANDLES_PER_SERIES: u64 = 256;
@@ -141,7 +142,7 @@ impl Loading {
         let partitions = Partitions::load(&engine.rules, read)?;
         self.routes_anew = partitions.is_none();
         engine.partitions = partitions.unwrap_or_else(|| Partitions::of(&engine.rules));
-        let readers = Readers::load(read, engine.rules.rules.len(), &engine.partitions)?;
+        let readers = load_readers(read, &engine.rules, &engine.partitions)?;
         self.routes_anew |= readers.is_none();
         engine.readers = readers.unwrap_or_default();
         engine.cohorts = Cohorts::load(read)?;
@@ -154,31 +155,18 @@ impl Loading {
         let Some(handle) = read.option(ByteReader::small)?.map(SeriesHandle) else {
             return Ok(());
         };
-        self.engine.by_place.insert(place, handle);
-        let labels = self
-            .engine
-            .store
-            .get(place)
-            .map(|(labels, _)| labels.clone());
-        let labels = labels.unwrap_or_else(Labels::empty);
-        match read.option(|read| SeriesState::load(read, labels, place))? {
-            Some(state) => self.handle(handle, state, read),
-            None => Ok(()),
-        }
+        self.engine.by_place.set(place, handle);
+        self.handle(handle, as_place(place), read)
     }
 
     /// Takes what is known of a handle.
-    fn handle(
-        &mut self,
-        handle: SeriesHandle,
-        state: SeriesState,
-        read: &ByteReader<'_>,
-    ) -> Read<()> {
+    fn handle(&mut self, handle: SeriesHandle, place: u32, read: &mut ByteReader<'_>) -> Read<()> {
         let engine = &mut self.engine;
-        let set = engine.readers.get(state.readers);
-        let parts = set.classes.iter().zip(&state.parts);
-        let mut has_parts = parts.map(|(class, part)| engine.partitions.has_part(*class, *part));
-        self.routes_anew |= set.classes.len() != state.parts.len() || !has_parts.all(|has| has);
+        let Some((state, is_known)) = read.option(|read| engine.load_series_state(place, read))?
+        else {
+            return Ok(());
+        };
+        self.routes_anew |= !is_known;
         if !engine.cohorts.has(state.target) {
             return Err(read.malformed("a target"));
         }
@@ -196,15 +184,11 @@ impl Loading {
     }
 
     fn state(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
-        let n_places = self.engine.store.n_places();
-        for _ in 0..read.count(8)? {
+        for _ in 0..read.count(3)? {
             let handle = SeriesHandle(read.small()?);
-            let (labels, place) = (read.labels()?, read.place()?);
-            let state = SeriesState::load(read, labels, place)?;
-            if place >= n_places {
-                return Err(read.malformed("a place"));
-            }
-            self.handle(handle, state, read)?;
+            let labels = read.labels()?;
+            self.engine.asleep.insert(handle, labels);
+            self.handle(handle, ASLEEP, read)?;
         }
         let engine = &mut self.engine;
         let (n_rules, n_groups) = (engine.rules.rules.len(), engine.rules.groups.len());

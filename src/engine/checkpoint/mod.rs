@@ -17,6 +17,7 @@
 //! Cost: about half a microsecond a series, on the engine's thread; twice that to load.
 
 mod load;
+mod series;
 
 pub use load::{LoadError, Loading};
 
@@ -155,13 +156,9 @@ impl Engine {
     /// A sample of a series is about to be taken.
     #[cold]
     pub(crate) fn before_sample(&mut self, handle: SeriesHandle) {
-        let Some(state) = self.handles.get(handle) else {
-            return;
-        };
-        let (place, labels) = (state.place, state.labels.clone());
-        match self.store.get(place) {
-            Some((stored, _)) if *stored == labels => self.save_early(place),
-            _ => self.before_insert(&labels),
+        let state = self.handles.get(handle);
+        if let Some(place) = state.and_then(SeriesState::place) {
+            self.save_early(place);
         }
     }
 
@@ -172,7 +169,7 @@ impl Engine {
         self.source.save(&mut out);
         out.number(self.generation.0);
         self.partitions.save(&mut out);
-        self.readers.save(&mut out);
+        self.save_readers(&mut out);
         self.cohorts.save(&mut out);
         self.store.save(&mut out);
         out.into_bytes()
@@ -188,11 +185,10 @@ impl Engine {
             out.byte(SERIES);
         }
         self.store.save_series(place, out);
-        let handle = self.by_place.get(&place);
-        out.option(handle, |out, handle| {
+        out.option(self.by_place.get(place), |out, handle| {
             out.number(handle.0.into());
-            let state = self.handles.get(*handle);
-            out.option(state, |out, state| state.save(out));
+            let state = self.handles.get(handle);
+            out.option(state, |out, state| self.save_series_state(state, out));
         });
     }
 
@@ -200,7 +196,7 @@ impl Engine {
     fn state_part(&self) -> Vec<u8> {
         let mut out = ByteWriter::default();
         out.byte(STATE);
-        self.save_detached(&mut out);
+        self.save_asleep(&mut out);
         out.list(self.rule_states.iter(), |out, state| {
             self.save_rule_state(state, out);
         });
@@ -250,22 +246,14 @@ impl Engine {
         out.into_bytes()
     }
 
-    /// Puts what is known of handles whose series is gone from the store, or has another handle.
-    fn save_detached(&self, out: &mut ByteWriter) {
-        // Nearly always there is none.
-        let is_detached = |(handle, state): &(SeriesHandle, &SeriesState)| {
-            self.by_place.get(&state.place) != Some(handle)
-        };
-        let all = self.handles.iter();
-        let detached: Vec<_> = match self.handles.len() == self.by_place.len() {
-            true => Vec::new(),
-            false => all.filter(is_detached).collect(),
-        };
-        out.list(detached.into_iter(), |out, (handle, state)| {
+    /// Puts what is known of series that are no longer in the store.
+    fn save_asleep(&self, out: &mut ByteWriter) {
+        let asleep: BTreeMap<_, _> = self.asleep.iter().collect();
+        out.list(asleep.into_iter(), |out, (handle, labels)| {
             out.number(handle.0.into());
-            out.labels(&state.labels);
-            out.count(state.place);
-            state.save(out);
+            out.labels(labels);
+            let state = self.handles.get(*handle);
+            out.option(state, |out, state| self.save_series_state(state, out));
         });
     }
 
