@@ -103,7 +103,7 @@ impl Engine {
             return;
         };
         let (first, last) = (first.at, last.at);
-        let place = self.store.find_or_insert(labels);
+        let place = self.find_or_insert(labels);
         let Some(series) = self.store.get_mut(place) else {
             return;
         };

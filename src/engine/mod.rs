@@ -13,6 +13,7 @@ mod alert_difference;
 mod ask;
 pub mod assignment;
 mod backfill;
+pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -48,6 +49,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::handles::{HandleByPlace, HandleTable};
@@ -57,7 +59,8 @@ use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::history::ColdStore;
 use crate::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
+    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesHandle, Stamp,
+    TimestampMs,
 };
 use crate::series::SeriesStore;
 
@@ -99,6 +102,8 @@ pub struct Engine {
     settings: EngineSettings,
     options: EvalOptions,
     generation: Generation,
+    /// The rule set as it came.
+    source: Arc<RuleSource>,
     rules: CompiledRules,
     rule_states: Vec<RuleState>,
     group_states: Vec<GroupState>,
@@ -149,6 +154,8 @@ pub struct Engine {
     recorded_keep: DurationMs,
     stats: Stats,
     timings: Timings,
+    /// The checkpoint that is being made.
+    saving: Option<Box<Saving>>,
 }
 
 impl Engine {
@@ -158,6 +165,7 @@ impl Engine {
             settings: EngineSettings::default(),
             options: EvalOptions::default(),
             generation: Generation::default(),
+            source: Arc::default(),
             rules: CompiledRules::default(),
             rule_states: Vec::new(),
             group_states: Vec::new(),
@@ -188,6 +196,7 @@ impl Engine {
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
             timings: Timings::default(),
+            saving: None,
         }
     }
 

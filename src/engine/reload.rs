@@ -6,6 +6,7 @@
 //! intervals.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
@@ -31,7 +32,7 @@ impl Engine {
     pub(crate) fn adopt(
         &mut self,
         generation: Generation,
-        source: &RuleSource,
+        source: &Arc<RuleSource>,
         effects: &mut Vec<Effect>,
     ) {
         let rules = match compile(source) {
@@ -46,8 +47,26 @@ impl Engine {
             }
         };
         let kept_before = self.kept_by(&self.rules);
+        // All series are about to be routed anew.
+        self.save_all();
         self.generation = generation;
         self.unticked = (0..rules.groups.len()).collect();
+        let old_rules = self.install(Arc::clone(source), rules);
+        self.move_rule_states(&old_rules, effects);
+        self.move_group_states(&old_rules);
+        self.note_selectors(&kept_before);
+        self.moved_late.clear();
+        self.route_series_anew();
+        self.follow_series();
+        self.adopt_windows();
+    }
+
+    /// Puts a rule set in the place of another, with what follows from it alone. Returns the other.
+    pub(crate) fn install(
+        &mut self,
+        source: Arc<RuleSource>,
+        rules: CompiledRules,
+    ) -> CompiledRules {
         self.settings = source.settings.clone();
         self.ticks_when_settled =
             self.settings.ticks_when_settled && rules.groups.iter().all(|group| group.ticks_only);
@@ -58,14 +77,14 @@ impl Engine {
             subquery_steps_max: self.settings.subquery_steps_max,
             ..EvalOptions::default()
         };
+        self.source = source;
         let old_rules = std::mem::replace(&mut self.rules, rules);
-        self.move_rule_states(&old_rules, effects);
-        self.move_group_states(&old_rules);
-        self.note_selectors(&kept_before);
         self.recorded_keep = self.how_long_recorded_is_kept();
-        self.moved_late.clear();
-        self.route_series_anew();
-        self.follow_series();
+        old_rules
+    }
+
+    /// Lets the windows know what the rules read.
+    pub(crate) fn adopt_windows(&mut self) {
         let n_selectors = self.rules.rules.iter().map(|rule| rule.selectors.len());
         let n_selectors = n_selectors.sum();
         self.live.get_mut().adopt(self.rules.lags(), n_selectors);

@@ -315,7 +315,7 @@ impl Engine {
         for (labels, value) in written {
             let place = match before.remove(&labels) {
                 Some(place) if self.store.get(place).is_some_and(|(l, _)| *l == labels) => place,
-                _ => self.store.find_or_insert(&labels),
+                _ => self.find_or_insert(&labels),
             };
             self.append_recorded(place, at, value.clone());
             self.rule_states[index]
@@ -360,6 +360,7 @@ impl Engine {
 
     fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
         let keep = self.recorded_keep;
+        self.before_change(place);
         let Some(series) = self.store.get_mut(place) else {
             return false;
         };

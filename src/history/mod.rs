@@ -16,6 +16,7 @@ mod insert;
 mod model_test;
 mod older;
 mod reading;
+mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};

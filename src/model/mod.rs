@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod block_list;
+pub mod bytes;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -20,6 +21,7 @@ pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;
+mod saved_rules;
 pub mod settings;
 pub mod spelling;
 pub mod start_times;

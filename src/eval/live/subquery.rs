@@ -56,16 +56,16 @@ pub struct PointsToMake {
 
 /// A subquery and what there is of it.
 #[derive(Debug)]
-struct Kept {
-    subquery: KeptSubquery,
-    recorder: Recorder,
+pub(super) struct Kept {
+    pub subquery: KeptSubquery,
+    pub recorder: Recorder,
     /// The points between these (open, closed) have been made, but for those of `to_make`.
     /// Nothing before somebody asks.
-    made: Option<(TimestampMs, TimestampMs)>,
+    pub made: Option<(TimestampMs, TimestampMs)>,
     /// Intervals within, both ends included, ascending and apart.
-    to_make: Vec<(TimestampMs, TimestampMs)>,
+    pub to_make: Vec<(TimestampMs, TimestampMs)>,
     /// It cannot be kept after all.
-    given_up: bool,
+    pub given_up: bool,
 }
 
 /// The subqueries of a rule set.
@@ -120,6 +120,17 @@ impl Subqueries {
             });
             self.by_text.insert(key, id);
         }
+    }
+
+    /// Returns all subqueries, each after those within it.
+    pub(super) fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// Returns the subquery of a text and a step, to change it.
+    pub(super) fn kept_mut(&mut self, key: &(String, DurationMs)) -> Option<&mut Kept> {
+        self.next_due = None;
+        self.kept.get_mut(*self.by_text.get(key)?)
     }
 
     /// Returns the numbers of the subqueries of which points may be due at the frontier.
