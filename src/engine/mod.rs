@@ -12,6 +12,7 @@ mod advance;
 mod alert_difference;
 mod ask;
 pub mod assignment;
+mod budget;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -33,17 +34,21 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
-pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
+pub use status::{
+    AlertState, AlertView, AlertingStatus, GroupCost, GroupStatus, RuleHealth, RuleStatus,
+};
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::handles::HandleTable;
@@ -87,6 +92,7 @@ struct GroupState {
     last_samples: usize,
     /// Seconds by the stopwatch that evaluations took since start; for reports only.
     busy_seconds: f64,
+    budget: Budget,
 }
 
 /// One shard's state machine.
@@ -139,6 +145,8 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    /// Elements and samples that evaluations have looked at.
+    work: u64,
     timings: Timings,
 }
 
@@ -175,6 +183,7 @@ impl Engine {
             settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            work: 0,
             timings: Timings::default(),
         }
     }
