@@ -35,7 +35,7 @@ pub use discovery::{
 };
 pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
-pub use limits::{LIMITS, Limit, LimitKind, Limits};
+pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};

@@ -1,6 +1,7 @@
 //! What an engine wants done in the world.
 
-use crate::model::{AlertMessage, Generation, Labels, SampleValue, TimestampMs};
+use crate::engine::budget::Overrun;
+use crate::model::{AlertMessage, Generation, GroupKey, Labels, SampleValue, TimestampMs};
 
 /// One thing to be done, said without any wall-clock time.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,15 @@ pub enum Effect {
         generation: Generation,
         /// The last of these ticks, ms.
         at: TimestampMs,
+    },
+    /// A tick of a group cost more than one may: ticks are skipped to make up for it.
+    Overran {
+        /// Event time, ms.
+        at: TimestampMs,
+        /// The group.
+        group: GroupKey,
+        /// By how much.
+        overrun: Overrun,
     },
     /// A rule set from the log does not compile; the one before stays.
     RulesRefused {

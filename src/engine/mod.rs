@@ -13,6 +13,7 @@ mod alert_difference;
 mod ask;
 pub mod assignment;
 mod backfill;
+mod budget;
 pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
@@ -38,17 +39,21 @@ mod subquery_tests;
 pub mod unit_test;
 
 pub use backfill::Lacking;
+pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
-pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
+pub use status::{
+    AlertState, AlertView, AlertingStatus, GroupCost, GroupStatus, RuleHealth, RuleStatus,
+};
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
 use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
@@ -95,6 +100,7 @@ struct GroupState {
     last_samples: usize,
     /// Seconds by the stopwatch that evaluations took since start; for reports only.
     busy_seconds: f64,
+    budget: Budget,
 }
 
 /// One shard's state machine.
@@ -153,6 +159,8 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    /// Elements and samples that evaluations have looked at.
+    work: u64,
     timings: Timings,
     /// The checkpoint that is being made.
     saving: Option<Box<Saving>>,
@@ -195,6 +203,7 @@ impl Engine {
             settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            work: 0,
             timings: Timings::default(),
             saving: None,
         }

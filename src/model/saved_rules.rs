@@ -47,6 +47,7 @@ fn save_settings(settings: &EngineSettings, out: &mut ByteWriter) {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
         features,
         rule_format,
         share,
@@ -79,6 +80,7 @@ fn save_settings(settings: &EngineSettings, out: &mut ByteWriter) {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
     ] {
         out.count(*count);
     }
@@ -127,6 +129,7 @@ fn load_settings(read: &mut ByteReader<'_>) -> Read<EngineSettings> {
         samples_max: read.place()?,
         subquery_steps_max: read.place()?,
         elements_max: read.place()?,
+        group_work_max: read.place()?,
         features: read.list(1, ByteReader::string)?,
         rule_format: RuleFormat {
             dialect: load_dialect(read)?,

@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
-use crate::log::LogError;
+use crate::log::{LogError, Waiting};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -26,7 +26,8 @@ use crate::server::dispatch::Dispatch;
 use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::{
-    write_backfill_metrics, write_engine_metrics, write_history_metrics, write_log_metrics,
+    LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
+    write_limit_metrics, write_log_metrics,
 };
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
@@ -197,6 +198,21 @@ impl ServerBackend {
         api::router(shared, settings, ui::routes().merge(receive.with_state(())))
     }
 
+    /// Returns how much is used of the limits that fill up by and by.
+    fn limits_used(&self, waiting: &[Waiting]) -> [LimitUse; 5] {
+        let node = self.parts.pipeline.node();
+        let limits = node.limits();
+        let (requests, bytes) = node.in_flight().used();
+        let fullest = waiting.iter().map(|log| log.samples).max();
+        [
+            ("series", node.metrics().n_series().0, limits.series),
+            ("log_samples", fullest.unwrap_or(0), limits.log_samples),
+            ("metadata", node.metadata().len(), limits.metadata),
+            ("requests_in_flight", requests, limits.requests_in_flight),
+            ("in_flight_bytes", bytes, limits.in_flight_bytes),
+        ]
+    }
+
     pub(crate) fn set_stopping(&self) {
         self.parts.health.set_stopping();
         self.parts.pipeline.node().stop();
@@ -335,6 +351,7 @@ impl api::Backend for ServerBackend {
         write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
+        write_limit_metrics(&mut text, &self.limits_used(&waiting));
         text
     }
 

@@ -190,6 +190,32 @@ pub fn write_log_metrics(text: &mut String, shards: &[Waiting], now: TimestampMs
     }
 }
 
+/// A limit of the configuration by its name there: how much of it is used, and how much there is.
+pub type LimitUse = (&'static str, usize, usize);
+
+/// Writes how near the limits are: alerts can say so before anything is refused.
+pub fn write_limit_metrics(text: &mut String, limits: &[LimitUse]) {
+    type OfLimit = fn(&LimitUse) -> usize;
+    let gauges: [(&str, &str, OfLimit); 2] = [
+        (
+            "burnwatch_limit_used",
+            "How much of a limit of the configuration is used now.",
+            |(_, used, _)| *used,
+        ),
+        (
+            "burnwatch_limit_max",
+            "The limit itself, under its name in the configuration.",
+            |(.., max)| *max,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        for limit in limits {
+            write_sample(text, name, &[("limit", limit.0)], value(limit) as f64);
+        }
+    }
+}
+
 /// A metric's name, what it means, and its value.
 type Metric = (&'static str, &'static str, f64);
 

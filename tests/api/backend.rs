@@ -13,7 +13,7 @@ use burnwatch::api::{
 };
 use burnwatch::clock::ManualClock;
 use burnwatch::engine::status::AlertingStatus;
-use burnwatch::engine::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
+use burnwatch::engine::{AlertState, AlertView, GroupCost, GroupStatus, RuleHealth, RuleStatus};
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
     DurationMs, FloatHistogram, Labels, Matcher, SampleValue, TimestampMs, stale_nan,
@@ -218,6 +218,7 @@ fn group(file: &str, name: &str, rules: Vec<RuleStatus>) -> GroupStatus {
         evaluations: 20,
         evaluation_failures: 2,
         last_samples: 4,
+        cost: GroupCost::default(),
         rules,
     }
 }

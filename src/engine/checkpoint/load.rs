@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::load_readers;
 use crate::engine::checkpoint::{FORMAT, RULES, SERIES, STATE};
 use crate::engine::cohort::Cohorts;
@@ -281,6 +282,12 @@ impl GroupState {
             evaluation_failures: read.number()?,
             last_samples: read.place()?,
             busy_seconds: read.float()?,
+            budget: Budget {
+                last_work: read.number()?,
+                debt: read.number()?,
+                spent_on_arrival: read.number()?,
+                overruns: read.number()?,
+            },
         })
     }
 }

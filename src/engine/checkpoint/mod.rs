@@ -23,6 +23,7 @@ pub use load::{LoadError, Loading};
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::engine::budget::Budget;
 use crate::engine::samples::SeriesState;
 use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats};
 use crate::model::bytes::ByteWriter;
@@ -311,6 +312,7 @@ impl GroupState {
             evaluation_failures,
             last_samples,
             busy_seconds,
+            budget,
         } = self;
         out.option(*next_tick, ByteWriter::instant);
         out.float(*evaluation_seconds);
@@ -321,6 +323,15 @@ impl GroupState {
         out.number(*evaluation_failures);
         out.count(*last_samples);
         out.float(*busy_seconds);
+        let Budget {
+            last_work,
+            debt,
+            spent_on_arrival,
+            overruns,
+        } = budget;
+        for count in [last_work, debt, spent_on_arrival, overruns] {
+            out.number(*count);
+        }
     }
 }
 
