@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
-use crate::engine::reload::selector_key;
+use crate::engine::kept_since::selector_key;
 use crate::history::SeriesHistory;
 use crate::model::{DurationMs, Labels, Matcher, Past, Point, TimestampMs};
 

@@ -23,6 +23,7 @@ mod expectation;
 pub mod explain;
 pub mod grid;
 mod handles;
+mod kept_since;
 pub mod part_lists;
 mod partitions;
 pub mod reads;

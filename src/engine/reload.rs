@@ -5,16 +5,14 @@
 //! What is gone is not resolved: receivers let it expire, and its series are ended after two
 //! intervals.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
-use crate::model::{
-    DurationMs, Generation, GroupKey, METRIC_NAME, Matcher, RuleSource, TimestampMs,
-};
+use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
 
 type RuleKey = (String, String, String, bool, Vec<(String, String)>);
 
@@ -27,12 +25,6 @@ fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
         rule.alerting().is_some(),
         rule.labels.clone(),
     )
-}
-
-pub(crate) fn selector_key(matchers: &[Matcher]) -> String {
-    let mut texts: Vec<String> = matchers.iter().map(ToString::to_string).collect();
-    texts.sort();
-    texts.join(",")
 }
 
 impl Engine {
@@ -56,12 +48,13 @@ impl Engine {
         };
         // All series are about to be routed anew.
         self.save_all();
+        let kept_before = self.kept_by(&self.rules);
         self.generation = generation;
         self.unticked = (0..rules.groups.len()).collect();
         let old_rules = self.install(Arc::clone(source), rules);
         self.move_rule_states(&old_rules, effects);
         self.move_group_states(&old_rules);
-        self.note_selectors(&old_rules);
+        self.note_selectors(&kept_before);
         self.moved_late.clear();
         self.route_series_anew();
         self.follow_series();
@@ -176,85 +169,6 @@ impl Engine {
         if let Some(frontier) = self.frontier {
             (0..self.rules.groups.len()).for_each(|group| self.plan_tick(group, frontier));
         }
-    }
-
-    /// Notes since when each selector's samples are kept. Of one whose window got longer, only what
-    /// the old window held.
-    fn note_selectors(&mut self, old_rules: &CompiledRules) {
-        let now = self.frontier.unwrap_or(TimestampMs::MIN);
-        let kept_before = self.reaches(old_rules);
-        let kept = std::mem::take(&mut self.kept_since);
-        let since = |(key, reach): (String, DurationMs)| {
-            let known = kept.get(&key).zip(kept_before.get(&key));
-            let since = known.map_or(now, |(since, before)| match reach > *before {
-                true => (*since).max(now - *before),
-                false => *since,
-            });
-            (key, since)
-        };
-        self.kept_since = self.reaches(&self.rules).into_iter().map(since).collect();
-        self.find_warm_instants();
-    }
-
-    /// Returns for how long the samples of each selector are kept, by its text, ms.
-    fn reaches(&self, rules: &CompiledRules) -> BTreeMap<String, DurationMs> {
-        let mut reaches: BTreeMap<String, DurationMs> = BTreeMap::new();
-        for used in rules.rules.iter().flat_map(|rule| &rule.selectors) {
-            let kept = reaches.entry(selector_key(&used.matchers)).or_default();
-            *kept = (*kept).max(self.keep_of(used.reach()));
-        }
-        reaches
-    }
-
-    /// Finds from when on each rule has the history that its windows look back on. Changes only
-    /// with the rules and with the first frontier, and is asked at every evaluation.
-    pub(crate) fn find_warm_instants(&mut self) {
-        let rules = 0..self.rules.rules.len();
-        self.warm_from = rules
-            .map(|index| self.warm_within(index, &mut Vec::new()))
-            .collect();
-        let youngest = |rule: &CompiledRule| {
-            let used = rule.selectors.iter();
-            let since = used.filter_map(|used| self.kept_since.get(&selector_key(&used.matchers)));
-            since.copied().max()
-        };
-        self.all_kept_since = self.rules.rules.iter().map(youngest).collect();
-    }
-
-    fn warm_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
-        if within.contains(&index) {
-            return None;
-        }
-        within.push(index);
-        let rule = &self.rules.rules[index];
-        let own = rule.selectors.iter().filter_map(|used| {
-            let since = self.kept_since.get(&selector_key(&used.matchers))?;
-            Some(*since + used.reach())
-        });
-        let own = own.max();
-        let recorded = rule
-            .views
-            .iter()
-            .filter_map(|view| self.warm_within(*view, within));
-        let from = recorded.chain(own).max();
-        within.pop();
-        from
-    }
-
-    /// Returns since when all that a rule reads is kept; nothing before the first sample.
-    pub(crate) fn kept_since(&self, index: RuleIndex) -> Option<TimestampMs> {
-        self.frontier.and(self.all_kept_since[index])
-    }
-
-    /// Returns until when a rule lacks history that its windows look back on.
-    pub(crate) fn warming_until(&self, index: RuleIndex) -> Option<TimestampMs> {
-        let is_ahead = |from: &TimestampMs| self.frontier.is_none_or(|frontier| frontier < *from);
-        self.warm_from[index].filter(is_ahead)
-    }
-
-    /// Tells whether a rule lacks history that its windows look back on.
-    pub(crate) fn is_warming(&self, index: RuleIndex) -> bool {
-        self.warming_until(index).is_some()
     }
 
     /// Ends the series of removed rules that are due.

@@ -462,9 +462,10 @@ impl Engine {
     pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
             let state = self.by_place.get(*place).and_then(|h| self.handles.get(h));
-            let keep = state.map(|state| self.readers.get(state.readers).keep);
-            let keep = keep.or_else(|| self.kept_past.get(place).copied());
-            let keep = keep.unwrap_or(self.recorded_keep);
+            let keep = match state {
+                Some(state) => self.readers.get(state.readers).keep,
+                None => *self.kept_past.get(place).unwrap_or(&self.recorded_keep),
+            };
             let newest = series.history.newest_at();
             newest.is_none_or(|newest| newest + keep < frontier)
         };

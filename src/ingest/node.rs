@@ -370,6 +370,24 @@ impl Node {
         Ok(())
     }
 
+    /// Appends an entry to the logs of some shards, stamped between two requests.
+    pub fn note(
+        &self,
+        shards: &[ShardId],
+        make_entry: &dyn Fn(Stamp) -> Entry,
+        wall: TimestampMs,
+    ) -> Result<(), LogError> {
+        let mut locked = self.locked.lock();
+        let stamp = locked.writer.sequencer.stamp_only(wall);
+        let logs = shards
+            .iter()
+            .filter_map(|shard| self.logs.get(usize::from(shard.0)));
+        for log in logs {
+            log.append(make_entry(stamp))?;
+        }
+        Ok(())
+    }
+
     /// Does what time alone demands: moves the clock of a silent node on, forgets routes and
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {

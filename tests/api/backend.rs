@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use burnwatch::api::{
-    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, ReceiveView, RuntimeView,
-    SenderView, router,
+    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, Readiness, ReceiveView,
+    RuntimeView, SenderView, router,
 };
 use burnwatch::clock::ManualClock;
 use burnwatch::engine::status::AlertingStatus;
@@ -32,7 +32,7 @@ pub const NOW: TimestampMs = TimestampMs(1_795_230_000_500);
 pub struct Fake {
     pub groups: Vec<GroupStatus>,
     pub series: Snapshot,
-    pub is_ready: bool,
+    pub readiness: Readiness,
     pub is_stopping: AtomicBool,
     /// Whether the engines have gone already.
     pub engines_stopped: bool,
@@ -137,8 +137,8 @@ impl Backend for Fake {
         self.is_stopping.store(true, Ordering::SeqCst);
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     fn is_stopping(&self) -> bool {
@@ -334,7 +334,7 @@ pub fn fake() -> Fake {
             group("b.yml", "second", vec![quiet_rule()]),
         ],
         series: series(),
-        is_ready: true,
+        readiness: Readiness::Ready,
         is_stopping: AtomicBool::new(false),
         engines_stopped: false,
         is_hanging: false,

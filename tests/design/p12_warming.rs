@@ -218,3 +218,26 @@ fn a_window_that_got_longer_has_only_what_the_shorter_one_kept() {
     assert_eq!(lacking.until, at(999.0 * 15.0 - 20.0 * 60.0));
     assert!(world.engine.groups()[0].rules[0].warming_until.is_some());
 }
+
+/// Catches a rule that waits for history which another rule has kept for it.
+#[test]
+fn a_new_rule_has_the_history_of_a_selector_that_reads_its_series_too() {
+    let old = "{alert: A, expr: 'sum(rate(x[2h])) < 1'}";
+    let rules = |more: &str| format!("groups: [{{name: g, rules: [{old}{more}]}}]");
+    let check = |expr: &str, lacks: Option<f64>| {
+        let mut world = World::new(&rules(""));
+        for n in 0..1_000 {
+            world.push(f64::from(n) * 15.0, &[(r#"x{job="a"}"#, 1.0)]);
+        }
+        world.reload(&rules(&format!(", {{alert: B, expr: '{expr} < 1'}}")));
+        let lacking = world.engine.lacking();
+        let until = lacking.first().map(|lacking| lacking.until.seconds());
+        assert_eq!(until, lacks, "{expr}");
+    };
+    let now = 999.0 * 15.0;
+    check(r#"sum(rate(x{job="a"}[2h]))"#, None);
+    check(r#"sum(rate(x{job="a",i!="1"}[1h]))"#, None);
+    check(r#"sum(rate(x{job="a"}[3h]))"#, Some(now - 2.0 * 3600.0));
+    check(r#"sum(rate({__name__=~"x|y"}[1h]))"#, Some(now));
+    check("sum(rate(y[1h]))", Some(now));
+}
