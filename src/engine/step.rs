@@ -298,7 +298,7 @@ impl Engine {
                 });
             }
         }
-        if self.unticked.is_empty() {
+        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
             let generation = self.generation;
             effects.push(Effect::FirstTick { generation, at });
         }

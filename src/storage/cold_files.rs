@@ -527,11 +527,12 @@ mod tests {
         push(&mut histories, 0..3000, hours(24), &files);
         let saved: Vec<Vec<u8>> = histories.iter().map(saved).collect();
         let at = files.files();
+        let named: BTreeSet<u64> = at.iter().map(|file| file.number).collect();
+        files.release(&named);
         let n_then = n_files(folder.path());
         assert!(at.len() > 3 && at.len() == n_then, "{at:?}");
         // What comes later is not there any more, what is dropped later is still.
         push(&mut histories, 3000..9000, hours(24), &files);
-        let named: BTreeSet<u64> = at.iter().map(|file| file.number).collect();
         files.release(&named);
         drop((files, histories));
         let reopen = || ColdFiles::reopen_sized(folder.path(), 1 << 16, &at, &BTreeSet::new());
