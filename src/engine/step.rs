@@ -322,6 +322,30 @@ impl Engine {
         }
     }
 
+    /// Says again which alerts fire, for those who do not remember: after a start from a checkpoint.
+    /// Also that all first ticks have been made, if they have.
+    pub fn restate(&self, effects: &mut Vec<Effect>) {
+        let Some(at) = self.frontier else { return };
+        for (rule, state) in self.rules.rules.iter().zip(&self.rule_states) {
+            for alert in state.alerts.iter() {
+                let Some(fired_at) = alert.fired_at() else {
+                    continue;
+                };
+                let alert = alert.clone();
+                let message = self.message(rule, at, alert, AlertStatus::Firing, fired_at);
+                effects.push(Effect::Alert {
+                    at,
+                    refresh: true,
+                    message: Box::new(message),
+                });
+            }
+        }
+        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
+            let generation = self.generation;
+            effects.push(Effect::FirstTick { generation, at });
+        }
+    }
+
     fn message(
         &self,
         rule: &CompiledRule,
