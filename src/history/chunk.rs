@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::history::bits::{Window, put_varint, take_varint, unzigzag, zigzag};
 use crate::history::codec::{HISTOGRAM_BITS, Kind, Predictor};
 use crate::history::form::Form;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{HistogramPoint, SampleValue, TimestampMs, is_stale_nan};
 
 /// No further sample is written behind this many bytes.
@@ -74,7 +75,9 @@ impl HeadChunk {
 
     /// Adds a sample behind all others; a histogram's value is its marker.
     pub fn push(&mut self, at: TimestampMs, value: f64, is_stale: bool) {
-        self.n_breaks += u16::from(self.predictor.may_break(value));
+        if self.predictor.may_break(value) {
+            self.note_break();
+        }
         let code = self.predictor.encode(at, value);
         let n_bits = usize::from(self.n_bits);
         let n_bytes = (n_bits + code.n_bits()).div_ceil(8);
@@ -161,6 +164,50 @@ impl HeadChunk {
             n_breaks: self.n_breaks.into(),
             bytes: self.bytes().into(),
             histograms: histograms.into(),
+        })
+    }
+}
+
+impl HeadChunk {
+    /// Puts the chunk, to be gone on with.
+    pub fn save(&self, out: &mut ByteWriter) {
+        let mut predictor = Vec::new();
+        put_predictor(&mut predictor, &self.predictor);
+        out.bytes(&predictor);
+        for number in [self.n_bits, self.n_samples, self.n_stale, self.n_breaks] {
+            out.number(number.into());
+        }
+        out.bytes(self.bytes());
+    }
+
+    /// Takes what [`HeadChunk::save`] has put.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<HeadChunk> {
+        let predictor = take_predictor(&mut read.bytes()?);
+        let predictor = predictor.ok_or_else(|| read.malformed("what foretells samples"))?;
+        let mut narrow = || {
+            let number = u16::try_from(read.small()?);
+            number.map_err(|_| read.malformed("a number of 16 bits"))
+        };
+        let [n_bits, n_samples, n_stale, n_breaks] = [narrow()?, narrow()?, narrow()?, narrow()?];
+        let mut bytes = read.bytes()?.to_vec();
+        if bytes.len() != usize::from(n_bits).div_ceil(8)
+            || usize::from(n_samples) > SAMPLES_MAX
+            || n_stale > n_samples
+        {
+            return Err(read.malformed("a chunk that is being written"));
+        }
+        // Behind the last bit there are zeros.
+        if let (Some(last), begun @ 1..) = (bytes.last_mut(), n_bits % 8) {
+            *last &= !(!0 << begun);
+        }
+        bytes.resize(room_for(bytes.len()), 0);
+        Ok(HeadChunk {
+            predictor,
+            bytes: bytes.into(),
+            n_bits,
+            n_samples,
+            n_stale,
+            n_breaks,
         })
     }
 }

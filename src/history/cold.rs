@@ -35,6 +35,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::history::bits::{put_varint, take_varint};
 use crate::history::chunk::{BYTES_FULL, SealedChunk, base_of};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, TimestampMs};
 
 /// Where a record lies, in units of four bytes; never 0.
@@ -173,6 +174,37 @@ impl ColdChain {
             store: self.store.pinned(),
             ..*self
         }
+    }
+
+    /// Puts where the chunks lie.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.span(self.keep);
+        for number in [self.n_samples, self.n_stale, self.n_breaks] {
+            out.number(number.into());
+        }
+        let newest = self.newest.iter();
+        newest.for_each(|packed| out.number(packed.place()));
+    }
+
+    /// Takes what [`ColdChain::save`] has put; the chunks are those of `store`.
+    pub fn load(read: &mut ByteReader<'_>, store: Arc<dyn ColdStore>) -> Read<ColdChain> {
+        let keep = read.span()?;
+        let (n_samples, n_stale, n_breaks) = (read.small()?, read.small()?, read.small()?);
+        let mut place = || read.number().map(PackedPlace::of);
+        Ok(ColdChain {
+            store,
+            keep,
+            n_samples,
+            n_stale,
+            n_breaks,
+            newest: [place()?, place()?, place()?],
+        })
+    }
+
+    /// Takes what [`ColdChain::save`] has put, and forgets it.
+    pub fn skip(read: &mut ByteReader<'_>) -> Read<()> {
+        read.span()?;
+        (0..3 + LEVELS).try_for_each(|_| read.number().map(drop))
     }
 
     /// Tells whether there are no chunks.

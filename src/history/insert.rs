@@ -45,7 +45,10 @@ impl SeriesHistory {
         sealed[chunk] = rest.seal(aside);
         // The first sample behind may have come to lie behind a greater one.
         match sealed.get_mut(chunk + 1) {
-            Some(behind) => Arc::make_mut(behind).n_breaks += 1,
+            Some(behind) => {
+                let n_breaks = &mut Arc::make_mut(behind).n_breaks;
+                *n_breaks = n_breaks.saturating_add(1);
+            }
             None => self.head.note_break(),
         }
         let sealed = self.sealed_mut();

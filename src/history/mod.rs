@@ -15,8 +15,10 @@ mod form;
 mod insert;
 #[cfg(test)]
 mod model_test;
+mod older;
 mod place;
 mod reading;
+mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};
