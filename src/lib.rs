@@ -43,3 +43,4 @@ pub mod bundled;
 pub mod cli;
 pub mod server;
 pub mod storage;
+pub mod web;

@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::clock::{Clock, Stopwatch};
 use crate::ingest::answer::{WriteAnswer, Written};
 use crate::ingest::node::{Node, Protocol};
-use crate::model::TimestampMs;
+use crate::model::{Caller, TimestampMs};
 
 /// A body from this size on is decoded away from the threads that serve connections.
 const BLOCKING_BYTES_MIN: usize = 256 << 10;
@@ -115,6 +115,11 @@ fn unread_body(error: &axum::Error, limit: usize) -> WriteAnswer {
             let text = format!("body exceeds the limit of {limit} bytes");
             return refused(StatusCode::PAYLOAD_TOO_LARGE, text);
         }
+        let late = error.downcast_ref::<std::io::Error>();
+        if late.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+            // Not 408: Prometheus drops what it is answered 4xx for.
+            return WriteAnswer::unavailable("the body did not come in time\n");
+        }
         cause = error.source();
     }
     refused(
@@ -172,7 +177,11 @@ fn negotiate(headers: &HeaderMap) -> Result<Protocol, String> {
     }
 }
 
+/// Names a sender: as it signed in, or by its address where nobody is asked.
 fn sender_of(request: &Request) -> String {
+    if let Some(Caller(name)) = request.extensions().get::<Caller>() {
+        return name.to_string();
+    }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
 }

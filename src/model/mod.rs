@@ -4,6 +4,7 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod caller;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -25,6 +26,7 @@ pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
+pub use caller::Caller;
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;

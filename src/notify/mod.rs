@@ -14,9 +14,11 @@ pub mod discovery;
 pub mod event;
 pub mod grouping;
 pub mod http_client;
+
 mod latency;
 pub mod metrics;
 pub mod notifier;
+mod oauth2;
 pub mod outcome;
 pub mod outgoing_labels;
 pub mod queue;
