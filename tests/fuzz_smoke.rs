@@ -383,6 +383,16 @@ proptest! {
     }
 
     #[test]
+    fn checkpoint(data in inputs(bodies::checkpoint_seeds())) {
+        bodies::checkpoint(&data);
+    }
+
+    #[test]
+    fn log(data in inputs(bodies::log_seeds())) {
+        bodies::log(&data);
+    }
+
+    #[test]
     fn promql(data in inputs(texts(EXPRESSIONS))) {
         bodies::promql(&data);
     }

@@ -43,6 +43,8 @@ fn empty_directory() -> TempDir {
 pub struct Setup {
     directory: TempDir,
     flags: Vec<String>,
+    /// The longest file that it may write, in blocks of 512 bytes.
+    file_blocks_max: Option<u32>,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
         Setup {
             directory,
             flags: flags.map(str::to_owned).to_vec(),
+            file_blocks_max: None,
         }
     }
 
@@ -77,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// Makes a folder for files to come.
+    pub fn folder(self, name: &str) -> Self {
+        std::fs::create_dir(self.directory.path().join(name)).expect("a folder can be made");
+        self
+    }
+
     /// Adds a flag; a later one of the same name takes the earlier one's place.
     pub fn flag(mut self, flag: &str) -> Self {
         let name = flag.split('=').next().unwrap_or(flag).to_owned();
@@ -86,10 +95,30 @@ impl Setup {
         self
     }
 
+    /// Lets it write no longer files, in blocks of 512 bytes: what is beyond fails as a full disk
+    /// does.
+    pub fn file_blocks_max(mut self, n_blocks: u32) -> Self {
+        self.file_blocks_max = Some(n_blocks);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_burnwatch");
+        let Some(n_blocks) = self.file_blocks_max else {
+            return Command::new(binary);
+        };
+        let mut command = Command::new("sh");
+        // The signal that comes with it would end the process.
+        let script = format!("trap '' XFSZ; ulimit -S -f {n_blocks}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(binary);
+        command
+    }
+
     fn spawn(self) -> Server {
         let log_path = self.directory.path().join("stderr.log");
         let log = std::fs::File::create(&log_path).expect("a log can be written");
-        let child = Command::new(env!("CARGO_BIN_EXE_burnwatch"))
+        let child = self
+            .command()
             .arg("serve")
             .args(&self.flags)
             .current_dir(self.directory.path())
@@ -190,7 +219,17 @@ impl Server {
         Setup {
             directory: std::mem::replace(&mut self.directory, empty_directory()),
             flags: std::mem::take(&mut self.flags),
+            file_blocks_max: None,
         }
+    }
+
+    /// Lets it write files of any length.
+    pub fn lift_file_limit(&self) {
+        let lifted = Command::new("prlimit")
+            .arg(format!("--pid={}", self.child.id()))
+            .arg("--fsize=unlimited:")
+            .status();
+        assert!(lifted.expect("prlimit runs").success());
     }
 
     /// Returns the set-up of another server with the same data directory.
@@ -217,24 +256,8 @@ impl Server {
 
     /// Sends a request.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        let length = body.len();
-        head.push_str(&format!(
-            "Content-Length: {length}\r\nConnection: close\r\n\r\n"
-        ));
-        stream.write_all(head.as_bytes()).expect("sends");
-        // The server may answer and close before it has read a body that is too large.
-        let _ = stream.write_all(body);
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply);
-        read_reply(&reply).unwrap_or_else(|| panic!("no whole answer to {method} {path}"))
+        let reply = send_to(self.address, (method, path), headers, body);
+        reply.unwrap_or_else(|| panic!("no whole answer to {method} {path}"))
     }
 
     /// Sends a GET.
@@ -332,6 +355,31 @@ impl Server {
             self.child.try_wait().expect("a child can be asked")
         })
     }
+}
+
+/// Sends a request to whoever listens at an address; nothing where there is no whole answer.
+pub fn send_to(
+    address: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Reply> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let length = body.len();
+    head.push_str(&format!(
+        "Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    ));
+    stream.write_all(head.as_bytes()).ok()?;
+    // The server may answer and close before it has read a body that is too large.
+    let _ = stream.write_all(body);
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    read_reply(&reply)
 }
 
 fn one_line(element: &Value) -> String {
