@@ -63,7 +63,7 @@ impl Sink {
                         // A client that does not trust us is gone already.
                         Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
                             Ok(stream) => serve(stream, &noted, &answer).await,
-                            Err(_) => return,
+                            Err(_) => (),
                         },
                     }
                 });
