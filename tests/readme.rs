@@ -187,6 +187,7 @@ fn kind(text: &str) -> Option<Kind> {
         Some(Kind::Prometheus)
     } else if has(&[
         "access",
+        "backfill",
         "backlog_timeout",
         "evaluation",
         "fsync",

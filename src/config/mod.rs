@@ -8,6 +8,7 @@
 
 mod access;
 mod alerting;
+mod backfill;
 mod discovery;
 mod fields;
 mod global;
@@ -31,13 +32,14 @@ use serde::Serialize;
 
 pub use access::{Access, AccessToken, OpenPath, Role, UserRoles};
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
+pub use backfill::BackfillConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,
 };
 pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
-pub use limits::{LIMITS, Limit, LimitKind, Limits};
+pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
 pub use oauth2::OAuth2Config;
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};

@@ -14,6 +14,7 @@ use crate::history::bits::{
 };
 use crate::history::codec::{HISTOGRAM_BITS, Predictor};
 use crate::history::form::Form;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{HistogramPoint, SampleValue, TimestampMs};
 
 /// No further sample is written behind this many bytes.
@@ -140,6 +141,37 @@ impl HeadChunk {
             bytes: self.bytes().into(),
             histograms: histograms.into(),
         })
+    }
+}
+
+impl HeadChunk {
+    /// Puts the chunk, to be gone on with.
+    pub fn save(&self, out: &mut ByteWriter) {
+        let mut predictor = Vec::new();
+        put_predictor(&mut predictor, &self.predictor);
+        out.bytes(&predictor);
+        out.word(self.newest);
+        out.number(self.n_bits.into());
+        out.number(self.n_samples.into());
+        out.bytes(&self.bytes);
+    }
+
+    /// Takes what [`HeadChunk::save`] has put.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<HeadChunk> {
+        let predictor = take_predictor(&mut read.bytes()?);
+        let predictor = predictor.ok_or_else(|| read.malformed("what foretells samples"))?;
+        let head = HeadChunk {
+            predictor,
+            newest: read.word()?,
+            n_bits: read.small()?,
+            n_samples: read.small()?,
+            bytes: read.bytes()?.to_vec(),
+        };
+        let n_words = (head.n_bits as usize).div_ceil(8 * WORD);
+        match head.bytes.len() == n_words * WORD && head.n_samples as usize <= 2 * SAMPLES_MAX {
+            true => Ok(head),
+            false => Err(read.malformed("a chunk that is being written")),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::history::bits::{put_varint, take_varint};
 use crate::history::chunk::{BYTES_FULL, SealedChunk, base_of};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, TimestampMs};
 
 /// Where a record lies, in units of four bytes; never 0.
@@ -140,6 +141,29 @@ impl ColdChain {
             store: self.store.pinned(),
             ..*self
         }
+    }
+
+    /// Puts where the chunks lie.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.span(self.keep);
+        out.number(self.n_samples);
+        self.newest.iter().for_each(|place| out.number(*place));
+    }
+
+    /// Takes what [`ColdChain::save`] has put; the chunks are those of `store`.
+    pub fn load(read: &mut ByteReader<'_>, store: Arc<dyn ColdStore>) -> Read<ColdChain> {
+        Ok(ColdChain {
+            store,
+            keep: read.span()?,
+            n_samples: read.number()?,
+            newest: [read.number()?, read.number()?, read.number()?],
+        })
+    }
+
+    /// Takes what [`ColdChain::save`] has put, and forgets it.
+    pub fn skip(read: &mut ByteReader<'_>) -> Read<()> {
+        read.span()?;
+        (0..1 + LEVELS).try_for_each(|_| read.number().map(drop))
     }
 
     /// Tells whether there are no chunks.

@@ -14,7 +14,9 @@ mod form;
 mod insert;
 #[cfg(test)]
 mod model_test;
+mod older;
 mod reading;
+mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};

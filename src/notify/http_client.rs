@@ -47,6 +47,12 @@ pub enum HttpError {
     TooLarge(usize),
 }
 
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        transport(error)
+    }
+}
+
 /// An answer's status, and what is worth saying about it.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -160,6 +166,26 @@ impl HttpClient {
             headers,
             text: String::from_utf8_lossy(&text).trim().to_owned(),
         })
+    }
+
+    /// Posts a body and returns the answer whose body is still to be read, whatever its status.
+    pub async fn post_streaming(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, HttpError> {
+        let mut map = self.headers().await?;
+        for (name, value) in headers {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        let request = client.post(url).headers(map).timeout(timeout);
+        request.body(body).send().await.map_err(transport)
     }
 
     /// Fetches a page as text; only a 200 counts.

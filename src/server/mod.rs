@@ -4,8 +4,10 @@
 //! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
+pub mod backfill;
 pub mod dispatch;
 pub mod frontier_hold;
+pub mod health;
 pub mod load;
 pub mod metrics;
 pub mod pipeline;
@@ -29,6 +31,7 @@ use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::server::backend::{Parts, ServerBackend};
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::load;
 use crate::server::pipeline::Pipeline;
@@ -176,8 +179,10 @@ impl Server {
         let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
+        let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
         let backend = ServerBackend::new(Parts {
             options,
+            backfill: Arc::clone(&backfill),
             external_url,
             pipeline: Arc::clone(&pipeline),
             notify,
@@ -185,6 +190,7 @@ impl Server {
             shards: parking_lot::Mutex::new(shards),
             seed_before,
             telemetry,
+            health: Arc::default(),
             cold,
             stop: stop.clone(),
             web: Arc::clone(&web),
@@ -192,6 +198,7 @@ impl Server {
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
         )));

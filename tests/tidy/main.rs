@@ -94,13 +94,15 @@ const MODULES: &[(&str, &[&str])] = &[
     ("bundled", &[]),
     // The files of history, behind the trait that core knows.
     ("storage", &["history", "model"]),
+    ("backfill", &["config", "ingest", "model", "notify", "wire"]),
     // What stands between the socket and the router: it knows what a route needs, not what it does.
-    ("web", &["api", "clock", "config", "model"]),
+    ("web", &["api", "clock", "config", "ingest", "model"]),
     (
         "server",
         &[
             "api",
             "arrivals",
+            "backfill",
             "bundled",
             "clock",
             "config",
@@ -178,7 +180,7 @@ const IMPURE: &[&str] = &[
 ];
 /// The only modules in which something may wait.
 const ASYNC: &[&str] = &[
-    "log", "ingest", "notify", "api", "ui", "web", "server", "cli",
+    "log", "ingest", "notify", "api", "ui", "backfill", "web", "server", "cli",
 ];
 
 /// Collects what is wrong, and says all of it at once.
