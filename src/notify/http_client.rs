@@ -111,13 +111,15 @@ impl HttpClient {
         }
     }
 
-    /// Posts a body; any answer, also an error's, is an answer.
-    pub async fn post(
+    /// Posts a body; any answer, also an error's, is an answer. `departure` knows afterwards
+    /// whether anything left.
+    pub(crate) async fn post(
         &self,
         url: &Url,
         headers: &[(&str, &str)],
         body: Bytes,
         timeout: Duration,
+        departure: &Departure,
     ) -> Result<Answer, HttpError> {
         let mut map = self.headers().await?;
         for (name, value) in headers {
@@ -127,7 +129,6 @@ impl HttpClient {
         if let Some(host) = host {
             insert(&mut map, "host", &host)?;
         }
-        let departure = Departure::default();
         let send = |body: Body| {
             let request = client.post(url.clone()).headers(map.clone());
             request.timeout(timeout).body(body).send()

@@ -30,6 +30,7 @@ use crate::ingest::Node;
 use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
+use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::backfill::Backfill;
 use crate::server::dispatch::{Dispatch, Observer};
@@ -154,6 +155,7 @@ impl Server {
         let node = Node::new(logs, settings, hash_seed());
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
+        let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
         let arrivals = Arc::clone(node.arrivals());
         telemetry.register(|registry| {
@@ -161,6 +163,7 @@ impl Server {
                 config,
                 Arc::clone(&clock),
                 arrivals,
+                ledger,
                 registry,
             ));
         });
@@ -168,6 +171,7 @@ impl Server {
         for summary in notify.summaries() {
             telemetry.register_summary(&summary);
         }
+        let resumed = Arc::clone(&notify);
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
             shards.n_shards(),
@@ -197,6 +201,8 @@ impl Server {
         });
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
+        // Logs in memory hold nothing of an earlier process: no engine vouches for what it said.
+        resumed.resume(Vec::new(), Vec::new());
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
         tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(

@@ -20,6 +20,7 @@ mod load;
 mod series;
 
 pub use load::{LoadError, Loading};
+pub use series::Heard;
 
 use std::collections::{BTreeMap, HashSet};
 
