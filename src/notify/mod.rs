@@ -8,7 +8,7 @@
 
 mod alert_receiver;
 pub mod backoff;
-pub mod departure;
+mod departure;
 pub mod discovery;
 pub mod event;
 pub mod grouping;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use burnwatch::config::{self, Source};
-use burnwatch::notify::departure::Departure;
 use burnwatch::notify::http_client::HttpClient;
 use bytes::Bytes;
 use rustls::pki_types::pem::PemObject;
@@ -63,7 +62,7 @@ impl Sink {
                         // A client that does not trust us is gone already.
                         Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
                             Ok(stream) => serve(stream, &noted, &answer).await,
-                            Err(_) => (),
+                            Err(_) => return,
                         },
                     }
                 });
@@ -149,8 +148,7 @@ pub fn client(directory: &Path, fields: &str) -> HttpClient {
 pub async fn post(client: &HttpClient, url: &str) -> Result<u16, String> {
     let url = url.parse().expect("a URL");
     let body = Bytes::from_static(b"{}");
-    let (timeout, departure) = (Duration::from_secs(30), Departure::default());
-    let posted = client.post(&url, &[], body, timeout, &departure).await;
+    let posted = client.post(&url, &[], body, Duration::from_secs(30)).await;
     posted
         .map(|answer| answer.status)
         .map_err(|e| e.to_string())
