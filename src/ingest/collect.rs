@@ -14,11 +14,10 @@ use crate::ingest::route::{Routing, ShardId};
 use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView, TARGET_MASK};
 use crate::ingest::sequencer::{Evidence, Target};
 use crate::model::{
-    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
+    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TARGET_LABELS,
+    TimestampMs,
 };
 
-/// The label names that make a target.
-const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 /// Set in a [`SeriesRef`] that is a position among the unknown series.
 const UNKNOWN_BIT: u32 = 1 << 31;
 
