@@ -12,6 +12,9 @@ mod advance;
 mod alert_difference;
 mod ask;
 pub mod assignment;
+mod backfill;
+mod budget;
+pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -21,6 +24,7 @@ mod expectation;
 pub mod explain;
 pub mod grid;
 mod handles;
+mod kept_since;
 pub mod part_lists;
 mod partitions;
 pub mod reads;
@@ -34,17 +38,23 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use backfill::Lacking;
+pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
-pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
+pub use status::{
+    AlertState, AlertView, AlertingStatus, GroupCost, GroupStatus, RuleHealth, RuleStatus,
+};
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
+use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::handles::{HandleByPlace, HandleTable};
@@ -54,7 +64,8 @@ use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::history::ColdStore;
 use crate::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
+    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesHandle, Stamp,
+    TimestampMs,
 };
 use crate::series::SeriesStore;
 
@@ -89,6 +100,7 @@ struct GroupState {
     last_samples: usize,
     /// Seconds by the stopwatch that evaluations took since start; for reports only.
     busy_seconds: f64,
+    budget: Budget,
 }
 
 /// One shard's state machine.
@@ -96,6 +108,8 @@ pub struct Engine {
     settings: EngineSettings,
     options: EvalOptions,
     generation: Generation,
+    /// The rule set as it came.
+    source: Arc<RuleSource>,
     rules: CompiledRules,
     rule_states: Vec<RuleState>,
     group_states: Vec<GroupState>,
@@ -110,6 +124,8 @@ pub struct Engine {
     asleep: HashMap<SeriesHandle, Labels>,
     part_lists: PartLists,
     readers: Readers,
+    /// How long series are kept that have only a past, by place, ms.
+    kept_past: HashMap<usize, DurationMs>,
     partitions: Partitions,
     cohorts: Cohorts,
 
@@ -143,7 +159,11 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    /// Elements and samples that evaluations have looked at.
+    work: u64,
     timings: Timings,
+    /// The checkpoint that is being made.
+    saving: Option<Box<Saving>>,
 }
 
 impl Engine {
@@ -153,6 +173,7 @@ impl Engine {
             settings: EngineSettings::default(),
             options: EvalOptions::default(),
             generation: Generation::default(),
+            source: Arc::default(),
             rules: CompiledRules::default(),
             rule_states: Vec::new(),
             group_states: Vec::new(),
@@ -164,6 +185,7 @@ impl Engine {
             asleep: HashMap::new(),
             part_lists: PartLists::default(),
             readers: Readers::default(),
+            kept_past: HashMap::new(),
             partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
@@ -181,7 +203,9 @@ impl Engine {
             settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            work: 0,
             timings: Timings::default(),
+            saving: None,
         }
     }
 
@@ -217,6 +241,10 @@ impl Engine {
             } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
+            }
+            Entry::Past { stamp, past } => {
+                self.stamp = Some(*stamp);
+                self.take_past(past);
             }
         }
     }

@@ -33,22 +33,22 @@ const HISTORY_MIN: DurationMs = DurationMs::from_seconds(15 * 60);
 pub struct SeriesState {
     /// Its place in the store; [`ASLEEP`] when it is not there. `Engine::by_place` leads from there
     /// back to this series and to no other.
-    place: u32,
+    pub(in crate::engine) place: u32,
     /// Which rules it moves: a number in [`Readers`].
-    readers: u32,
+    pub(in crate::engine) readers: u32,
     /// Which part it belongs to of each label set that takes one of them apart.
-    parts: PartList,
+    pub(in crate::engine) parts: PartList,
     /// The target whose scrapes it comes with.
-    target: TargetId,
+    pub(in crate::engine) target: TargetId,
     /// Its newest sample; [`TimestampMs::MIN`] before the first and after a stale marker.
-    newest: TimestampMs,
+    pub(in crate::engine) newest: TimestampMs,
     /// The minute of the wall clock of its newest sample.
-    heard_at_minute: u32,
-    since_cut: u8,
+    pub(in crate::engine) heard_at_minute: u32,
+    pub(in crate::engine) since_cut: u8,
 }
 
 /// The place of a series that was silent for longer than anything looks back.
-const ASLEEP: u32 = u32::MAX;
+pub(in crate::engine) const ASLEEP: u32 = u32::MAX;
 
 impl Default for SeriesState {
     /// A series that nothing is known of.
@@ -67,7 +67,7 @@ impl Default for SeriesState {
 
 impl SeriesState {
     /// Returns its place in the store.
-    fn place(&self) -> Option<usize> {
+    pub(in crate::engine) fn place(&self) -> Option<usize> {
         (self.place != ASLEEP).then_some(self.place as usize)
     }
 
@@ -76,7 +76,7 @@ impl SeriesState {
     }
 }
 
-fn as_place(place: usize) -> u32 {
+pub(in crate::engine) fn as_place(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(ASLEEP)
 }
 
@@ -88,7 +88,7 @@ fn minute(wall: TimestampMs) -> u32 {
 /// sets share one number.
 #[derive(Clone, Debug, Default)]
 pub struct Readers {
-    sets: Vec<ReaderSet>,
+    pub(in crate::engine) sets: Vec<ReaderSet>,
     numbers: HashMap<Rank, u32>,
 }
 
@@ -119,7 +119,7 @@ pub struct ReaderSet {
 
 impl Readers {
     /// Returns the number of a set.
-    fn number(&mut self, rank: Rank, partitions: &Partitions) -> u32 {
+    pub(in crate::engine) fn number(&mut self, rank: Rank, partitions: &Partitions) -> u32 {
         if let Some(number) = self.numbers.get(&rank) {
             return *number;
         }
@@ -146,7 +146,7 @@ impl Readers {
 
     /// Returns the set of a number.
     #[inline]
-    fn get(&self, number: u32) -> &ReaderSet {
+    pub(in crate::engine) fn get(&self, number: u32) -> &ReaderSet {
         static NONE: ReaderSet = ReaderSet {
             rules: Vec::new(),
             classes: Vec::new(),
@@ -226,6 +226,7 @@ impl Engine {
     /// goes on where the old one stopped.
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
+        self.before_insert(labels);
         let place = self.store.find_or_insert(labels);
         if let Some(old) = self.by_place.set(place, handle)
             && let Some(old) = self.handles.remove(old)
@@ -272,7 +273,7 @@ impl Engine {
         let (rules, reach) = self.rules.readers(labels);
         let rank = Rank {
             rules,
-            keep: reach.max(self.settings.retention).max(HISTORY_MIN),
+            keep: self.keep_of(reach),
             written_by: self.written_by(labels),
         };
         let readers = self.readers.number(rank, &self.partitions);
@@ -287,6 +288,11 @@ impl Engine {
             heard_at_minute: minute(self.wall()),
             ..SeriesState::default()
         }
+    }
+
+    /// Returns how long a series is kept that rules look back on so far, ms.
+    pub(crate) fn keep_of(&self, reach: DurationMs) -> DurationMs {
+        reach.max(self.settings.retention).max(HISTORY_MIN)
     }
 
     /// A unit test may give a recorded series itself, as its input.
@@ -304,6 +310,7 @@ impl Engine {
 
     /// Finds readers and retention of all series anew, after a reload.
     pub(crate) fn route_series_anew(&mut self) {
+        self.save_all();
         self.readers = Readers::default();
         self.partitions = Partitions::of(&self.rules);
         self.part_lists = PartLists::default();
@@ -326,6 +333,13 @@ impl Engine {
             self.count_series(&state, true);
             self.handles.insert(handle, state);
         }
+        let mut kept = std::mem::take(&mut self.kept_past);
+        for (place, keep) in &mut kept {
+            if let Some((labels, _)) = self.store.get(*place) {
+                *keep = self.keep_of(self.rules.readers(labels).1);
+            }
+        }
+        self.kept_past = kept;
     }
 
     /// Puts a series that was forgotten in a long silence and comes back where its samples go.
@@ -333,6 +347,7 @@ impl Engine {
         let Some(labels) = self.asleep.remove(&handle) else {
             return;
         };
+        self.before_insert(&labels);
         let place = self.store.find_or_insert(&labels);
         // A newer handle of the same series has been writing there, and its samples still may come.
         if let Some(other) = self.by_place.set(place, handle) {
@@ -381,6 +396,9 @@ impl Engine {
         }
         if state.place == ASLEEP {
             self.wake(handle);
+        }
+        if self.saving.is_some() {
+            self.before_sample(handle);
         }
         let Some(state) = self.handles.get_mut(handle) else {
             return;
@@ -445,6 +463,7 @@ impl Engine {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
             let state = self.by_place.get(*place).and_then(|h| self.handles.get(h));
             let keep = state.map(|state| self.readers.get(state.readers).keep);
+            let keep = keep.or_else(|| self.kept_past.get(place).copied());
             let keep = keep.unwrap_or(self.recorded_keep);
             let newest = series.history.newest_at();
             newest.is_none_or(|newest| newest + keep < frontier)
@@ -452,7 +471,9 @@ impl Engine {
         let silent = self.store.iter().filter(is_silent);
         let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();
         for place in silent {
+            self.before_change(place);
             let labels = self.store.remove(place);
+            self.kept_past.remove(&place);
             let handle = self.by_place.remove(place);
             if let (Some(handle), Some(labels)) = (handle, labels) {
                 self.put_to_sleep(handle, labels);

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod block_list;
+pub mod bytes;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -14,11 +15,13 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod matcher;
+pub mod past;
 pub mod quote;
 pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;
+mod saved_rules;
 pub mod settings;
 pub mod spelling;
 pub mod start_times;
@@ -36,6 +39,7 @@ pub use labels::{
     TARGET_LABELS,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use past::{Past, PastError, PastSeries};
 pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
 pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,

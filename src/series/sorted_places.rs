@@ -8,6 +8,8 @@
 
 use std::cmp::Ordering;
 
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
+
 /// A run of more places is cut in two.
 const RUN_MAX: usize = 512;
 
@@ -80,6 +82,33 @@ impl SortedPlaces {
     /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
+    }
+
+    /// Puts the places in their order.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.list(self.runs.iter(), |out, run| {
+            let mut before = 0;
+            out.list(run.iter(), |out, place| {
+                // Neighbours often came one after the other.
+                out.signed(i64::from(*place) - before);
+                before = i64::from(*place);
+            });
+        });
+    }
+
+    /// Takes what [`SortedPlaces::save`] has put; whether they are in order only the labels tell.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<SortedPlaces> {
+        let runs: Vec<Vec<u32>> = read.list(1, |read| {
+            let mut before = 0_i64;
+            read.list(1, |read| {
+                before = before.wrapping_add(read.signed()?);
+                u32::try_from(before).map_err(|_| read.malformed("a place"))
+            })
+        })?;
+        match runs.iter().all(|run| (1..=RUN_MAX).contains(&run.len())) {
+            true => Ok(SortedPlaces { runs }),
+            false => Err(read.malformed("a run of places")),
+        }
     }
 
     /// Iterates over all in their order.

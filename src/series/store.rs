@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::history::{ColdStore, SeriesHistory};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
 use crate::series::bases::Bases;
@@ -113,6 +114,17 @@ impl SeriesStore {
         stored.map_or(Ordering::Less, |(stored, _)| stored.cmp(labels))
     }
 
+    /// Returns how many places there are, free ones included.
+    pub fn n_places(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Returns the place that the next new series gets.
+    pub fn next_place(&self) -> usize {
+        let free = self.free.last().map(|place| *place as usize);
+        free.unwrap_or(self.series.len())
+    }
+
     /// Returns the series at a place.
     pub fn get(&self, at: usize) -> Option<(&Labels, &StoredSeries)> {
         self.series
@@ -177,6 +189,77 @@ impl SeriesStore {
             let (labels, series) = self.get(at as usize)?;
             Some((at as usize, labels, series))
         })
+    }
+
+    /// Puts which series are where, in order, and which places are free; the series themselves are
+    /// put one by one.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.number(self.n_met);
+        out.list(self.free.iter(), |out, place| out.number((*place).into()));
+        out.list(self.by_name.iter(), |out, (name, places)| {
+            out.text(name);
+            places.save(out);
+        });
+    }
+
+    /// Takes what [`SeriesStore::save`] has put, of series that are yet to come.
+    pub fn load(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        self.n_met = read.number()?;
+        self.free = read.list(1, ByteReader::small)?;
+        self.by_name = read.list(2, |read| {
+            Ok((read.text()?.into(), SortedPlaces::load(read)?))
+        })?;
+        let places = self.by_name.values().flat_map(SortedPlaces::iter);
+        let n_places = self.free.len() + places.count();
+        for _ in 0..n_places {
+            self.series.push(None);
+        }
+        Ok(())
+    }
+
+    /// Puts the series at a place; nothing where there is none.
+    pub fn save_series(&self, place: usize, out: &mut ByteWriter) {
+        if let Some((labels, series)) = self.get(place) {
+            out.count(place);
+            out.labels(labels);
+            out.number(series.number);
+            series.history.save(out);
+        }
+    }
+
+    /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
+    pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
+        let place = read.place()?;
+        let labels = read.labels()?;
+        let number = read.number()?;
+        let history = SeriesHistory::load(read, self.cold.as_ref())?;
+        match self.series.get_mut(place) {
+            Some(free @ None) => *free = Some((labels, StoredSeries { history, number })),
+            _ => return Err(read.malformed("the place of a series")),
+        }
+        Ok(place)
+    }
+
+    /// Says that all series have been loaded.
+    pub fn end_load(&self, read: &ByteReader<'_>) -> Read<()> {
+        for (name, places) in &self.by_name {
+            let labels = places.iter().map(|place| self.get(place as usize));
+            let labels: Option<Vec<&Labels>> = labels.map(|found| found.map(|f| f.0)).collect();
+            let in_order = labels.is_some_and(|labels| {
+                labels.iter().all(|labels| labels.metric_name() == &**name)
+                    && labels.is_sorted_by(|a, b| a < b)
+            });
+            if !in_order {
+                return Err(read.malformed("all series in order"));
+            }
+        }
+        let mut free: Vec<u32> = self.free.clone();
+        free.sort_unstable();
+        let is_free = |place: &u32| matches!(self.series.get(*place as usize), Some(None));
+        match free.is_sorted_by(|a, b| a < b) && free.iter().all(is_free) {
+            true => Ok(()),
+            false => Err(read.malformed("free places")),
+        }
     }
 
     fn visit_places<'a>(
