@@ -15,8 +15,7 @@ use crate::ingest::route::{Routing, ShardId};
 use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView};
 use crate::ingest::sequencer::{Evidence, Target};
 use crate::model::{
-    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TARGET_LABELS,
-    TimestampMs,
+    Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
 };
 
 /// Set in a [`SeriesRef`] that is a position among the unknown series.
