@@ -61,10 +61,11 @@ impl Sink {
                     match tls {
                         None => serve(stream, &noted, &answer).await,
                         // A client that does not trust us is gone already.
-                        Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
-                            Ok(stream) => serve(stream, &noted, &answer).await,
-                            Err(_) => (),
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                                serve(stream, &noted, &answer).await;
+                            }
+                        }
                     }
                 });
             }
