@@ -77,6 +77,9 @@ pub struct Stats {
     pub scrapes_late: u64,
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
+    /// Evaluations at ticks of which all or some parts were left out: they raised no alert, and
+    /// neither a sample nor time alone can have changed that.
+    pub evaluations_spared: u64,
 }
 
 /// How long evaluations took by the stopwatch, since last asked; never part of a decision.

@@ -8,14 +8,15 @@
 //!
 //! Cost: a few nanoseconds for a sample and each rule that it moves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::RuleIndex;
 use crate::eval::live::Scope;
 use crate::eval::plan::LabelSet;
-use crate::model::Labels;
+use crate::model::{Labels, TimestampMs};
 
 /// A part is evaluated once for each so many of its series' samples, times 1 / this.
 pub const SERIES_PER_ARRIVAL: u32 = 2;
@@ -40,7 +41,7 @@ struct Class {
     keys: Vec<u64>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct RuleParts {
     class: Option<u32>,
     /// All of it together, for when it cannot be taken apart.
@@ -52,6 +53,10 @@ struct RuleParts {
     /// The whole is to be looked at whatever has arrived.
     whole_asked_for: bool,
     is_moved: bool,
+    /// Until when each part raises no alert by itself, ms; the lowest instant where it may.
+    idle_until: Vec<TimestampMs>,
+    /// The same of a whole that cannot be taken apart.
+    whole_idle_until: TimestampMs,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,11 +65,29 @@ struct Part {
     /// Samples since it was last evaluated.
     arrivals: u32,
     is_moved: bool,
+    /// Whether a sample has come since it was known how long it raises no alert.
+    is_changed: bool,
 }
 
 impl Part {
     fn is_due(self) -> bool {
         self.arrivals > 0 && self.arrivals.saturating_mul(SERIES_PER_ARRIVAL) >= self.n_series
+    }
+}
+
+impl Default for RuleParts {
+    fn default() -> Self {
+        RuleParts {
+            class: None,
+            whole: Part::default(),
+            parts: Vec::new(),
+            moved: Vec::new(),
+            asked_for: Vec::new(),
+            whole_asked_for: false,
+            is_moved: false,
+            idle_until: Vec::new(),
+            whole_idle_until: TimestampMs::MIN,
+        }
     }
 }
 
@@ -75,6 +98,16 @@ pub enum Due {
     Whole,
     /// These parts.
     Parts(Scope),
+}
+
+impl Due {
+    /// Returns what an evaluation is to see; `None` for all.
+    pub fn scope(&self) -> Option<&Scope> {
+        match self {
+            Due::Whole => None,
+            Due::Parts(scope) => Some(scope),
+        }
+    }
 }
 
 impl Partitions {
@@ -145,9 +178,11 @@ impl Partitions {
     pub fn arrived(&mut self, index: RuleIndex, part: Option<PartId>) {
         let rule = &mut self.rules[index];
         rule.whole.arrivals = rule.whole.arrivals.saturating_add(1);
+        rule.whole.is_changed = true;
         if let Some(id) = part {
             let part = rule.part(id);
             part.arrivals = part.arrivals.saturating_add(1);
+            part.is_changed = true;
             if !std::mem::replace(&mut part.is_moved, true) {
                 rule.moved.push(id);
             }
@@ -208,13 +243,88 @@ impl Partitions {
         }
         keys.sort_unstable();
         keys.dedup();
-        (!keys.is_empty()).then(|| {
-            Due::Parts(Scope {
-                class: class_number,
-                labels: Arc::clone(&class.labels),
-                keys,
-            })
-        })
+        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+    }
+
+    /// Returns what of a rule a tick at an instant has to evaluate; `raised` are the parts that its
+    /// alerts come from. What is left out raises no alert, as when it was last evaluated: nothing
+    /// has come since, and time has changed nothing.
+    pub fn due_at_tick(
+        &self,
+        index: RuleIndex,
+        at: TimestampMs,
+        mut raised: impl Iterator<Item = Option<u64>>,
+    ) -> Option<Due> {
+        let rule = &self.rules[index];
+        let Some(class_number) = rule.class else {
+            let is_idle = !rule.whole.is_changed && at < rule.whole_idle_until;
+            let is_due = !is_idle || rule.whole_asked_for || raised.next().is_some();
+            return is_due.then_some(Due::Whole);
+        };
+        let class = &self.classes[class_number as usize];
+        let mut keys = rule.asked_for.clone();
+        for part in raised {
+            match part {
+                Some(part) => keys.push(part),
+                None => return Some(Due::Whole),
+            }
+        }
+        for (id, part) in rule
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| part.n_series > 0)
+        {
+            let idle_until = rule.idle_until.get(id);
+            if part.is_changed || idle_until.is_none_or(|until| *until <= at) {
+                keys.push(class.keys[id]);
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        if rule.whole_asked_for || keys.len() > rule.parts.len() / 2 {
+            return Some(Due::Whole);
+        }
+        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+    }
+
+    /// Notes what an evaluation has found, and until when that stands by itself.
+    pub fn was_evaluated(
+        &mut self,
+        index: RuleIndex,
+        due: &Due,
+        found: &BTreeMap<Labels, Found>,
+        until: TimestampMs,
+    ) {
+        let rule = &mut self.rules[index];
+        let Some(class) = rule.class else {
+            rule.whole.is_changed = false;
+            rule.whole_idle_until = match found.is_empty() {
+                true => until,
+                false => TimestampMs::MIN,
+            };
+            return;
+        };
+        let class = &self.classes[class as usize];
+        rule.idle_until.resize(class.keys.len(), TimestampMs::MIN);
+        match due {
+            Due::Whole => {
+                rule.idle_until.fill(until);
+                rule.parts
+                    .iter_mut()
+                    .for_each(|part| part.is_changed = false);
+            }
+            Due::Parts(scope) => {
+                for id in scope.keys.iter().filter_map(|key| class.ids.get(key)) {
+                    rule.idle_until[*id as usize] = until;
+                    rule.part(*id).is_changed = false;
+                }
+            }
+        }
+        let parts = found.values().filter_map(|found| found.part);
+        for id in parts.filter_map(|part| class.ids.get(&part)) {
+            rule.idle_until[*id as usize] = TimestampMs::MIN;
+        }
     }
 
     /// Forgets what has moved of a rule: a tick has seen it all.
@@ -233,6 +343,16 @@ impl Partitions {
     /// Returns how many parts all label sets have made.
     pub fn n_parts(&self) -> usize {
         self.classes.iter().map(|class| class.keys.len()).sum()
+    }
+}
+
+impl Class {
+    fn scope(&self, number: u32, keys: Vec<u64>) -> Scope {
+        Scope {
+            class: number,
+            labels: Arc::clone(&self.labels),
+            keys,
+        }
     }
 }
 

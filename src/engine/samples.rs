@@ -314,6 +314,7 @@ impl Engine {
             }
         }
         self.stats.samples += 1;
+        self.live.get_mut().moved(state.place);
         state.heard_at_wall = wall;
         state.since_cut += 1;
         if state.since_cut >= SAMPLES_PER_CUT {

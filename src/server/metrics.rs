@@ -45,6 +45,11 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             "Samples that evaluations read from history.",
             sum(|stats| stats.samples_scanned),
         ),
+        (
+            "burnwatch_rule_evaluations_spared",
+            "Evaluations at ticks that were left out in whole or in part: nothing had changed.",
+            sum(|stats| stats.evaluations_spared),
+        ),
     ];
     write_counters(
         text,
