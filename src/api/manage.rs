@@ -8,9 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::Backend;
 use crate::api::response::text;
 use crate::api::state::ApiState;
+use crate::api::{Backend, Readiness};
 
 /// Answers `/-/healthy`: whoever can answer is healthy.
 pub async fn healthy() -> Response {
@@ -24,18 +24,18 @@ pub async fn is_healthy() -> StatusCode {
 
 /// Answers `HEAD /-/ready`.
 pub async fn is_ready(State(state): State<Arc<ApiState>>) -> Response {
-    match refusal_until_ready(&*state.backend) {
-        Some(refusal) => refusal,
-        None => StatusCode::OK.into_response(),
+    match state.backend.readiness() {
+        Readiness::Ready => StatusCode::OK.into_response(),
+        other => unavailable(&other),
     }
 }
 
-/// Answers `GET /-/ready`.
+/// Answers `GET /-/ready`: ready is who can be relied upon, so a log that takes nothing is a
+/// reason not to be, though questions are answered.
 pub async fn ready(State(state): State<Arc<ApiState>>) -> Response {
-    if state.backend.is_ready() {
-        text(StatusCode::OK, "burnwatch is Ready.\n")
-    } else {
-        unavailable(&*state.backend)
+    match state.backend.readiness() {
+        Readiness::Ready => text(StatusCode::OK, "burnwatch is Ready.\n"),
+        other => unavailable(&other),
     }
 }
 
@@ -53,16 +53,17 @@ pub async fn require_ready(
 
 /// Returns what is answered until the server is ready.
 pub fn refusal_until_ready(backend: &dyn Backend) -> Option<Response> {
-    (!backend.is_ready()).then(|| unavailable(backend))
+    let readiness = backend.readiness();
+    (!readiness.answers()).then(|| unavailable(&readiness))
 }
 
-fn unavailable(backend: &dyn Backend) -> Response {
-    let stopping = if backend.is_stopping() {
-        "true"
-    } else {
-        "false"
+fn unavailable(readiness: &Readiness) -> Response {
+    let stopping = match readiness {
+        Readiness::Stopping => "true",
+        _ => "false",
     };
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
+    let body = format!("Service Unavailable: {readiness}\n");
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
     let headers = response.headers_mut();
     headers.insert("x-prometheus-stopping", HeaderValue::from_static(stopping));
     response

@@ -22,6 +22,7 @@ pub mod params;
 mod parse_query;
 mod query;
 mod query_range;
+mod readiness;
 mod redirect;
 pub mod response;
 mod router;
@@ -38,6 +39,7 @@ mod values;
 mod worker;
 
 pub use cors::cors_origin;
+pub use readiness::Readiness;
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};
 
@@ -132,6 +134,34 @@ pub struct RuntimeView {
     pub replay: (u64, u64, u64),
 }
 
+/// History that is being fetched for a selector, or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackfillView {
+    /// The selector.
+    pub selector: String,
+    /// The samples after this instant are wanted, or are there, ms,
+    pub since: TimestampMs,
+    /// as far as this one.
+    pub until: TimestampMs,
+    /// Of the time asked for, 0 to 1.
+    pub done: f64,
+    /// Bytes of answers so far.
+    pub bytes: u64,
+    /// How it goes.
+    pub state: BackfillState,
+}
+
+/// How fetching goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackfillState {
+    /// It is under way.
+    Fetching,
+    /// It is there, as far back as the other side has it.
+    Done,
+    /// It failed, and is tried again.
+    Failed(String),
+}
+
 /// What the API asks the rest of the server for.
 pub trait Backend: Send + Sync + 'static {
     /// Returns all groups, ordered by file, then name.
@@ -159,8 +189,12 @@ pub trait Backend: Send + Sync + 'static {
     fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Asks the server to stop in order.
     fn quit(&self);
-    /// Tells whether requests can be served.
-    fn is_ready(&self) -> bool;
+    /// Returns whether the server can be relied upon, and if not, why.
+    fn readiness(&self) -> Readiness;
+    /// Tells whether questions can be answered.
+    fn is_ready(&self) -> bool {
+        self.readiness().answers()
+    }
     /// Tells whether the server is stopping.
     fn is_stopping(&self) -> bool;
     /// Returns the current event time `C`, ms.
@@ -170,6 +204,10 @@ pub trait Backend: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     /// Returns what is being received, for the page and for `status/tsdb`.
     fn receive_view(&self) -> ReceiveView;
+    /// Returns which history was asked for elsewhere, in the order of selectors.
+    fn backfills(&self) -> Vec<BackfillView> {
+        Vec::new()
+    }
     /// Returns how the process does, for `status/runtimeinfo`.
     fn runtime_view(&self) -> RuntimeView;
 }

@@ -7,6 +7,7 @@
 //! top level, so that Prometheus can go on reading the first file.
 
 mod alerting;
+mod backfill;
 mod discovery;
 mod fields;
 mod global;
@@ -27,13 +28,14 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
+pub use backfill::BackfillConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,
 };
 pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
-pub use limits::{LIMITS, Limit, LimitKind, Limits};
+pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};

@@ -1,6 +1,6 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,19 +11,24 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::api::{
-    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView, SenderView,
+    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, Readiness,
+    ReceiveView, RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
-use crate::log::LogError;
+use crate::log::{LogError, Waiting};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
+use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
-use crate::server::metrics::{write_engine_metrics, write_history_metrics, write_log_metrics};
+use crate::server::metrics::{
+    LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
+    write_limit_metrics, write_log_metrics,
+};
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
@@ -46,6 +51,10 @@ pub(crate) struct Parts {
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
+    /// Fetches history that is lacking.
+    pub backfill: Arc<Backfill>,
+    /// Whoever knows why the server is not ready says so here.
+    pub health: Arc<Health>,
     pub stop: watch::Sender<bool>,
 }
 
@@ -57,8 +66,6 @@ pub struct ServerBackend {
     /// What the first load set for good.
     start_settings: OnceLock<StartSettings>,
     generation: AtomicU64,
-    is_ready: AtomicBool,
-    is_stopping: AtomicBool,
     /// One reload at a time; the next sees what the one before left.
     reloading: parking_lot::Mutex<()>,
 }
@@ -82,8 +89,6 @@ impl ServerBackend {
             loaded: parking_lot::RwLock::default(),
             start_settings: OnceLock::new(),
             generation: AtomicU64::new(0),
-            is_ready: AtomicBool::new(false),
-            is_stopping: AtomicBool::new(false),
             reloading: parking_lot::Mutex::new(()),
         })
     }
@@ -109,6 +114,8 @@ impl ServerBackend {
         }
         self.adopt_assigned(shards.last_assigned(&loaded))?;
         drop(shards);
+        let backfill = loaded.config.burnwatch.backfill.clone();
+        self.parts.backfill.reconfigure(backfill);
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
@@ -119,7 +126,7 @@ impl ServerBackend {
             .telemetry
             .config
             .loaded(true, self.parts.options.clock.now());
-        self.is_ready.store(true, Ordering::Release);
+        self.parts.health.set_loaded();
         Ok(())
     }
 
@@ -191,8 +198,23 @@ impl ServerBackend {
         api::router(shared, settings, ui::routes().merge(receive.with_state(())))
     }
 
+    /// Returns how much is used of the limits that fill up by and by.
+    fn limits_used(&self, waiting: &[Waiting]) -> [LimitUse; 5] {
+        let node = self.parts.pipeline.node();
+        let limits = node.limits();
+        let (requests, bytes) = node.in_flight().used();
+        let fullest = waiting.iter().map(|log| log.samples).max();
+        [
+            ("series", node.metrics().n_series().0, limits.series),
+            ("log_samples", fullest.unwrap_or(0), limits.log_samples),
+            ("metadata", node.metadata().len(), limits.metadata),
+            ("requests_in_flight", requests, limits.requests_in_flight),
+            ("in_flight_bytes", bytes, limits.in_flight_bytes),
+        ]
+    }
+
     pub(crate) fn set_stopping(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.parts.health.set_stopping();
         self.parts.pipeline.node().stop();
     }
 
@@ -310,12 +332,12 @@ impl api::Backend for ServerBackend {
         let _ = self.parts.stop.send(true);
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire) && !self.is_stopping()
+    fn readiness(&self) -> Readiness {
+        self.parts.health.readiness()
     }
 
     fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
+        self.parts.health.is_stopping()
     }
 
     fn event_time(&self) -> Option<TimestampMs> {
@@ -326,8 +348,10 @@ impl api::Backend for ServerBackend {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         write_history_metrics(&mut text, &self.parts.cold);
+        write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
+        write_limit_metrics(&mut text, &self.limits_used(&waiting));
         text
     }
 
@@ -355,6 +379,10 @@ impl api::Backend for ServerBackend {
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
+    }
+
+    fn backfills(&self) -> Vec<api::BackfillView> {
+        self.parts.backfill.views()
     }
 
     fn runtime_view(&self) -> RuntimeView {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::arrivals::Arrivals;
 use crate::engine::assignment::Measured;
@@ -190,6 +190,15 @@ fn say(effect: &Effect) {
                 info!(alert = %message.labels, at_ms = at.0, "alert resolved");
             }
         },
+        Effect::Overran { at, group, overrun } => warn!(
+            file = group.file,
+            group = group.name,
+            at_ms = at.0,
+            work = overrun.work,
+            limit = overrun.work_max,
+            skipped_ticks = overrun.skipped_ticks,
+            "the group costs more than it may (limits: group_work); ticks are skipped"
+        ),
         Effect::RulesRefused { reasons, .. } => {
             error!(
                 reasons = reasons.join("; "),

@@ -129,6 +129,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
             .max_samples
             .unwrap_or(own.limits.query_samples),
         subquery_steps_max: own.limits.subquery_points,
+        group_work_max: own.limits.group_work,
         elements_max: own.limits.rule_elements,
         features: options.features.clone(),
         rule_format: RuleFormat {
@@ -239,6 +240,22 @@ impl Loaded {
     }
 }
 
+/// Seconds' worth of samples that a sender may save up where nothing is written.
+const BURST_SECONDS: u64 = 10;
+
+fn per_sender(limits: &config::PerSenderLimits) -> ingest::PerSender {
+    let burst = match limits.burst {
+        0 => limits.samples_per_second.saturating_mul(BURST_SECONDS),
+        burst => burst,
+    };
+    ingest::PerSender {
+        samples_per_second: limits.samples_per_second,
+        burst,
+        // What is no header's name was refused when the configuration was read.
+        header: http::HeaderName::try_from(&limits.header).ok(),
+    }
+}
+
 fn receiving(limits: &config::Limits) -> ingest::Limits {
     ingest::Limits {
         request_bytes: limits.request_bytes,
@@ -251,6 +268,8 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
         log_samples: limits.log_samples,
         metadata: limits.metadata,
         requests_in_flight: limits.requests_in_flight,
+        in_flight_bytes: limits.in_flight_bytes,
+        per_sender: per_sender(&limits.per_sender),
         ..ingest::Limits::default()
     }
 }

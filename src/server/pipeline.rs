@@ -12,7 +12,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::history::ColdStore;
-use crate::ingest::{IngestState, Node, Protocol, ReadSet, ShardId, WriteAnswer};
+use crate::ingest::{
+    IngestState, Node, Origin, Protocol, ReadSet, SenderShare, ShardId, WriteAnswer,
+};
 use crate::log::{LogError, LogTail, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
 use crate::server::dispatch::Dispatch;
@@ -140,24 +142,29 @@ impl Pipeline {
 
 /// As [`receive_since`], of a request whose body is all there is of it.
 pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
-    receive_since(node, body, protocol, wall, Stopwatch::start())
+    let origin = Origin {
+        began: Stopwatch::start(),
+        sender: SenderShare::default(),
+    };
+    receive_since(node, body, protocol, wall, origin)
 }
 
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
-/// Latencies are measured from `began`, when the request's first byte was seen.
+/// Latencies are measured from when the request's first byte was seen.
 pub fn receive_since(
     node: &Node,
     body: &[u8],
     protocol: Protocol,
     wall: TimestampMs,
-    began: Stopwatch,
+    origin: Origin,
 ) -> WriteAnswer {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
-    received.began(began);
+    received.began(origin.began);
+    received.sent_by(origin.sender);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer;

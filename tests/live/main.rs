@@ -32,11 +32,13 @@ mod compare;
 mod recorded;
 
 mod altered;
+mod checkpoints;
 mod conformance;
 mod drift;
 
 mod equal;
 mod expressions;
+mod idle;
 mod rule_sets;
 mod same;
 mod scanned;

@@ -160,6 +160,7 @@ impl Live<'_> {
         let mut groups: Vec<(u32, Group)> = Vec::new();
         let span = self.span(after, until);
         let n_members = members.members().len();
+        self.touch(scoped.as_ref().map_or(n_members, Vec::len));
         let mut stands = self.stands(until);
         let key = leaf.key(selection, span);
         let (lines, movements) = state.lines.begin(key, members);
