@@ -13,10 +13,12 @@ pub mod discovery;
 pub mod event;
 pub mod grouping;
 pub mod http_client;
+
 mod latency;
 pub mod ledger;
 pub mod metrics;
 pub mod notifier;
+mod oauth2;
 pub mod outcome;
 pub mod outgoing_labels;
 pub mod queue;
