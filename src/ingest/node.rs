@@ -407,6 +407,12 @@ impl Node {
         Ok(())
     }
 
+    /// The wall clock was set by so much while no time passed; see
+    /// [`crate::ingest::sequencer::Sequencer::wall_was_set`].
+    pub fn wall_was_set(&self, by: DurationMs) {
+        self.locked.lock().writer.sequencer.wall_was_set(by);
+    }
+
     /// Does what time alone demands: moves the clock of a silent node on, forgets routes and
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
