@@ -178,6 +178,7 @@ fn kind(text: &str) -> Option<Kind> {
     ]) {
         Some(Kind::Prometheus)
     } else if has(&[
+        "backfill",
         "backlog_timeout",
         "evaluation",
         "fsync",

@@ -134,6 +134,34 @@ pub struct RuntimeView {
     pub replay: (u64, u64, u64),
 }
 
+/// History that is being fetched for a selector, or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackfillView {
+    /// The selector.
+    pub selector: String,
+    /// The samples after this instant are wanted, or are there, ms,
+    pub since: TimestampMs,
+    /// as far as this one.
+    pub until: TimestampMs,
+    /// Of the time asked for, 0 to 1.
+    pub done: f64,
+    /// Bytes of answers so far.
+    pub bytes: u64,
+    /// How it goes.
+    pub state: BackfillState,
+}
+
+/// How fetching goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackfillState {
+    /// It is under way.
+    Fetching,
+    /// It is there, as far back as the other side has it.
+    Done,
+    /// It failed, and is tried again.
+    Failed(String),
+}
+
 /// What the API asks the rest of the server for.
 pub trait Backend: Send + Sync + 'static {
     /// Returns all groups, ordered by file, then name.
@@ -176,6 +204,10 @@ pub trait Backend: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     /// Returns what is being received, for the page and for `status/tsdb`.
     fn receive_view(&self) -> ReceiveView;
+    /// Returns which history was asked for elsewhere, in the order of selectors.
+    fn backfills(&self) -> Vec<BackfillView> {
+        Vec::new()
+    }
     /// Returns how the process does, for `status/runtimeinfo`.
     fn runtime_view(&self) -> RuntimeView;
 }

@@ -7,6 +7,7 @@
 //! top level, so that Prometheus can go on reading the first file.
 
 mod alerting;
+mod backfill;
 mod discovery;
 mod fields;
 mod global;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
+pub use backfill::BackfillConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    ConfigError, Limits, RemoteWriteConfig, WebhookConfig, limits, remote_write, serialize, webhook,
+    BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, backfill, limits,
+    remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -45,6 +46,9 @@ pub struct Settings {
     /// Where recorded series and `ALERTS` are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write_back: Vec<RemoteWriteConfig>,
+    /// Who is asked for history that is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -63,6 +67,7 @@ impl Default for Settings {
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
+            backfill: None,
             limits: Limits::default(),
         }
     }
@@ -176,6 +181,9 @@ impl SettingsReader {
             fields.list("webhooks", |node, what| webhook::read(node, what, base_dir))?;
         settings.write_back = fields.list("write_back", |node, what| {
             remote_write::read(node, what, base_dir, names)
+        })?;
+        settings.backfill = fields.read("backfill", |node, what| {
+            backfill::read(node, what, base_dir)
         })?;
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;

@@ -87,6 +87,12 @@ pub struct Stats {
     pub scrapes_late: u64,
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
+    /// Samples that were put before a series' first one.
+    pub samples_past: u64,
+    /// Selectors whose past was put in.
+    pub pasts_taken: u64,
+    /// Pasts that could not be read to their end.
+    pub pasts_broken: u64,
 }
 
 /// How long evaluations took by the stopwatch, since last asked; never part of a decision.

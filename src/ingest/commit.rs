@@ -252,7 +252,8 @@ impl Writer {
                     });
             });
         let recorded = series.recorded;
-        let publish = self.series.get_mut(at).add_alias(series.raw_hash);
+        let state = self.series.get_mut(at);
+        let publish = state.is_some_and(|state| state.add_alias(series.raw_hash));
         (publish.then_some(Route::Series { at, recorded }), Some(at))
     }
 
@@ -346,10 +347,12 @@ impl Judge<'_> {
             return self.refuse(routed, Reason::TooManySeries);
         };
         let at = routed.at;
-        let state = self.series.get_mut(place);
+        let Some(state) = self.series.get_mut(place) else {
+            return self.refuse(routed, Reason::TooManySeries);
+        };
         // Heard whatever the verdict: where nothing reads the series there is none, and the
         // clock is to be the same everywhere.
-        self.evidence.hear(at, state.target, self.commit.wall);
+        self.evidence.hear(at, state.target(), self.commit.wall);
         match state.judge(at, value) {
             Verdict::Newer => state.set_newest(at, value),
             Verdict::Duplicate => {

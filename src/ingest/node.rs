@@ -120,8 +120,8 @@ impl Received {
 }
 
 /// What the lock guards beside the writer.
-struct Locked {
-    writer: Writer,
+pub(in crate::ingest) struct Locked {
+    pub writer: Writer,
     last_sweep: TimestampMs,
     next_part: usize,
 }
@@ -130,11 +130,11 @@ struct Locked {
 pub struct Node {
     logs: Vec<Arc<dyn Log>>,
     settings: NodeSettings,
-    key: HashKey,
+    pub(in crate::ingest) key: HashKey,
     routing: ArcSwap<Routing>,
     /// Grows whenever routes found before may no longer be used.
     version: AtomicU64,
-    locked: Mutex<Locked>,
+    pub(in crate::ingest) locked: Mutex<Locked>,
     buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
@@ -413,6 +413,24 @@ impl Node {
         self.locked.lock().writer.sequencer.wall_was_set(by);
     }
 
+    /// Appends an entry to the logs of some shards, stamped between two requests.
+    pub fn note(
+        &self,
+        shards: &[ShardId],
+        make_entry: &dyn Fn(Stamp) -> Entry,
+        wall: TimestampMs,
+    ) -> Result<(), LogError> {
+        let mut locked = self.locked.lock();
+        let stamp = locked.writer.sequencer.stamp_only(wall);
+        let logs = shards
+            .iter()
+            .filter_map(|shard| self.logs.get(usize::from(shard.0)));
+        for log in logs {
+            log.append(make_entry(stamp))?;
+        }
+        Ok(())
+    }
+
     /// Does what time alone demands: moves the clock of a silent node on, forgets routes and
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
@@ -432,13 +450,13 @@ impl Node {
         }
         // A thousandth of the series each time: all of them in under two minutes.
         let n_places = locked.writer.series.n_places() / 1000 + 1;
-        if let Some(aliases) = locked
+        if let Some(published) = locked
             .writer
             .series
             .forget_silent(n_places, SERIES_SILENT, wall)
         {
-            for alias in aliases {
-                routing.table.remove(alias);
+            for (hint, at) in published {
+                routing.table.remove_series(hint, at);
             }
             self.version.fetch_add(1, Ordering::AcqRel);
         }

@@ -44,6 +44,12 @@ pub enum HttpError {
     TooLarge(usize),
 }
 
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        transport(error)
+    }
+}
+
 /// An answer's status, and what is worth saying about it.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -96,13 +102,15 @@ impl HttpClient {
         }
     }
 
-    /// Posts a body; any answer, also an error's, is an answer.
-    pub async fn post(
+    /// Posts a body; any answer, also an error's, is an answer. `departure` knows afterwards
+    /// whether anything left.
+    pub(crate) async fn post(
         &self,
         url: &Url,
         headers: &[(&str, &str)],
         body: Bytes,
         timeout: Duration,
+        departure: &Departure,
     ) -> Result<Answer, HttpError> {
         let mut map = self.headers()?;
         for (name, value) in headers {
@@ -112,7 +120,6 @@ impl HttpClient {
         if let Some(host) = host {
             insert(&mut map, "host", &host)?;
         }
-        let departure = Departure::default();
         let send = |body: Body| {
             let request = client.post(url.clone()).headers(map.clone());
             request.timeout(timeout).body(body).send()
@@ -148,6 +155,26 @@ impl HttpClient {
             headers,
             text: String::from_utf8_lossy(&text).trim().to_owned(),
         })
+    }
+
+    /// Posts a body and returns the answer whose body is still to be read, whatever its status.
+    pub async fn post_streaming(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, HttpError> {
+        let mut map = self.headers()?;
+        for (name, value) in headers {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        let request = client.post(url).headers(map).timeout(timeout);
+        request.body(body).send().await.map_err(transport)
     }
 
     /// Fetches a page as text; only a 200 counts.

@@ -21,11 +21,13 @@ use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
 use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::metrics::{
-    LimitUse, write_engine_metrics, write_history_metrics, write_limit_metrics, write_log_metrics,
+    LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
+    write_limit_metrics, write_log_metrics,
 };
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
@@ -49,6 +51,8 @@ pub(crate) struct Parts {
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
+    /// Fetches history that is lacking.
+    pub backfill: Arc<Backfill>,
     /// Whoever knows why the server is not ready says so here.
     pub health: Arc<Health>,
     pub stop: watch::Sender<bool>,
@@ -110,6 +114,8 @@ impl ServerBackend {
         }
         self.adopt_assigned(shards.last_assigned(&loaded))?;
         drop(shards);
+        let backfill = loaded.config.burnwatch.backfill.clone();
+        self.parts.backfill.reconfigure(backfill);
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
@@ -342,6 +348,7 @@ impl api::Backend for ServerBackend {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         write_history_metrics(&mut text, &self.parts.cold);
+        write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
         write_limit_metrics(&mut text, &self.limits_used(&waiting));
@@ -372,6 +379,10 @@ impl api::Backend for ServerBackend {
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
+    }
+
+    fn backfills(&self) -> Vec<api::BackfillView> {
+        self.parts.backfill.views()
     }
 
     fn runtime_view(&self) -> RuntimeView {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::api::{BackfillState, BackfillView};
 use crate::engine::Stats;
 use crate::log::Waiting;
 use crate::model::TimestampMs;
@@ -44,6 +45,16 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             "burnwatch_scanned_samples",
             "Samples that evaluations read from history.",
             sum(|stats| stats.samples_scanned),
+        ),
+        (
+            "burnwatch_backfill_samples",
+            "Samples from before a series' first one here that were put into its history.",
+            sum(|stats| stats.samples_past),
+        ),
+        (
+            "burnwatch_backfill_broken",
+            "Files of fetched history that could not be read to their end.",
+            sum(|stats| stats.pasts_broken),
         ),
     ];
     write_counters(
@@ -129,6 +140,28 @@ pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
         ),
     ];
     write_gauges(text, &gauges);
+}
+
+/// Writes which history is being fetched from elsewhere.
+pub fn write_backfill_metrics(text: &mut String, views: &[BackfillView]) {
+    let count = |state: fn(&BackfillState) -> bool| {
+        let views = views.iter().filter(|view| state(&view.state));
+        views.count() as f64
+    };
+    let states: [(&str, f64); 3] = [
+        ("fetching", count(|state| *state == BackfillState::Fetching)),
+        ("done", count(|state| *state == BackfillState::Done)),
+        (
+            "failed",
+            count(|state| matches!(state, BackfillState::Failed(_))),
+        ),
+    ];
+    let name = "burnwatch_backfill_selectors";
+    let help = "Selectors whose history is fetched from elsewhere, by how that goes.";
+    write_family(text, name, "gauge", help);
+    for (state, n) in states {
+        write_sample(text, name, &[("state", state)], n);
+    }
 }
 
 /// Writes how far each shard's engine is behind its log, by the wall clock `now`.

@@ -4,6 +4,7 @@
 //! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
+pub mod backfill;
 pub mod connections;
 pub mod dispatch;
 pub mod frontier_hold;
@@ -34,7 +35,9 @@ use crate::ingest::Node;
 use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
+use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
+use crate::server::backfill::Backfill;
 use crate::server::connections::{BoundedListener, Peer};
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::load;
@@ -146,6 +149,7 @@ impl Server {
         let node = Node::new(logs, settings, hash_seed());
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
+        let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
         let arrivals = Arc::clone(node.arrivals());
         telemetry.register(|registry| {
@@ -153,6 +157,7 @@ impl Server {
                 config,
                 Arc::clone(&clock),
                 arrivals,
+                ledger,
                 registry,
             ));
         });
@@ -160,6 +165,7 @@ impl Server {
         for summary in notify.summaries() {
             telemetry.register_summary(&summary);
         }
+        let resumed = Arc::clone(&notify);
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
             shards.n_shards(),
@@ -171,8 +177,10 @@ impl Server {
         let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
+        let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
         let backend = ServerBackend::new(Parts {
             options,
+            backfill: Arc::clone(&backfill),
             external_url,
             pipeline: Arc::clone(&pipeline),
             notify,
@@ -186,7 +194,11 @@ impl Server {
         });
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
+        // Logs in memory hold nothing of an earlier process: no engine vouches for what it said.
+        resumed.resume(Vec::new(), Vec::new());
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        let filling = backfill.run(pipeline, stopped.clone());
+        tasks.push(tokio::spawn(filling));
         tasks.push(tokio::spawn(serve(listener, app, stopped)));
         info!(%address, "burnwatch is receiving; POST remote write to /api/v1/write");
         Ok(Server {

@@ -94,11 +94,13 @@ const MODULES: &[(&str, &[&str])] = &[
     ("bundled", &[]),
     // The files of history, behind the trait that core knows.
     ("storage", &["history", "model"]),
+    ("backfill", &["config", "ingest", "model", "notify", "wire"]),
     (
         "server",
         &[
             "api",
             "arrivals",
+            "backfill",
             "bundled",
             "clock",
             "config",
@@ -173,7 +175,9 @@ const IMPURE: &[&str] = &[
     "prometheus_client",
 ];
 /// The only modules in which something may wait.
-const ASYNC: &[&str] = &["log", "ingest", "notify", "api", "ui", "server", "cli"];
+const ASYNC: &[&str] = &[
+    "log", "ingest", "notify", "api", "ui", "backfill", "server", "cli",
+];
 
 /// Collects what is wrong, and says all of it at once.
 fn nothing(wrong: Vec<String>) {

@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod recorder;
+mod saved;
 mod scope;
 mod subquery;
 
