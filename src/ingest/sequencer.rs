@@ -226,6 +226,9 @@ impl Sequencer {
     pub fn wall_was_set(&mut self, by: DurationMs) {
         if let Some(since) = &mut self.quiet_since {
             *since = *since + by;
+            // What seemed a backlog by a clock that was ahead is none.
+            let lag = self.clock.map(|clock| *since - clock);
+            self.patient &= lag.is_none_or(|lag| lag > self.idle_timeout);
         }
         if let Some((_, since)) = &mut self.stamped {
             *since = *since + by;

@@ -44,8 +44,8 @@ fn a_sender_whose_clock_is_behind_delays_itself_alone() {
         [
             "555s pending High{instance=\"a\", job=\"a\"}",
             "555s pending High{instance=\"b\", job=\"b\"}",
-            "580s firing High{instance=\"a\", job=\"a\"}",
-            "580s firing High{instance=\"b\", job=\"b\"}",
+            "575s firing High{instance=\"a\", job=\"a\"}",
+            "575s firing High{instance=\"b\", job=\"b\"}",
         ]
     );
     assert!(world.engine.stats().samples_late >= 14);
