@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, backfill, limits,
-    remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, access,
+    backfill, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -49,6 +49,9 @@ pub struct Settings {
     /// Who is asked for history that is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillConfig>,
+    /// Who may do what.
+    #[serde(skip_serializing_if = "Access::is_empty")]
+    pub access: Access,
     /// Bounds.
     pub limits: Limits,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             webhooks: Vec::new(),
             write_back: Vec::new(),
             backfill: None,
+            access: Access::default(),
             limits: Limits::default(),
         }
     }
@@ -185,6 +189,9 @@ impl SettingsReader {
         settings.backfill = fields.read("backfill", |node, what| {
             backfill::read(node, what, base_dir)
         })?;
+        settings.access = fields
+            .read("access", |node, what| access::read(node, what, base_dir))?
+            .unwrap_or_default();
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

@@ -18,6 +18,8 @@ pub enum Refusal {
     LogFull,
     /// What is left in the log is kept for other senders.
     FairShare,
+    /// The body did not come in time.
+    Slow,
     /// The sender has sent more than its quota.
     Quota,
     /// The log takes nothing.
@@ -28,10 +30,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 6] = [
+    pub const ALL: [Refusal; 7] = [
         Refusal::InFlight,
         Refusal::LogFull,
         Refusal::FairShare,
+        Refusal::Slow,
         Refusal::Quota,
         Refusal::LogClosed,
         Refusal::Stopping,
@@ -42,6 +45,7 @@ impl Refusal {
         match self {
             Refusal::InFlight => "in_flight",
             Refusal::LogFull => "log_full",
+            Refusal::Slow => "slow",
             Refusal::FairShare => "fair_share",
             Refusal::Quota => "quota",
             Refusal::LogClosed => "log_closed",

@@ -145,12 +145,7 @@ async fn read(
 ) -> Result<Bytes, WriteAnswer> {
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            refused(
-                StatusCode::BAD_REQUEST,
-                format!("cannot read body: {error}"),
-            )
-        })?;
+        let frame = frame.map_err(|error| unread_body(&error))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -179,6 +174,21 @@ async fn read(
 fn no_memory() -> WriteAnswer {
     let text = "the requests under way take all the memory they may; come again\n";
     WriteAnswer::unavailable(Refusal::InFlight, text)
+}
+
+fn unread_body(error: &axum::Error) -> WriteAnswer {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let late = error.downcast_ref::<std::io::Error>();
+        if late.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+            // Not 408: Prometheus drops what it is answered 4xx for.
+            let text = "the body did not come in time\n";
+            return WriteAnswer::unavailable(Refusal::Slow, text);
+        }
+        cause = error.source();
+    }
+    let text = format!("cannot read body: {error}");
+    refused(StatusCode::BAD_REQUEST, text)
 }
 
 fn refused(status: StatusCode, text: String) -> WriteAnswer {

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod block_list;
 pub mod bytes;
+pub mod caller;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -30,6 +31,7 @@ pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
 pub use block_list::BlockList;
+pub use caller::Caller;
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;

@@ -19,6 +19,11 @@ groups:
 
 /// Limits whose tests stand elsewhere, and where.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("answer_stall", "tests/security/slow.rs"),
+    ("body_timeout", "tests/security/slow.rs"),
+    ("connections_per_peer", "tests/security/slow.rs"),
+    ("head_timeout", "tests/security/slow.rs"),
+    ("keep_alive", "tests/security/slow.rs"),
     ("future", "bad_input"),
     ("missed_ticks", "tests/design/p05_ticks.rs"),
     ("notification_queue", "alerts"),
