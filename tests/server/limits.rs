@@ -60,6 +60,14 @@ fn every_limit_has_its_test() {
     let mut known: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
     known.sort_unstable();
     assert_eq!(tested, known);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/RELIABILITY.md")).expect("the page");
+    for name in known.into_iter().chain(["per_sender"]) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/RELIABILITY.md does not say what happens at {name}"
+        );
+    }
 }
 
 fn server(limits: &str) -> Server {
