@@ -15,6 +15,7 @@ use crate::source::{is_word, read, root, sources, tree, words};
 /// The modules in reading order, each with those above it that it uses.
 const MODULES: &[(&str, &[&str])] = &[
     // Ground.
+    ("sync", &[]),
     ("model", &[]),
     ("clock", &["model"]),
     ("arrivals", &["clock", "model"]),
@@ -25,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
-    ("ingest", &["arrivals", "clock", "log", "model"]),
+    ("ingest", &["arrivals", "clock", "log", "model", "sync"]),
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),
