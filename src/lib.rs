@@ -45,3 +45,4 @@ pub mod bundled;
 pub mod cli;
 pub mod server;
 pub mod storage;
+pub mod web;

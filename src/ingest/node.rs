@@ -120,8 +120,8 @@ impl Received {
 }
 
 /// What the lock guards beside the writer.
-struct Locked {
-    writer: Writer,
+pub(in crate::ingest) struct Locked {
+    pub writer: Writer,
     last_sweep: TimestampMs,
     next_part: usize,
 }
@@ -130,11 +130,11 @@ struct Locked {
 pub struct Node {
     logs: Vec<Arc<dyn Log>>,
     settings: NodeSettings,
-    key: HashKey,
+    pub(in crate::ingest) key: HashKey,
     routing: ArcSwap<Routing>,
     /// Grows whenever routes found before may no longer be used.
     version: AtomicU64,
-    locked: Mutex<Locked>,
+    pub(in crate::ingest) locked: Mutex<Locked>,
     buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
