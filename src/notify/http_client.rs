@@ -113,7 +113,7 @@ impl HttpClient {
 
     /// Posts a body; any answer, also an error's, is an answer. `departure` knows afterwards
     /// whether anything left.
-    pub(crate) async fn post(
+    pub async fn post(
         &self,
         url: &Url,
         headers: &[(&str, &str)],

@@ -8,7 +8,7 @@
 
 mod alert_receiver;
 pub mod backoff;
-mod departure;
+pub mod departure;
 pub mod discovery;
 pub mod event;
 pub mod grouping;

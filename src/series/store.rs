@@ -13,6 +13,7 @@ use crate::history::{ColdStore, SeriesHistory};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
+use crate::series::bases::Bases;
 use crate::series::sorted_places::{Gap, SortedPlaces};
 
 /// A series: its labels and its past.
@@ -37,6 +38,7 @@ pub enum StoreChange {
 #[derive(Clone, Debug, Default)]
 pub struct SeriesStore {
     by_name: BTreeMap<Box<str>, SortedPlaces>,
+    bases: Bases,
     series: BlockList<Option<(Labels, StoredSeries)>>,
     free: Vec<u32>,
     /// Series ever met.
@@ -74,7 +76,7 @@ impl SeriesStore {
             number: self.n_met,
             ..StoredSeries::default()
         };
-        let series = Some((labels.clone(), series));
+        let series = Some((self.bases.shared(labels), series));
         let free = self.free.pop().map(|at| at as usize);
         let at = match free.and_then(|at| Some((at, self.series.get_mut(at)?))) {
             Some((at, free)) => {
@@ -155,6 +157,7 @@ impl SeriesStore {
         *self.series.get_mut(at)? = None;
         self.free.push(u32::try_from(at).unwrap_or(u32::MAX));
         self.changes.push(StoreChange::Removed(at));
+        self.bases.removed(self.len());
         Some(labels)
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use burnwatch::config::{self, Source};
+use burnwatch::notify::departure::Departure;
 use burnwatch::notify::http_client::HttpClient;
 use bytes::Bytes;
 use rustls::pki_types::pem::PemObject;
@@ -60,10 +61,11 @@ impl Sink {
                     match tls {
                         None => serve(stream, &noted, &answer).await,
                         // A client that does not trust us is gone already.
-                        Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
-                            Ok(stream) => serve(stream, &noted, &answer).await,
-                            Err(_) => return,
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                                serve(stream, &noted, &answer).await;
+                            }
+                        }
                     }
                 });
             }
@@ -105,7 +107,7 @@ async fn serve(
         }
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => (),
             Ok(n) => came.extend_from_slice(&buffer[..n]),
         }
     }
@@ -148,7 +150,8 @@ pub fn client(directory: &Path, fields: &str) -> HttpClient {
 pub async fn post(client: &HttpClient, url: &str) -> Result<u16, String> {
     let url = url.parse().expect("a URL");
     let body = Bytes::from_static(b"{}");
-    let posted = client.post(&url, &[], body, Duration::from_secs(30)).await;
+    let (timeout, departure) = (Duration::from_secs(30), Departure::default());
+    let posted = client.post(&url, &[], body, timeout, &departure).await;
     posted
         .map(|answer| answer.status)
         .map_err(|e| e.to_string())
