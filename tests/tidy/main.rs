@@ -97,7 +97,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("storage", &["history", "model"]),
     ("backfill", &["config", "ingest", "model", "notify", "wire"]),
     // What stands between the socket and the router: it knows what a route needs, not what it does.
-    ("web", &["api", "clock", "config", "ingest", "model"]),
+    ("web", &["api", "clock", "config", "ingest"]),
     (
         "server",
         &[
