@@ -155,10 +155,7 @@ impl World {
         let is_route = |path: &&str| {
             path.starts_with('/') && !path.contains("__private") && *path != "/api/v1"
         };
-        quoted
-            .filter(is_route)
-            .map(str::to_owned)
-            .collect()
+        quoted.filter(is_route).map(str::to_owned).collect()
     }
 
     async fn ask(&self, requests: &[(String, String, Option<String>)]) -> Vec<(u16, String)> {

@@ -296,7 +296,7 @@ fn one_file_reads_the_clock() {
 }
 
 /// Each has the reason beside it; a new one is a change of design.
-const UNSAFE: &[&str] = &["ingest/route_table.rs", "storage/segment.rs"];
+const UNSAFE: &[&str] = &["ingest/route_table/part.rs", "storage/segment.rs"];
 
 #[test]
 fn unsafe_stands_in_named_places_alone() {

@@ -47,7 +47,7 @@ fn what_is_found_was_put_under_that_hash() {
         assert!(matches!(first, None | Some(1)));
         // Both hashes begin their look-up in one bucket, so the first is there if the second is.
         assert!(second.is_none() || first.is_some());
-        writing.join().unwrap();
+        writing.join().expect("the thread ends");
     });
 }
 
@@ -66,7 +66,7 @@ fn noting_an_age_loses_against_a_change() {
         });
         part.put(LOW, value(3, 0));
         for reader in readers {
-            reader.join().unwrap();
+            reader.join().expect("the thread ends");
         }
         assert_eq!(entry(part.find(LOW, 0).1), Some(3));
     });
@@ -84,6 +84,6 @@ fn building_a_part_anew_loses_no_entry() {
         });
         let rebuilt = part.rebuilt(1, |_| true);
         assert_eq!(entry(rebuilt.find(LOW, 0).1), Some(1));
-        reading.join().unwrap();
+        reading.join().expect("the thread ends");
     });
 }
