@@ -441,6 +441,12 @@ impl Node {
         Ok(())
     }
 
+    /// The wall clock was set by so much while no time passed; see
+    /// [`crate::ingest::sequencer::Sequencer::wall_was_set`].
+    pub fn wall_was_set(&self, by: DurationMs) {
+        self.locked.lock().writer.sequencer.wall_was_set(by);
+    }
+
     /// Appends an entry to the logs of some shards, stamped between two requests.
     pub fn note(
         &self,

@@ -208,8 +208,7 @@ impl Server {
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
-        let filling = backfill.run(pipeline, stopped.clone());
-        tasks.push(tokio::spawn(filling));
+        tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
         )));

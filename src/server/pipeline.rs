@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, JumpWatch, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::history::ColdStore;
 use crate::ingest::{
@@ -56,6 +56,7 @@ pub struct Pipeline {
     clock: Arc<dyn Clock>,
     questions: Vec<Sender<Question>>,
     replays: Vec<Arc<ReplayProgress>>,
+    jumps: parking_lot::Mutex<JumpWatch>,
 }
 
 impl Pipeline {
@@ -102,6 +103,7 @@ impl Pipeline {
             clock,
             questions,
             replays,
+            jumps: parking_lot::Mutex::default(),
         }))
     }
 
@@ -125,6 +127,10 @@ impl Pipeline {
 
     /// Does what time alone demands; to be called about every 100 ms.
     pub fn beat(&self) {
+        if let Some(jump) = self.jumps.lock().look(self.clock.as_ref()) {
+            tracing::warn!(seconds = jump.seconds(), "the wall clock was set");
+            self.node.wall_was_set(jump);
+        }
         if let Err(error) = self.node.beat(self.clock.now()) {
             tracing::error!(%error, "event time does not go on");
         }

@@ -76,6 +76,12 @@ fn http_text(url: &str) -> Option<String> {
     })
 }
 
+fn wait_until_ready(url: &str) {
+    wait_for(url, || {
+        http_text(url).filter(|text| text.to_lowercase().contains(" ready"))
+    });
+}
+
 struct Running(Child);
 
 impl Drop for Running {
@@ -111,6 +117,30 @@ impl Stack {
         alertmanager_hook: u16,
         own_hook: u16,
     ) -> Stack {
+        let hooks = (alertmanager_hook, own_hook);
+        let mut stack = Stack::without_prometheus(alertmanager, rules, exporter_port, hooks);
+        let path = |name: &str| stack.directory.path().join(name).display().to_string();
+        let port = stack.ports.prometheus;
+        let prometheus = stack.spawn(
+            prometheus,
+            &[
+                format!("--config.file={}", path("scraping.yml")),
+                format!("--storage.tsdb.path={}", path("tsdb")),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ],
+        );
+        stack._prometheus = Some(prometheus);
+        wait_until_ready(&format!("http://127.0.0.1:{port}/-/ready"));
+        stack
+    }
+
+    /// The same without Prometheus: the test sends.
+    pub fn without_prometheus(
+        alertmanager: &Path,
+        rules: &str,
+        exporter_port: u16,
+        (alertmanager_hook, own_hook): (u16, u16),
+    ) -> Stack {
         let directory = TempDir::new().expect("a temporary directory");
         let ports = Ports {
             prometheus: free_port(),
@@ -145,25 +175,22 @@ impl Stack {
                 "--rules.alert.resend-delay=2s".to_owned(),
             ],
         );
-        let prometheus = stack.spawn(
-            prometheus,
-            &[
-                format!("--config.file={}", path("scraping.yml")),
-                format!("--storage.tsdb.path={}", path("tsdb")),
-                format!("--web.listen-address=127.0.0.1:{}", ports.prometheus),
-            ],
-        );
         stack._burnwatch = Some(burnwatch);
-        stack._prometheus = Some(prometheus);
-        for url in [
-            stack.burnwatch_url("/-/ready"),
-            format!("http://127.0.0.1:{}/-/ready", ports.prometheus),
-        ] {
-            wait_for(&url, || {
-                http_text(&url).filter(|text| text.to_lowercase().contains("ready"))
-            });
-        }
+        wait_until_ready(&stack.burnwatch_url("/-/ready"));
         stack
+    }
+
+    /// Sends a body of remote write 1.0 to burnwatch; returns the status.
+    pub fn write(&self, body: Vec<u8>) -> u16 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let url = self.burnwatch_url("/api/v1/write");
+        runtime.expect("a runtime").block_on(async {
+            let client = burnwatch::notify::http_client::plain().expect("a client");
+            let sent = client.post(url).body(body).send().await;
+            sent.expect("burnwatch answers").status().as_u16()
+        })
     }
 
     /// Starts the Alertmanager.
