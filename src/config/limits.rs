@@ -113,6 +113,8 @@ limits! {
     request_bytes: Bytes = 32 << 20;
     /// A request body when decompressed, in bytes. Larger: 413.
     request_decoded_bytes: Bytes = 128 << 20;
+    /// Series, samples, exemplars, histogram buckets and symbols of one request. More: 413.
+    request_items: Count = 1_000_000;
     /// Labels of one series. More: the series is refused with 400.
     labels_per_series: Count = 128;
     /// A label's name, in bytes. Longer: the series is refused with 400.

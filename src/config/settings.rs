@@ -46,12 +46,12 @@ pub struct Settings {
     /// Where recorded series and `ALERTS` are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write_back: Vec<RemoteWriteConfig>,
-    /// Who is asked for history that is not here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backfill: Option<BackfillConfig>,
     /// Who may do what.
     #[serde(skip_serializing_if = "Access::is_empty")]
     pub access: Access,
+    /// Who is asked for history that is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -70,8 +70,8 @@ impl Default for Settings {
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
-            backfill: None,
             access: Access::default(),
+            backfill: None,
             limits: Limits::default(),
         }
     }
@@ -186,12 +186,12 @@ impl SettingsReader {
         settings.write_back = fields.list("write_back", |node, what| {
             remote_write::read(node, what, base_dir, names)
         })?;
-        settings.backfill = fields.read("backfill", |node, what| {
-            backfill::read(node, what, base_dir)
-        })?;
         settings.access = fields
             .read("access", |node, what| access::read(node, what, base_dir))?
             .unwrap_or_default();
+        settings.backfill = fields.read("backfill", |node, what| {
+            backfill::read(node, what, base_dir)
+        })?;
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

@@ -18,12 +18,12 @@ pub enum Refusal {
     LogFull,
     /// What is left in the log is kept for other senders.
     FairShare,
-    /// The body did not come in time.
-    Slow,
     /// The sender has sent more than its quota.
     Quota,
     /// The log takes nothing.
     LogClosed,
+    /// The body did not come in time.
+    SlowBody,
     /// The server is stopping.
     Stopping,
 }
@@ -34,9 +34,9 @@ impl Refusal {
         Refusal::InFlight,
         Refusal::LogFull,
         Refusal::FairShare,
-        Refusal::Slow,
         Refusal::Quota,
         Refusal::LogClosed,
+        Refusal::SlowBody,
         Refusal::Stopping,
     ];
 
@@ -45,10 +45,10 @@ impl Refusal {
         match self {
             Refusal::InFlight => "in_flight",
             Refusal::LogFull => "log_full",
-            Refusal::Slow => "slow",
             Refusal::FairShare => "fair_share",
             Refusal::Quota => "quota",
             Refusal::LogClosed => "log_closed",
+            Refusal::SlowBody => "slow_body",
             Refusal::Stopping => "stopping",
         }
     }

@@ -3,10 +3,7 @@
 use crate::ingest::decode::HashKey;
 use crate::ingest::route_table::TARGET_MASK;
 use crate::ingest::sequencer::Target;
-use crate::model::Labels;
-
-/// The labels that a target is known by.
-const TARGET_LABELS: [&str; 2] = ["job", "instance"];
+use crate::model::{Labels, TARGET_LABELS};
 
 /// Returns what tells a series from all others, whatever its encoding; `scratch` is overwritten.
 pub fn identity_of(key: &HashKey, labels: &Labels, scratch: &mut Vec<u8>) -> u128 {

@@ -39,4 +39,4 @@ pub use node::{Node, NodeSettings, Protocol, Received};
 pub use remote_write::{IngestState, Origin, Receive, router};
 pub use restore::HeardSeries;
 pub use route::{ReadSet, ShardId};
-pub use sender::SenderShare;
+pub use sender::{AuthenticatedUser, SenderShare};

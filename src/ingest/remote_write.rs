@@ -171,11 +171,6 @@ async fn read(
     })
 }
 
-fn no_memory() -> WriteAnswer {
-    let text = "the requests under way take all the memory they may; come again\n";
-    WriteAnswer::unavailable(Refusal::InFlight, text)
-}
-
 fn unread_body(error: &axum::Error) -> WriteAnswer {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -183,12 +178,19 @@ fn unread_body(error: &axum::Error) -> WriteAnswer {
         if late.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
             // Not 408: Prometheus drops what it is answered 4xx for.
             let text = "the body did not come in time\n";
-            return WriteAnswer::unavailable(Refusal::Slow, text);
+            return WriteAnswer::unavailable(Refusal::SlowBody, text);
         }
         cause = error.source();
     }
-    let text = format!("cannot read body: {error}");
-    refused(StatusCode::BAD_REQUEST, text)
+    refused(
+        StatusCode::BAD_REQUEST,
+        format!("cannot read body: {error}"),
+    )
+}
+
+fn no_memory() -> WriteAnswer {
+    let text = "the requests under way take all the memory they may; come again\n";
+    WriteAnswer::unavailable(Refusal::InFlight, text)
 }
 
 fn refused(status: StatusCode, text: String) -> WriteAnswer {

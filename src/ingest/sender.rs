@@ -7,19 +7,24 @@
 //! certain other.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
 use http::HeaderName;
 
 use crate::ingest::decode::HashKey;
-use crate::model::Caller;
 
 /// Shares there are; two senders of a thousand have the same one by chance.
 pub const SHARES: usize = 1024;
 
 /// The longest name; longer ones are cut.
 const NAME_BYTES_MAX: usize = 128;
+
+/// Whom the server's authentication took the request for; put among the request's extensions by
+/// whoever authenticated it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticatedUser(pub Arc<str>);
 
 /// The number of a sender's share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +50,7 @@ pub fn name_of(request: &Request, header: Option<&HeaderName>) -> String {
     if let Some(name) = written.filter(|name| !name.is_empty()) {
         return shortened(name);
     }
-    if let Some(user) = request.extensions().get::<Caller>() {
+    if let Some(user) = request.extensions().get::<AuthenticatedUser>() {
         return shortened(&user.0);
     }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
@@ -74,7 +79,7 @@ mod tests {
             request.headers_mut().insert(&tenant, value);
             let extensions = request.extensions_mut();
             if !user.is_empty() {
-                extensions.insert(Caller(user.into()));
+                extensions.insert(AuthenticatedUser(Arc::from(user)));
             }
             if let Ok(peer) = peer.parse::<SocketAddr>() {
                 extensions.insert(ConnectInfo(peer));

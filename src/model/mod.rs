@@ -6,7 +6,6 @@
 pub mod alert;
 pub mod block_list;
 pub mod bytes;
-pub mod caller;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -31,13 +30,13 @@ pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
 pub use block_list::BlockList;
-pub use caller::Caller;
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
+    TARGET_LABELS,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use past::{Past, PastError, PastSeries};

@@ -274,6 +274,7 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
     ingest::Limits {
         request_bytes: limits.request_bytes,
         request_decoded_bytes: limits.request_decoded_bytes,
+        request_items: limits.request_items,
         labels_per_series: limits.labels_per_series,
         label_name_bytes: limits.label_name_bytes,
         label_value_bytes: limits.label_value_bytes,
@@ -284,6 +285,5 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
         requests_in_flight: limits.requests_in_flight,
         in_flight_bytes: limits.in_flight_bytes,
         per_sender: per_sender(&limits.per_sender),
-        ..ingest::Limits::default()
     }
 }

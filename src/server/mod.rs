@@ -204,8 +204,7 @@ impl Server {
         // Logs in memory hold nothing of an earlier process: no engine vouches for what it said.
         resumed.resume(Vec::new(), Vec::new());
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
-        let filling = backfill.run(pipeline, stopped.clone());
-        tasks.push(tokio::spawn(filling));
+        tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
         )));

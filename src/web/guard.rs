@@ -12,7 +12,7 @@ use base64::Engine as _;
 
 use crate::api::{Need, need_of};
 use crate::config::Role;
-use crate::model::Caller;
+use crate::ingest::sender::AuthenticatedUser;
 use crate::web::current::{Current, Web};
 use crate::web::metrics::Refusal;
 use crate::web::people::may;
@@ -77,13 +77,13 @@ async fn admit(
     need: Need,
     credentials: Option<Credentials>,
     peer: IpAddr,
-) -> Result<Option<Caller>, Refusal> {
+) -> Result<Option<AuthenticatedUser>, Refusal> {
     let people = &current.people;
     if people.is_open(need) {
         return Ok(None);
     }
     let admitted = |name: &str, roles: &[Role]| match may(roles, need) {
-        true => Ok(Some(Caller(Arc::from(name)))),
+        true => Ok(Some(AuthenticatedUser(Arc::from(name)))),
         false => Err(Refusal::Forbidden),
     };
     match credentials.ok_or(Refusal::Unauthorized)? {

@@ -21,6 +21,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Returns where the frontier stands when a sample leaves the window, ms.
+    pub fn leaves_at(&self, sample: TimestampMs) -> TimestampMs {
+        self.frontier + (sample - self.after)
+    }
+
     /// Returns how far its beginning and its end are behind the frontier.
     fn lags(&self) -> Option<(Lag, Lag)> {
         let head = Lag::of(self.frontier - self.after)?;
@@ -48,6 +53,16 @@ pub enum Newest {
     Float(FloatPoint),
     /// A native histogram, taken at this instant.
     Histogram(TimestampMs),
+}
+
+impl Newest {
+    /// Returns when the sample was taken, ms.
+    pub fn at(self) -> TimestampMs {
+        match self {
+            Newest::Float(point) => point.at,
+            Newest::Histogram(at) => at,
+        }
+    }
 }
 
 /// The places in one history, and what is known of the samples between them.

@@ -61,10 +61,11 @@ impl Sink {
                     match tls {
                         None => serve(stream, &noted, &answer).await,
                         // A client that does not trust us is gone already.
-                        Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
-                            Ok(stream) => serve(stream, &noted, &answer).await,
-                            Err(_) => return,
-                        },
+                        Some(tls) => {
+                            if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                                serve(stream, &noted, &answer).await;
+                            }
+                        }
                     }
                 });
             }
@@ -106,7 +107,7 @@ async fn serve(
         }
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => (),
             Ok(n) => came.extend_from_slice(&buffer[..n]),
         }
     }

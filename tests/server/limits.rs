@@ -44,6 +44,7 @@ const HERE: &[&str] = &[
     "query_concurrency",
     "query_samples",
     "request_bytes",
+    "request_items",
     "requests_in_flight",
     "rule_elements",
     "series",
@@ -127,6 +128,13 @@ fn requests_beyond_their_limits_are_refused_whole() {
 
     assert_eq!(send(&small, &[level("n", "1", at)]).status, 204);
     assert_eq!(small.alerts(), ["High firing"]);
+
+    let few = server("request_items: 20");
+    let many: Vec<Series> = (0..20).map(|n| level("n", &n.to_string(), at)).collect();
+    let reply = send(&few, &many);
+    assert_eq!(reply.status, 413, "{}", reply.text);
+    assert_eq!(send(&few, &many[..2]).status, 204);
+    assert_eq!(few.query("count(level)", at), ["{} 2"]);
 }
 
 /// An engine that is busy for a while: what would pile up beyond the bound is to come again.

@@ -74,6 +74,7 @@ impl Setup {
     }
 
     /// Makes a folder for files to come.
+    #[allow(dead_code, reason = "not every test that shares this file needs one")]
     pub fn folder(self, name: &str) -> Self {
         std::fs::create_dir(self.directory.path().join(name)).expect("a folder can be made");
         self
