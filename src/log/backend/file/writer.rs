@@ -298,10 +298,11 @@ impl ShardWriter {
         let path = segment_path(&self.folder, first);
         // One that was begun at this place and holds nothing yet.
         let is_again = self.path == path && self.current.is_some();
-        if is_again && !distrusted {
-            if let Some((file, at)) = &self.current {
-                return Ok((Arc::clone(file), *at));
-            }
+        if let Some((file, at)) = &self.current
+            && is_again
+            && !distrusted
+        {
+            return Ok((Arc::clone(file), *at));
         }
         let made = self.make_file(&path, first);
         let file = made.map_err(|source| WriteFailure {
