@@ -43,7 +43,7 @@ fn file_of(files: &Files) -> std::fs::File {
 #[test]
 fn what_is_there_is_said() {
     let files = with_log(10);
-    let run = files.burnwatch("check storage data");
+    let run = files.burnwatch("storage data");
     assert_eq!(run.code, 0, "{run:#?}");
     for part in [
         "log of shard 0: 1 files",
@@ -53,7 +53,7 @@ fn what_is_there_is_said() {
     ] {
         assert!(run.out.contains(part), "{part}\n{run:#?}");
     }
-    let run = files.burnwatch("check storage nowhere");
+    let run = files.burnwatch("storage nowhere");
     assert_eq!(run.code, 1, "{run:#?}");
     assert!(run.err.contains("nowhere is no directory"), "{run:#?}");
 }
@@ -65,7 +65,7 @@ fn damage_is_said_and_cut_off_on_request_alone() {
         .write_at(b"damage", 500)
         .expect("it is writable");
     let before = file_of(&files).metadata().expect("it is there").len();
-    let run = files.burnwatch("check storage data");
+    let run = files.burnwatch("storage data");
     assert_eq!(run.code, 1, "{run:#?}");
     assert!(run.err.contains("its checksum is wrong"), "{run:#?}");
     assert!(
@@ -74,10 +74,10 @@ fn damage_is_said_and_cut_off_on_request_alone() {
     );
     let after = file_of(&files).metadata().expect("it is there").len();
     assert_eq!(before, after, "nothing was changed");
-    let run = files.burnwatch("check storage --repair data");
+    let run = files.burnwatch("storage --repair data");
     assert_eq!(run.code, 0, "{run:#?}");
     assert!(run.out.contains("repaired: cut off at"), "{run:#?}");
-    let run = files.burnwatch("check storage data");
+    let run = files.burnwatch("storage data");
     assert_eq!(run.code, 0, "{run:#?}");
 }
 
@@ -87,7 +87,7 @@ fn a_torn_end_is_none_of_our_business() {
     let file = file_of(&files);
     let n_bytes = file.metadata().expect("it is there").len();
     file.set_len(n_bytes - 3).expect("it is writable");
-    let run = files.burnwatch("check storage data");
+    let run = files.burnwatch("storage data");
     assert_eq!(run.code, 0, "{run:#?}");
     assert!(
         run.out.contains("torn: ") && run.out.contains("entries 0 to 9"),
