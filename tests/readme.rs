@@ -182,6 +182,7 @@ fn kind(text: &str) -> Option<Kind> {
         "backlog_timeout",
         "evaluation",
         "fsync",
+        "ha",
         "idle_timeout",
         "limits",
         "log",

@@ -146,6 +146,8 @@ limits! {
     group_work: Count = 5_000_000;
     /// Connections that are open at a time. More: they wait to be accepted.
     connections: Count = 512;
+    /// HA clusters whose replicas are told apart. More: a further one's requests are refused with 400.
+    ha_clusters: Count = 1_000;
     /// Requests that are received at a time. More: they are answered 503.
     requests_in_flight: Count = 256;
     /// Memory of these requests, bodies and what they are decoded to. More: they are answered 503.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, backfill, limits,
-    remote_write, serialize, webhook,
+    BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig, backfill, ha,
+    limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -49,6 +49,9 @@ pub struct Settings {
     /// Who is asked for history that is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillConfig>,
+    /// How replicas that send the same are told apart; without it all samples are taken alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HaConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             webhooks: Vec::new(),
             write_back: Vec::new(),
             backfill: None,
+            ha: None,
             limits: Limits::default(),
         }
     }
@@ -185,6 +189,7 @@ impl SettingsReader {
         settings.backfill = fields.read("backfill", |node, what| {
             backfill::read(node, what, base_dir)
         })?;
+        settings.ha = fields.read("ha", ha::read)?;
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

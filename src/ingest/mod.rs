@@ -10,6 +10,7 @@
 //! ([`quota`]): one that floods is told to come again, and starves nobody else.
 
 pub mod answer;
+pub mod census;
 pub mod collect;
 pub mod commit;
 pub mod decode;
@@ -23,6 +24,7 @@ pub mod quota;
 pub mod recent;
 pub mod rejection;
 pub mod remote_write;
+pub mod replica;
 pub mod route;
 pub mod route_table;
 pub mod sender;
@@ -35,5 +37,6 @@ pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};
 pub use node::{Node, NodeSettings, Protocol, Received};
 pub use remote_write::{IngestState, Origin, Receive, router};
+pub use replica::{Election, ReplicaSettings};
 pub use route::{ReadSet, ShardId};
 pub use sender::{AuthenticatedUser, SenderShare};

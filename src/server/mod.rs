@@ -7,6 +7,7 @@ pub mod backend;
 pub mod backfill;
 pub mod connections;
 pub mod dispatch;
+mod elections;
 pub mod frontier_hold;
 pub mod health;
 pub mod load;
@@ -148,6 +149,11 @@ impl Server {
         }
         let node = Node::new(logs, settings, hash_seed());
         telemetry.register(|registry| node.metrics().register(registry));
+        if let Some(replicas) = node.replicas() {
+            telemetry.register(|registry| replicas.register(registry));
+        }
+        elections::restore(&node, &options.storage_path, clock.now());
+        let keeping = (Arc::clone(&node), options.storage_path.clone());
         let config = loaded.notify_config(&options, &external_url);
         let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
@@ -197,6 +203,12 @@ impl Server {
         // Logs in memory hold nothing of an earlier process: no engine vouches for what it said.
         resumed.resume(Vec::new(), Vec::new());
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        let (node, storage) = keeping;
+        tasks.push(tokio::spawn(elections::keep(
+            node,
+            storage,
+            stopped.clone(),
+        )));
         let filling = backfill.run(pipeline, stopped.clone());
         tasks.push(tokio::spawn(filling));
         tasks.push(tokio::spawn(serve(listener, app, stopped)));

@@ -25,7 +25,9 @@
 mod say;
 
 mod exporter;
+mod outages;
 mod processes;
+mod replicas;
 mod webhook;
 
 use serde_json::Value;
