@@ -3,6 +3,7 @@
 //! What lives here: routes, parameters, answers; a file for each group of routes. What may not:
 //! what a rule or a series is worth. The server gives [`router`] a backend and serves it.
 
+mod access;
 mod admin;
 mod alertmanagers;
 mod alerts;
@@ -38,6 +39,7 @@ mod targets;
 mod values;
 mod worker;
 
+pub use access::{Need, need_of};
 pub use cors::cors_origin;
 pub use readiness::Readiness;
 pub use router::router;

@@ -113,6 +113,8 @@ limits! {
     request_bytes: Bytes = 32 << 20;
     /// A request body when decompressed, in bytes. Larger: 413.
     request_decoded_bytes: Bytes = 128 << 20;
+    /// Series, samples, exemplars, histogram buckets and symbols of one request. More: 413.
+    request_items: Count = 1_000_000;
     /// Labels of one series. More: the series is refused with 400.
     labels_per_series: Count = 128;
     /// A label's name, in bytes. Longer: the series is refused with 400.
@@ -146,6 +148,16 @@ limits! {
     group_work: Count = 5_000_000;
     /// Connections that are open at a time. More: they wait to be accepted.
     connections: Count = 512;
+    /// Connections of one peer that are open at a time. More: they are closed at once.
+    connections_per_peer: Count = 256;
+    /// How long a TLS handshake or the head of a request may take. Longer: the connection ends.
+    head_timeout: Duration = 10_000;
+    /// How long the body of a request may take. Longer: 503, and the connection ends.
+    body_timeout: Duration = 60_000;
+    /// How long a connection may stay open without a request. Longer: it ends.
+    keep_alive: Duration = 300_000;
+    /// How long a peer may leave 16 KiB of an answer lying. Longer: the connection ends.
+    answer_stall: Duration = 30_000;
     /// HA clusters whose replicas are told apart. More: a further one's requests are refused with 400.
     ha_clusters: Count = 1_000;
     /// Requests that are received at a time. More: they are answered 503.

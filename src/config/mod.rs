@@ -6,6 +6,7 @@
 //! `burnwatch`, which Prometheus refuses, or in a file of their own with the same content at
 //! top level, so that Prometheus can go on reading the first file.
 
+mod access;
 mod alerting;
 mod backfill;
 mod discovery;
@@ -14,6 +15,7 @@ mod global;
 mod ha;
 mod http_client;
 mod limits;
+mod oauth2;
 mod remote_write;
 mod scraping;
 mod secret;
@@ -22,12 +24,14 @@ mod serialize;
 mod settings;
 mod steps;
 mod value;
+mod web;
 mod webhook;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use access::{Access, AccessToken, OpenPath, Role, UserRoles};
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
 pub use backfill::BackfillConfig;
 pub use discovery::{
@@ -38,10 +42,16 @@ pub use global::Global;
 pub use ha::HaConfig;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
 pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
+pub use oauth2::OAuth2Config;
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
+pub use serialize::redacted;
 pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
+pub use web::{
+    CIPHER_SUITES, CURVES, ClientAuth, HttpServerConfig, RateLimit, TlsServerConfig, WebConfig,
+    load_web,
+};
 pub use webhook::WebhookConfig;
 
 use fields::Fields;
@@ -362,7 +372,7 @@ mod tests {
         let ignored = "scrape_configs scrape_config_files remote_write remote_read storage \
                        tracing otlp runtime";
         assert_eq!(config.ignored.join(" "), ignored);
-        for secret in ["0123", "token]", "user:pw", "abc"] {
+        for secret in ["0123", "token]", "user:pw", "abc", "bearer-of-agent"] {
             assert!(!printed.contains(secret), "{secret} is printed");
         }
     }

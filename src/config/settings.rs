@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig, backfill, ha,
-    limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig,
+    access, backfill, ha, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -46,6 +46,9 @@ pub struct Settings {
     /// Where recorded series and `ALERTS` are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write_back: Vec<RemoteWriteConfig>,
+    /// Who may do what.
+    #[serde(skip_serializing_if = "Access::is_empty")]
+    pub access: Access,
     /// Who is asked for history that is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillConfig>,
@@ -70,6 +73,7 @@ impl Default for Settings {
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
+            access: Access::default(),
             backfill: None,
             ha: None,
             limits: Limits::default(),
@@ -186,6 +190,9 @@ impl SettingsReader {
         settings.write_back = fields.list("write_back", |node, what| {
             remote_write::read(node, what, base_dir, names)
         })?;
+        settings.access = fields
+            .read("access", |node, what| access::read(node, what, base_dir))?
+            .unwrap_or_default();
         settings.backfill = fields.read("backfill", |node, what| {
             backfill::read(node, what, base_dir)
         })?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::config::fields::Fields;
-use crate::config::http_client::read_url;
+use crate::config::http_client::read_hidden_url;
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize};
 use crate::model::DurationMs;
 use crate::yaml::Node;
@@ -15,7 +15,7 @@ use crate::yaml::Node;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WebhookConfig {
     /// Where to send.
-    #[serde(serialize_with = "serialize::url")]
+    #[serde(serialize_with = "serialize::place_alone")]
     pub url: Url,
     /// The receiver's name in the body and in metrics.
     pub name: String,
@@ -41,7 +41,7 @@ pub struct WebhookConfig {
 
 pub(crate) fn read(node: &Node, what: &str, base_dir: &Path) -> Result<WebhookConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
-    let Some(url) = fields.read("url", read_url)? else {
+    let Some(url) = fields.read("url", read_hidden_url)? else {
         return Err(fields
             .error("url is missing")
             .remedy("write url: http://host/path"));

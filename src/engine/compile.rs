@@ -14,13 +14,14 @@ use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::eval::plan;
 use crate::eval::plan::partition::partition;
+use crate::eval::plan::standing::{Standing, standing};
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, GroupKey, Labels,
     Matcher, RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
-use crate::promql::{Expr, Features, parse, selectors};
+use crate::promql::{Expr, Features, SelectorUse, parse, selectors};
 use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{ParseOptions, RuleError, RuleGroup, RuleKind, parse_file};
@@ -294,6 +295,7 @@ impl CompiledRules {
             selectors: read,
             views: Vec::new(),
             partition: None,
+            stands: false,
             missing_makes_true: missing_could_make_true(&rule.expr),
         })
     }
@@ -317,6 +319,9 @@ impl CompiledRules {
             let takes_apart = can_be && self.groups[rule.group].on_arrival && !labels.is_none();
             rule.partition = takes_apart.then(|| Arc::new(labels));
         }
+        for at in 0..self.rules.len() {
+            self.rules[at].stands = self.stands(&self.rules[at]);
+        }
         // A rule over a recorded aggregate is as exposed to missing members as the aggregate.
         for at in 0..self.rules.len() {
             if !self.rules[at].missing_makes_true && !self.rules[at].views.is_empty() {
@@ -324,6 +329,19 @@ impl CompiledRules {
                 self.rules[at].missing_makes_true = missing_could_make_true(&inlined);
             }
         }
+    }
+
+    /// Tells whether what happens to the leaves of a rule is all noticed between ticks, so that
+    /// nothing has to be looked at where nothing has happened. What is recorded comes at ticks.
+    fn stands(&self, rule: &CompiledRule) -> bool {
+        let is_recorded = |used: &SelectorUse| {
+            Matcher::exact_name(&used.matchers).is_none_or(|name| self.is_recorded(name))
+        };
+        rule.alerting().is_some()
+            && self.groups[rule.group].on_arrival
+            && !rule.selectors.is_empty()
+            && !rule.selectors.iter().any(is_recorded)
+            && standing(&rule.expr) != Standing::Moving
     }
 
     /// Returns the expression with selectors of recorded names replaced by what records them.

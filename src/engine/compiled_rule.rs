@@ -44,6 +44,9 @@ pub struct CompiledRule {
     /// The labels that take it apart, so that an arrival evaluates only what it can have changed;
     /// `None` where the whole has to be evaluated.
     pub partition: Option<Arc<LabelSet>>,
+    /// `true` when what it found, if that was nothing, stands by itself until something happens to
+    /// one of its leaves.
+    pub stands: bool,
     /// `true` when missing members could make it true (DESIGN 2.12).
     pub missing_makes_true: bool,
 }

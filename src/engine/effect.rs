@@ -87,6 +87,9 @@ pub struct Stats {
     pub scrapes_late: u64,
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
+    /// Evaluations at ticks of which all or some parts were left out: they raised no alert, and
+    /// neither a sample nor time alone can have changed that.
+    pub evaluations_spared: u64,
     /// Samples that were put before a series' first one.
     pub samples_past: u64,
     /// Selectors whose past was put in.

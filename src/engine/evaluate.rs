@@ -63,6 +63,9 @@ pub struct Evaluation<'a> {
     pub leaves: Leaves,
     /// Samples read from history so far.
     pub scanned: Cell<u64>,
+    /// The first instant at which time alone may change what was found last, ms; where that was
+    /// something, or it is not known, an early one.
+    pub stands_until: Cell<TimestampMs>,
     /// Elements and samples looked at so far, read from history or not.
     pub work: Cell<u64>,
 }
@@ -97,7 +100,11 @@ impl<'a> Evaluation<'a> {
         scope: Option<&Scope>,
     ) -> Result<Vec<VectorElement>, String> {
         let source = RuleSourceAt::new(self, at, view, self.leaves, scope);
+        if rule.stands && self.leaves == Leaves::Live {
+            source.live.watch_time();
+        }
         let elements = source.evaluate_rule(rule);
+        self.stands_until.set(source.live.stands_until());
         self.scanned.set(self.scanned.get() + source.live.scanned());
         self.count(source.live.touched());
         let mut elements = elements?;
@@ -421,6 +428,10 @@ impl LiveSource for RuleSourceAt<'_, '_> {
         window: &SubqueryWindow<'_>,
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.points_of_subquery(window)
+    }
+
+    fn unsettle(&self) {
+        self.live.unsettle();
     }
 
     fn differ_without_name(&self, selector: &VectorSelector) -> bool {

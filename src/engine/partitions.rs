@@ -8,15 +8,16 @@
 //!
 //! Cost: a few nanoseconds for a sample and each rule that it moves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::RuleIndex;
 use crate::eval::live::Scope;
 use crate::eval::plan::LabelSet;
-use crate::model::Labels;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{Labels, TimestampMs};
 
 /// A part is evaluated once for each so many of its series' samples, times 1 / this.
 pub const SERIES_PER_ARRIVAL: u32 = 2;
@@ -41,7 +42,7 @@ struct Class {
     keys: Vec<u64>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct RuleParts {
     class: Option<u32>,
     /// All of it together, for when it cannot be taken apart.
@@ -53,6 +54,10 @@ struct RuleParts {
     /// The whole is to be looked at whatever has arrived.
     whole_asked_for: bool,
     is_moved: bool,
+    /// Until when each part raises no alert by itself, ms; the lowest instant where it may.
+    idle_until: Vec<TimestampMs>,
+    /// The same of a whole that cannot be taken apart.
+    whole_idle_until: TimestampMs,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,11 +66,29 @@ struct Part {
     /// Samples since it was last evaluated.
     arrivals: u32,
     is_moved: bool,
+    /// Whether a sample has come since it was known how long it raises no alert.
+    is_changed: bool,
 }
 
 impl Part {
     fn is_due(self) -> bool {
         self.arrivals > 0 && self.arrivals.saturating_mul(SERIES_PER_ARRIVAL) >= self.n_series
+    }
+}
+
+impl Default for RuleParts {
+    fn default() -> Self {
+        RuleParts {
+            class: None,
+            whole: Part::default(),
+            parts: Vec::new(),
+            moved: Vec::new(),
+            asked_for: Vec::new(),
+            whole_asked_for: false,
+            is_moved: false,
+            idle_until: Vec::new(),
+            whole_idle_until: TimestampMs::MIN,
+        }
     }
 }
 
@@ -76,6 +99,16 @@ pub enum Due {
     Whole,
     /// These parts.
     Parts(Scope),
+}
+
+impl Due {
+    /// Returns what an evaluation is to see; `None` for all.
+    pub fn scope(&self) -> Option<&Scope> {
+        match self {
+            Due::Whole => None,
+            Due::Parts(scope) => Some(scope),
+        }
+    }
 }
 
 impl Partitions {
@@ -146,9 +179,11 @@ impl Partitions {
     pub fn arrived(&mut self, index: RuleIndex, part: Option<PartId>) {
         let rule = &mut self.rules[index];
         rule.whole.arrivals = rule.whole.arrivals.saturating_add(1);
+        rule.whole.is_changed = true;
         if let Some(id) = part {
             let part = rule.part(id);
             part.arrivals = part.arrivals.saturating_add(1);
+            part.is_changed = true;
             if !std::mem::replace(&mut part.is_moved, true) {
                 rule.moved.push(id);
             }
@@ -209,13 +244,88 @@ impl Partitions {
         }
         keys.sort_unstable();
         keys.dedup();
-        (!keys.is_empty()).then(|| {
-            Due::Parts(Scope {
-                class: class_number,
-                labels: Arc::clone(&class.labels),
-                keys,
-            })
-        })
+        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+    }
+
+    /// Returns what of a rule a tick at an instant has to evaluate; `raised` are the parts that its
+    /// alerts come from. What is left out raises no alert, as when it was last evaluated: nothing
+    /// has come since, and time has changed nothing.
+    pub fn due_at_tick(
+        &self,
+        index: RuleIndex,
+        at: TimestampMs,
+        mut raised: impl Iterator<Item = Option<u64>>,
+    ) -> Option<Due> {
+        let rule = &self.rules[index];
+        let Some(class_number) = rule.class else {
+            let is_idle = !rule.whole.is_changed && at < rule.whole_idle_until;
+            let is_due = !is_idle || rule.whole_asked_for || raised.next().is_some();
+            return is_due.then_some(Due::Whole);
+        };
+        let class = &self.classes[class_number as usize];
+        let mut keys = rule.asked_for.clone();
+        for part in raised {
+            match part {
+                Some(part) => keys.push(part),
+                None => return Some(Due::Whole),
+            }
+        }
+        for (id, part) in rule
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| part.n_series > 0)
+        {
+            let idle_until = rule.idle_until.get(id);
+            if part.is_changed || idle_until.is_none_or(|until| *until <= at) {
+                keys.push(class.keys[id]);
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        if rule.whole_asked_for || keys.len() > rule.parts.len() / 2 {
+            return Some(Due::Whole);
+        }
+        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+    }
+
+    /// Notes what an evaluation has found, and until when that stands by itself.
+    pub fn was_evaluated(
+        &mut self,
+        index: RuleIndex,
+        due: &Due,
+        found: &BTreeMap<Labels, Found>,
+        until: TimestampMs,
+    ) {
+        let rule = &mut self.rules[index];
+        let Some(class) = rule.class else {
+            rule.whole.is_changed = false;
+            rule.whole_idle_until = match found.is_empty() {
+                true => until,
+                false => TimestampMs::MIN,
+            };
+            return;
+        };
+        let class = &self.classes[class as usize];
+        rule.idle_until.resize(class.keys.len(), TimestampMs::MIN);
+        match due {
+            Due::Whole => {
+                rule.idle_until.fill(until);
+                rule.parts
+                    .iter_mut()
+                    .for_each(|part| part.is_changed = false);
+            }
+            Due::Parts(scope) => {
+                for id in scope.keys.iter().filter_map(|key| class.ids.get(key)) {
+                    rule.idle_until[*id as usize] = until;
+                    rule.part(*id).is_changed = false;
+                }
+            }
+        }
+        let parts = found.values().filter_map(|found| found.part);
+        for id in parts.filter_map(|part| class.ids.get(&part)) {
+            rule.idle_until[*id as usize] = TimestampMs::MIN;
+        }
     }
 
     /// Forgets what has moved of a rule: a tick has seen it all.
@@ -237,6 +347,16 @@ impl Partitions {
     }
 }
 
+impl Class {
+    fn scope(&self, number: u32, keys: Vec<u64>) -> Scope {
+        Scope {
+            class: number,
+            labels: Arc::clone(&self.labels),
+            keys,
+        }
+    }
+}
+
 impl Partitions {
     /// Puts what has moved, and how many series each part has.
     pub fn save(&self, out: &mut ByteWriter) {
@@ -251,6 +371,8 @@ impl Partitions {
             out.list(rule.asked_for.iter(), |out, key| out.word(*key));
             out.flag(rule.whole_asked_for);
             out.flag(rule.is_moved);
+            out.list(rule.idle_until.iter(), |out, until| out.instant(*until));
+            out.instant(rule.whole_idle_until);
         });
         out.list(self.moved.iter(), |out, rule| out.count(*rule));
     }
@@ -277,6 +399,8 @@ impl Partitions {
                 asked_for: read.list(8, ByteReader::word)?,
                 whole_asked_for: read.flag()?,
                 is_moved: read.flag()?,
+                idle_until: read.list(1, ByteReader::instant)?,
+                whole_idle_until: read.instant()?,
             };
             let Some(rule) = partitions.rules.get_mut(number) else {
                 continue;
@@ -287,6 +411,7 @@ impl Partitions {
             let n_parts = class.map_or(0, |class| class.keys.len());
             is_alike &= loaded.class == rule.class
                 && loaded.parts.len() <= n_parts
+                && loaded.idle_until.len() <= n_parts
                 && loaded.moved.iter().all(|id| (*id as usize) < n_parts);
             *rule = loaded;
         }
@@ -305,15 +430,17 @@ impl Partitions {
 impl Part {
     fn save(self, out: &mut ByteWriter) {
         out.number(self.n_series.into());
-        out.number(u64::from(self.arrivals) << 1 | u64::from(self.is_moved));
+        let marks = u64::from(self.is_changed) << 1 | u64::from(self.is_moved);
+        out.number(u64::from(self.arrivals) << 2 | marks);
     }
 
     fn load(read: &mut ByteReader<'_>) -> Read<Part> {
         let (n_series, arrivals) = (read.small()?, read.number()?);
         Ok(Part {
             n_series,
-            arrivals: u32::try_from(arrivals >> 1).unwrap_or(u32::MAX),
+            arrivals: u32::try_from(arrivals >> 2).unwrap_or(u32::MAX),
             is_moved: arrivals & 1 == 1,
+            is_changed: arrivals & 2 == 2,
         })
     }
 }

@@ -429,6 +429,7 @@ impl Engine {
             }
         }
         self.stats.samples += 1;
+        self.live.get_mut().moved(place);
         state.heard_at_minute = minute(wall);
         state.since_cut += 1;
         if state.since_cut >= SAMPLES_PER_CUT {

@@ -28,6 +28,7 @@ impl Engine {
             settings: &self.settings,
             options: &self.options,
             scanned: Cell::new(0),
+            stands_until: Cell::new(TimestampMs::MIN),
             work: Cell::new(0),
         }
     }
@@ -156,14 +157,25 @@ impl Engine {
         let rule = &self.rules.rules[index];
         let group = &self.rules.groups[rule.group];
         let alert = rule.alerting().expect("called for alerting rules");
+        let Some(due) = self.due_at_tick(index, at) else {
+            self.stats.evaluations_spared += 1;
+            self.rule_states[index].hold_raised = false;
+            return Ok(Vec::new());
+        };
         let (policy, query_at) = (self.policy(index), at - group.query_offset);
+        self.stats.evaluations_spared += u64::from(due.scope().is_some());
         let evaluation = self.evaluation();
-        let found = evaluation.alerts(rule, alert, query_at, View::Appended, None);
+        let found = evaluation.alerts(rule, alert, query_at, View::Appended, due.scope());
+        let stands_until = evaluation.stands_until.get();
         let two_eyed = group.on_arrival && !rule.views.is_empty();
         let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live, None));
-        let (spent, limit) = (evaluation.spent(), group.limit);
+        let (spent, limit, stands) = (evaluation.spent(), group.limit, rule.stands);
         self.spend(spent);
         let (found, live) = (found?, live.transpose()?);
+        if stands {
+            self.partitions
+                .was_evaluated(index, &due, &found, stands_until);
+        }
         if std::mem::take(&mut self.rule_states[index].hold_raised) {
             for back in self.rule_states[index].alerts.hold_raised(at, policy.hold) {
                 effects.push(Effect::Forget {
@@ -214,10 +226,7 @@ impl Engine {
         }
         let policy = self.policy(index);
         let evaluation = self.evaluation();
-        let scope = match due {
-            Due::Whole => None,
-            Due::Parts(scope) => Some(scope),
-        };
+        let scope = due.scope();
         let mut parts = scope.map(|scope| scope.keys.as_slice());
         let mut found = evaluation.alerts(rule, alert, at, View::Live, scope);
         let alerts = &self.rule_states[index].alerts;
@@ -228,12 +237,18 @@ impl Engine {
             parts = None;
             found = evaluation.alerts(rule, alert, at, View::Live, None);
         }
+        let stands_until = evaluation.stands_until.get();
+        let stands = rule.stands && scope.is_some() == parts.is_some();
         let spent = evaluation.spent();
         self.spend(spent);
         self.group_states[group].budget.arrived(spent.1);
         self.group_states[group].evaluations += 1;
         match found {
             Ok(found) => {
+                if stands {
+                    self.partitions
+                        .was_evaluated(index, due, &found, stands_until);
+                }
                 let alerts = &mut self.rule_states[index].alerts;
                 let changes = alerts.arrive(at, &found, parts, &policy);
                 self.announce(index, at, changes, effects);
@@ -249,6 +264,18 @@ impl Engine {
         self.timings
             .add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
+    }
+
+    /// Returns what of a rule a tick has to evaluate: what raised an alert, and what may have
+    /// changed since it was last found to raise none.
+    fn due_at_tick(&self, index: RuleIndex, at: TimestampMs) -> Option<Due> {
+        let state = &self.rule_states[index];
+        let is_in_error = matches!(state.health, RuleHealth::Err(_));
+        if !self.rules.rules[index].stands || !state.knows_parts || is_in_error {
+            return Some(Due::Whole);
+        }
+        let raised = state.alerts.iter().map(|alert| alert.part);
+        self.partitions.due_at_tick(index, at, raised)
     }
 
     fn policy(&self, index: RuleIndex) -> Policy {
@@ -319,6 +346,23 @@ impl Engine {
                     }
                 }
             });
+        }
+    }
+
+    /// Says again which alerts fire, for those who do not remember: after a start from a checkpoint.
+    /// Also that all first ticks have been made, if they have.
+    pub fn restate(&self, effects: &mut Vec<Effect>) {
+        let Some(at) = self.frontier else { return };
+        for message in self.firing() {
+            effects.push(Effect::Alert {
+                at,
+                refresh: true,
+                message: Box::new(message),
+            });
+        }
+        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
+            let generation = self.generation;
+            effects.push(Effect::FirstTick { generation, at });
         }
     }
 
@@ -423,6 +467,7 @@ impl Engine {
             return false;
         };
         let appended = series.history.append(at, value, TimestampMs::MAX);
+        self.live.get_mut().moved(place);
         if series.history.is_chunk_begun() {
             let windows = self.live.get_mut();
             windows.catch_up(place, &series.history, at);

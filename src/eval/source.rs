@@ -6,7 +6,7 @@ use crate::eval::EvalError;
 use crate::functions::{Element, RangeSeries, RangeVector};
 use crate::model::{DurationMs, Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Subquery, VectorSelector};
-use crate::windows::LiveForm;
+use crate::windows::{LiveArgs, LiveForm};
 
 /// What an instant selector found for one series.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +73,18 @@ pub struct WindowCall<'r> {
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.
     pub delays_name_removal: bool,
+}
+
+impl WindowCall<'_> {
+    /// Returns what a formula is given besides the window.
+    pub fn live_args(&self) -> LiveArgs<'_> {
+        LiveArgs {
+            start: self.after,
+            end: self.until,
+            at: self.at,
+            scalars: self.scalars,
+        }
+    }
 }
 
 /// What is aggregated.
@@ -152,6 +164,10 @@ pub trait LiveSource {
         leaf: &LiveLeaf<'_>,
         at: TimestampMs,
     ) -> Option<Vec<Element>>;
+
+    /// Says that rounding could turn something on the way from the leaves to the result, so that
+    /// the result does not stand by itself however long its leaves do.
+    fn unsettle(&self) {}
 
     /// Tells whether results of a window function that drop the name are sure to differ.
     fn differ_without_name(&self, selector: &VectorSelector) -> bool;

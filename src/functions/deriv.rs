@@ -33,7 +33,7 @@ pub(super) static PREDICT_LINEAR: WindowFunction = WindowFunction::new(
     },
 )
 .with_args(&[ValueType::Matrix, ValueType::Scalar])
-.live(LiveForm::state_of_floats(&windows::LINE, |held, args| {
+.live(LiveForm::state_over_time(&windows::LINE, |held, args| {
     let first = held.inside.first().ok_or(NeedsSamples)?;
     let ahead = args.scalars.first().copied().unwrap_or(f64::NAN);
     let line = held.get::<Line>()?.through(first, args.at)?;

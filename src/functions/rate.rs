@@ -14,10 +14,12 @@ use crate::functions::extended_rate::extended_rate;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::histogram::{IncompatibleSchema, Merged};
 use crate::model::{
-    CounterResetHint, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
+    CounterResetHint, DurationMs, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
 };
 use crate::promql::ast::RangeMode;
-use crate::windows::{self, HistogramEdges, LiveArgs, LiveForm, LiveResult, NeedsSamples};
+use crate::windows::{
+    self, Fixed, HistogramEdges, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples,
+};
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];
 
@@ -36,10 +38,11 @@ pub(super) static RATE: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::edges_of_any(
-    |edges, args| {
+.live(LiveForm::line(
+    fixed_increase,
+    |fixed, args| {
         let per_second = |increase| increase / args.range_seconds();
-        extrapolated(edges, args, edges_increase(edges), true, per_second)
+        extrapolated(fixed, args, true, per_second)
     },
     |edges, args| {
         extrapolated_histogram(edges, args, true, |increase| {
@@ -63,8 +66,9 @@ pub(super) static INCREASE: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::edges_of_any(
-    |edges, args| extrapolated(edges, args, edges_increase(edges), true, |factor| factor),
+.live(LiveForm::line(
+    fixed_increase,
+    |fixed, args| extrapolated(fixed, args, true, |factor| factor),
     |edges, args| extrapolated_histogram(edges, args, true, |factor| factor),
 ));
 
@@ -83,11 +87,9 @@ pub(super) static DELTA: WindowFunction = WindowFunction::new(
     },
 )
 .with_modes(MODES)
-.live(LiveForm::edges_of_any(
-    |edges, args| {
-        let change = edges.last.value - edges.first.value;
-        extrapolated(edges, args, change, false, |factor| factor)
-    },
+.live(LiveForm::line(
+    |edges| fixed_part(edges, edges.last.value - edges.first.value, f64::NAN),
+    |fixed, args| extrapolated(fixed, args, false, |factor| factor),
     |edges, args| extrapolated_histogram(edges, args, false, |factor| factor),
 ));
 
@@ -99,30 +101,60 @@ pub(super) struct Kind {
     pub per_second: bool,
 }
 
-/// Returns last minus first, with what was lost at each reset added in order.
-fn edges_increase(edges: &windows::Edges<'_>) -> f64 {
+/// Returns what the increase over a window is made of: last minus first, with what was lost at
+/// each reset added in order.
+fn fixed_increase(edges: &windows::Edges<'_>) -> Option<Fixed> {
     let change = edges.last.value - edges.first.value;
-    edges.lost().fold(change, |change, lost| change + lost)
+    let change = edges.lost().fold(change, |change, lost| change + lost);
+    // A counter is not taken to have been below zero.
+    let since_zero = change > 0.0 && edges.first.value >= 0.0;
+    let part = if since_zero {
+        edges.first.value / change
+    } else {
+        f64::NAN
+    };
+    fixed_part(edges, change, part)
 }
+
+fn fixed_part(edges: &windows::Edges<'_>, change: f64, part: f64) -> Option<Fixed> {
+    let n_samples = u32::try_from(edges.n_samples).ok().filter(|n| *n >= 2)?;
+    Some(Fixed {
+        change,
+        part,
+        first: edges.first.at,
+        last: edges.last.at,
+        n_samples,
+    })
+}
+
+/// Values up to here, and from its inverse on, can be added up, multiplied and divided a few times
+/// without leaving what floats can hold.
+const ORDINARY_MAX: f64 = 1e100;
 
 /// Extends a change between first and last sample to the edges of the window; `scale` is applied
 /// to the factor that does so.
 fn extrapolated(
-    edges: &windows::Edges<'_>,
+    fixed: &Fixed,
     args: &LiveArgs<'_>,
-    change: f64,
     is_counter: bool,
     scale: impl Fn(f64) -> f64,
-) -> Option<f64> {
+) -> Lasting {
     let sampled = Sampled {
-        first: edges.first.at,
-        last: edges.last.at,
-        n_samples: edges.n_samples,
+        first: fixed.first,
+        last: fixed.last,
+        n_samples: fixed.n_samples as usize,
     };
-    // A counter is not taken to have been below zero.
-    let since_zero = is_counter && change > 0.0 && edges.first.value >= 0.0;
-    let part = since_zero.then(|| edges.first.value / change);
-    Some(change * scale(sampled.factor(args, part)?))
+    let (factor, until) = sampled.factor(args, Some(fixed.part).filter(|part| !part.is_nan()));
+    let value = fixed.change * scale(factor);
+    let is_ordinary = value == 0.0 || (1.0 / ORDINARY_MAX..=ORDINARY_MAX).contains(&value.abs());
+    let may_be_negative = !is_counter;
+    Lasting {
+        value,
+        until: match is_ordinary && (may_be_negative || value >= 0.0) {
+            true => until,
+            false => TimestampMs::MIN,
+        },
+    }
 }
 
 /// Where the samples of a window begin and end.
@@ -134,30 +166,39 @@ struct Sampled {
 
 impl Sampled {
     /// Returns what the change between first and last is to be multiplied by to be that of the
-    /// window; `None` for a single sample. `since_zero` is what a counter had at the first sample
-    /// as a part of the change.
-    fn factor(&self, args: &LiveArgs<'_>, since_zero: Option<f64>) -> Option<f64> {
-        if self.n_samples < 2 {
-            return None;
-        }
+    /// window, and until when that stays so but for rounding; there are two samples at least.
+    /// `since_zero` is what a counter had at the first sample as a part of the change.
+    fn factor(&self, args: &LiveArgs<'_>, since_zero: Option<f64>) -> (f64, TimestampMs) {
         let seconds = |from: TimestampMs, to: TimestampMs| (to - from).0 as f64 / 1000.0;
         let sampled = seconds(self.first, self.last);
         let step = sampled / (self.n_samples - 1) as f64;
         let near = step * 1.1;
-        let extent = |distance: f64| match distance {
-            far if far >= near => step / 2.0,
-            close => close,
-        };
-        let before = extent(seconds(args.start, self.first));
-        let before = match since_zero.map(|part| sampled * part) {
-            Some(zero) if zero < before => zero,
-            _ => before,
-        };
-        let behind = extent(seconds(self.last, args.end));
-        Some(match sampled == 0.0 {
+        let (to_start, to_end) = (
+            seconds(args.start, self.first),
+            seconds(self.last, args.end),
+        );
+        let (is_start_near, is_end_near) = (to_start < near, to_end < near);
+        let mut before = if is_start_near { to_start } else { step / 2.0 };
+        let zero = since_zero
+            .map(|part| sampled * part)
+            .filter(|zero| *zero < before);
+        before = zero.unwrap_or(before);
+        let behind = if is_end_near { to_end } else { step / 2.0 };
+        let factor = match sampled == 0.0 {
             true => 1.0,
             false => (sampled + before + behind) / sampled,
-        })
+        };
+        // As time goes on the start comes nearer to its sample, and the end goes away from its own.
+        let left =
+            |distance: f64, limit: f64| args.at + DurationMs(((limit - distance) * 1e3) as i64);
+        let until = match (is_start_near && zero.is_none(), is_end_near) {
+            // What one end loses the other gains.
+            (true, true) => left(to_end, near),
+            // Both stay where they are.
+            (false, false) => left(zero.unwrap_or(near), to_start),
+            _ => TimestampMs::MIN,
+        };
+        (factor, until.min(args.leaves_at(self.first)))
     }
 }
 
@@ -190,9 +231,7 @@ fn extrapolated_histogram(
     change.compact();
     let since_zero = is_counter && change.count > 0.0 && first.count >= 0.0;
     let part = since_zero.then(|| first.count / change.count);
-    let Some(factor) = sampled.factor(args, part) else {
-        return Ok(None);
-    };
+    let (factor, _) = sampled.factor(args, part);
     change.scale(scale(factor));
     Ok(Some(SampleValue::Histogram(Arc::new(change))))
 }

@@ -5,6 +5,7 @@
 //! compressed and the on-disk form take its place behind the same methods.
 
 mod bits;
+mod breaks;
 mod chunk;
 mod codec;
 pub mod cold;
@@ -15,6 +16,7 @@ mod insert;
 #[cfg(test)]
 mod model_test;
 mod older;
+mod place;
 mod reading;
 mod saved;
 mod series_history;
@@ -22,5 +24,6 @@ mod series_history;
 pub use cold::{ColdPlace, ColdStore};
 pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
+pub use place::Place;
 pub use reading::{Cursor, Samples};
-pub use series_history::{Appended, SeriesHistory};
+pub use series_history::{Appended, Counted, SeriesHistory};

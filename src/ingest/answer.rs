@@ -22,18 +22,21 @@ pub enum Refusal {
     Quota,
     /// The log takes nothing.
     LogClosed,
+    /// The body did not come in time.
+    SlowBody,
     /// The server is stopping.
     Stopping,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 6] = [
+    pub const ALL: [Refusal; 7] = [
         Refusal::InFlight,
         Refusal::LogFull,
         Refusal::FairShare,
         Refusal::Quota,
         Refusal::LogClosed,
+        Refusal::SlowBody,
         Refusal::Stopping,
     ];
 
@@ -45,6 +48,7 @@ impl Refusal {
             Refusal::FairShare => "fair_share",
             Refusal::Quota => "quota",
             Refusal::LogClosed => "log_closed",
+            Refusal::SlowBody => "slow_body",
             Refusal::Stopping => "stopping",
         }
     }

@@ -127,8 +127,8 @@ impl Received {
 }
 
 /// What the lock guards beside the writer.
-struct Locked {
-    writer: Writer,
+pub(in crate::ingest) struct Locked {
+    pub writer: Writer,
     last_sweep: TimestampMs,
     next_part: usize,
 }
@@ -137,11 +137,11 @@ struct Locked {
 pub struct Node {
     logs: Vec<Arc<dyn Log>>,
     settings: NodeSettings,
-    key: HashKey,
+    pub(in crate::ingest) key: HashKey,
     routing: ArcSwap<Routing>,
     /// Grows whenever routes found before may no longer be used.
     version: AtomicU64,
-    locked: Mutex<Locked>,
+    pub(in crate::ingest) locked: Mutex<Locked>,
     buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
@@ -475,6 +475,12 @@ impl Node {
         self.routing.store(routing);
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// The wall clock was set by so much while no time passed; see
+    /// [`crate::ingest::sequencer::Sequencer::wall_was_set`].
+    pub fn wall_was_set(&self, by: DurationMs) {
+        self.locked.lock().writer.sequencer.wall_was_set(by);
     }
 
     /// Appends an entry to the logs of some shards, stamped between two requests.

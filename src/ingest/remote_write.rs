@@ -145,12 +145,7 @@ async fn read(
 ) -> Result<Bytes, WriteAnswer> {
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            refused(
-                StatusCode::BAD_REQUEST,
-                format!("cannot read body: {error}"),
-            )
-        })?;
+        let frame = frame.map_err(|error| unread_body(&error))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -174,6 +169,23 @@ async fn read(
     } else {
         whole.freeze()
     })
+}
+
+fn unread_body(error: &axum::Error) -> WriteAnswer {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let late = error.downcast_ref::<std::io::Error>();
+        if late.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+            // Not 408: Prometheus drops what it is answered 4xx for.
+            let text = "the body did not come in time\n";
+            return WriteAnswer::unavailable(Refusal::SlowBody, text);
+        }
+        cause = error.source();
+    }
+    refused(
+        StatusCode::BAD_REQUEST,
+        format!("cannot read body: {error}"),
+    )
 }
 
 fn no_memory() -> WriteAnswer {

@@ -210,16 +210,17 @@ impl SeriesState {
         }
     }
 
-    fn add_reader(&mut self, shard: ShardId, handle: SeriesHandle) {
+    fn add_reader(&mut self, shard: ShardId, handle: SeriesHandle, reads: bool) {
         if self.first == First::None {
-            (self.first, self.shard, self.handle) = (First::Reads, shard, handle);
+            let first = if reads { First::Reads } else { First::HasRead };
+            (self.first, self.shard, self.handle) = (first, shard, handle);
             return;
         }
         let more = self.more.get_or_insert_default();
         more.readers.push(Reader {
             shard,
             handle,
-            reads: true,
+            reads,
         });
     }
 
@@ -360,8 +361,36 @@ impl SeriesTable {
             let next = &mut self.next_handle[usize::from(shard.0)];
             let handle = SeriesHandle(*next);
             *next += 1;
-            state.add_reader(*shard, handle);
+            state.add_reader(*shard, handle, true);
             define(*shard, handle);
+        }
+    }
+
+    /// Learns a series that a shard knows by a handle. Passed over where it has another one by now.
+    pub fn restore(
+        &mut self,
+        (identity, target): (u128, Target),
+        (shard, handle): (ShardId, SeriesHandle),
+        newest: Option<(TimestampMs, ValueBits)>,
+        heard_at_wall: TimestampMs,
+    ) {
+        let at = match self.find(identity) {
+            Some(at) => at,
+            None => self.insert(identity, target, heard_at_wall),
+        };
+        let Some(state) = self.states.get_mut(at as usize) else {
+            return;
+        };
+        if state.has_reader(shard) {
+            return;
+        }
+        // Whether the rules read it there is found out with its next sample.
+        state.add_reader(shard, handle, false);
+        if let Some((newest, value)) = newest.filter(|(newest, _)| *newest > state.newest) {
+            state.set_newest(newest, value);
+        }
+        if let Some(next) = self.next_handle.get_mut(usize::from(shard.0)) {
+            *next = (*next).max(handle.0.saturating_add(1));
         }
     }
 

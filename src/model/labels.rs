@@ -1,16 +1,23 @@
 //! A sorted label set in one allocation.
 //!
-//! All pairs lie in one `Arc<str>`, each text behind its length, so that cloning is a
-//! reference count, equality is one comparison of bytes, and a series costs one allocation.
-//! Before them stands a hash of them, so that looking a set up costs the same however long it is.
-//! Hash and lengths are written as characters of seven bits, which keeps the whole valid UTF-8
-//! and so free of `unsafe`; a single name or value may be up to [`Labels::TEXT_BYTES_MAX`].
+//! Cloning is a reference count, equality is mostly one comparison of bytes, and looking a set up
+//! costs the same however long it is, since its hash stands before the texts.
+//!
+//! A set is written in one of two ways. Usually all pairs lie one after the other, each text behind
+//! its length. But the series of one target differ in few of their labels, and there are very many
+//! of them: of those only the values are written that differ from a set with the same names, the
+//! [`LabelsBase`]. Both are equal, hash alike and read alike; only [`Labels::against`] makes the
+//! second kind, and sets made by leaving labels out of one are of it, where that is shorter.
+//!
+//! Positions and lengths are written as characters of seven bits, which keeps the whole valid
+//! UTF-8 and so free of `unsafe`; a single name or value may be up to [`Labels::TEXT_BYTES_MAX`].
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
+use triomphe::{Arc, HeaderSlice};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use crate::model::quote::quote;
@@ -26,16 +33,59 @@ pub const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
 /// The label that holds a classic histogram's upper bound.
 pub const BUCKET_LABEL: &str = "le";
 
-/// Eight characters of seven bits before the pairs: their hash.
-const HASH_BYTES: usize = 8;
+/// The labels that make a target: what is scraped at once.
+pub const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 
 /// A label set: names unique, sorted by name, no empty values.
 #[derive(Clone)]
-pub struct Labels(Arc<str>);
+pub struct Labels(Arc<HeaderSlice<Header, str>>);
+
+/// What stands before the texts.
+struct Header {
+    /// Of all pairs as they are written without a base.
+    hash: u64,
+    /// What the texts are to be read with.
+    base: Option<LabelsBase>,
+}
+
+/// A label set that others of the same names are written against, by what differs.
+#[derive(Clone)]
+pub struct LabelsBase(Arc<Labels>);
+
+impl LabelsBase {
+    /// Positions are written as one character of seven bits.
+    const LABELS_MAX: usize = 1 << 7;
+
+    /// Returns a copy of a set as a base; `None` where it has too many labels to be one.
+    pub fn new(labels: &Labels) -> Option<Self> {
+        let fits = labels.len() <= Self::LABELS_MAX;
+        fits.then(|| LabelsBase(Arc::new(Labels::from_sorted(labels.iter()))))
+    }
+
+    /// Tells whether there are sets that are written against it, besides other clones of it.
+    pub fn is_used(&self) -> bool {
+        !Arc::is_unique(&self.0)
+    }
+}
 
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        let (a, b) = (&*self.0, &*other.0);
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return true;
+        }
+        if a.header.hash != b.header.hash {
+            return false;
+        }
+        let are_alike = match (&a.header.base, &b.header.base) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.0, &b.0),
+            _ => false,
+        };
+        match are_alike {
+            true => a.slice == b.slice,
+            false => self.iter().eq(other.iter()),
+        }
     }
 }
 
@@ -43,11 +93,37 @@ impl Eq for Labels {}
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let bytes = self.0.as_bytes().first_chunk::<HASH_BYTES>();
-        state.write_u64(u64::from_le_bytes(
-            *bytes.expect("every set begins with its hash"),
-        ));
+        state.write_u64(self.0.header.hash);
     }
+}
+
+/// Where sets are written before their length is known.
+#[derive(Default)]
+struct Scratch {
+    /// All pairs.
+    pairs: String,
+    /// What differs from a base.
+    own: String,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+/// More is not kept for the next set.
+const SCRATCH_MAX: usize = 1 << 16;
+
+/// Calls `with` with empty texts that have room.
+fn with_scratch<T>(with: impl FnOnce(&mut Scratch) -> T) -> T {
+    // Taken and put back: `with` may make other sets meanwhile.
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    scratch.pairs.clear();
+    scratch.own.clear();
+    let result = with(&mut scratch);
+    if scratch.pairs.capacity().max(scratch.own.capacity()) <= SCRATCH_MAX {
+        SCRATCH.set(Some(scratch));
+    }
+    result
 }
 
 impl Labels {
@@ -73,16 +149,40 @@ impl Labels {
 
     /// Builds from pairs that are already sorted by name, unique and without empty values.
     pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut packed = " ".repeat(HASH_BYTES);
-        for (name, value) in pairs {
-            push_text(&mut packed, name);
-            push_text(&mut packed, value);
-        }
-        let hash = xxh3_64(&packed.as_bytes()[HASH_BYTES..]).to_le_bytes();
-        let hash = hash.map(|byte| byte & 0x7f);
-        let hash = std::str::from_utf8(&hash).expect("seven bits are ASCII");
-        packed.replace_range(..HASH_BYTES, hash);
-        Labels(Arc::from(packed))
+        with_scratch(|scratch| {
+            for (name, value) in pairs {
+                push_text(&mut scratch.pairs, name);
+                push_text(&mut scratch.pairs, value);
+            }
+            let hash = xxh3_64(scratch.pairs.as_bytes());
+            Labels::written(hash, None, &scratch.pairs)
+        })
+    }
+
+    fn written(hash: u64, base: Option<LabelsBase>, texts: &str) -> Self {
+        Labels(Arc::from_header_and_str(Header { hash, base }, texts))
+    }
+
+    /// Returns the same set, written by what differs from `base`; as it is where names differ.
+    pub fn against(&self, base: &LabelsBase) -> Self {
+        with_scratch(|scratch| {
+            let (mut own, mut position) = (self.iter(), 0);
+            for (name, value) in base.0.iter() {
+                match own.next() {
+                    Some((own_name, _)) if own_name != name => return self.clone(),
+                    Some((_, own_value)) if own_value != value => {
+                        push_at(&mut scratch.own, position, own_value);
+                    }
+                    Some(_) => {}
+                    None => return self.clone(),
+                }
+                position += 1;
+            }
+            match own.next() {
+                Some(_) => self.clone(),
+                None => Labels::written(self.0.header.hash, Some(base.clone()), &scratch.own),
+            }
+        })
     }
 
     /// Returns the value of `name`, or `None` where the set has no such label.
@@ -109,8 +209,18 @@ impl Labels {
 
     /// Iterates over `(name, value)` in the order of names.
     pub fn iter(&self) -> LabelsIter<'_> {
-        LabelsIter {
-            rest: &self.0[HASH_BYTES..],
+        let texts = &self.0.slice;
+        match &self.0.header.base {
+            None => LabelsIter {
+                pairs: texts,
+                own: "",
+                position: 0,
+            },
+            Some(base) => LabelsIter {
+                pairs: &base.0.0.slice,
+                own: texts,
+                position: 0,
+            },
         }
     }
 
@@ -121,17 +231,40 @@ impl Labels {
 
     /// Tells whether there are no labels.
     pub fn is_empty(&self) -> bool {
-        self.0.len() == HASH_BYTES
+        self.iter().next().is_none()
     }
 
-    /// Returns the heap bytes of the set.
+    /// Returns the heap bytes of the set; what it is written against counts for itself.
     pub fn heap_bytes(&self) -> usize {
-        self.0.len() + 16
+        size_of::<usize>() + size_of::<Header>() + self.0.slice.len()
     }
 
     /// Returns the set with only those labels for which `keep` is true.
     pub fn filter(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        Labels::from_sorted(self.iter().filter(|(name, _)| keep(name)))
+        let Some(base) = &self.0.header.base else {
+            return Labels::from_sorted(self.iter().filter(|(name, _)| keep(name)));
+        };
+        with_scratch(|Scratch { pairs, own }| {
+            let mut iter = self.iter();
+            while let Some((position, is_own, (name, value))) = iter.next_at() {
+                // What was left out before has no value.
+                let is_kept = !value.is_empty() && keep(name);
+                if is_kept {
+                    push_text(pairs, name);
+                    push_text(pairs, value);
+                }
+                match (is_kept, is_own) {
+                    (false, _) => push_at(own, position, ""),
+                    (true, true) => push_at(own, position, value),
+                    (true, false) => {}
+                }
+            }
+            let hash = xxh3_64(pairs.as_bytes());
+            match 2 * own.len() < pairs.len() {
+                true => Labels::written(hash, Some(base.clone()), own),
+                false => Labels::written(hash, None, pairs),
+            }
+        })
     }
 
     /// Returns the set without the metric name.
@@ -177,38 +310,81 @@ impl Labels {
 
 fn push_text(packed: &mut String, text: &str) {
     debug_assert!(text.len() <= Labels::TEXT_BYTES_MAX, "checked at the door");
-    let length = text.len().min(Labels::TEXT_BYTES_MAX);
-    for shift in [14, 7, 0] {
-        packed.push(char::from(((length >> shift) & 0x7f) as u8));
+    // Six bits a character, the low ones first; the seventh says that more follow.
+    let mut length = text.len();
+    while length >= 1 << 6 {
+        packed.push(char::from((length & 0x3f) as u8 | 1 << 6));
+        length >>= 6;
     }
+    packed.push(char::from(length as u8));
     packed.push_str(text);
+}
+
+/// Writes the value that stands at a position instead of the base's; none where it is empty.
+fn push_at(texts: &mut String, position: u8, value: &str) {
+    texts.push(char::from(position));
+    push_text(texts, value);
+}
+
+/// Takes a text from the front of others.
+#[inline]
+fn take_text<'a>(texts: &mut &'a str) -> &'a str {
+    let (mut length, mut shift, mut at) = (0, 0, 0);
+    for byte in texts.bytes() {
+        length |= usize::from(byte & 0x3f) << shift;
+        (shift, at) = (shift + 6, at + 1);
+        if byte < 1 << 6 {
+            break;
+        }
+    }
+    let (text, rest) = texts[at..].split_at(length);
+    *texts = rest;
+    text
 }
 
 /// Iterates over the pairs of a [`Labels`].
 #[derive(Clone)]
 pub struct LabelsIter<'a> {
-    rest: &'a str,
+    /// Of the set, or of the one that it is written against.
+    pairs: &'a str,
+    /// The values that differ from those, each behind its position.
+    own: &'a str,
+    position: u8,
 }
 
 impl<'a> LabelsIter<'a> {
-    fn text(&mut self) -> &'a str {
-        let head = self.rest.as_bytes();
-        let length =
-            (usize::from(head[0]) << 14) | (usize::from(head[1]) << 7) | usize::from(head[2]);
-        let (text, rest) = self.rest[3..].split_at(length);
-        self.rest = rest;
-        text
+    /// Returns the next pair, its position in the base, and whether its value differs from there;
+    /// the value is empty where the set has no such label.
+    #[inline]
+    fn next_at(&mut self) -> Option<(u8, bool, (&'a str, &'a str))> {
+        if self.pairs.is_empty() {
+            return None;
+        }
+        let name = take_text(&mut self.pairs);
+        let value = take_text(&mut self.pairs);
+        let position = self.position;
+        // Nobody looks at the position where there are no values of its own.
+        self.position = position.wrapping_add(1);
+        if self.own.as_bytes().first() != Some(&position) {
+            return Some((position, false, (name, value)));
+        }
+        self.own = &self.own[1..];
+        let value = take_text(&mut self.own);
+        Some((position, true, (name, value)))
     }
 }
 
 impl<'a> Iterator for LabelsIter<'a> {
     type Item = (&'a str, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
+        loop {
+            let (_, _, (name, value)) = self.next_at()?;
+            if !value.is_empty() {
+                return Some((name, value));
+            }
         }
-        Some((self.text(), self.text()))
     }
 }
 
@@ -331,6 +507,7 @@ impl LabelsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn labels_are_sorted_unique_and_without_empty_values() {
@@ -360,14 +537,13 @@ mod tests {
         assert_eq!(labels.get("b"), Some("é"));
     }
 
+    fn hash(labels: &Labels) -> u64 {
+        let hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
+        std::hash::BuildHasher::hash_one(&hasher, labels)
+    }
+
     #[test]
     fn equal_sets_have_equal_hashes_however_they_were_made() {
-        let hash = |labels: &Labels| {
-            std::hash::BuildHasher::hash_one(
-                &std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default(),
-                labels,
-            )
-        };
         let labels = Labels::from_pairs([("a", "1"), ("b", "2")]);
         let same = Labels::from_pairs([("b", "2"), ("c", "3"), ("a", "1")]).with("c", "");
         assert_eq!((hash(&labels), &labels), (hash(&same), &same));
@@ -375,5 +551,74 @@ mod tests {
         assert_ne!(hash(&labels), hash(&other));
         assert!(labels != other && !labels.is_empty());
         assert!(labels.filter(|_| false).is_empty() && Labels::empty().is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_written_against_another_is_the_same_set(
+            values in prop::collection::vec((0u8..3, 0u8..3), 0..12),
+            long in 0usize..5_000,
+            dropped in any::<u16>(),
+        ) {
+            let text = |value: u8| match value {
+                0 => "short".to_owned(),
+                1 => "é".repeat(long),
+                _ => "x".repeat(63 + usize::from(value) % 3),
+            };
+            let set = |of: fn(&(u8, u8)) -> u8| {
+                let values = values.iter().map(of).enumerate();
+                // Some values are empty, so that the names may differ.
+                Labels::from_pairs(values.map(|(n, value)| (format!("n{n:02}"), text(value))))
+            };
+            let (plain, other) = (set(|two| two.0), set(|two| two.1));
+            let base = LabelsBase::new(&other).expect("it has few labels");
+            let against = plain.against(&base);
+            prop_assert_eq!(base.is_used(), against.0.header.base.is_some());
+            let has_names_of = |other: &Labels| plain.iter().map(|l| l.0).eq(other.iter().map(|l| l.0));
+            prop_assert_eq!(base.is_used(), has_names_of(&other));
+            let same = |a: &Labels, b: &Labels| {
+                a == b
+                    && hash(a) == hash(b)
+                    && a.cmp(b) == Ordering::Equal
+                    && a.iter().eq(b.iter())
+                    && (a.len(), a.is_empty()) == (b.len(), b.is_empty())
+                    && a.iter().all(|(name, value)| b.get(name) == Some(value))
+            };
+            prop_assert!(same(&plain, &against) && same(&against, &against.clone()));
+            prop_assert_eq!(against.cmp(&other), plain.cmp(&other));
+            prop_assert_eq!(against == other, plain == other);
+            let keep = |name: &str| {
+                let n: u32 = name[1..].parse().expect("a number");
+                dropped >> n & 1 == 0
+            };
+            let (left, of_plain) = (against.filter(keep), plain.filter(keep));
+            prop_assert!(same(&left, &of_plain), "{left} for {of_plain}");
+            prop_assert_eq!(left == against, of_plain == plain);
+            let twice = against.filter(|name| keep(name) && name != "n01");
+            prop_assert!(same(&left.filter(|name| name != "n01"), &twice));
+            prop_assert!(same(&left.against(&base), &left));
+        }
+    }
+
+    #[test]
+    fn what_all_series_of_a_target_share_is_written_once() {
+        let series = |n: usize| {
+            let pairs = [
+                ("__name__", "http_requests_total".to_owned()),
+                ("handler", format!("/v1/{n}")),
+                ("instance", "10.0.0.1:9090".to_owned()),
+                ("job", "model-server".to_owned()),
+                ("pod", "model-server-7d4b9c6f5-000001".to_owned()),
+            ];
+            Labels::from_pairs(pairs)
+        };
+        let base = LabelsBase::new(&series(0)).expect("it has few labels");
+        let against = series(1).against(&base);
+        assert_eq!(against.heap_bytes(), 24 + 2 + "/v1/1".len());
+        let nameless = against.without_name();
+        assert_eq!(nameless.heap_bytes(), 24 + 2 + 2 + "/v1/1".len());
+        assert_eq!(nameless, series(1).without_name());
+        drop((against, nameless));
+        assert!(!base.is_used());
     }
 }

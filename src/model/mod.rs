@@ -36,6 +36,7 @@ pub use exact_sum::ExactSum;
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
+    TARGET_LABELS,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use past::{Past, PastError, PastSeries};

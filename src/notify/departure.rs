@@ -16,7 +16,7 @@ use crate::clock::Stopwatch;
 
 /// Tells when a body left, once it has.
 #[derive(Clone, Default)]
-pub(crate) struct Departure {
+pub struct Departure {
     left: Arc<OnceLock<Stopwatch>>,
     /// Is told just before it leaves.
     witness: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -24,7 +24,7 @@ pub(crate) struct Departure {
 
 impl Departure {
     /// Tells `witness`, too, just before the first byte leaves.
-    pub(crate) fn witnessed(witness: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn witnessed(witness: impl Fn() + Send + Sync + 'static) -> Self {
         Departure {
             left: Arc::default(),
             witness: Some(Arc::new(witness)),
@@ -32,7 +32,7 @@ impl Departure {
     }
 
     /// Returns a body whose departure is noted here.
-    pub(crate) fn watch(&self, bytes: Bytes) -> DepartingBody {
+    pub fn watch(&self, bytes: Bytes) -> DepartingBody {
         DepartingBody {
             bytes: (!bytes.is_empty()).then_some(bytes),
             departure: self.clone(),
@@ -40,13 +40,13 @@ impl Departure {
     }
 
     /// Returns when the first byte left; `None` when there never was a connection.
-    pub(crate) fn at(&self) -> Option<Stopwatch> {
+    pub fn at(&self) -> Option<Stopwatch> {
         self.left.get().copied()
     }
 }
 
 /// A body in one piece that knows when it is taken.
-pub(crate) struct DepartingBody {
+pub struct DepartingBody {
     bytes: Option<Bytes>,
     departure: Departure,
 }

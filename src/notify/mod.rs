@@ -8,15 +8,17 @@
 
 mod alert_receiver;
 pub mod backoff;
-mod departure;
+pub mod departure;
 pub mod discovery;
 pub mod event;
 pub mod grouping;
 pub mod http_client;
+
 mod latency;
 pub mod ledger;
 pub mod metrics;
 pub mod notifier;
+mod oauth2;
 pub mod outcome;
 pub mod outgoing_labels;
 pub mod queue;

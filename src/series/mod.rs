@@ -3,6 +3,7 @@
 //! What lives here: which series exist and which a set of matchers selects. What may not:
 //! evaluation, rules. The engine is the only writer; `eval` reads through [`SeriesReader`].
 
+mod bases;
 mod snapshot;
 mod sorted_places;
 mod standing;

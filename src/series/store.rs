@@ -13,6 +13,7 @@ use crate::history::{ColdStore, SeriesHistory};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
+use crate::series::bases::Bases;
 use crate::series::sorted_places::{Gap, SortedPlaces};
 
 /// A series: its labels and its past.
@@ -37,6 +38,7 @@ pub enum StoreChange {
 #[derive(Clone, Debug, Default)]
 pub struct SeriesStore {
     by_name: BTreeMap<Box<str>, SortedPlaces>,
+    bases: Bases,
     series: BlockList<Option<(Labels, StoredSeries)>>,
     free: Vec<u32>,
     /// Series ever met.
@@ -74,7 +76,7 @@ impl SeriesStore {
             number: self.n_met,
             ..StoredSeries::default()
         };
-        let series = Some((labels.clone(), series));
+        let series = Some((self.bases.shared(labels), series));
         let free = self.free.pop().map(|at| at as usize);
         let at = match free.and_then(|at| Some((at, self.series.get_mut(at)?))) {
             Some((at, free)) => {
@@ -155,6 +157,7 @@ impl SeriesStore {
         *self.series.get_mut(at)? = None;
         self.free.push(u32::try_from(at).unwrap_or(u32::MAX));
         self.changes.push(StoreChange::Removed(at));
+        self.bases.removed(self.len());
         Some(labels)
     }
 
@@ -227,7 +230,7 @@ impl SeriesStore {
     /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
     pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
         let place = read.place()?;
-        let labels = read.labels()?;
+        let labels = self.bases.shared(&read.labels()?);
         let number = read.number()?;
         let history = SeriesHistory::load(read, self.cold.as_ref())?;
         match self.series.get_mut(place) {
@@ -351,5 +354,36 @@ mod tests {
             &[(Equal, "none", "")],
             &[r#"down{job="a"}"#, r#"up{job="a"}"#, r#"up{job="b"}"#],
         );
+    }
+
+    #[test]
+    fn series_take_no_more_memory_once_they_were_saved_and_loaded() {
+        let mut store = SeriesStore::default();
+        for n in 0..40 {
+            let (instance, code) = (format!("host-{}:9090", n / 20), (n % 20).to_string());
+            store.find_or_insert(&Labels::from_pairs([
+                ("__name__", "http_requests_total"),
+                ("code", &code),
+                ("instance", &instance),
+                ("job", "web"),
+            ]));
+        }
+        let mut out = ByteWriter::default();
+        store.save(&mut out);
+        (0..40).for_each(|place| store.save_series(place, &mut out));
+        let bytes = out.into_bytes();
+        let (mut read, mut loaded) = (ByteReader::new(&bytes), SeriesStore::default());
+        loaded.load(&mut read).expect("what was saved");
+        for place in 0..40 {
+            assert_eq!(loaded.load_series(&mut read).expect("saved"), place);
+        }
+        loaded.end_load(&read).expect("all of it");
+        let bytes = |store: &SeriesStore| {
+            let labels = store.iter().map(|(_, labels, _)| labels.heap_bytes());
+            labels.sum::<usize>() / 40
+        };
+        assert!(loaded.iter().map(|s| s.1).eq(store.iter().map(|s| s.1)));
+        assert_eq!(bytes(&loaded), bytes(&store));
+        assert!(bytes(&store) < 40, "{} bytes", bytes(&store));
     }
 }

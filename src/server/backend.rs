@@ -34,6 +34,8 @@ use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
+use crate::web::Web;
+use crate::web::guard;
 
 /// How long a reload that moves groups waits for the shards that give them up.
 const APPLIED: Duration = Duration::from_secs(5);
@@ -56,6 +58,8 @@ pub(crate) struct Parts {
     /// Whoever knows why the server is not ready says so here.
     pub health: Arc<Health>,
     pub stop: watch::Sender<bool>,
+    /// Who is let in.
+    pub web: Arc<Web>,
 }
 
 /// The running server, as the API sees it.
@@ -156,11 +160,16 @@ impl ServerBackend {
             external_url,
             notify,
             telemetry,
+            web,
             ..
         } = &self.parts;
         let outcome = load(options, external_url).and_then(|loaded| {
+            let access = loaded.config.burnwatch.access.clone();
+            let prepared = web.prepare(&access).map_err(anyhow::Error::msg)?;
             notify.reconfigure(loaded.notify_config(options, external_url))?;
-            self.adopt(loaded)
+            self.adopt(loaded)?;
+            web.adopt(&access, prepared);
+            Ok(())
         });
         match outcome {
             Ok(()) => {
@@ -177,12 +186,14 @@ impl ServerBackend {
         }
     }
 
-    pub(crate) fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
+    /// Builds all routes, with what stands before them.
+    pub fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
         let Parts {
             options,
             external_url,
             pipeline,
             telemetry,
+            web,
             ..
         } = &self.parts;
         let clock = Arc::clone(&options.clock);
@@ -195,7 +206,9 @@ impl ServerBackend {
         };
         let receive = ingest::router(pipeline.ingest_state());
         let shared = Arc::clone(self) as Arc<dyn api::Backend>;
-        api::router(shared, settings, ui::routes().merge(receive.with_state(())))
+        let route_prefix = settings.route_prefix.clone();
+        let routes = api::router(shared, settings, ui::routes().merge(receive.with_state(())));
+        guard::protect(routes, Arc::clone(web), &route_prefix)
     }
 
     /// Returns how much is used of the limits that fill up by and by.

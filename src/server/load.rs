@@ -16,6 +16,7 @@ use crate::model::{
 };
 use crate::notify::NotifyConfig;
 use crate::server::Options;
+use crate::web::Bounds;
 
 /// A configuration with its rules, compiled: ready to be adopted.
 pub struct Loaded {
@@ -147,7 +148,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
 pub struct StartSettings {
     node: NodeSettings,
     query: QuerySettings,
-    connections_max: usize,
+    bounds: Bounds,
 }
 
 impl StartSettings {
@@ -159,7 +160,7 @@ impl StartSettings {
             || query.subquery_steps_max != later.query.subquery_steps_max
             || query.timeout != later.query.timeout
             || query.concurrency_max != later.query.concurrency_max
-            || self.connections_max != later.connections_max;
+            || self.bounds != later.bounds;
         let window = node.out_of_order_time_window != later.node.out_of_order_time_window;
         let changed = [
             ("limits", limits),
@@ -188,7 +189,20 @@ impl Loaded {
         StartSettings {
             node: self.node_settings(),
             query: self.query_settings(options),
-            connections_max: self.config.burnwatch.limits.connections,
+            bounds: self.bounds(),
+        }
+    }
+
+    /// Returns how many connections there may be, and how long anything may take.
+    pub fn bounds(&self) -> Bounds {
+        let limits = &self.config.burnwatch.limits;
+        Bounds {
+            connections: limits.connections,
+            per_peer: limits.connections_per_peer,
+            head: limits.head_timeout.to_std(),
+            body: limits.body_timeout.to_std(),
+            keep_alive: limits.keep_alive.to_std(),
+            stall: limits.answer_stall.to_std(),
         }
     }
 
@@ -267,6 +281,7 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
     ingest::Limits {
         request_bytes: limits.request_bytes,
         request_decoded_bytes: limits.request_decoded_bytes,
+        request_items: limits.request_items,
         labels_per_series: limits.labels_per_series,
         label_name_bytes: limits.label_name_bytes,
         label_value_bytes: limits.label_value_bytes,
@@ -277,6 +292,5 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
         requests_in_flight: limits.requests_in_flight,
         in_flight_bytes: limits.in_flight_bytes,
         per_sender: per_sender(&limits.per_sender),
-        ..ingest::Limits::default()
     }
 }

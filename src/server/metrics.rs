@@ -47,6 +47,11 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             sum(|stats| stats.samples_scanned),
         ),
         (
+            "burnwatch_rule_evaluations_spared",
+            "Evaluations at ticks that were left out in whole or in part: nothing had changed.",
+            sum(|stats| stats.evaluations_spared),
+        ),
+        (
             "burnwatch_backfill_samples",
             "Samples from before a series' first one here that were put into its history.",
             sum(|stats| stats.samples_past),

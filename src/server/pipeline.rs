@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, JumpWatch, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::history::ColdStore;
 use crate::ingest::{
@@ -37,6 +37,7 @@ pub struct Pipeline {
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     questions: Vec<Sender<Question>>,
+    jumps: parking_lot::Mutex<JumpWatch>,
 }
 
 impl Pipeline {
@@ -74,6 +75,7 @@ impl Pipeline {
             node,
             clock,
             questions,
+            jumps: parking_lot::Mutex::default(),
         }))
     }
 
@@ -97,6 +99,10 @@ impl Pipeline {
 
     /// Does what time alone demands; to be called about every 100 ms.
     pub fn beat(&self) {
+        if let Some(jump) = self.jumps.lock().look(self.clock.as_ref()) {
+            tracing::warn!(seconds = jump.seconds(), "the wall clock was set");
+            self.node.wall_was_set(jump);
+        }
         if let Err(error) = self.node.beat(self.clock.now()) {
             tracing::error!(%error, "event time does not go on");
         }

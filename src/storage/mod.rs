@@ -3,7 +3,9 @@
 //! What lives here: the store of history that is not kept in memory ([`ColdFiles`]). What may
 //! not: anything that knows what a record holds. The server opens it and hands it to its engines.
 
+pub mod checkpoint_files;
 mod cold_files;
 mod segment;
 
-pub use cold_files::{ColdCounts, ColdFiles};
+pub use cold_files::{ColdCounts, ColdFile, ColdFiles};
+pub use segment::Written;

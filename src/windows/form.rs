@@ -23,6 +23,11 @@ impl LiveArgs<'_> {
         let range = (self.end - self.start).0;
         (range / 1000) as f64 + (range % 1000 * 1_000_000) as f64 / 1e9
     }
+
+    /// Returns the evaluation time at which a sample leaves the window, ms.
+    pub fn leaves_at(&self, sample: TimestampMs) -> TimestampMs {
+        self.at + (sample - self.start)
+    }
 }
 
 /// What a window does not tell: its samples have to be looked at.
@@ -32,7 +37,61 @@ pub struct NeedsSamples;
 /// What a form comes to; `None` leaves the series out.
 pub type LiveResult<T> = Result<Option<T>, NeedsSamples>;
 
-/// A function of the edges of a window of floats.
+/// A value, and how long it stands by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lasting {
+    /// The value at the instant asked for.
+    pub value: f64,
+    /// Before this instant of the evaluation, as long as no sample comes, it differs by rounding
+    /// at most: by no more than 1e-14 of itself, and not at all where it is zero. In ms.
+    pub until: TimestampMs,
+}
+
+/// What a value that follows the evaluation time is made of until the oldest sample leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fixed {
+    /// By how much the series has changed from the oldest sample to the newest.
+    pub change: f64,
+    /// What a counter had at the oldest sample, as a part of the change; NaN where that is not to
+    /// be looked at.
+    pub part: f64,
+    /// When the oldest sample was taken, ms.
+    pub first: TimestampMs,
+    /// When the newest was, ms.
+    pub last: TimestampMs,
+    /// How many there are, two at least.
+    pub n_samples: u32,
+}
+
+/// What is known of a function of a window, until a sample comes or the oldest leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Known {
+    /// It has no value.
+    Absent,
+    /// This value, and when the oldest sample was taken, ms; the earliest instant where that has
+    /// not been found out.
+    Exact(f64, TimestampMs),
+    /// What its formula is given besides the time.
+    Fixed(Fixed),
+}
+
+/// What there is to a function of a window.
+#[derive(Clone, Debug)]
+pub enum Worth {
+    /// It follows from this.
+    Known(Known),
+    /// It is this now, and nothing is known of what it will be.
+    Now(Option<SampleValue>),
+}
+
+/// What of a window of floats a value that follows the evaluation time is made of; `None` for too
+/// few samples.
+pub type FixedPart = fn(&Edges<'_>) -> Option<Fixed>;
+
+/// A function of that and of the evaluation time.
+pub type LineFormula = fn(&Fixed, &LiveArgs<'_>) -> Lasting;
+
+/// A function of the edges of a window of floats, the same bits until the oldest sample leaves.
 pub type EdgesFormula = fn(&Edges<'_>, &LiveArgs<'_>) -> Option<f64>;
 
 /// A function of the edges of a window with histograms in it.
@@ -51,6 +110,15 @@ pub enum LiveForm {
         /// Of one with histograms in it; without it the samples are looked at.
         histograms: Option<HistogramFormula>,
     },
+    /// From the edges and the evaluation time.
+    Line {
+        /// What of a window of floats does not follow the time.
+        fixed: FixedPart,
+        /// What that is worth.
+        formula: LineFormula,
+        /// Of one with histograms in it.
+        histograms: HistogramFormula,
+    },
     /// From a state that every float enters and leaves once.
     State {
         /// Which state; functions may share one.
@@ -59,6 +127,8 @@ pub enum LiveForm {
         formula: StateFormula,
         /// Whether histograms in the window make no difference; else the samples are looked at.
         ignores_histograms: bool,
+        /// Whether it knows the evaluation time.
+        follows_time: bool,
     },
 }
 
@@ -79,12 +149,26 @@ impl LiveForm {
         }
     }
 
+    /// A function of the edges of any window that follows the evaluation time.
+    pub const fn line(
+        fixed: FixedPart,
+        formula: LineFormula,
+        histograms: HistogramFormula,
+    ) -> Self {
+        LiveForm::Line {
+            fixed,
+            formula,
+            histograms,
+        }
+    }
+
     /// A function of a state of floats.
     pub const fn state(kind: &'static StateKind, formula: StateFormula) -> Self {
         LiveForm::State {
             kind,
             formula,
             ignores_histograms: false,
+            follows_time: false,
         }
     }
 
@@ -94,6 +178,30 @@ impl LiveForm {
             kind,
             formula,
             ignores_histograms: true,
+            follows_time: false,
+        }
+    }
+
+    /// The same, of the evaluation time besides.
+    pub const fn state_over_time(kind: &'static StateKind, formula: StateFormula) -> Self {
+        LiveForm::State {
+            kind,
+            formula,
+            ignores_histograms: true,
+            follows_time: true,
+        }
+    }
+
+    /// Returns a number by which functions that differ are told apart, in this process.
+    pub fn number(self) -> usize {
+        match self {
+            LiveForm::Line { fixed, formula, .. } => {
+                (fixed as usize).rotate_left(16) ^ formula as usize
+            }
+            LiveForm::Edges { floats, .. } => floats as usize,
+            LiveForm::State { kind, formula, .. } => {
+                std::ptr::from_ref(kind).addr().rotate_left(16) ^ formula as usize
+            }
         }
     }
 
@@ -101,16 +209,45 @@ impl LiveForm {
     #[inline]
     pub fn value(
         self,
-        (windows, history): (&mut SeriesWindows, &SeriesHistory),
+        series: (&mut SeriesWindows, &SeriesHistory),
         span: Span,
         args: &LiveArgs<'_>,
     ) -> LiveResult<SampleValue> {
-        let value = match self {
+        Ok(match self.worth(series, span, args, false)? {
+            Worth::Known(known) => self.at(&known, args).map(|l| SampleValue::Float(l.value)),
+            Worth::Now(value) => value,
+        })
+    }
+
+    /// Returns what is known of the value over a window of a series. When the oldest sample was
+    /// taken may take a step of a cursor, and is found out where it is `to_last`.
+    #[inline]
+    pub fn worth(
+        self,
+        (windows, history): (&mut SeriesWindows, &SeriesHistory),
+        span: Span,
+        args: &LiveArgs<'_>,
+        to_last: bool,
+    ) -> Result<Worth, NeedsSamples> {
+        let exact = |value: Option<f64>, first| match value {
+            Some(value) => Known::Exact(value, first),
+            // There are too few samples, and will not be more.
+            None => Known::Absent,
+        };
+        let known = match self {
+            LiveForm::Line {
+                fixed, histograms, ..
+            } => match windows.edges(history, span) {
+                Content::Nothing => Known::Absent,
+                Content::Floats(edges) => fixed(&edges).map_or(Known::Absent, Known::Fixed),
+                Content::Histograms(edges) => return histograms(&edges, args).map(Worth::Now),
+                Content::Unknown => return Err(NeedsSamples),
+            },
             LiveForm::Edges { floats, histograms } => match windows.edges(history, span) {
-                Content::Nothing => None,
-                Content::Floats(edges) => floats(&edges, args),
+                Content::Nothing => Known::Absent,
+                Content::Floats(edges) => exact(floats(&edges, args), edges.first.at),
                 Content::Histograms(edges) => {
-                    return histograms.ok_or(NeedsSamples)?(&edges, args);
+                    return histograms.ok_or(NeedsSamples)?(&edges, args).map(Worth::Now);
                 }
                 Content::Unknown => return Err(NeedsSamples),
             },
@@ -118,16 +255,39 @@ impl LiveForm {
                 kind,
                 formula,
                 ignores_histograms,
-            } => match windows.state(history, span, kind) {
-                Content::Nothing => None,
-                Content::Floats(held) => formula(&held, args)?,
-                Content::Histograms(held) if ignores_histograms => match held.n_floats {
-                    0 => None,
-                    _ => formula(&held, args)?,
-                },
-                Content::Histograms(_) | Content::Unknown => return Err(NeedsSamples),
-            },
+                follows_time,
+            } => {
+                let held = match windows.state(history, span, kind) {
+                    Content::Nothing => return Ok(Worth::Known(Known::Absent)),
+                    Content::Floats(held) => held,
+                    Content::Histograms(held) if ignores_histograms => held,
+                    Content::Histograms(_) | Content::Unknown => return Err(NeedsSamples),
+                };
+                if held.n_floats == 0 {
+                    return Ok(Worth::Known(Known::Absent));
+                }
+                let value = formula(&held, args)?;
+                if follows_time {
+                    return Ok(Worth::Now(value.map(SampleValue::Float)));
+                }
+                let first = to_last.then(|| held.inside.first()).flatten();
+                exact(value, first.map_or(TimestampMs::MIN, |first| first.at))
+            }
         };
-        Ok(value.map(SampleValue::Float))
+        Ok(Worth::Known(known))
+    }
+
+    /// Returns the value that follows from what is known, and until when it stands.
+    #[inline]
+    pub fn at(self, known: &Known, args: &LiveArgs<'_>) -> Option<Lasting> {
+        match (known, self) {
+            (Known::Absent, _) => None,
+            (Known::Exact(value, first), _) => Some(Lasting {
+                value: *value,
+                until: args.leaves_at(*first),
+            }),
+            (Known::Fixed(fixed), LiveForm::Line { formula, .. }) => Some(formula(fixed, args)),
+            (Known::Fixed(_), _) => None,
+        }
     }
 }

@@ -25,7 +25,7 @@ mod sum;
 pub use changes::{CHANGES, Changes};
 pub use edges::{Edges, HistogramEdges};
 pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
-pub use form::{LiveArgs, LiveForm, LiveResult, NeedsSamples};
+pub use form::{Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Worth};
 pub use line::{LINE, Line};
 pub use ordered::{ORDERED, Ordered};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};

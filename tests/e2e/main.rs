@@ -24,6 +24,7 @@
 #[path = "../support/say.rs"]
 mod say;
 
+mod backlog;
 mod exporter;
 mod outages;
 mod processes;

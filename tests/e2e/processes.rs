@@ -77,6 +77,20 @@ pub fn http_text(url: &str) -> Option<String> {
     })
 }
 
+/// Waits until the server at a URL, of whatever kind, says that it is ready.
+pub fn wait_until_ready(url: &str) {
+    let url = format!("{url}/-/ready");
+    wait_for(&url, || {
+        let is_ready = |text: &String| text.to_lowercase().contains(" ready") || text == "OK";
+        http_text(&url).filter(is_ready)
+    });
+}
+
+/// Returns burnwatch's program.
+pub fn burnwatch() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_burnwatch"))
+}
+
 /// A running program; it is killed when it goes.
 pub struct Running(Child);
 
@@ -138,6 +152,30 @@ impl Stack {
         alertmanager_hook: u16,
         own_hook: u16,
     ) -> Stack {
+        let hooks = (alertmanager_hook, own_hook);
+        let mut stack = Stack::without_prometheus(alertmanager, rules, exporter_port, hooks);
+        let path = |name: &str| stack.directory.path().join(name).display().to_string();
+        let port = stack.ports.prometheus;
+        let prometheus = stack.spawn(
+            prometheus,
+            &[
+                format!("--config.file={}", path("scraping.yml")),
+                format!("--storage.tsdb.path={}", path("tsdb")),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ],
+        );
+        stack._prometheus = Some(prometheus);
+        wait_until_ready(&format!("http://127.0.0.1:{port}"));
+        stack
+    }
+
+    /// The same without Prometheus: the test sends.
+    pub fn without_prometheus(
+        alertmanager: &Path,
+        rules: &str,
+        exporter_port: u16,
+        (alertmanager_hook, own_hook): (u16, u16),
+    ) -> Stack {
         let directory = TempDir::new().expect("a temporary directory");
         let ports = Ports {
             prometheus: free_port(),
@@ -160,17 +198,6 @@ impl Stack {
         };
         stack.start_alertmanager(alertmanager, alertmanager_hook);
         stack.start_burnwatch();
-        let path = |name: &str| stack.directory.path().join(name).display().to_string();
-        let prometheus = stack.spawn(
-            prometheus,
-            &[
-                format!("--config.file={}", path("scraping.yml")),
-                format!("--storage.tsdb.path={}", path("tsdb")),
-                format!("--web.listen-address=127.0.0.1:{}", ports.prometheus),
-            ],
-        );
-        stack._prometheus = Some(prometheus);
-        wait_until_ready(&format!("http://127.0.0.1:{}", ports.prometheus));
         stack
     }
 
@@ -202,6 +229,19 @@ impl Stack {
         if let Some(alertmanager) = self.alertmanager.take() {
             alertmanager.end();
         }
+    }
+
+    /// Sends a body of remote write 1.0 to burnwatch; returns the status.
+    pub fn write(&self, body: Vec<u8>) -> u16 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let url = self.burnwatch_url("/api/v1/write");
+        runtime.expect("a runtime").block_on(async {
+            let client = burnwatch::notify::http_client::plain().expect("a client");
+            let sent = client.post(url).body(body).send().await;
+            sent.expect("burnwatch answers").status().as_u16()
+        })
     }
 
     /// Starts the Alertmanager.
@@ -250,19 +290,6 @@ impl Stack {
     pub fn metric(&self, name: &str) -> Option<f64> {
         metric(&self.burnwatch_url(""), name, "")
     }
-}
-
-/// Returns burnwatch's program.
-pub fn burnwatch() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_burnwatch"))
-}
-
-/// Waits until the server at a URL says that it is ready.
-pub fn wait_until_ready(url: &str) {
-    let url = format!("{url}/-/ready");
-    wait_for(&url, || {
-        http_text(&url).filter(|text| text.to_lowercase().contains("ready") || text.contains("OK"))
-    });
 }
 
 /// Returns the sum of a metric of the server at a URL over the lines that contain `part`.

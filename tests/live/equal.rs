@@ -123,6 +123,8 @@ pub struct Looked {
     pub effects: usize,
     /// Values for which nothing was read from history.
     pub without_scanning: usize,
+    /// Evaluations at ticks that were left out, because nothing had changed.
+    pub spared: u64,
 }
 
 /// Plays a case and compares; the error says what differs, and tells the story up to there.
@@ -160,6 +162,7 @@ pub fn check(case: &Case, alter: Alter<'_>) -> Result<Looked, String> {
                 .map_err(|text| told(number, text))?;
         }
     }
+    looked.spared += alone.stats().evaluations_spared;
     Ok(looked)
 }
 
@@ -226,6 +229,7 @@ fn windows_are_worth_what_history_is_worth() {
             elements: sum.elements + looked.elements,
             effects: sum.effects + looked.effects,
             without_scanning: sum.without_scanning + looked.without_scanning,
+            spared: sum.spared + looked.spared,
         };
         all.set((n + 1, sum));
         Ok(())
@@ -241,4 +245,5 @@ fn windows_are_worth_what_history_is_worth() {
         looked.elements > looked.values / 4,
         "there is something to compare"
     );
+    assert!(looked.spared > 0, "some evaluations are spared");
 }

@@ -240,6 +240,7 @@ const METRICS: &[&str] = &[
     "burnwatch_log_waiting_samples",
     "burnwatch_notification_latency_seconds_bucket",
     "burnwatch_remote_write_requests_total",
+    "burnwatch_rule_evaluations_spared_total",
     "burnwatch_samples_accepted_total",
     "burnwatch_samples_dropped_at_door_total",
     "burnwatch_samples_late_total",

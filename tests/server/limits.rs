@@ -19,6 +19,12 @@ groups:
 
 /// Limits whose tests stand elsewhere, and where.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("answer_stall", "tests/security/slow.rs"),
+    ("body_timeout", "tests/security/slow.rs"),
+    ("connections_per_peer", "tests/security/slow.rs"),
+    ("ha_clusters", "tests/ingest/replicas.rs"),
+    ("head_timeout", "tests/security/slow.rs"),
+    ("keep_alive", "tests/security/slow.rs"),
     ("future", "bad_input"),
     ("missed_ticks", "tests/design/p05_ticks.rs"),
     ("notification_queue", "alerts"),
@@ -39,6 +45,7 @@ const HERE: &[&str] = &[
     "query_concurrency",
     "query_samples",
     "request_bytes",
+    "request_items",
     "requests_in_flight",
     "rule_elements",
     "series",
@@ -54,6 +61,14 @@ fn every_limit_has_its_test() {
     let mut known: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
     known.sort_unstable();
     assert_eq!(tested, known);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/RELIABILITY.md")).expect("the page");
+    for name in known.into_iter().chain(["per_sender"]) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/RELIABILITY.md does not say what happens at {name}"
+        );
+    }
 }
 
 fn server(limits: &str) -> Server {
@@ -114,6 +129,13 @@ fn requests_beyond_their_limits_are_refused_whole() {
 
     assert_eq!(send(&small, &[level("n", "1", at)]).status, 204);
     assert_eq!(small.alerts(), ["High firing"]);
+
+    let few = server("request_items: 20");
+    let many: Vec<Series> = (0..20).map(|n| level("n", &n.to_string(), at)).collect();
+    let reply = send(&few, &many);
+    assert_eq!(reply.status, 413, "{}", reply.text);
+    assert_eq!(send(&few, &many[..2]).status, 204);
+    assert_eq!(few.query("count(level)", at), ["{} 2"]);
 }
 
 /// An engine that is busy for a while: what would pile up beyond the bound is to come again.

@@ -16,6 +16,7 @@ mod bad_input;
 mod bad_queries;
 mod config;
 mod limits;
+mod mixin;
 mod process;
 mod receiver;
 mod reload;

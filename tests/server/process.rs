@@ -73,6 +73,13 @@ impl Setup {
         self
     }
 
+    /// Makes a folder for files to come.
+    #[allow(dead_code, reason = "not every test that shares this file needs one")]
+    pub fn folder(self, name: &str) -> Self {
+        std::fs::create_dir(self.directory.path().join(name)).expect("a folder can be made");
+        self
+    }
+
     /// Adds a flag; a later one of the same name takes the earlier one's place.
     pub fn flag(mut self, flag: &str) -> Self {
         let name = flag.split('=').next().unwrap_or(flag).to_owned();

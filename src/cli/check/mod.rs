@@ -1,4 +1,4 @@
-//! `burnwatch check rules|config`: says whether files load, as promtool's commands do.
+//! `burnwatch check rules|config|web-config`: says whether files load, as promtool's commands do.
 //!
 //! Exit codes and standard output are promtool's, and so are the words on standard error, so
 //! that it can stand in promtool's place in a CI job; there it adds places, hints and advice.
@@ -8,6 +8,7 @@ mod config;
 mod files;
 mod lints;
 mod rules;
+mod web_config;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ Examples:
     burnwatch check rules --lint=all rules.yml
   Does this configuration load, and everything it names?
     burnwatch check config prometheus.yml
+  Does this web configuration load, and the certificates it names?
+    burnwatch check web-config web.yml
 
 Exit status: 0 all is well; 1 something does not load; 2 wrong usage; 3 with --lint-fatal, a lint
 check has found something. `burnwatch check rules --help` lists the lint checks.
@@ -52,9 +55,11 @@ enum CheckCommand {
     Rules(Box<rules::CheckRulesArgs>),
     /// Check if the config files are valid or not, and the files they name.
     Config(Box<config::CheckConfigArgs>),
+    /// Check if the web config files are valid or not, and the certificates they name.
+    WebConfig(web_config::CheckWebConfigArgs),
 }
 
-/// What both commands take.
+/// What the commands that read rules take.
 #[derive(Args, Clone, Debug)]
 struct LintArgs {
     /// Lint checks to apply, separated by commas; `all` for all, `none` to disable linting.
@@ -146,10 +151,11 @@ impl Verdict {
 /// is a finding.
 pub fn run(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut io = Io { out, err };
-    let (verdict, lint) = match &args.command {
-        CheckCommand::Rules(args) => (rules::check(args, &mut io)?, &args.lint),
-        CheckCommand::Config(args) => (config::check(args, &mut io)?, &args.lint),
+    let (verdict, lint_fatal) = match &args.command {
+        CheckCommand::Rules(args) => (rules::check(args, &mut io)?, args.lint.lint_fatal),
+        CheckCommand::Config(args) => (config::check(args, &mut io)?, args.lint.lint_fatal),
+        CheckCommand::WebConfig(args) => (web_config::check(args, &mut io)?, false),
     };
     io.out.flush().context("write the result")?;
-    Ok(ExitCode::from(verdict.exit_code(lint.lint_fatal)))
+    Ok(ExitCode::from(verdict.exit_code(lint_fatal)))
 }

@@ -302,6 +302,7 @@ impl Stats {
             samples_recorded_outside: read.number()?,
             scrapes_late: read.number()?,
             samples_scanned: read.number()?,
+            evaluations_spared: read.number()?,
             samples_past: read.number()?,
             pasts_taken: read.number()?,
             pasts_broken: read.number()?,

@@ -20,6 +20,7 @@ mod load;
 mod series;
 
 pub use load::{LoadError, Loading};
+pub use series::Heard;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -345,6 +346,7 @@ impl Stats {
             samples_recorded_outside,
             scrapes_late,
             samples_scanned,
+            evaluations_spared,
             samples_past,
             pasts_taken,
             pasts_broken,
@@ -357,6 +359,7 @@ impl Stats {
             samples_recorded_outside,
             scrapes_late,
             samples_scanned,
+            evaluations_spared,
             samples_past,
             pasts_taken,
             pasts_broken,

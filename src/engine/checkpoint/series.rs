@@ -7,10 +7,37 @@ use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::partitions::{PartId, Partitions};
 use crate::engine::samples::SeriesState;
 use crate::engine::samples::{Rank, Readers};
-use crate::model::TimestampMs;
+use crate::history::SeriesHistory;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{Labels, SeriesHandle, TimestampMs};
+
+/// A series that samples may come for.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// The number by which the log names it.
+    pub handle: SeriesHandle,
+    /// Its past.
+    pub history: &'a SeriesHistory,
+    /// The minute of the wall clock of its newest sample.
+    pub minute: u32,
+}
 
 impl Engine {
+    /// Iterates over the series in the store that have handles, for who gives handles.
+    pub fn heard(&self) -> impl Iterator<Item = Heard<'_>> {
+        self.handles.iter().filter_map(|(handle, state)| {
+            let (labels, series) = self.store.get(state.place()?)?;
+            Some(Heard {
+                labels,
+                handle,
+                history: &series.history,
+                minute: state.heard_at_minute,
+            })
+        })
+    }
+
     /// Puts the sets of rules that series move, in the order of their numbers.
     pub(super) fn save_readers(&self, out: &mut ByteWriter) {
         out.list(self.readers.sets.iter(), |out, set| {

@@ -3,6 +3,7 @@
 use crate::eval::EvalError;
 use crate::eval::interpret::operation::{changes_metric, combine, combine_scalars};
 use crate::eval::interpret::{Interpreter, unexpected};
+use crate::eval::plan::standing;
 use crate::functions::{Argument, Element};
 use crate::model::{SampleValue, TimestampMs};
 use crate::promql::ast::{Binary, BinaryOp, Span};
@@ -55,6 +56,7 @@ impl<'a> Interpreter<'a> {
         (span, at): (Span, TimestampMs),
     ) -> Vec<Element> {
         let scalar = SampleValue::Float(scalar);
+        let mut is_delicate = false;
         let mut out = Vec::with_capacity(elements.len());
         for element in elements {
             let (lhs, rhs) = match vector_side {
@@ -68,6 +70,7 @@ impl<'a> Interpreter<'a> {
                     continue;
                 }
             };
+            is_delicate |= standing::is_delicate(binary.op, (lhs, rhs), &combined.value);
             let value = if binary.return_bool {
                 SampleValue::Float(f64::from(u8::from(combined.keep)))
             } else if !combined.keep {
@@ -86,6 +89,9 @@ impl<'a> Interpreter<'a> {
                     ..element
                 }
             });
+        }
+        if is_delicate {
+            self.unsettle(binary);
         }
         out
     }

@@ -1,6 +1,7 @@
 //! The short cut: leaves that a live source answers without showing their samples.
 
 use crate::eval::interpret::Interpreter;
+use crate::eval::plan::standing::stands_exactly;
 use crate::eval::source::{LiveLeaf, PlainFunction, WindowCall};
 use crate::eval::{EvalError, LiveSource};
 use crate::functions::call::plain;
@@ -9,7 +10,7 @@ use crate::functions::{
 };
 use crate::model::{DerivedLabels, SampleValue, TimestampMs};
 use crate::promql::Expr;
-use crate::promql::ast::{Aggregate, ExprKind, MatrixSelector, RangeMode, Span};
+use crate::promql::ast::{Aggregate, Binary, ExprKind, MatrixSelector, RangeMode, Span};
 
 impl<'a> Interpreter<'a> {
     pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
@@ -18,6 +19,15 @@ impl<'a> Interpreter<'a> {
         source
             .live()
             .filter(|_| !self.options.features.start_timestamps_used)
+    }
+
+    /// Has the source know that what an operator made of its sides could be turned by rounding.
+    pub(super) fn unsettle(&self, binary: &Binary) {
+        if let Some(source) = self.live_source()
+            && !(stands_exactly(&binary.lhs) && stands_exactly(&binary.rhs))
+        {
+            source.unsettle();
+        }
     }
 
     /// Evaluates a call of a function that has an incremental form over a plain window.

@@ -11,6 +11,7 @@ use crate::eval::EvalError;
 use crate::eval::interpret::Interpreter;
 use crate::eval::interpret::info::braces;
 use crate::eval::interpret::operation::{changes_metric, combine};
+use crate::eval::plan::standing;
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, Remark};
 use crate::model::derived_labels::LabelsHasher;
@@ -72,11 +73,15 @@ impl Interpreter<'_> {
             has_result: Vec::new(),
             results: HashSet::default(),
             remarks: Vec::new(),
+            is_delicate: false,
             out: Vec::new(),
         };
         let paired = pairing.pair_all(&many, &one);
         self.of_operators.put(binary, pairing.matched);
         paired?;
+        if pairing.is_delicate {
+            self.unsettle(binary);
+        }
         // As in Prometheus, the last remark stands for all of the operation.
         if let Some(remark) = pairing.remarks.pop() {
             self.annotations.add(remark, span);
@@ -115,6 +120,8 @@ struct Pairing<'a> {
     /// The results' labels by match key, where there may be several.
     results: HashSet<(usize, Labels), BuildHasherDefault<LabelsHasher>>,
     remarks: Vec<Remark>,
+    /// Whether rounding could turn a result.
+    is_delicate: bool,
     out: Vec<Element>,
 }
 
@@ -194,6 +201,8 @@ impl Pairing<'_> {
                 return Ok(());
             }
         };
+        let sides = (&lhs.value, &rhs.value);
+        self.is_delicate |= standing::is_delicate(self.binary.op, sides, &combined.value);
         self.remarks.extend(combined.remarks);
         let labels = self.result_labels(&many.labels, &one.labels);
         self.refuse_duplicate(key, &labels)?;

@@ -8,18 +8,23 @@ use std::collections::HashMap;
 use crate::eval::interpret::aggregate::group_labels;
 use crate::eval::interpret::aggregate::reduce::Group;
 use crate::eval::live::Live;
+use crate::eval::live::lines::LeafKey;
 use crate::eval::source::LiveLeaf;
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Element};
 use crate::model::{Labels, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, Span};
+use crate::promql::ast::{Aggregate, AggregateOp, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
-use crate::windows::Newest;
+use crate::windows::{self, Known, Lasting, LiveArgs, Newest, Worth};
 
 /// The groups of members, by selection and by how they are grouped.
 #[derive(Debug, Default)]
 pub(super) struct Groupings {
-    by_text: HashMap<GroupingKey, Grouping>,
+    groupings: Vec<Grouping>,
+    /// By selection, whether names are dropped before, and where the aggregation lies in memory: a
+    /// guess, which is checked.
+    by_address: HashMap<(SelectionId, bool, usize), usize>,
+    by_text: HashMap<GroupingKey, usize>,
 }
 
 /// The selection, whether names are dropped before, `without`, the labels.
@@ -27,10 +32,16 @@ type GroupingKey = (SelectionId, bool, bool, Vec<String>);
 
 #[derive(Debug, Default)]
 struct Grouping {
+    without: bool,
+    by: Vec<String>,
     version: Option<u64>,
     /// The number of each member's group.
     of_member: Vec<u32>,
     labels: Vec<Labels>,
+    /// By group: the evaluation in which it last came up, and its place among those of that.
+    came_up: Vec<(u64, u32)>,
+    /// The number of the evaluation.
+    n_evaluations: u64,
 }
 
 impl Groupings {
@@ -40,17 +51,52 @@ impl Groupings {
         (selection, drops_name): (SelectionId, bool),
         members: &StandingSelection,
         store: &SeriesStore,
-    ) -> &Grouping {
-        let labels = aggregate.grouping.clone();
-        let key = (selection, drops_name, aggregate.without, labels);
-        let grouping = self.by_text.entry(key).or_default();
-        if grouping.version == Some(members.version()) {
-            return grouping;
+    ) -> &mut Grouping {
+        let address = std::ptr::from_ref(aggregate) as usize;
+        let guess = self.by_address.get(&(selection, drops_name, address));
+        let is_it = |at: &&usize| {
+            let grouping = &self.groupings[**at];
+            grouping.without == aggregate.without && grouping.by == aggregate.grouping
+        };
+        let at = match guess.filter(is_it) {
+            Some(at) => *at,
+            None => {
+                let by = aggregate.grouping.clone();
+                let key = (selection, drops_name, aggregate.without, by);
+                let at = *self.by_text.entry(key).or_insert_with(|| {
+                    self.groupings.push(Grouping {
+                        without: aggregate.without,
+                        by: aggregate.grouping.clone(),
+                        ..Grouping::default()
+                    });
+                    self.groupings.len() - 1
+                });
+                self.by_address.insert((selection, drops_name, address), at);
+                at
+            }
+        };
+        let grouping = &mut self.groupings[at];
+        if grouping.version != Some(members.version()) {
+            grouping.make(aggregate, drops_name, members, store);
         }
+        grouping.n_evaluations += 1;
+        grouping
+    }
+}
+
+impl Grouping {
+    fn make(
+        &mut self,
+        aggregate: &Aggregate,
+        drops_name: bool,
+        members: &StandingSelection,
+        store: &SeriesStore,
+    ) {
         let mut numbers: HashMap<Labels, u32> = HashMap::new();
-        grouping.version = Some(members.version());
-        grouping.of_member.clear();
-        grouping.labels.clear();
+        self.version = Some(members.version());
+        self.of_member.clear();
+        self.labels.clear();
+        self.came_up.clear();
         for place in members.members() {
             let labels = match store.get(*place as usize) {
                 Some((labels, _)) if drops_name => drop_metadata(labels),
@@ -58,14 +104,27 @@ impl Groupings {
                 None => Labels::empty(),
             };
             let labels = group_labels(aggregate, &labels);
-            let next = u32::try_from(grouping.labels.len()).unwrap_or(u32::MAX);
+            let next = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
             let number = *numbers.entry(labels).or_insert_with_key(|labels| {
-                grouping.labels.push(labels.clone());
+                self.labels.push(labels.clone());
                 next
             });
-            grouping.of_member.push(number);
+            self.of_member.push(number);
         }
-        grouping
+        self.came_up.resize(self.labels.len(), (0, 0));
+    }
+
+    /// Returns the place of a member's group among the `groups` of this evaluation, made where it
+    /// comes up for the first time.
+    #[inline]
+    fn place(&mut self, member: usize, groups: &mut Vec<(u32, Group)>, op: AggregateOp) -> usize {
+        let number = self.of_member[member];
+        let came_up = &mut self.came_up[number as usize];
+        if came_up.0 != self.n_evaluations {
+            *came_up = (self.n_evaluations, groups.len() as u32);
+            groups.push((number, Group::new(op)));
+        }
+        came_up.1 as usize
     }
 }
 
@@ -98,39 +157,66 @@ impl Live<'_> {
         let members = state.selections.get(selection, self.store);
         let key = (selection, drops_name);
         let grouping = state.groupings.find(aggregate, key, members, self.store);
-        let mut groups: Vec<Option<Group>> = Vec::new();
-        groups.resize_with(grouping.labels.len(), || None);
-        let mut order = Vec::new();
+        let mut groups: Vec<(u32, Group)> = Vec::new();
         let span = self.span(after, until);
         let n_members = members.members().len();
         self.touch(scoped.as_ref().map_or(n_members, Vec::len));
+        let mut stands = self.stands(until);
+        let key = leaf.key(selection, span);
+        let (lines, movements) = state.lines.begin(key, members);
+        let to_last = stands > TimestampMs::MIN || lines.is_kept();
+        let args = match leaf {
+            LiveLeaf::Window(call) => call.live_args(),
+            LiveLeaf::Instant { .. } => LiveArgs {
+                start: after,
+                end: until,
+                at,
+                scalars: &[],
+            },
+        };
         let mut add = |member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
-            let (labels, series) = self.store.get(place)?;
-            let windows = state.windows.at(place);
-            let value = match leaf {
-                LiveLeaf::Instant { .. } => match windows.newest(&series.history, span) {
-                    None => None,
-                    Some(Newest::Float(point)) => Some(point.value),
-                    Some(Newest::Histogram(_)) => return None,
-                },
-                LiveLeaf::Window(call) => {
-                    let known = (labels, &series.history);
-                    match self.value(windows, known, span, call) {
-                        None => None,
-                        Some(SampleValue::Float(value)) => Some(value),
-                        Some(SampleValue::Histogram(_)) => return None,
+            let known = match lines.get(movements, (member, place), after) {
+                Some(known) => known,
+                None => {
+                    let (labels, series) = self.store.get(place)?;
+                    let windows = state.windows.at(place);
+                    let history = &series.history;
+                    let worth = match leaf {
+                        LiveLeaf::Instant { .. } => match windows.newest(history, span) {
+                            None => Worth::Known(Known::Absent),
+                            Some(Newest::Float(point)) => {
+                                Worth::Known(Known::Exact(point.value, point.at))
+                            }
+                            Some(Newest::Histogram(_)) => return None,
+                        },
+                        LiveLeaf::Window(call) => {
+                            let times = (span, &args);
+                            self.worth(windows, (labels, history), times, call, to_last)
+                        }
+                    };
+                    let known = match worth {
+                        Worth::Known(known) => known,
+                        Worth::Now(None) => {
+                            stands = TimestampMs::MIN;
+                            return Some(());
+                        }
+                        Worth::Now(Some(SampleValue::Float(value))) => {
+                            Known::Exact(value, TimestampMs::MIN)
+                        }
+                        Worth::Now(Some(SampleValue::Histogram(_))) => return None,
+                    };
+                    // What has come and lies ahead moves it without coming again.
+                    if lines.is_kept() && history.newest_at().is_none_or(|at| at <= until) {
+                        lines.put(member, known);
                     }
+                    known
                 }
             };
-            if let Some(value) = value {
-                let number = grouping.of_member[member];
-                let group = &mut groups[number as usize];
-                if group.is_none() {
-                    order.push(number);
-                }
-                let group = group.get_or_insert_with(|| Group::new(aggregate.op));
-                group.add_float(value);
+            if let Some(lasting) = leaf.at(&known, &args) {
+                stands = stands.min(lasting.until);
+                let place = grouping.place(member, &mut groups, aggregate.op);
+                groups[place].1.add_float(lasting.value);
             }
             Some(())
         };
@@ -138,9 +224,9 @@ impl Live<'_> {
             None => (0..n_members).try_for_each(&mut add)?,
             Some(scoped) => scoped.iter().try_for_each(|member| add(*member as usize))?,
         }
-        let mut elements = Vec::with_capacity(order.len());
-        for number in order {
-            let group = groups[number as usize].take()?;
+        self.stands_until.set(stands);
+        let mut elements = Vec::with_capacity(groups.len());
+        for (number, group) in groups {
             let nothing_to_say = &mut Annotations::default();
             let value = group.finish(f64::NAN, Span::default(), nothing_to_say);
             elements.extend(value.map(|value| Element {
@@ -151,5 +237,32 @@ impl Live<'_> {
             }));
         }
         Some(elements)
+    }
+}
+
+impl LiveLeaf<'_> {
+    fn key(&self, selection: SelectionId, span: windows::Span) -> LeafKey {
+        let (formula, scalars) = match self {
+            LiveLeaf::Instant { .. } => (0, &[][..]),
+            LiveLeaf::Window(call) => (call.form.number(), call.scalars),
+        };
+        LeafKey {
+            selection,
+            head: span.frontier - span.after,
+            tail: span.frontier - span.until,
+            formula,
+            scalars: scalars.iter().map(|scalar| scalar.to_bits()).collect(),
+        }
+    }
+
+    fn at(&self, known: &Known, args: &LiveArgs<'_>) -> Option<Lasting> {
+        match (self, known) {
+            (LiveLeaf::Window(call), _) => call.form.at(known, args),
+            (LiveLeaf::Instant { .. }, Known::Exact(value, taken_at)) => Some(Lasting {
+                value: *value,
+                until: args.leaves_at(*taken_at),
+            }),
+            (LiveLeaf::Instant { .. }, _) => None,
+        }
     }
 }

@@ -8,6 +8,7 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod lines;
 mod recorder;
 mod saved;
 mod scope;
@@ -20,6 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
+use crate::eval::live::lines::Lines;
 use crate::eval::live::scope::Parts;
 use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
@@ -29,7 +31,7 @@ use crate::history::{Cursor, SeriesHistory};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
-use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span};
+use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth};
 
 /// So many selections may stand besides twice those of the rules.
 const SELECTIONS_MIN: usize = 10_000;
@@ -40,6 +42,7 @@ pub struct LiveState {
     selections: StandingSelections,
     windows: WindowsByPlace,
     groupings: Groupings,
+    lines: Lines,
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
     nameless: HashMap<SelectionId, Nameless>,
@@ -98,6 +101,7 @@ impl LiveState {
         if self.selections.len() > self.selections_max {
             self.selections = StandingSelections::default();
             self.groupings = Groupings::default();
+            self.lines.forget();
             self.parts = Parts::default();
             self.nameless.clear();
             self.distinct.clear();
@@ -112,9 +116,17 @@ impl LiveState {
         }
     }
 
+    /// Learns that the series at a place has been given a sample, wherever in time.
+    #[inline]
+    pub fn moved(&mut self, place: usize) {
+        self.lines.movements.moved(place);
+    }
+
     /// Learns which series have come and gone; to be called before an evaluation.
     pub fn follow(&mut self, changes: &[StoreChange], store: &SeriesStore) {
         for change in changes {
+            let (StoreChange::Added(place) | StoreChange::Removed(place)) = change;
+            self.moved(*place);
             if let StoreChange::Removed(place) = change
                 && let Some(windows) = self.windows.0.get_mut(*place)
             {
@@ -173,6 +185,7 @@ pub struct Live<'a> {
     scope: Option<&'a Scope>,
     scan: Scan<'a>,
     scanned: Cell<u64>,
+    stands_until: Cell<TimestampMs>,
     touched: Cell<u64>,
 }
 
@@ -192,6 +205,27 @@ impl<'a> Live<'a> {
             scan: Scan::new(store),
             scanned: Cell::new(0),
             touched: Cell::new(0),
+            stands_until: Cell::new(TimestampMs::MIN),
+        }
+    }
+
+    /// Has it found out how long the leaves stand, from here on.
+    pub fn watch_time(&self) {
+        self.stands_until.set(TimestampMs::MAX);
+    }
+
+    /// Returns the first instant at which time alone may change a leaf that was asked for by more
+    /// than rounding, ms; an early one where that is not known, or was not to be found out.
+    pub fn stands_until(&self) -> TimestampMs {
+        self.stands_until.get()
+    }
+
+    /// Returns what to lower for a leaf whose window ends at an instant. One that ends elsewhere
+    /// than at the frontier moves over samples that have come long ago.
+    fn stands(&self, until: TimestampMs) -> TimestampMs {
+        match until == self.frontier {
+            true => self.stands_until.get(),
+            false => TimestampMs::MIN,
         }
     }
 
@@ -239,26 +273,21 @@ impl<'a> Live<'a> {
         self.scope.is_none_or(|scope| scope.contains(labels))
     }
 
-    /// Returns the value of a function over the window of one series: from what is kept, or from
+    /// Returns what a function over the window of one series is worth: from what is kept, or from
     /// the samples where that does not tell.
     #[inline]
-    fn value(
+    fn worth(
         &self,
         windows: &mut SeriesWindows,
         (labels, history): (&Labels, &SeriesHistory),
-        span: Span,
+        (span, args): (Span, &LiveArgs<'_>),
         call: &WindowCall<'_>,
-    ) -> Option<SampleValue> {
-        let args = LiveArgs {
-            start: call.after,
-            end: call.until,
-            at: call.at,
-            scalars: call.scalars,
-        };
-        match call.form.value((windows, history), span, &args) {
-            Ok(value) => value,
-            Err(NeedsSamples) => self.value_from_samples(labels, history, call),
-        }
+        to_last: bool,
+    ) -> Worth {
+        let worth = call.form.worth((windows, history), span, args, to_last);
+        worth.unwrap_or_else(|NeedsSamples| {
+            Worth::Now(self.value_from_samples(labels, history, call))
+        })
     }
 
     #[cold]
@@ -321,11 +350,13 @@ impl Source for Live<'_> {
             let mut samples = self.scan.instant(selector, after, at);
             samples.retain(|sample| self.is_in_scope(&sample.labels));
             self.scanned.set(self.scanned.get() + samples.len() as u64);
+            self.stands_until.set(TimestampMs::MIN);
             return samples;
         }
         let selection = state.selections.find(&selector.matchers, self.store);
         let members = self.in_scope(state, selection);
         let span = self.span(after, at);
+        let mut stands = self.stands(at);
         let mut samples = Vec::with_capacity(members.len());
         for member in members {
             let place = state.selections.get(selection, self.store).members()[member as usize];
@@ -334,8 +365,12 @@ impl Source for Live<'_> {
             };
             let windows = state.windows.at(place as usize);
             let newest = windows.newest(&series.history, span);
+            if let Some(newest) = newest {
+                stands = stands.min(span.leaves_at(newest.at()));
+            }
             samples.extend(newest.and_then(|n| newest_sample(labels, &series.history, n)));
         }
+        self.stands_until.set(stands);
         samples
     }
 
@@ -347,6 +382,7 @@ impl Source for Live<'_> {
     ) -> Vec<RangeSeries<'_>> {
         let mut series = self.scan.range(selector, after, until);
         series.retain(|series| self.is_in_scope(&series.labels));
+        self.stands_until.set(TimestampMs::MIN);
         let n_samples: usize = series.iter().map(RangeSeries::len).sum();
         self.scanned.set(self.scanned.get() + n_samples as u64);
         series
@@ -372,6 +408,8 @@ impl LiveSource for Live<'_> {
         if !keeps_labels {
             state.nameless(selection, self.store);
         }
+        let mut stands = self.stands(call.until);
+        let args = call.live_args();
         let mut elements = Vec::with_capacity(members.len());
         for member in members {
             let place = state.selections.get(selection, self.store).members()[member as usize];
@@ -380,7 +418,18 @@ impl LiveSource for Live<'_> {
             };
             let windows = state.windows.at(place as usize);
             let known = (labels, &series.history);
-            let Some(value) = self.value(windows, known, span, call) else {
+            let to_last = stands > TimestampMs::MIN;
+            let value = match self.worth(windows, known, (span, &args), call, to_last) {
+                Worth::Known(known) => call.form.at(&known, &args).map(|lasting| {
+                    stands = stands.min(lasting.until);
+                    SampleValue::Float(lasting.value)
+                }),
+                Worth::Now(value) => {
+                    stands = TimestampMs::MIN;
+                    value
+                }
+            };
+            let Some(value) = value else {
                 continue;
             };
             let nameless = || state.nameless.get(&selection)?.labels.get(member as usize);
@@ -395,6 +444,7 @@ impl LiveSource for Live<'_> {
                 drop_name: !call.keeps_name,
             });
         }
+        self.stands_until.set(stands);
         Some(elements)
     }
 
@@ -408,6 +458,7 @@ impl LiveSource for Live<'_> {
     }
 
     fn subquery_windows(&self, call: &SubqueryCall<'_>) -> Option<Vec<Element>> {
+        self.unsettle();
         self.windows_of_subquery(call)
     }
 
@@ -415,7 +466,12 @@ impl LiveSource for Live<'_> {
         &self,
         window: &SubqueryWindow<'_>,
     ) -> Option<Result<SubqueryPoints, EvalError>> {
+        self.unsettle();
         self.points_until(window, window.until)
+    }
+
+    fn unsettle(&self) {
+        self.stands_until.set(TimestampMs::MIN);
     }
 
     fn differ_without_name(&self, selector: &VectorSelector) -> bool {

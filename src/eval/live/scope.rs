@@ -75,6 +75,15 @@ impl Parts {
                 part.by_key.entry(key).or_default().push(member);
             }
         }
+        if scope.keys.len() >= part.by_key.len()
+            && part
+                .by_key
+                .keys()
+                .all(|key| scope.keys.binary_search(key).is_ok())
+        {
+            let count = u32::try_from(members.members().len()).unwrap_or(u32::MAX);
+            return (0..count).collect();
+        }
         let mut found = Vec::new();
         for key in &scope.keys {
             found.extend(part.by_key.get(key).into_iter().flatten());

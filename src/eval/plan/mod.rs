@@ -10,6 +10,7 @@ pub mod label_set;
 pub mod leaf;
 pub mod output;
 pub mod partition;
+pub mod standing;
 pub mod subquery;
 
 pub use label_set::LabelSet;
