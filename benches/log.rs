@@ -67,8 +67,8 @@ fn run(log: &dyn Log, tail: &dyn LogTail, rounds: i64) -> f64 {
 }
 
 fn main() {
-    let numbers = std::env::args().filter_map(|text| text.parse().ok());
-    let rounds: i64 = numbers.last().unwrap_or(200);
+    let rounds = std::env::args().find_map(|text| text.parse().ok());
+    let rounds: i64 = rounds.unwrap_or(200);
     let n_samples = (i64::from(SERIES) * rounds) as f64;
     let (memory, tail) = MemoryLog::new(usize::MAX);
     let floor = run(memory.as_ref(), &tail, rounds) * 1e6 / n_samples;

@@ -405,7 +405,7 @@ impl Node {
     }
 
     /// Returns the promise that all logs have what was appended so far.
-    fn commitment(&self) -> Commitment {
+    pub fn commitment(&self) -> Commitment {
         let commitments = self.logs.iter().map(|log| log.commitment());
         commitments.fold(Commitment::default(), Commitment::and)
     }

@@ -154,7 +154,14 @@ impl ServerBackend {
             generation,
             rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
         };
-        self.parts.pipeline.adopt(read_set, &mut entry)
+        self.parts.pipeline.adopt(read_set, &mut entry)?;
+        // Who asks afterwards sees these rules. Where the log cannot be written they come into
+        // force once it can, and readiness says so.
+        let written = self.parts.pipeline.node().commitment().wait_blocking();
+        if let Err(error) = written {
+            warn!(%error, "the rules are not in force yet");
+        }
+        Ok(())
     }
 
     /// Reads the configuration and the rules anew: all or nothing.

@@ -185,3 +185,21 @@ fn a_full_disk_is_answered_503_until_there_is_room() {
     wait_ready(&server);
     assert_eq!(count(&server), expected);
 }
+
+#[test]
+fn a_log_that_is_as_large_as_it_may_be_takes_no_more() {
+    let server = Setup::with_config("burnwatch: {limits: {log_bytes: 4KB}}\n", RULES).start();
+    let from = now_ms() - 60 * 60_000;
+    let answers = (0..100).map(|number| {
+        let body = Protocol::V2.body(&scrape(from + number * STEP, number));
+        server.write_body(Protocol::V2, &body)
+    });
+    let refused = answers.into_iter().find(|reply| reply.status != 204);
+    let refused = refused.expect("4 KB are soon full");
+    assert_eq!(refused.status, 503);
+    assert!(
+        refused.text.contains("limits.log_bytes"),
+        "{}",
+        refused.text
+    );
+}

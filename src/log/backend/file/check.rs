@@ -67,7 +67,9 @@ pub fn check_shard(
             offset: segment.offsets.1,
             why: Malformed("entries are missing between it and the next file"),
         });
-        if let Some(found) = segment.bad.or(gap) {
+        let begins_anew = |bad: &Bad| behind.is_some_and(|behind| behind.offsets.0 == bad.offset);
+        let own = segment.bad.filter(|bad| !begins_anew(bad));
+        if let Some(found) = own.or(gap) {
             let was_on_disk = found.offset < synced;
             bad = Some((segment.path.clone(), found, was_on_disk));
             break;

@@ -46,7 +46,8 @@ impl LogReader {
                 Some(segment) => segment,
                 None => self.open(end)?,
             };
-            let path = segment_path(&self.folder, segment.header().first);
+            let first = segment.header().first;
+            let path = segment_path(&self.folder, first);
             let (at, reached) = (segment.at(), segment.next_offset());
             let from = self.next;
             let damaged = |at, offset, why| FileLogError::Damaged {
@@ -73,7 +74,7 @@ impl LogReader {
                 // The next file begins where this one ends.
                 Ok(None) if reached == self.next => {
                     let next = self.open(end)?;
-                    if next.header().first == segment.header().first {
+                    if next.header().first == first {
                         let why = Malformed("the next file is missing");
                         return Err(damaged(at, reached, why));
                     }
@@ -83,11 +84,22 @@ impl LogReader {
                     let why = Malformed("entries are missing between it and the next file");
                     return Err(damaged(at, reached, why));
                 }
+                // What is left of a group whose sync failed, and which was written again.
+                Err(FrameError::Bad(_)) if reached > first && self.has_file(reached)? => {
+                    self.current = Some(self.open_file(reached)?);
+                }
                 Err(FrameError::Bad(bad)) => return Err(damaged(bad.at, bad.offset, bad.why)),
                 Err(FrameError::Io(error)) => return Err(FileLogError::io("read", &path, error)),
             }
         }
         Ok(())
+    }
+
+    /// Tells whether a file begins at an offset.
+    fn has_file(&self, at: Offset) -> Result<bool, FileLogError> {
+        let listed = segment_offsets(self.files.as_ref(), &self.folder);
+        let offsets = listed.map_err(|error| FileLogError::io("list", &self.folder, error))?;
+        Ok(offsets.contains(&at))
     }
 
     /// Opens the file that has the next entry.

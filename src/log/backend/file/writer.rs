@@ -297,7 +297,7 @@ impl ShardWriter {
         let first = self.end.next;
         let path = segment_path(&self.folder, first);
         // One that was begun at this place and holds nothing yet.
-        let is_again = self.path == path && self.current.is_some();
+        let is_again = self.path == path;
         if let Some((file, at)) = &self.current
             && is_again
             && !distrusted
