@@ -164,6 +164,8 @@ limits! {
     keep_alive: Duration = 300_000;
     /// How long a peer may leave 16 KiB of an answer lying. Longer: the connection ends.
     answer_stall: Duration = 30_000;
+    /// HA clusters whose replicas are told apart. More: a further one's requests are refused with 400.
+    ha_clusters: Count = 1_000;
     /// Requests that are received at a time. More: they are answered 503.
     requests_in_flight: Count = 256;
     /// Memory of these requests, bodies and what they are decoded to. More: they are answered 503.

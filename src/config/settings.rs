@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    Access, BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, access,
-    backfill, limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig,
+    access, backfill, ha, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -57,6 +57,9 @@ pub struct Settings {
     /// Who is asked for history that is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillConfig>,
+    /// How replicas that send the same are told apart; without it all samples are taken alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HaConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -79,6 +82,7 @@ impl Default for Settings {
             write_back: Vec::new(),
             access: Access::default(),
             backfill: None,
+            ha: None,
             limits: Limits::default(),
         }
     }
@@ -213,6 +217,7 @@ impl SettingsReader {
         settings.backfill = fields.read("backfill", |node, what| {
             backfill::read(node, what, base_dir)
         })?;
+        settings.ha = fields.read("ha", ha::read)?;
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

@@ -69,7 +69,7 @@ pub struct Written {
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteAnswer {
-    /// 204, 400, 413, 429 or 503.
+    /// 202 to a replica that is not listened to; 204, 400, 413, 429 or 503.
     pub status: StatusCode,
     /// What was taken.
     pub written: Written,
@@ -143,6 +143,16 @@ impl WriteAnswer {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
             refusal: Some(refusal),
             ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+
+    /// Returns the answer to a replica that is not listened to: all is well, and nothing of it is
+    /// wanted. It counts as written, since a sender that is told otherwise takes it for a failure.
+    pub(crate) fn deduplicated(held: Written) -> Self {
+        WriteAnswer {
+            written: held,
+            n_received: held.samples + held.histograms + held.exemplars,
+            ..WriteAnswer::refused(StatusCode::ACCEPTED, "")
         }
     }
 

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use crate::arrivals::Arrivals;
 use crate::clock::Stopwatch;
 use crate::ingest::answer::{Promised, Refusal, WriteAnswer, Written};
+use crate::ingest::census::census;
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
 use crate::ingest::decode::wire::DecodeError;
@@ -26,6 +27,7 @@ use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::oldest::oldest;
 use crate::ingest::quota::Quotas;
+use crate::ingest::replica::{Replica, ReplicaSettings, Replicas, Verdict, replica_of};
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::ingest::sender::SenderShare;
 use crate::log::{Commitment, Log, LogError, Waiting};
@@ -62,6 +64,8 @@ pub struct NodeSettings {
     pub backlog_timeout: DurationMs,
     /// How far behind the node's newest sample one may be older than its series' newest.
     pub out_of_order_time_window: DurationMs,
+    /// How replicas that send the same are told apart; `None` takes all samples alike.
+    pub replicas: Option<ReplicaSettings>,
 }
 
 impl Default for NodeSettings {
@@ -71,6 +75,7 @@ impl Default for NodeSettings {
             idle_timeout: DurationMs::from_seconds(60),
             backlog_timeout: DurationMs::from_seconds(300),
             out_of_order_time_window: DurationMs::ZERO,
+            replicas: None,
         }
     }
 }
@@ -103,6 +108,8 @@ pub struct Received {
     wall: TimestampMs,
     began: Stopwatch,
     sender: SenderShare,
+    /// Whose it is, where replicas are told apart.
+    replica: Option<Replica>,
     /// The routing it was routed under, and that routing's version.
     routed: Option<(u64, Arc<Routing>)>,
 }
@@ -144,6 +151,7 @@ pub struct Node {
     quotas: Quotas,
     /// What quotas count time from.
     running: Stopwatch,
+    replicas: Option<Replicas>,
 }
 
 impl Node {
@@ -172,6 +180,7 @@ impl Node {
             ),
             quotas: Quotas::new(settings.limits.per_sender.clone()),
             running: Stopwatch::start(),
+            replicas: settings.replicas.clone().map(Replicas::new),
             logs,
             settings,
         })
@@ -208,8 +217,8 @@ impl Node {
     }
 
     /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to
-    /// a request that ends here: too large, undecodable, or answered before; of the last one the
-    /// logs may yet have to be waited for.
+    /// a request that ends here: too large, undecodable, of a replica that is not listened to, or
+    /// answered before; of the last one the logs may yet have to be waited for.
     pub fn receive(
         &self,
         body: &[u8],
@@ -228,7 +237,7 @@ impl Node {
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
         let limit = self.settings.limits.request_decoded_bytes;
         match snappy::decompress(body, limit, &mut buffers.body).map(<[u8]>::len) {
-            Ok(plain_bytes) => Ok(Received {
+            Ok(plain_bytes) => self.of_elected(Received {
                 buffers,
                 plain_bytes,
                 body_hash,
@@ -236,6 +245,7 @@ impl Node {
                 wall,
                 began: Stopwatch::start(),
                 sender: SenderShare::default(),
+                replica: None,
                 routed: None,
             }),
             Err(error) => {
@@ -243,6 +253,59 @@ impl Node {
                 Err(undecodable(&error).into())
             }
         }
+    }
+
+    /// Lets a request pass unless another replica of its cluster is listened to.
+    fn of_elected(&self, mut received: Received) -> Result<Received, Promised> {
+        let Some(replicas) = &self.replicas else {
+            return Ok(received);
+        };
+        let (protocol, wall) = (received.protocol, received.wall);
+        let Buffers { body, decode, .. } = &mut received.buffers;
+        let plain = &body[..received.plain_bytes];
+        let items_max = self.settings.limits.request_items;
+        let judged = replica_of(plain, protocol, decode, items_max, replicas.settings());
+        let answer = match judged {
+            Ok(None) => {
+                replicas.add_of_none();
+                return Ok(received);
+            }
+            Ok(Some(from)) => {
+                // A body that cannot be decoded brings nothing.
+                let mut newest = || census(plain, protocol, decode, items_max).ok()?.newest;
+                match replicas.judge(&from, wall, &mut newest) {
+                    Verdict::Taken => {
+                        received.replica = Some(from);
+                        return Ok(received);
+                    }
+                    Verdict::Dropped => match census(plain, protocol, decode, items_max) {
+                        Ok(census) => {
+                            let held = census.held;
+                            replicas.add_dropped(&from, held.samples + held.histograms);
+                            WriteAnswer::deduplicated(held)
+                        }
+                        Err(error) => undecodable(&error),
+                    },
+                    Verdict::TooManyClusters => {
+                        let limit = replicas.settings().clusters_max;
+                        let text = format!(
+                            "{limit} HA clusters send already, and {:?} is one more (limits: \
+                             ha_clusters)\n",
+                            from.cluster
+                        );
+                        WriteAnswer::refused(StatusCode::BAD_REQUEST, text)
+                    }
+                }
+            }
+            Err(error) => undecodable(&error),
+        };
+        self.give_back(received.buffers);
+        Err(answer.into())
+    }
+
+    /// Returns who is listened to, where replicas are told apart.
+    pub fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
     }
 
     /// **Route.** Finds for each series the shards that read it; takes no lock. `Err` is the
@@ -309,6 +372,11 @@ impl Node {
         drop(locked);
         // Also where nothing was appended: what the request repeats may not be written yet.
         let commitment = self.commitment();
+        if let Some((replicas, from)) = self.replicas.as_ref().zip(received.replica.as_ref())
+            && let Some(newest) = answer.newest
+        {
+            replicas.took(from, newest, received.wall);
+        }
         self.count(&written, collected);
         if !collected.rejections.is_empty() {
             // Looking the series up takes as long as decoding: not under the lock.
@@ -383,6 +451,7 @@ impl Node {
                 wall,
                 samples_required: is_v2,
                 exemplars_in_order: is_v2,
+                replicas: self.settings.replicas.as_ref(),
                 resolve_seedable,
             };
             let mut collector = Collector::new(rules, collected);

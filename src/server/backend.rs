@@ -422,6 +422,24 @@ impl api::Backend for ServerBackend {
         }
     }
 
+    fn elections(&self) -> Vec<api::ElectionView> {
+        let replicas = self.parts.pipeline.node().replicas();
+        let elections = replicas.map(|replicas| replicas.elections());
+        let view = |(cluster, election): (String, ingest::Election)| api::ElectionView {
+            cluster,
+            elected: election.elected,
+            elected_at: election.elected_at,
+            last_seen: election.last_seen,
+            n_changes: election.n_changes,
+            other: election.other,
+        };
+        elections
+            .unwrap_or_default()
+            .into_iter()
+            .map(view)
+            .collect()
+    }
+
     fn backfills(&self) -> Vec<api::BackfillView> {
         self.parts.backfill.views()
     }

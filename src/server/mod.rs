@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod backfill;
 pub mod dispatch;
+mod elections;
 pub mod frontier_hold;
 pub mod health;
 pub mod load;
@@ -158,6 +159,11 @@ impl Server {
         let node = Node::new(logs.logs, settings, hash_seed());
         node.resume(logs.left.stamp, &logs.left.next_handles);
         telemetry.register(|registry| node.metrics().register(registry));
+        if let Some(replicas) = node.replicas() {
+            telemetry.register(|registry| replicas.register(registry));
+        }
+        elections::restore(&node, &options.storage_path, clock.now());
+        let keeping = (Arc::clone(&node), options.storage_path.clone());
         let config = loaded.notify_config(&options, &external_url);
         let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
@@ -208,6 +214,12 @@ impl Server {
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        let (node, storage) = keeping;
+        tasks.push(tokio::spawn(elections::keep(
+            node,
+            storage,
+            stopped.clone(),
+        )));
         tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
