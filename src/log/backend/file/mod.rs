@@ -146,8 +146,13 @@ impl FileLogs {
             });
             writers.push(writer);
         }
-        let synced = files.sync_folder(folder);
-        synced.map_err(|error| FileLogError::io("sync", folder, error))?;
+        // That the folders are there has to outlive the power too.
+        let is_named = |above: &&Path| !above.as_os_str().is_empty();
+        let above = folder.parent().filter(is_named);
+        for folder in [Some(folder), above].into_iter().flatten() {
+            let synced = files.sync_folder(folder);
+            synced.map_err(|error| FileLogError::io("sync", folder, error))?;
+        }
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 next: shards.iter().map(|shard| shard.opened.next).collect(),
