@@ -120,9 +120,9 @@ impl Server {
             _directory: directory,
         };
         let started = Instant::now();
-        while !server
+        while server
             .get("/-/ready")
-            .is_some_and(|(status, _)| status == 200)
+            .is_none_or(|(status, _)| status != 200)
         {
             assert!(started.elapsed() < PATIENCE, "the server does not start");
             std::thread::sleep(Duration::from_millis(20));

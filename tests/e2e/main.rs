@@ -26,7 +26,9 @@ mod say;
 
 mod backlog;
 mod exporter;
+mod outages;
 mod processes;
+mod replicas;
 mod webhook;
 
 use serde_json::Value;
