@@ -8,7 +8,6 @@
 //! over a threshold every ten seconds, and the bench, being its Alertmanager too, measures how
 //! long after. The short form, on one thread and without a clock, is `tests/overload`.
 
-#[allow(dead_code, reason = "what one bench needs, another does not")]
 #[path = "latency/http.rs"]
 mod http;
 
