@@ -40,6 +40,10 @@ pub struct Settings {
     pub log: LogContent,
     /// When the log is forced to disk.
     pub fsync: Fsync,
+    /// How often what has been made of the log is written down, so that a start need not read all
+    /// of it; 0: only when the server is stopped.
+    #[serde(serialize_with = "serialize::duration")]
+    pub checkpoint_interval: DurationMs,
     /// Receivers without an Alertmanager in between.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<WebhookConfig>,
@@ -68,6 +72,7 @@ impl Default for Settings {
             out_of_order_time_window: DurationMs::ZERO,
             log: LogContent::Read,
             fsync: Fsync::Interval,
+            checkpoint_interval: DurationMs::from_seconds(300),
             webhooks: Vec::new(),
             write_back: Vec::new(),
             access: Access::default(),
@@ -162,6 +167,7 @@ impl SettingsReader {
             Ok(())
         };
         duration("retention", &mut settings.retention)?;
+        duration("checkpoint_interval", &mut settings.checkpoint_interval)?;
         duration("scrape_settle", &mut settings.scrape_settle)?;
         duration(
             "out_of_order_time_window",

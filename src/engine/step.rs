@@ -349,37 +349,16 @@ impl Engine {
         }
     }
 
-    /// Says again which alerts fire, for those who do not remember: after a start from a checkpoint.
-    /// Also that all first ticks have been made, if they have.
-    pub fn restate(&self, effects: &mut Vec<Effect>) {
-        let Some(at) = self.frontier else { return };
-        for message in self.firing() {
-            effects.push(Effect::Alert {
-                at,
-                refresh: true,
-                message: Box::new(message),
-            });
-        }
-        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
+    /// Says again that all first ticks have been made, if they have: after a start from a
+    /// checkpoint.
+    pub fn retell_first_ticks(&self, effects: &mut Vec<Effect>) {
+        if let Some(at) = self.frontier
+            && self.unticked.is_empty()
+            && !self.rules.groups.is_empty()
+        {
             let generation = self.generation;
             effects.push(Effect::FirstTick { generation, at });
         }
-    }
-
-    /// Returns what is to be told of every alert that fires now, in the order of rules and labels:
-    /// for whoever has not heard the effects that said so.
-    pub fn firing(&self) -> Vec<AlertMessage> {
-        let rules = self.rules.rules.iter().zip(&self.rule_states);
-        let mut firing = Vec::new();
-        for (rule, state) in rules {
-            for alert in state.alerts.iter() {
-                if let Some(fired_at) = alert.fired_at() {
-                    let (at, alert) = (self.frontier.unwrap_or(fired_at), alert.clone());
-                    firing.push(self.message(rule, at, alert, AlertStatus::Firing, fired_at));
-                }
-            }
-        }
-        firing
     }
 
     fn message(
