@@ -7,7 +7,7 @@ CARGO ?= cargo
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench demo deep
+.PHONY: help test lint bench demo models deep
 
 # Puts the real prometheus, promtool, alertmanager and amtool on PATH, fetched when missing. Where they
 # cannot be had (status 3) the tests run without them and say what they skip.
@@ -32,5 +32,8 @@ bench: ## the table and plots of docs/PERFORMANCE.md: half an hour beside Promet
 demo: ## an incident played through burnwatch, from samples to notifications
 	$(CARGO) run --release -- demo
 
-deep: ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
+models: ## every order in which threads may go on in what is lock-free, searched by loom
+	RUSTFLAGS='--cfg model_check' CARGO_TARGET_DIR=target/models $(CARGO) test --lib -- models::
+
+deep: models ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
 	@$(with_tools) PROPTEST_CASES=$${PROPTEST_CASES:-10000} BURNWATCH_DEEP=1 $(CARGO) test --release

@@ -4,7 +4,11 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["remote_write_v1.proto", "remote_write_v2.proto"];
+    let files = [
+        "remote_read.proto",
+        "remote_write_v1.proto",
+        "remote_write_v2.proto",
+    ];
     for file in files {
         println!("cargo:rerun-if-changed=proto/{file}");
     }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod model;
 pub mod relabel;
+mod sync;
 pub mod telemetry;
 pub mod wire;
 pub mod yaml;
@@ -39,7 +40,9 @@ pub mod notify;
 pub mod ui;
 
 // Shell.
+pub mod backfill;
 pub mod bundled;
 pub mod cli;
 pub mod server;
 pub mod storage;
+pub mod web;

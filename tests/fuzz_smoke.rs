@@ -383,6 +383,11 @@ proptest! {
     }
 
     #[test]
+    fn checkpoint(data in inputs(bodies::checkpoint_seeds())) {
+        bodies::checkpoint(&data);
+    }
+
+    #[test]
     fn promql(data in inputs(texts(EXPRESSIONS))) {
         bodies::promql(&data);
     }

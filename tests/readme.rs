@@ -142,6 +142,8 @@ enum Kind {
     /// Rules without the group around them.
     RuleList,
     UnitTest,
+    /// What `--web.config.file` takes.
+    Web,
     /// Alertmanager's or Compose's; other tests look at those.
     Foreign,
 }
@@ -161,6 +163,12 @@ fn kind(text: &str) -> Option<Kind> {
     } else if has(&["alert", "record"]) {
         Some(Kind::RuleList)
     } else if has(&[
+        "basic_auth_users",
+        "http_server_config",
+        "tls_server_config",
+    ]) {
+        Some(Kind::Web)
+    } else if has(&[
         "route",
         "receivers",
         "inhibit_rules",
@@ -178,6 +186,8 @@ fn kind(text: &str) -> Option<Kind> {
     ]) {
         Some(Kind::Prometheus)
     } else if has(&[
+        "access",
+        "backfill",
         "backlog_timeout",
         "evaluation",
         "fsync",
@@ -228,6 +238,10 @@ fn wrong_yaml(text: &str) -> Option<String> {
         Kind::UnitTest => {
             let parsed = parse_test_file("block", text);
             parsed.map(drop).map_err(|errors| format!("{errors:?}"))
+        }
+        Kind::Web => {
+            let loaded = config::load_web(Path::new("block"), text);
+            loaded.map(drop).map_err(|error| error.to_string())
         }
         Kind::Foreign => Ok(()),
     };

@@ -36,6 +36,7 @@ use burnwatch::rule::test_file::parse_test_file;
 use burnwatch::rule::{self, ParseOptions};
 use burnwatch::series::{SeriesStore, Snapshot};
 use burnwatch::server::pipeline::receive;
+use burnwatch::storage::checkpoint_files::{CheckpointFolder, CheckpointHeader, CheckpointReader};
 use burnwatch::template::{Template, TemplateData};
 use burnwatch::wire::v1;
 use prost::Message;
@@ -123,6 +124,82 @@ pub fn remote_write(data: &[u8]) {
     for (_, entry) in tail.entries().try_iter() {
         engine.apply(&entry, &|| 0.0, &mut effects);
     }
+}
+
+/// A checkpoint as the file that it lies in, or, as the first byte chooses, its parts behind their
+/// lengths, so that damage gets past the checksums. What cannot be read is said, and no more.
+pub fn checkpoint(data: &[u8]) {
+    let Some((choice, mut rest)) = data.split_first() else {
+        return;
+    };
+    let mut parts = Vec::new();
+    if choice & 1 == 0 {
+        let Ok(mut reader) = CheckpointReader::of(rest, Path::new("fuzzed")) else {
+            return;
+        };
+        while let Ok(Some(part)) = reader.part() {
+            parts.push(part);
+        }
+    }
+    while let Some((length, behind)) = rest.split_first_chunk().filter(|_| choice & 1 == 1) {
+        let length = u32::from_le_bytes(*length) as usize;
+        let (part, behind) = behind.split_at(length.min(behind.len()));
+        parts.push(part.to_vec());
+        rest = behind;
+    }
+    let _ = Engine::load(parts.iter().map(Vec::as_slice), None);
+}
+
+/// Returns a checkpoint in either form of [`checkpoint`].
+pub fn checkpoint_seeds() -> Vec<Vec<u8>> {
+    let rules = Arc::new(RuleSource {
+        files: vec![("rules.yml".to_owned(), RULES.to_owned())],
+        settings: EngineSettings::default(),
+    });
+    let (log, tail) = MemoryLog::new(1_000_000);
+    let node = Node::new(vec![log], NodeSettings::default(), 7);
+    let up = Matcher::new(MatchOp::Matches, "__name__", ".+").expect("a pattern");
+    let read_set = ReadSet {
+        generation: Generation(1),
+        selectors: vec![(ShardId(0), vec![up])],
+        ..ReadSet::default()
+    };
+    let mut entry = |_, stamp| Entry::Rules {
+        stamp,
+        generation: Generation(1),
+        rules: Arc::clone(&rules),
+    };
+    let adopted = node.adopt(read_set, &mut entry, WALL);
+    adopted.expect("the log is open");
+    receive(&node, &good_body(), Protocol::V1, WALL);
+    let (mut engine, mut effects) = (Engine::new(), Vec::new());
+    for (_, entry) in tail.entries().try_iter() {
+        engine.apply(&entry, &|| 0.0, &mut effects);
+    }
+    let mut parts = engine.begin_checkpoint();
+    while engine.is_saving() {
+        parts.extend(engine.checkpoint_slice(1));
+    }
+    let folder = std::env::temp_dir().join(format!("burnwatch-seed-{}", std::process::id()));
+    let checkpoints = CheckpointFolder::open(&folder).expect("it is writable");
+    let header = CheckpointHeader {
+        offset: 2,
+        wall: WALL,
+        generation: Generation(1),
+        cold: Vec::new(),
+    };
+    let mut writer = checkpoints.begin(&header).expect("it is writable");
+    let mut plain = vec![1];
+    for part in &parts {
+        writer.part(part).expect("it is writable");
+        plain.extend((part.len() as u32).to_le_bytes());
+        plain.extend(part);
+    }
+    writer.finish().expect("it is writable");
+    let path = checkpoints.paths().expect("it is readable").remove(0);
+    let file = std::fs::read(path).expect("it is readable");
+    let _ = std::fs::remove_dir_all(folder);
+    vec![[&[0], &file[..]].concat(), plain]
 }
 
 fn compress(plain: &[u8]) -> Vec<u8> {

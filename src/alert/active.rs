@@ -217,6 +217,19 @@ impl ActiveAlerts {
     }
 }
 
+impl ActiveAlerts {
+    /// Returns a rule's alerts, each as it was.
+    pub(in crate::alert) fn from_alerts(alerts: impl Iterator<Item = Alert>) -> Self {
+        let mut all = ActiveAlerts::default();
+        for mut alert in alerts {
+            let part = alert.part.take();
+            move_to(&mut all.by_part, &mut alert, part);
+            all.alerts.insert(alert.labels.clone(), alert);
+        }
+        all
+    }
+}
+
 /// Notes which part an alert comes from; `None` takes it out of all.
 fn move_to(by_part: &mut BTreeMap<u64, BTreeSet<Labels>>, alert: &mut Alert, part: Option<u64>) {
     if alert.part == part {

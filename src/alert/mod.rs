@@ -4,6 +4,7 @@
 //! templates, notification. The engine is the only caller.
 
 mod active;
+mod saved;
 mod state;
 
 pub use active::{ActiveAlerts, Found, Policy};

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::response::text;
 use crate::api::state::ApiState;
-use crate::api::{Backend, Unready};
+use crate::api::{Backend, Readiness};
 
 /// Answers `/-/healthy`: whoever can answer is healthy.
 pub async fn healthy() -> Response {
@@ -25,16 +25,17 @@ pub async fn is_healthy() -> StatusCode {
 /// Answers `HEAD /-/ready`.
 pub async fn is_ready(State(state): State<Arc<ApiState>>) -> Response {
     match state.backend.readiness() {
-        Err(reason) => unavailable(&*state.backend, &reason),
-        Ok(()) => StatusCode::OK.into_response(),
+        Readiness::Ready => StatusCode::OK.into_response(),
+        other => unavailable(&other),
     }
 }
 
-/// Answers `GET /-/ready`.
+/// Answers `GET /-/ready`: ready is who can be relied upon, so a log that takes nothing is a
+/// reason not to be, though questions are answered.
 pub async fn ready(State(state): State<Arc<ApiState>>) -> Response {
     match state.backend.readiness() {
-        Ok(()) => text(StatusCode::OK, "burnwatch is Ready.\n"),
-        Err(reason) => unavailable(&*state.backend, &reason),
+        Readiness::Ready => text(StatusCode::OK, "burnwatch is Ready.\n"),
+        other => unavailable(&other),
     }
 }
 
@@ -52,21 +53,16 @@ pub async fn require_ready(
 
 /// Returns what is answered until the server is ready.
 pub fn refusal_until_ready(backend: &dyn Backend) -> Option<Response> {
-    let reason = || backend.readiness().err().unwrap_or(Unready::Starting);
-    (!backend.is_ready()).then(|| unavailable(backend, &reason()))
+    let readiness = backend.readiness();
+    (!readiness.answers()).then(|| unavailable(&readiness))
 }
 
-/// Answers 503: in Prometheus' words, and why where it has no such reason.
-fn unavailable(backend: &dyn Backend, reason: &Unready) -> Response {
-    let stopping = if backend.is_stopping() {
-        "true"
-    } else {
-        "false"
+fn unavailable(readiness: &Readiness) -> Response {
+    let stopping = match readiness {
+        Readiness::Stopping => "true",
+        _ => "false",
     };
-    let body = match reason {
-        Unready::Starting | Unready::Stopping => "Service Unavailable".to_owned(),
-        Unready::Replaying { .. } | Unready::Log(_) => format!("Service Unavailable: {reason}\n"),
-    };
+    let body = format!("Service Unavailable: {readiness}\n");
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
     let headers = response.headers_mut();
     headers.insert("x-prometheus-stopping", HeaderValue::from_static(stopping));

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::Backend;
 use crate::api::rule_metrics::write_rule_metrics;
 use crate::api::state::ApiState;
+use crate::api::{Backend, Readiness};
 use crate::clock::Stopwatch;
 use crate::telemetry::exposition::{self, write_family, write_sample};
 
@@ -39,7 +39,20 @@ fn write_server_metrics(text: &mut String, backend: &dyn Backend) {
     let name = "prometheus_ready";
     let help = "Whether startup was fully completed and the server is ready.";
     write_family(text, name, "gauge", help);
-    write_sample(text, name, &[], f64::from(u8::from(backend.is_ready())));
+    let readiness = backend.readiness();
+    let is_ready = readiness == Readiness::Ready;
+    write_sample(text, name, &[], f64::from(u8::from(is_ready)));
+    let name = "burnwatch_not_ready";
+    write_family(text, name, "gauge", "Why /-/ready says no, by reason.");
+    for reason in Readiness::REASONS {
+        let holds = readiness.reason() == Some(reason);
+        write_sample(
+            text,
+            name,
+            &[("reason", reason)],
+            f64::from(u8::from(holds)),
+        );
+    }
     let name = "prometheus_tsdb_head_series";
     write_family(text, name, "gauge", "Number of series that rules read.");
     write_sample(text, name, &[], receive.series_read as f64);

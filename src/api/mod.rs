@@ -3,6 +3,7 @@
 //! What lives here: routes, parameters, answers; a file for each group of routes. What may not:
 //! what a rule or a series is worth. The server gives [`router`] a backend and serves it.
 
+mod access;
 mod admin;
 mod alertmanagers;
 mod alerts;
@@ -22,6 +23,7 @@ pub mod params;
 mod parse_query;
 mod query;
 mod query_range;
+mod readiness;
 mod redirect;
 pub mod response;
 mod router;
@@ -37,7 +39,9 @@ mod targets;
 mod values;
 mod worker;
 
+pub use access::{Need, need_of};
 pub use cors::cors_origin;
+pub use readiness::Readiness;
 pub use router::router;
 pub use state::{ApiSettings, ApiState, QuerySettings};
 
@@ -53,28 +57,6 @@ pub enum BackendError {
     /// The engines are stopping.
     #[error("the server is stopping")]
     Stopping,
-}
-
-/// Why the server is not ready.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unready {
-    /// It has not read its rules yet.
-    #[error("the server is starting")]
-    Starting,
-    /// It is stopping.
-    #[error("the server is stopping")]
-    Stopping,
-    /// It applies what its log holds from before.
-    #[error("the log is being replayed: {applied} of {of} entries")]
-    Replaying {
-        /// Entries applied.
-        applied: u64,
-        /// Entries to apply.
-        of: u64,
-    },
-    /// Its log cannot be written or read.
-    #[error("{0}")]
-    Log(String),
 }
 
 /// Metadata of a metric, as senders gave it.
@@ -154,6 +136,34 @@ pub struct RuntimeView {
     pub replay: (u64, u64, u64),
 }
 
+/// History that is being fetched for a selector, or was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackfillView {
+    /// The selector.
+    pub selector: String,
+    /// The samples after this instant are wanted, or are there, ms,
+    pub since: TimestampMs,
+    /// as far as this one.
+    pub until: TimestampMs,
+    /// Of the time asked for, 0 to 1.
+    pub done: f64,
+    /// Bytes of answers so far.
+    pub bytes: u64,
+    /// How it goes.
+    pub state: BackfillState,
+}
+
+/// How fetching goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackfillState {
+    /// It is under way.
+    Fetching,
+    /// It is there, as far back as the other side has it.
+    Done,
+    /// It failed, and is tried again.
+    Failed(String),
+}
+
 /// What the API asks the rest of the server for.
 pub trait Backend: Send + Sync + 'static {
     /// Returns all groups, ordered by file, then name.
@@ -181,16 +191,11 @@ pub trait Backend: Send + Sync + 'static {
     fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Asks the server to stop in order.
     fn quit(&self);
-    /// Tells whether requests can be served.
-    fn is_ready(&self) -> bool;
-    /// Tells why `/-/ready` says no, if it does: it does also where questions can be answered but
-    /// samples not be taken.
-    fn readiness(&self) -> Result<(), Unready> {
-        match (self.is_ready(), self.is_stopping()) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Unready::Stopping),
-            (false, false) => Err(Unready::Starting),
-        }
+    /// Returns whether the server can be relied upon, and if not, why.
+    fn readiness(&self) -> Readiness;
+    /// Tells whether questions can be answered.
+    fn is_ready(&self) -> bool {
+        self.readiness().answers()
     }
     /// Tells whether the server is stopping.
     fn is_stopping(&self) -> bool;
@@ -201,6 +206,10 @@ pub trait Backend: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     /// Returns what is being received, for the page and for `status/tsdb`.
     fn receive_view(&self) -> ReceiveView;
+    /// Returns which history was asked for elsewhere, in the order of selectors.
+    fn backfills(&self) -> Vec<BackfillView> {
+        Vec::new()
+    }
     /// Returns how the process does, for `status/runtimeinfo`.
     fn runtime_view(&self) -> RuntimeView;
 }

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 
 /// Sends a client elsewhere; only `GET` is told so in a body.
 pub fn redirect(method: &Method, status: StatusCode, target: &str) -> Response {
+    // Browsers take a backslash for a slash, and two of those for another host.
+    let target = &target.replace('\\', "%5C");
     let Ok(location) = HeaderValue::from_str(target) else {
         return StatusCode::BAD_REQUEST.into_response();
     };

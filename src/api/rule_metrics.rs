@@ -12,7 +12,7 @@ type RuleMetric = (
 );
 
 /// A counter's name is without `_total`.
-const METRICS: [RuleMetric; 11] = [
+const METRICS: [RuleMetric; 14] = [
     (
         "prometheus_rule_evaluations",
         "counter",
@@ -72,6 +72,24 @@ const METRICS: [RuleMetric; 11] = [
         "gauge",
         "The number of rules.",
         |group| group.rules.len() as f64,
+    ),
+    (
+        "burnwatch_rule_group_last_work",
+        "gauge",
+        "The elements and samples that the last tick of a rule group looked at.",
+        |group| group.cost.last as f64,
+    ),
+    (
+        "burnwatch_rule_group_work_limit",
+        "gauge",
+        "What a tick of a rule group may look at (group_work times its interval); 0 = no limit.",
+        |group| group.cost.max.unwrap_or(0) as f64,
+    ),
+    (
+        "burnwatch_rule_group_overruns",
+        "counter",
+        "Ticks of a rule group that looked at more than they may, so that others were skipped.",
+        |group| group.cost.overruns as f64,
     ),
     (
         "burnwatch_rule_group_warming_rules",

@@ -14,6 +14,7 @@ use crate::api::response::{ApiError, ApiResult, Success, text};
 use crate::api::state::ApiState;
 use crate::api::strconv::atoi;
 use crate::api::worker::on_worker;
+use crate::api::{BackfillState, BackfillView};
 use crate::model::{Labels, TimestampMs};
 use crate::telemetry::{BuildInfo, process};
 
@@ -71,6 +72,44 @@ pub struct ConfigJson {
 pub async fn config(State(state): State<Arc<ApiState>>) -> ApiResult<ConfigJson> {
     let yaml = state.backend.config_yaml();
     Ok(Success::of(ConfigJson { yaml }))
+}
+
+/// History that was asked for elsewhere. Ours, not Prometheus'.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackfillJson {
+    selector: String,
+    /// `fetching`, `done` or `failed`.
+    state: &'static str,
+    since: TimeJson,
+    until: TimeJson,
+    /// Of the time asked for, 0 to 1.
+    done: f64,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Answers `/api/v1/status/backfill`.
+pub async fn backfill(State(state): State<Arc<ApiState>>) -> ApiResult<Vec<BackfillJson>> {
+    let of = |view: BackfillView| BackfillJson {
+        selector: view.selector,
+        state: match view.state {
+            BackfillState::Fetching => "fetching",
+            BackfillState::Done => "done",
+            BackfillState::Failed(_) => "failed",
+        },
+        since: TimeJson(Some(view.since)),
+        until: TimeJson(Some(view.until)),
+        done: view.done,
+        bytes: view.bytes,
+        error: match view.state {
+            BackfillState::Failed(reason) => Some(reason),
+            _ => None,
+        },
+    };
+    let views = state.backend.backfills().into_iter();
+    Ok(Success::of(views.map(of).collect()))
 }
 
 /// Answers `/api/v1/status/flags`.

@@ -41,6 +41,10 @@ pub struct ServeArgs {
     /// The address under which people reach this server; alerts link to it.
     #[arg(long = "web.external-url", value_name = "URL")]
     external_url: Option<String>,
+    /// TLS, users, headers and client certificates: the file that Prometheus takes under the same
+    /// flag. It is looked at every second, with the files that it names.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
     /// Allow POST /-/reload and /-/quit.
     #[arg(long = "web.enable-lifecycle")]
     lifecycle: bool,
@@ -150,6 +154,7 @@ impl ServeArgs {
             ("shard", self.shard.to_string()),
             ("shards", optional(&self.shards)),
             ("storage.path", self.storage_path.display().to_string()),
+            ("web.config.file", path(&self.web_config_file)),
             (
                 "web.cors.origin",
                 whole_pattern(&self.cors_origin).to_owned(),
@@ -193,6 +198,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
         lifecycle: args.lifecycle,
         rules_dialect: args.dialect.rules_dialect,
         features: args.features,
+        web_config_path: args.web_config_file,
         query: QueryFlags {
             timeout: args.query_timeout,
             max_concurrency: args.query_max_concurrency,

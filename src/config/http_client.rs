@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::fields::Fields;
 use crate::config::value;
-use crate::config::{ConfigError, Secret, SecretSource, serialize};
+use crate::config::{ConfigError, OAuth2Config, Secret, SecretSource, oauth2, serialize};
 use crate::yaml::Node;
 
 /// How to speak HTTP with a receiver.
@@ -60,7 +60,7 @@ impl Default for HttpClientConfig {
 }
 
 /// Who we say we are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Auth {
     /// `basic_auth`
     BasicAuth {
@@ -76,6 +76,8 @@ pub enum Auth {
         /// What follows the type.
         credentials: Option<SecretSource>,
     },
+    /// `oauth2`
+    OAuth2(Box<OAuth2Config>),
 }
 
 impl Serialize for Auth {
@@ -96,6 +98,7 @@ impl Serialize for Auth {
                 inner.extend(written(credentials, "credentials", "credentials_file"));
                 outer.serialize_entry("authorization", &Written(inner))?;
             }
+            Auth::OAuth2(config) => outer.serialize_entry("oauth2", config)?,
         }
         outer.end()
     }
@@ -228,24 +231,33 @@ pub(crate) fn read(
     base_dir: &Path,
     enable_http2_default: bool,
 ) -> Result<HttpClientConfig, ConfigError> {
-    let defaults = HttpClientConfig::default();
     let config = HttpClientConfig {
         auth: read_auth(fields, base_dir)?,
-        tls_config: fields
-            .read("tls_config", |node, what| read_tls(node, what, base_dir))?
-            .unwrap_or_default(),
-        follow_redirects: fields
-            .bool("follow_redirects")?
-            .unwrap_or(defaults.follow_redirects),
+        follow_redirects: fields.bool("follow_redirects")?.unwrap_or(true),
         enable_http2: fields.bool("enable_http2")?.unwrap_or(enable_http2_default),
-        proxy_url: fields.read("proxy_url", read_url)?,
-        no_proxy: fields.text("no_proxy")?.unwrap_or_default(),
-        proxy_from_environment: fields.bool("proxy_from_environment")?.unwrap_or(false),
         http_headers: fields
             .read("http_headers", |node, what| {
                 read_headers(node, what, base_dir)
             })?
             .unwrap_or_default(),
+        ..read_proxy(fields, base_dir)?
+    };
+    Ok(config)
+}
+
+/// Reads how to reach a server: TLS and proxy.
+pub(crate) fn read_proxy(
+    fields: &mut Fields<'_>,
+    base_dir: &Path,
+) -> Result<HttpClientConfig, ConfigError> {
+    let config = HttpClientConfig {
+        tls_config: fields
+            .read("tls_config", |node, what| read_tls(node, what, base_dir))?
+            .unwrap_or_default(),
+        proxy_url: fields.read("proxy_url", read_url)?,
+        no_proxy: fields.text("no_proxy")?.unwrap_or_default(),
+        proxy_from_environment: fields.bool("proxy_from_environment")?.unwrap_or(false),
+        ..HttpClientConfig::default()
     };
     refuse(
         fields,
@@ -289,7 +301,7 @@ fn check_proxy(fields: &Fields<'_>, config: &HttpClientConfig) -> Result<(), Con
 }
 
 /// Reads a pair such as `password` and `password_file`, of which one may be written.
-fn read_source(
+pub(crate) fn read_source(
     fields: &mut Fields<'_>,
     base_dir: &Path,
     key: &'static str,
@@ -307,12 +319,9 @@ fn read_source(
 }
 
 fn read_auth(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Option<Auth>, ConfigError> {
-    refuse(
-        fields,
-        "oauth2",
-        "is not supported",
-        "use basic_auth or authorization, or put a proxy that fetches tokens in between",
-    )?;
+    let oauth2 = fields.read("oauth2", |node, what| {
+        Ok(Auth::OAuth2(Box::new(oauth2::read(node, what, base_dir)?)))
+    })?;
     let basic = fields.read("basic_auth", |node, what| {
         let mut inner = Fields::open(node, what)?;
         let auth = Auth::BasicAuth {
@@ -346,12 +355,14 @@ fn read_auth(fields: &mut Fields<'_>, base_dir: &Path) -> Result<Option<Auth>, C
         kind: bearer(),
         credentials: Some(token),
     });
-    let mut found = [basic, authorization, bearer_token].into_iter().flatten();
+    let mut found = [basic, authorization, oauth2, bearer_token]
+        .into_iter()
+        .flatten();
     let auth = found.next();
     if found.next().is_some() {
         return Err(fields.error(
-            "at most one of basic_auth, authorization, bearer_token & bearer_token_file must be \
-             configured",
+            "at most one of basic_auth, authorization, oauth2, bearer_token & bearer_token_file \
+             must be configured",
         ));
     }
     Ok(auth)

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::config::ConfigError;
 use crate::config::fields::Fields;
+use crate::config::value;
 use crate::model::DurationMs;
 use crate::yaml::Node;
 
@@ -69,11 +70,16 @@ macro_rules! limits {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $($(#[doc = $about])+ pub $name: $kind,)+
+            /// What one sender may send.
+            pub per_sender: PerSenderLimits,
         }
 
         impl Default for Limits {
             fn default() -> Self {
-                Limits { $($name: LimitValue::from_number($default),)+ }
+                Limits {
+                    $($name: LimitValue::from_number($default),)+
+                    per_sender: PerSenderLimits::default(),
+                }
             }
         }
 
@@ -118,7 +124,7 @@ limits! {
     /// Series that rules read. More: new ones are refused with 400 until others expire.
     series: Count = 5_000_000;
     /// Samples that an engine may lag behind its log. More: requests are answered 503.
-    log_samples: Count = 50_000_000;
+    log_samples: Count = 5_000_000;
     /// The files of a shard's log that are still needed, in bytes. More: requests are answered
     /// 503. 0 means no limit.
     log_bytes: Bytes = 64 << 30;
@@ -141,10 +147,59 @@ limits! {
     subquery_points: Count = 1_000_000;
     /// Elements that one rule may yield, beside the group's own limit. More: the rule fails.
     rule_elements: Count = 1_000_000;
+    /// Elements and samples that a group's rules may look at in a second of its interval; 0 = no limit.
+    /// More: ticks are skipped until it is made up for, and count as missed.
+    group_work: Count = 5_000_000;
     /// Connections that are open at a time. More: they wait to be accepted.
     connections: Count = 512;
+    /// Connections of one peer that are open at a time. More: they are closed at once.
+    connections_per_peer: Count = 256;
+    /// How long a TLS handshake or the head of a request may take. Longer: the connection ends.
+    head_timeout: Duration = 10_000;
+    /// How long the body of a request may take. Longer: 503, and the connection ends.
+    body_timeout: Duration = 60_000;
+    /// How long a connection may stay open without a request. Longer: it ends.
+    keep_alive: Duration = 300_000;
+    /// How long a peer may leave 16 KiB of an answer lying. Longer: the connection ends.
+    answer_stall: Duration = 30_000;
     /// Requests that are received at a time. More: they are answered 503.
     requests_in_flight: Count = 256;
+    /// Memory of these requests, bodies and what they are decoded to. More: they are answered 503.
+    in_flight_bytes: Bytes = 1 << 30;
+}
+
+/// What one sender may send; more is answered 429. A sender is told apart by the header named
+/// here, else by whom it was authenticated as, else by its address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PerSenderLimits {
+    /// Samples a second; 0 = as many as it can.
+    pub samples_per_second: u64,
+    /// Samples at once, saved up while it sent less; 0 = ten seconds' worth.
+    pub burst: u64,
+    /// A request header that names the sender; to be set by a proxy that can be trusted.
+    pub header: String,
+}
+
+fn read_per_sender(node: &Node, what: &str) -> Result<PerSenderLimits, ConfigError> {
+    let mut fields = Fields::open(node, what)?;
+    let header = fields.read("header", |node, what| {
+        let text = value::text(node, what)?;
+        match text.is_empty() || http::HeaderName::try_from(text).is_ok() {
+            true => Ok(text.to_owned()),
+            false => Err(ConfigError::at(
+                node.place,
+                format!("{what}: {text:?} is no header's name"),
+            )
+            .remedy("write a name such as X-Scope-OrgID")),
+        }
+    })?;
+    let limits = PerSenderLimits {
+        samples_per_second: fields.number("samples_per_second")?.unwrap_or_default(),
+        burst: fields.number("burst")?.unwrap_or_default(),
+        header: header.unwrap_or_default(),
+    };
+    fields.finish()?;
+    Ok(limits)
 }
 
 pub(crate) fn read(node: &Node, what: &str) -> Result<Limits, ConfigError> {
@@ -160,13 +215,16 @@ pub(crate) fn read(node: &Node, what: &str) -> Result<Limits, ConfigError> {
             limits.set(limit.name, value);
         }
     }
+    if let Some(per_sender) = fields.read("per_sender", read_per_sender)? {
+        limits.per_sender = per_sender;
+    }
     fields.finish()?;
     Ok(limits)
 }
 
 impl Serialize for Limits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(LIMITS.len()))?;
+        let mut map = serializer.serialize_map(Some(LIMITS.len() + 1))?;
         for (limit, value) in LIMITS.iter().zip(self.values()) {
             match limit.kind {
                 LimitKind::Duration => {
@@ -175,6 +233,7 @@ impl Serialize for Limits {
                 _ => map.serialize_entry(limit.name, &value)?,
             }
         }
+        map.serialize_entry("per_sender", &self.per_sender)?;
         map.end()
     }
 }

@@ -6,12 +6,15 @@
 //! `burnwatch`, which Prometheus refuses, or in a file of their own with the same content at
 //! top level, so that Prometheus can go on reading the first file.
 
+mod access;
 mod alerting;
+mod backfill;
 mod discovery;
 mod fields;
 mod global;
 mod http_client;
 mod limits;
+mod oauth2;
 mod remote_write;
 mod scraping;
 mod secret;
@@ -20,25 +23,32 @@ mod serialize;
 mod settings;
 mod steps;
 mod value;
+mod web;
 mod webhook;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+pub use access::{Access, AccessToken, OpenPath, Role, UserRoles};
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
+pub use backfill::BackfillConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,
 };
 pub use global::Global;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
-pub use limits::{LIMITS, Limit, LimitKind, Limits};
+pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
+pub use oauth2::OAuth2Config;
 pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
-pub use settings::{
-    Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, LogStorage, Settings,
+pub use serialize::redacted;
+pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, LogStorage, Settings};
+pub use web::{
+    CIPHER_SUITES, CURVES, ClientAuth, HttpServerConfig, RateLimit, TlsServerConfig, WebConfig,
+    load_web,
 };
 pub use webhook::WebhookConfig;
 
@@ -349,7 +359,7 @@ mod tests {
         let ignored = "scrape_configs scrape_config_files remote_write remote_read storage \
                        tracing otlp runtime";
         assert_eq!(config.ignored.join(" "), ignored);
-        for secret in ["0123", "token]", "user:pw", "abc"] {
+        for secret in ["0123", "token]", "user:pw", "abc", "bearer-of-agent"] {
             assert!(!printed.contains(secret), "{secret} is printed");
         }
     }

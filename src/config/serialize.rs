@@ -46,8 +46,17 @@ pub(crate) fn optional_url<S: Serializer>(value: &Option<Url>, s: S) -> Result<S
     }
 }
 
+/// Writes where an URL leads, and nothing behind: the paths of webhooks are secrets.
+pub(crate) fn place_alone<S: Serializer>(value: &Url, s: S) -> Result<S::Ok, S::Error> {
+    let place = value.origin().ascii_serialization();
+    match value.path() {
+        "/" if value.query().is_none() => s.serialize_str(&format!("{place}/")),
+        _ => s.serialize_str(&format!("{place}/<secret>")),
+    }
+}
+
 /// Returns the URL with its password as `xxxxx`.
-pub(crate) fn redacted(value: &Url) -> String {
+pub fn redacted(value: &Url) -> String {
     let mut shown = value.clone();
     if shown.password().is_some() {
         // Fails only for URLs that cannot hold a password, and this one does.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    ConfigError, Limits, RemoteWriteConfig, WebhookConfig, limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, access,
+    backfill, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -50,6 +51,12 @@ pub struct Settings {
     /// Where recorded series and `ALERTS` are written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub write_back: Vec<RemoteWriteConfig>,
+    /// Who is asked for history that is not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillConfig>,
+    /// Who may do what.
+    #[serde(skip_serializing_if = "Access::is_empty")]
+    pub access: Access,
     /// Bounds.
     pub limits: Limits,
 }
@@ -70,6 +77,8 @@ impl Default for Settings {
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
+            backfill: None,
+            access: Access::default(),
             limits: Limits::default(),
         }
     }
@@ -198,6 +207,12 @@ impl SettingsReader {
         settings.write_back = fields.list("write_back", |node, what| {
             remote_write::read(node, what, base_dir, names)
         })?;
+        settings.backfill = fields.read("backfill", |node, what| {
+            backfill::read(node, what, base_dir)
+        })?;
+        settings.access = fields
+            .read("access", |node, what| access::read(node, what, base_dir))?
+            .unwrap_or_default();
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

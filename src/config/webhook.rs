@@ -15,7 +15,7 @@ use crate::yaml::Node;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WebhookConfig {
     /// Where to send.
-    #[serde(serialize_with = "serialize::url")]
+    #[serde(serialize_with = "serialize::place_alone")]
     pub url: Url,
     /// The receiver's name in the body and in metrics.
     pub name: String,

@@ -2,9 +2,10 @@
 
 use crate::alert::{Alert, Phase};
 use crate::engine::assignment::Measured;
+use crate::engine::budget::earned;
 use crate::engine::compiled_rule::{CompiledAlert, GroupIndex, RuleIndex};
 use crate::engine::{
-    AlertState, AlertView, AlertingStatus, Engine, GroupStatus, RuleHealth, RuleStatus,
+    AlertState, AlertView, AlertingStatus, Engine, GroupCost, GroupStatus, RuleHealth, RuleStatus,
 };
 use crate::model::{DurationMs, GroupKey, Labels, Matcher, TimestampMs};
 use crate::series::SeriesReader;
@@ -34,6 +35,7 @@ impl Engine {
             evaluations: state.evaluations,
             evaluation_failures: state.evaluation_failures,
             last_samples: state.last_samples,
+            cost: self.group_cost(at),
             rules: group
                 .rules
                 .iter()
@@ -42,13 +44,30 @@ impl Engine {
         }
     }
 
+    fn group_cost(&self, at: GroupIndex) -> GroupCost {
+        let budget = &self.group_states[at].budget;
+        let max = earned(self.settings.group_work_max, self.rules.groups[at].interval);
+        GroupCost {
+            last: budget.last_work,
+            max,
+            overruns: budget.overruns,
+            skipped_ticks: max.map_or(0, |max| budget.debt.div_ceil(max)),
+        }
+    }
+
+    /// Returns how a rule does; one whose group is being skipped does not do well.
+    fn health(&self, at: RuleIndex) -> RuleHealth {
+        let complaint = self.group_cost(self.rules.rules[at].group).complaint();
+        complaint.map_or_else(|| self.rule_states[at].health.clone(), RuleHealth::Err)
+    }
+
     fn rule_status(&self, at: RuleIndex) -> RuleStatus {
         let (rule, state) = (&self.rules.rules[at], &self.rule_states[at]);
         RuleStatus {
             name: rule.name.clone(),
             query: rule.expr_text.to_string(),
             labels: rule.labels.clone(),
-            health: state.health.clone(),
+            health: self.health(at),
             evaluation_seconds: state.evaluation_seconds,
             last_evaluation: state.last_evaluation,
             kept_since: self.kept_since(at),

@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{Labels, TimestampMs};
 
 /// A cohort is no longer waited for after this many scrapes in a row that were not whole in time.
@@ -23,8 +24,8 @@ const MISSES_MAX: u8 = 2;
 const PUNCTUAL_MIN: u8 = 3;
 
 /// The number of a (`job`, `instance`) pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetId(u32);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub(in crate::engine) u32);
 
 /// How far a cohort can be relied on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -230,6 +231,87 @@ impl Cohorts {
     /// Tells whether a part of a scrape at or before `until` is still missing.
     pub fn has_open_until(&self, until: TimestampMs) -> bool {
         self.hold().is_some_and(|at| at <= until)
+    }
+}
+
+impl Cohorts {
+    /// Puts all targets and their scrapes.
+    pub fn save(&self, out: &mut ByteWriter) {
+        let mut labels: Vec<(&TargetId, &(String, String))> = self
+            .by_labels
+            .iter()
+            .map(|(labels, id)| (id, labels))
+            .collect();
+        labels.sort_unstable();
+        out.list(labels.into_iter(), |out, (_, (job, instance))| {
+            out.text(job);
+            out.text(instance);
+        });
+        for scrapes in &self.scrapes {
+            out.list(scrapes.0.iter(), |out, scrape| scrape.save(out));
+        }
+    }
+
+    /// Takes what [`Cohorts::save`] has put.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<Cohorts> {
+        let mut cohorts = Cohorts::default();
+        for number in 0..read.count(2)? {
+            let id = TargetId(u32::try_from(number).unwrap_or(u32::MAX));
+            let labels = (read.string()?, read.string()?);
+            if cohorts.by_labels.insert(labels, id).is_some() {
+                return Err(read.malformed("a target that was not there"));
+            }
+        }
+        for target in 0..cohorts.by_labels.len() {
+            let target = TargetId(u32::try_from(target).unwrap_or(u32::MAX));
+            let scrapes: SmallVec<[Scrape; 2]> = read.list(6, Scrape::load)?;
+            if !scrapes.is_sorted_by(|a, b| a.at < b.at) {
+                return Err(read.malformed("scrapes in order"));
+            }
+            let open = scrapes.iter().filter(|scrape| scrape.is_open);
+            cohorts.open.extend(open.map(|scrape| (scrape.at, target)));
+            cohorts.scrapes.push(Scrapes(scrapes));
+        }
+        Ok(cohorts)
+    }
+
+    /// Tells whether a target is known.
+    pub fn has(&self, target: TargetId) -> bool {
+        (target.0 as usize) < self.scrapes.len()
+    }
+}
+
+impl Scrape {
+    fn save(&self, out: &mut ByteWriter) {
+        let Trust {
+            misses,
+            punctual,
+            given_up,
+        } = self.trust;
+        out.instant(self.at);
+        out.number(self.remaining.into());
+        out.list(self.came_from.iter(), |out, at| out.instant(*at));
+        out.byte(misses);
+        out.byte(punctual);
+        out.byte(u8::from(given_up) | u8::from(self.judged) << 1 | u8::from(self.is_open) << 2);
+    }
+
+    fn load(read: &mut ByteReader<'_>) -> Read<Scrape> {
+        let (at, remaining) = (read.instant()?, read.small()?);
+        let came_from = read.list(1, ByteReader::instant)?;
+        let (misses, punctual, flags) = (read.byte()?, read.byte()?, read.byte()?);
+        Ok(Scrape {
+            at,
+            remaining,
+            came_from,
+            trust: Trust {
+                misses,
+                punctual,
+                given_up: flags & 1 != 0,
+            },
+            judged: flags & 2 != 0,
+            is_open: flags & 4 != 0,
+        })
     }
 }
 

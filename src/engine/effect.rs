@@ -1,6 +1,7 @@
 //! What an engine wants done in the world.
 
-use crate::model::{AlertMessage, Generation, Labels, SampleValue, TimestampMs};
+use crate::engine::budget::Overrun;
+use crate::model::{AlertMessage, Generation, GroupKey, Labels, SampleValue, TimestampMs};
 
 /// One thing to be done, said without any wall-clock time.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,15 @@ pub enum Effect {
         /// The last of these ticks, ms.
         at: TimestampMs,
     },
+    /// A tick of a group cost more than one may: ticks are skipped to make up for it.
+    Overran {
+        /// Event time, ms.
+        at: TimestampMs,
+        /// The group.
+        group: GroupKey,
+        /// By how much.
+        overrun: Overrun,
+    },
     /// A rule set from the log does not compile; the one before stays.
     RulesRefused {
         /// The rule set.
@@ -77,6 +87,12 @@ pub struct Stats {
     pub scrapes_late: u64,
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
+    /// Samples that were put before a series' first one.
+    pub samples_past: u64,
+    /// Selectors whose past was put in.
+    pub pasts_taken: u64,
+    /// Pasts that could not be read to their end.
+    pub pasts_broken: u64,
 }
 
 /// How long evaluations took by the stopwatch, since last asked; never part of a decision.

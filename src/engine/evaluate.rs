@@ -13,7 +13,8 @@ use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text}
 use crate::eval::live::Scope;
 use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{
-    EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Scan, Source, evaluate,
+    EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Outcome, Scan, Source,
+    evaluate,
 };
 use crate::functions::{Element, Functions, RangeSeries};
 use crate::model::{
@@ -62,9 +63,30 @@ pub struct Evaluation<'a> {
     pub leaves: Leaves,
     /// Samples read from history so far.
     pub scanned: Cell<u64>,
+    /// Elements and samples looked at so far, read from history or not.
+    pub work: Cell<u64>,
 }
 
 impl<'a> Evaluation<'a> {
+    /// Returns the samples read from history, and all elements and samples looked at.
+    pub fn spent(&self) -> (u64, u64) {
+        (self.scanned.get(), self.work.get())
+    }
+
+    fn count(&self, work: u64) {
+        self.work.set(self.work.get().saturating_add(work));
+    }
+
+    /// Counts what an expression has cost.
+    fn count_outcome<T>(&self, outcome: &Result<Outcome<T>, EvalError>) {
+        self.count(match outcome {
+            Ok(outcome) => outcome.n_samples as u64,
+            // It had come that far.
+            Err(EvalError::TooManySamples) => self.options.samples_max as u64,
+            Err(_) => 0,
+        });
+    }
+
     /// Evaluates a rule's expression, with a scope only what is in it; a scalar is one element
     /// without labels.
     pub fn vector(
@@ -77,7 +99,9 @@ impl<'a> Evaluation<'a> {
         let source = RuleSourceAt::new(self, at, view, self.leaves, scope);
         let elements = source.evaluate_rule(rule);
         self.scanned.set(self.scanned.get() + source.live.scanned());
+        self.count(source.live.touched());
         let mut elements = elements?;
+        self.count(elements.len() as u64);
         if let Some(scope) = scope {
             // `a or vector(0)` has an element that comes from no series.
             elements.retain(|element| scope.contains(&element.labels));
@@ -164,7 +188,9 @@ impl<'a> Evaluation<'a> {
         let expr = parse(text, &Functions, self.rules.features).map_err(|e| e.to_string())?;
         // A text that is made anew for every alert has no windows of its own.
         let source = RuleSourceAt::new(self, at, View::Appended, Leaves::Scan, None);
-        let outcome = evaluate(&expr, &source, at, self.options).map_err(|e| e.to_string())?;
+        let outcome = evaluate(&expr, &source, at, self.options);
+        self.count_outcome(&outcome);
+        let outcome = outcome.map_err(|e| e.to_string())?;
         self.scanned
             .set(self.scanned.get() + outcome.n_samples as u64);
         vector_of(outcome.value)
@@ -250,7 +276,9 @@ impl<'a, 'b> RuleSourceAt<'a, 'b> {
 
     fn evaluate_rule(&self, rule: &CompiledRule) -> Result<Vec<VectorElement>, String> {
         let options = self.evaluation.options;
-        let outcome = evaluate(&rule.expr, self, self.at, options).map_err(|e| e.to_string())?;
+        let outcome = evaluate(&rule.expr, self, self.at, options);
+        self.evaluation.count_outcome(&outcome);
+        let outcome = outcome.map_err(|e| e.to_string())?;
         if self.leaves == Leaves::Scan {
             let scanned = &self.evaluation.scanned;
             scanned.set(scanned.get() + outcome.n_samples as u64);

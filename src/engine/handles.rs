@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::SeriesHandle;
+use crate::model::{BlockList, SeriesHandle};
 
 /// Says that nothing is known of a handle.
 const NO_SLOT: u32 = u32::MAX;
@@ -19,7 +19,8 @@ pub struct HandleTable<T> {
     first: u32,
     /// The slot of each handle from there on.
     slots: VecDeque<u32>,
-    values: Vec<Option<T>>,
+    /// What has no slot is a leftover.
+    values: BlockList<T>,
     free: Vec<u32>,
 }
 
@@ -28,24 +29,24 @@ impl<T> Default for HandleTable<T> {
         HandleTable {
             first: 0,
             slots: VecDeque::new(),
-            values: Vec::new(),
+            values: BlockList::default(),
             free: Vec::new(),
         }
     }
 }
 
-impl<T> HandleTable<T> {
+impl<T: Default> HandleTable<T> {
     /// Returns what is known of a series.
     #[inline]
     pub fn get(&self, handle: SeriesHandle) -> Option<&T> {
-        self.values.get(self.slot(handle)?)?.as_ref()
+        self.values.get(self.slot(handle)?)
     }
 
     /// Returns what is known of a series, to change it.
     #[inline]
     pub fn get_mut(&mut self, handle: SeriesHandle) -> Option<&mut T> {
         let slot = self.slot(handle)?;
-        self.values.get_mut(slot)?.as_mut()
+        self.values.get_mut(slot)
     }
 
     /// Sets what is known of a series; returns what was known.
@@ -54,28 +55,29 @@ impl<T> HandleTable<T> {
             return Some(std::mem::replace(known, value));
         }
         let place = self.make_place(handle);
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.values.push(None);
-            u32::try_from(self.values.len() - 1).unwrap_or(NO_SLOT)
-        });
-        if let Some(free) = self.values.get_mut(slot as usize) {
-            *free = Some(value);
-            self.slots[place] = slot;
-        }
+        let free = self.free.pop();
+        let slot = match free.and_then(|slot| Some((slot, self.values.get_mut(slot as usize)?))) {
+            Some((slot, free)) => {
+                *free = value;
+                slot
+            }
+            None => u32::try_from(self.values.push(value)).unwrap_or(NO_SLOT),
+        };
+        self.slots[place] = slot;
         None
     }
 
     /// Forgets a series; returns what was known of it.
     pub fn remove(&mut self, handle: SeriesHandle) -> Option<T> {
         let slot = self.slot(handle)?;
-        let value = self.values.get_mut(slot)?.take();
+        let value = std::mem::take(self.values.get_mut(slot)?);
         self.slots[(handle.0 - self.first) as usize] = NO_SLOT;
         self.free.push(u32::try_from(slot).unwrap_or(NO_SLOT));
         while self.slots.front() == Some(&NO_SLOT) {
             self.slots.pop_front();
             self.first += 1;
         }
-        value
+        Some(value)
     }
 
     /// Iterates over all series, ascending by handle.
@@ -83,7 +85,7 @@ impl<T> HandleTable<T> {
         (self.first..)
             .zip(&self.slots)
             .filter_map(|(handle, slot)| {
-                let value = self.values.get(*slot as usize)?.as_ref()?;
+                let value = self.values.get(*slot as usize)?;
                 Some((SeriesHandle(handle), value))
             })
     }
@@ -114,6 +116,39 @@ impl<T> HandleTable<T> {
             self.slots.resize(place + 1, NO_SLOT);
         }
         place
+    }
+}
+
+/// The handle of the series at each place in the store, four bytes a place; series that are
+/// recorded have none.
+#[derive(Clone, Debug, Default)]
+pub struct HandleByPlace(Vec<u32>);
+
+/// Says that the series at a place has no handle. Handles end before it.
+const NO_HANDLE: u32 = u32::MAX;
+
+impl HandleByPlace {
+    /// Returns the handle of the series at a place.
+    pub fn get(&self, place: usize) -> Option<SeriesHandle> {
+        let handle = self.0.get(place).filter(|handle| **handle != NO_HANDLE)?;
+        Some(SeriesHandle(*handle))
+    }
+
+    /// Sets the handle of the series at a place; returns the one that it had.
+    pub fn set(&mut self, place: usize, handle: SeriesHandle) -> Option<SeriesHandle> {
+        if place >= self.0.len() {
+            self.0.resize(place + 1, NO_HANDLE);
+        }
+        let before = self.get(place);
+        self.0[place] = handle.0;
+        before
+    }
+
+    /// Forgets the handle of the series at a place; returns the one that it had.
+    pub fn remove(&mut self, place: usize) -> Option<SeriesHandle> {
+        let before = self.get(place)?;
+        self.0[place] = NO_HANDLE;
+        Some(before)
     }
 }
 

@@ -12,6 +12,9 @@ mod advance;
 mod alert_difference;
 mod ask;
 pub mod assignment;
+mod backfill;
+mod budget;
+pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
@@ -21,7 +24,9 @@ mod expectation;
 pub mod explain;
 pub mod grid;
 mod handles;
-pub mod partitions;
+mod kept_since;
+pub mod part_lists;
+mod partitions;
 pub mod reads;
 mod reload;
 mod rule_value;
@@ -33,26 +38,34 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use backfill::Lacking;
+pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
-pub use status::{AlertState, AlertView, AlertingStatus, GroupStatus, RuleHealth, RuleStatus};
+pub use status::{
+    AlertState, AlertView, AlertingStatus, GroupCost, GroupStatus, RuleHealth, RuleStatus,
+};
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
+use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
-use crate::engine::handles::HandleTable;
+use crate::engine::handles::{HandleByPlace, HandleTable};
+use crate::engine::part_lists::PartLists;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::history::ColdStore;
 use crate::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, SeriesHandle, Stamp, TimestampMs,
+    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesHandle, Stamp,
+    TimestampMs,
 };
 use crate::series::SeriesStore;
 
@@ -87,6 +100,7 @@ struct GroupState {
     last_samples: usize,
     /// Seconds by the stopwatch that evaluations took since start; for reports only.
     busy_seconds: f64,
+    budget: Budget,
 }
 
 /// One shard's state machine.
@@ -94,6 +108,8 @@ pub struct Engine {
     settings: EngineSettings,
     options: EvalOptions,
     generation: Generation,
+    /// The rule set as it came.
+    source: Arc<RuleSource>,
     rules: CompiledRules,
     rule_states: Vec<RuleState>,
     group_states: Vec<GroupState>,
@@ -103,9 +119,13 @@ pub struct Engine {
     live: RefCell<LiveState>,
     leaves: Leaves,
     handles: HandleTable<SeriesState>,
-    /// The handle of the series at each place in the store; recorded series have none.
-    by_place: HashMap<usize, SeriesHandle>,
+    by_place: HandleByPlace,
+    /// Labels of the series that have a handle and are no longer in the store.
+    asleep: HashMap<SeriesHandle, Labels>,
+    part_lists: PartLists,
     readers: Readers,
+    /// How long series are kept that have only a past, by place, ms.
+    kept_past: HashMap<usize, DurationMs>,
     partitions: Partitions,
     cohorts: Cohorts,
 
@@ -139,7 +159,11 @@ pub struct Engine {
     /// How long recorded series are kept, ms.
     recorded_keep: DurationMs,
     stats: Stats,
+    /// Elements and samples that evaluations have looked at.
+    work: u64,
     timings: Timings,
+    /// The checkpoint that is being made.
+    saving: Option<Box<Saving>>,
 }
 
 impl Engine {
@@ -149,6 +173,7 @@ impl Engine {
             settings: EngineSettings::default(),
             options: EvalOptions::default(),
             generation: Generation::default(),
+            source: Arc::default(),
             rules: CompiledRules::default(),
             rule_states: Vec::new(),
             group_states: Vec::new(),
@@ -156,8 +181,11 @@ impl Engine {
             live: RefCell::default(),
             leaves: Leaves::default(),
             handles: HandleTable::default(),
-            by_place: HashMap::new(),
+            by_place: HandleByPlace::default(),
+            asleep: HashMap::new(),
+            part_lists: PartLists::default(),
             readers: Readers::default(),
+            kept_past: HashMap::new(),
             partitions: Partitions::default(),
             cohorts: Cohorts::default(),
             stamp: None,
@@ -175,7 +203,9 @@ impl Engine {
             settled: None,
             recorded_keep: DurationMs::ZERO,
             stats: Stats::default(),
+            work: 0,
             timings: Timings::default(),
+            saving: None,
         }
     }
 
@@ -211,6 +241,10 @@ impl Engine {
             } => {
                 self.stamp = Some(*stamp);
                 self.adopt(*generation, rules, effects);
+            }
+            Entry::Past { stamp, past } => {
+                self.stamp = Some(*stamp);
+                self.take_past(past);
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::engine::compiled_rule::RuleIndex;
 use crate::eval::live::Scope;
 use crate::eval::plan::LabelSet;
 use crate::model::Labels;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 
 /// A part is evaluated once for each so many of its series' samples, times 1 / this.
 pub const SERIES_PER_ARRIVAL: u32 = 2;
@@ -233,6 +234,87 @@ impl Partitions {
     /// Returns how many parts all label sets have made.
     pub fn n_parts(&self) -> usize {
         self.classes.iter().map(|class| class.keys.len()).sum()
+    }
+}
+
+impl Partitions {
+    /// Puts what has moved, and how many series each part has.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.list(self.classes.iter(), |out, class| {
+            out.list(class.keys.iter(), |out, key| out.word(*key));
+        });
+        out.list(self.rules.iter(), |out, rule| {
+            out.option(rule.class, |out, class| out.number(class.into()));
+            rule.whole.save(out);
+            out.list(rule.parts.iter(), |out, part| part.save(out));
+            out.list(rule.moved.iter(), |out, id| out.number((*id).into()));
+            out.list(rule.asked_for.iter(), |out, key| out.word(*key));
+            out.flag(rule.whole_asked_for);
+            out.flag(rule.is_moved);
+        });
+        out.list(self.moved.iter(), |out, rule| out.count(*rule));
+    }
+
+    /// Takes what [`Partitions::save`] has put of a rule set. `None` where the rules were taken
+    /// apart otherwise then, as another version of this program may have done.
+    pub fn load(rules: &CompiledRules, read: &mut ByteReader<'_>) -> Read<Option<Partitions>> {
+        let mut partitions = Partitions::of(rules);
+        let classes: Vec<Vec<u64>> = read.list(1, |read| read.list(8, ByteReader::word))?;
+        let mut is_alike = classes.len() == partitions.classes.len();
+        for (class, keys) in partitions.classes.iter_mut().zip(classes) {
+            class.ids = keys.iter().copied().zip(0..).collect();
+            is_alike &= class.ids.len() == keys.len();
+            class.keys = keys;
+        }
+        let n_rules = read.count(6)?;
+        is_alike &= n_rules == partitions.rules.len();
+        for number in 0..n_rules {
+            let loaded = RuleParts {
+                class: read.option(ByteReader::small)?,
+                whole: Part::load(read)?,
+                parts: read.list(2, Part::load)?,
+                moved: read.list(1, ByteReader::small)?,
+                asked_for: read.list(8, ByteReader::word)?,
+                whole_asked_for: read.flag()?,
+                is_moved: read.flag()?,
+            };
+            let Some(rule) = partitions.rules.get_mut(number) else {
+                continue;
+            };
+            let class = rule
+                .class
+                .and_then(|class| partitions.classes.get(class as usize));
+            let n_parts = class.map_or(0, |class| class.keys.len());
+            is_alike &= loaded.class == rule.class
+                && loaded.parts.len() <= n_parts
+                && loaded.moved.iter().all(|id| (*id as usize) < n_parts);
+            *rule = loaded;
+        }
+        partitions.moved = read.list(1, ByteReader::place)?;
+        is_alike &= partitions.moved.iter().all(|rule| *rule < n_rules);
+        Ok(is_alike.then_some(partitions))
+    }
+
+    /// Tells whether a part of a label set is known.
+    pub fn has_part(&self, class: u32, part: PartId) -> bool {
+        let class = self.classes.get(class as usize);
+        class.is_some_and(|class| (part as usize) < class.keys.len())
+    }
+}
+
+impl Part {
+    fn save(self, out: &mut ByteWriter) {
+        out.number(self.n_series.into());
+        out.number(u64::from(self.arrivals) << 1 | u64::from(self.is_moved));
+    }
+
+    fn load(read: &mut ByteReader<'_>) -> Read<Part> {
+        let (n_series, arrivals) = (read.small()?, read.number()?);
+        Ok(Part {
+            n_series,
+            arrivals: u32::try_from(arrivals >> 1).unwrap_or(u32::MAX),
+            is_moved: arrivals & 1 == 1,
+        })
     }
 }
 

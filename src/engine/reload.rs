@@ -6,13 +6,13 @@
 //! intervals.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
-use crate::promql::SelectorUse;
 
 type RuleKey = (String, String, String, bool, Vec<(String, String)>);
 
@@ -27,18 +27,12 @@ fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
     )
 }
 
-fn selector_key(used: &SelectorUse) -> String {
-    let mut texts: Vec<String> = used.matchers.iter().map(ToString::to_string).collect();
-    texts.sort();
-    texts.join(",")
-}
-
 impl Engine {
     /// Adopts a rule set, or refuses it whole.
     pub(crate) fn adopt(
         &mut self,
         generation: Generation,
-        source: &RuleSource,
+        source: &Arc<RuleSource>,
         effects: &mut Vec<Effect>,
     ) {
         let rules = match compile(source) {
@@ -52,8 +46,27 @@ impl Engine {
                 return;
             }
         };
+        let kept_before = self.kept_by(&self.rules);
+        // All series are about to be routed anew.
+        self.save_all();
         self.generation = generation;
         self.unticked = (0..rules.groups.len()).collect();
+        let old_rules = self.install(Arc::clone(source), rules);
+        self.move_rule_states(&old_rules, effects);
+        self.move_group_states(&old_rules);
+        self.note_selectors(&kept_before);
+        self.moved_late.clear();
+        self.route_series_anew();
+        self.follow_series();
+        self.adopt_windows();
+    }
+
+    /// Puts a rule set in the place of another, with what follows from it alone. Returns the other.
+    pub(crate) fn install(
+        &mut self,
+        source: Arc<RuleSource>,
+        rules: CompiledRules,
+    ) -> CompiledRules {
         self.settings = source.settings.clone();
         self.ticks_when_settled =
             self.settings.ticks_when_settled && rules.groups.iter().all(|group| group.ticks_only);
@@ -64,14 +77,14 @@ impl Engine {
             subquery_steps_max: self.settings.subquery_steps_max,
             ..EvalOptions::default()
         };
+        self.source = source;
         let old_rules = std::mem::replace(&mut self.rules, rules);
-        self.move_rule_states(&old_rules, effects);
-        self.move_group_states(&old_rules);
-        self.note_selectors();
         self.recorded_keep = self.how_long_recorded_is_kept();
-        self.moved_late.clear();
-        self.route_series_anew();
-        self.follow_series();
+        old_rules
+    }
+
+    /// Lets the windows know what the rules read.
+    pub(crate) fn adopt_windows(&mut self) {
         let n_selectors = self.rules.rules.iter().map(|rule| rule.selectors.len());
         let n_selectors = n_selectors.sum();
         self.live.get_mut().adopt(self.rules.lags(), n_selectors);
@@ -156,69 +169,6 @@ impl Engine {
         if let Some(frontier) = self.frontier {
             (0..self.rules.groups.len()).for_each(|group| self.plan_tick(group, frontier));
         }
-    }
-
-    fn note_selectors(&mut self) {
-        let now = self.frontier.unwrap_or(TimestampMs::MIN);
-        let old = std::mem::take(&mut self.kept_since);
-        let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
-        let keys: Vec<String> = used.map(selector_key).collect();
-        self.kept_since = keys
-            .into_iter()
-            .map(|key| (key.clone(), *old.get(&key).unwrap_or(&now)))
-            .collect();
-        self.find_warm_instants();
-    }
-
-    /// Finds from when on each rule has the history that its windows look back on. Changes only
-    /// with the rules and with the first frontier, and is asked at every evaluation.
-    pub(crate) fn find_warm_instants(&mut self) {
-        let rules = 0..self.rules.rules.len();
-        self.warm_from = rules
-            .map(|index| self.warm_within(index, &mut Vec::new()))
-            .collect();
-        let youngest = |rule: &CompiledRule| {
-            let used = rule.selectors.iter();
-            let since = used.filter_map(|used| self.kept_since.get(&selector_key(used)));
-            since.copied().max()
-        };
-        self.all_kept_since = self.rules.rules.iter().map(youngest).collect();
-    }
-
-    fn warm_within(&self, index: RuleIndex, within: &mut Vec<RuleIndex>) -> Option<TimestampMs> {
-        if within.contains(&index) {
-            return None;
-        }
-        within.push(index);
-        let rule = &self.rules.rules[index];
-        let own = rule.selectors.iter().filter_map(|used| {
-            let since = self.kept_since.get(&selector_key(used))?;
-            Some(*since + used.reach())
-        });
-        let own = own.max();
-        let recorded = rule
-            .views
-            .iter()
-            .filter_map(|view| self.warm_within(*view, within));
-        let from = recorded.chain(own).max();
-        within.pop();
-        from
-    }
-
-    /// Returns since when all that a rule reads is kept; nothing before the first sample.
-    pub(crate) fn kept_since(&self, index: RuleIndex) -> Option<TimestampMs> {
-        self.frontier.and(self.all_kept_since[index])
-    }
-
-    /// Returns until when a rule lacks history that its windows look back on.
-    pub(crate) fn warming_until(&self, index: RuleIndex) -> Option<TimestampMs> {
-        let is_ahead = |from: &TimestampMs| self.frontier.is_none_or(|frontier| frontier < *from);
-        self.warm_from[index].filter(is_ahead)
-    }
-
-    /// Tells whether a rule lacks history that its windows look back on.
-    pub(crate) fn is_warming(&self, index: RuleIndex) -> bool {
-        self.warming_until(index).is_some()
     }
 
     /// Ends the series of removed rules that are due.

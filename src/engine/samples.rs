@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use smallvec::SmallVec;
-
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::part_lists::{PartList, PartLists};
 use crate::engine::partitions::{PartId, Partitions};
 use crate::history::Appended;
 use crate::model::{
@@ -21,43 +20,88 @@ use crate::series::StoredSeries;
 /// From so many parts of rules on it is looked at whether most of them are of series long gone.
 const PARTS_MIN: usize = 10_000;
 /// History is cut when a series has grown by this many samples.
-const SAMPLES_PER_CUT: u32 = 64;
+const SAMPLES_PER_CUT: u8 = 64;
 /// The door forgets the handle of a series after two hours of the wall clock without a sample;
 /// an hour later nothing can come under it any more.
 const HANDLE_FORGOTTEN: DurationMs = DurationMs::from_seconds(3 * 3600);
 /// No history is cut shorter than this, so that a person asking sees the last minutes.
 const HISTORY_MIN: DurationMs = DurationMs::from_seconds(15 * 60);
 
-/// What an engine knows of a series by its handle.
+/// What an engine knows of a series by its handle, beside its labels and its past, which the store
+/// has.
 #[derive(Clone, Debug)]
 pub struct SeriesState {
-    /// Its labels.
-    pub labels: Labels,
-    /// Its place in the store.
-    pub place: usize,
+    /// Its place in the store; [`ASLEEP`] when it is not there. `Engine::by_place` leads from there
+    /// back to this series and to no other.
+    pub(in crate::engine) place: u32,
     /// Which rules it moves: a number in [`Readers`].
-    pub readers: u32,
+    pub(in crate::engine) readers: u32,
     /// Which part it belongs to of each label set that takes one of them apart.
-    pub parts: SmallVec<[PartId; 2]>,
-    /// How long its samples are kept, ms.
-    pub keep: DurationMs,
+    pub(in crate::engine) parts: PartList,
     /// The target whose scrapes it comes with.
-    pub target: TargetId,
-    /// Its newest sample, unless that was a stale marker.
-    pub newest: Option<TimestampMs>,
-    /// Where rules record series of this name: the groups whose rules may write this one.
-    /// Samples from outside seed its history until one of them has ticked.
-    pub written_by: Option<Box<[GroupIndex]>>,
-    since_cut: u32,
-    /// The wall clock of its newest sample, ms.
-    heard_at_wall: TimestampMs,
+    pub(in crate::engine) target: TargetId,
+    /// Its newest sample; [`TimestampMs::MIN`] before the first and after a stale marker.
+    pub(in crate::engine) newest: TimestampMs,
+    /// The minute of the wall clock of its newest sample.
+    pub(in crate::engine) heard_at_minute: u32,
+    pub(in crate::engine) since_cut: u8,
 }
 
-/// The sets of rules that series move; series with equal sets share one number.
+/// The place of a series that was silent for longer than anything looks back.
+pub(in crate::engine) const ASLEEP: u32 = u32::MAX;
+
+impl Default for SeriesState {
+    /// A series that nothing is known of.
+    fn default() -> Self {
+        SeriesState {
+            place: ASLEEP,
+            readers: 0,
+            parts: PartList::default(),
+            target: TargetId::default(),
+            newest: TimestampMs::MIN,
+            heard_at_minute: 0,
+            since_cut: 0,
+        }
+    }
+}
+
+impl SeriesState {
+    /// Returns its place in the store.
+    pub(in crate::engine) fn place(&self) -> Option<usize> {
+        (self.place != ASLEEP).then_some(self.place as usize)
+    }
+
+    fn newest(&self) -> Option<TimestampMs> {
+        (self.newest != TimestampMs::MIN).then_some(self.newest)
+    }
+}
+
+pub(in crate::engine) fn as_place(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(ASLEEP)
+}
+
+fn minute(wall: TimestampMs) -> u32 {
+    u32::try_from(wall.0 / 60_000).unwrap_or(0)
+}
+
+/// The sets of rules that series move, with what else depends on rules alone; series with equal
+/// sets share one number.
 #[derive(Clone, Debug, Default)]
 pub struct Readers {
-    sets: Vec<ReaderSet>,
-    numbers: HashMap<BTreeSet<RuleIndex>, u32>,
+    pub(in crate::engine) sets: Vec<ReaderSet>,
+    numbers: HashMap<Rank, u32>,
+}
+
+/// What the rules make of a series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rank {
+    /// The rules that it moves.
+    pub rules: BTreeSet<RuleIndex>,
+    /// How long its samples are kept, ms.
+    pub keep: DurationMs,
+    /// Where rules record series of this name: the groups whose rules may write this one.
+    /// Samples from outside seed its history until one of them has ticked.
+    pub written_by: Option<Vec<GroupIndex>>,
 }
 
 /// The rules that a series moves.
@@ -67,16 +111,24 @@ pub struct ReaderSet {
     pub rules: Vec<(RuleIndex, Option<usize>)>,
     /// The label sets that take any of them apart.
     pub classes: Vec<u32>,
+    /// How long its samples are kept, ms.
+    pub keep: DurationMs,
+    /// See [`Rank::written_by`].
+    pub written_by: Option<Vec<GroupIndex>>,
 }
 
 impl Readers {
     /// Returns the number of a set.
-    pub fn number(&mut self, set: BTreeSet<RuleIndex>, partitions: &Partitions) -> u32 {
-        if let Some(number) = self.numbers.get(&set) {
+    pub(in crate::engine) fn number(&mut self, rank: Rank, partitions: &Partitions) -> u32 {
+        if let Some(number) = self.numbers.get(&rank) {
             return *number;
         }
-        let mut readers = ReaderSet::default();
-        for rule in &set {
+        let mut readers = ReaderSet {
+            keep: rank.keep,
+            written_by: rank.written_by.clone(),
+            ..ReaderSet::default()
+        };
+        for rule in &rank.rules {
             let class = partitions.class_of(*rule).map(|class| {
                 let known = readers.classes.iter().position(|known| *known == class);
                 known.unwrap_or_else(|| {
@@ -88,15 +140,18 @@ impl Readers {
         }
         let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
         self.sets.push(readers);
-        self.numbers.insert(set, number);
+        self.numbers.insert(rank, number);
         number
     }
 
     /// Returns the set of a number.
-    pub fn get(&self, number: u32) -> &ReaderSet {
+    #[inline]
+    pub(in crate::engine) fn get(&self, number: u32) -> &ReaderSet {
         static NONE: ReaderSet = ReaderSet {
             rules: Vec::new(),
             classes: Vec::new(),
+            keep: DurationMs::ZERO,
+            written_by: None,
         };
         self.sets.get(number as usize).unwrap_or(&NONE)
     }
@@ -171,23 +226,30 @@ impl Engine {
     /// goes on where the old one stopped.
     fn define(&mut self, handle: SeriesHandle, labels: &Labels) {
         let mut state = self.series_state(labels);
-        if let Some(old) = self.by_place.insert(state.place, handle) {
-            let old = self.handles.remove(old);
-            if let Some(old) = &old {
-                self.count_series(old, false);
-            }
-            let old = old.filter(|old| old.labels == *labels);
-            state.newest = old.and_then(|old| old.newest);
+        self.before_insert(labels);
+        let place = self.store.find_or_insert(labels);
+        if let Some(old) = self.by_place.set(place, handle)
+            && let Some(old) = self.handles.remove(old)
+        {
+            self.count_series(&old, false);
+            state.newest = old.newest;
         }
+        state.place = as_place(place);
         self.count_series(&state, true);
         self.handles.insert(handle, state);
     }
 
-    /// Counts a series that has come or gone in the parts of all rules that it moves.
+    /// Counts a series that has come in the parts of all rules that it moves; or one that has gone,
+    /// whose parts are not asked for again.
     fn count_series(&mut self, state: &SeriesState, has_come: bool) {
-        for (rule, class) in &self.readers.get(state.readers).rules {
-            let part = class.map(|class| state.parts[class]);
+        let readers = self.readers.get(state.readers);
+        let parts = self.part_lists.get(&state.parts, readers.classes.len());
+        for (rule, class) in &readers.rules {
+            let part = class.and_then(|class| parts.get(class).copied());
             self.partitions.count(*rule, part, has_come);
+        }
+        if !has_come {
+            self.part_lists.release(state.parts, readers.classes.len());
         }
     }
 
@@ -197,38 +259,44 @@ impl Engine {
             let Some(state) = self.handles.get(*handle) else {
                 continue;
             };
-            for (rule, class) in &self.readers.get(state.readers).rules {
-                let part = class.map(|class| state.parts[class]);
+            let readers = self.readers.get(state.readers);
+            let parts = self.part_lists.get(&state.parts, readers.classes.len());
+            for (rule, class) in &readers.rules {
+                let part = class.and_then(|class| parts.get(class).copied());
                 self.partitions.arrived(*rule, part);
             }
         }
     }
 
+    /// Returns what the rules make of a series, which has no place yet.
     fn series_state(&mut self, labels: &Labels) -> SeriesState {
-        let (set, reach) = self.rules.readers(labels);
-        let readers = self.readers.number(set, &self.partitions);
+        let (rules, reach) = self.rules.readers(labels);
+        let rank = Rank {
+            rules,
+            keep: self.keep_of(reach),
+            written_by: self.written_by(labels),
+        };
+        let readers = self.readers.number(rank, &self.partitions);
         let classes = self.readers.get(readers).classes.iter();
         let partitions = &mut self.partitions;
         let parts = classes.map(|class| partitions.part(*class, labels));
-        let place = self.store.find_or_insert(labels);
-        // The store's own, so that comparing the two with every sample is comparing addresses.
-        let labels = self.store.get(place).map_or(labels, |(labels, _)| labels);
+        let parts: Vec<PartId> = parts.collect();
         SeriesState {
-            parts: parts.collect(),
-            place,
             readers,
-            keep: reach.max(self.settings.retention).max(HISTORY_MIN),
+            parts: self.part_lists.keep(&parts),
             target: self.cohorts.target(labels),
-            newest: None,
-            written_by: self.written_by(labels),
-            since_cut: 0,
-            heard_at_wall: self.wall(),
-            labels: labels.clone(),
+            heard_at_minute: minute(self.wall()),
+            ..SeriesState::default()
         }
     }
 
+    /// Returns how long a series is kept that rules look back on so far, ms.
+    pub(crate) fn keep_of(&self, reach: DurationMs) -> DurationMs {
+        reach.max(self.settings.retention).max(HISTORY_MIN)
+    }
+
     /// A unit test may give a recorded series itself, as its input.
-    fn written_by(&self, labels: &Labels) -> Option<Box<[GroupIndex]>> {
+    fn written_by(&self, labels: &Labels) -> Option<Vec<GroupIndex>> {
         let is_test = matches!(
             self.settings.grid,
             Grid::UnitTest {
@@ -237,27 +305,71 @@ impl Engine {
             }
         );
         let is_recorded = self.rules.is_recorded(labels.metric_name()) && !is_test;
-        is_recorded.then(|| self.rules.writers(labels).into())
+        is_recorded.then(|| self.rules.writers(labels))
     }
 
     /// Finds readers and retention of all series anew, after a reload.
     pub(crate) fn route_series_anew(&mut self) {
+        self.save_all();
         self.readers = Readers::default();
         self.partitions = Partitions::of(&self.rules);
+        self.part_lists = PartLists::default();
         let known: Vec<SeriesHandle> = self.handles.iter().map(|(handle, _)| handle).collect();
         for handle in known {
-            let Some(state) = self.handles.get(handle) else {
+            let Some(kept) = self.handles.get(handle).cloned() else {
                 continue;
             };
-            let kept = state.clone();
-            let state = SeriesState {
-                newest: kept.newest,
-                heard_at_wall: kept.heard_at_wall,
-                ..self.series_state(&kept.labels)
+            let stored = kept.place().and_then(|place| self.store.get(place));
+            let labels = stored.map(|(labels, _)| labels);
+            let Some(labels) = labels.or_else(|| self.asleep.get(&handle)).cloned() else {
+                continue;
             };
-            self.by_place.insert(state.place, handle);
+            let state = SeriesState {
+                place: kept.place,
+                newest: kept.newest,
+                heard_at_minute: kept.heard_at_minute,
+                ..self.series_state(&labels)
+            };
             self.count_series(&state, true);
             self.handles.insert(handle, state);
+        }
+        let mut kept = std::mem::take(&mut self.kept_past);
+        for (place, keep) in &mut kept {
+            if let Some((labels, _)) = self.store.get(*place) {
+                *keep = self.keep_of(self.rules.readers(labels).1);
+            }
+        }
+        self.kept_past = kept;
+    }
+
+    /// Puts a series that was forgotten in a long silence and comes back where its samples go.
+    fn wake(&mut self, handle: SeriesHandle) {
+        let Some(labels) = self.asleep.remove(&handle) else {
+            return;
+        };
+        self.before_insert(&labels);
+        let place = self.store.find_or_insert(&labels);
+        // A newer handle of the same series has been writing there, and its samples still may come.
+        if let Some(other) = self.by_place.set(place, handle) {
+            self.put_to_sleep(other, labels);
+        }
+        if let Some(state) = self.handles.get_mut(handle) {
+            state.place = as_place(place);
+        }
+    }
+
+    /// Notes that a series is no longer in the store under this handle.
+    fn put_to_sleep(&mut self, handle: SeriesHandle, labels: Labels) {
+        let Some(state) = self.handles.get_mut(handle) else {
+            return;
+        };
+        state.place = ASLEEP;
+        self.asleep.insert(handle, labels);
+        let newest = state.newest();
+        state.newest = TimestampMs::MIN;
+        let target = state.target;
+        if let Some(newest) = newest {
+            self.cohorts.removed(target, newest);
         }
     }
 
@@ -273,24 +385,26 @@ impl Engine {
             self.stats.samples_refused += 1;
             return;
         };
+        let readers = self.readers.get(state.readers);
         // One that nobody here writes, though its name is recorded, has no history to seed.
         let is_seed = |writers: &[GroupIndex]| {
             !writers.is_empty() && writers.iter().all(|group| self.unticked.contains(group))
         };
-        if state.written_by.as_deref().is_some_and(|w| !is_seed(w)) {
+        if readers.written_by.as_deref().is_some_and(|w| !is_seed(w)) {
             self.stats.samples_recorded_outside += 1;
             return;
         }
-        if self
-            .store
-            .get(state.place)
-            .is_none_or(|(labels, _)| *labels != state.labels)
-        {
-            // The series was forgotten in a long silence and comes back.
-            state.place = self.store.find_or_insert(&state.labels);
-            self.by_place.insert(state.place, handle);
+        if state.place == ASLEEP {
+            self.wake(handle);
         }
-        let Some(series) = self.store.get_mut(state.place) else {
+        if self.saving.is_some() {
+            self.before_sample(handle);
+        }
+        let Some(state) = self.handles.get_mut(handle) else {
+            return;
+        };
+        let place = state.place as usize;
+        let Some(series) = self.store.get_mut(place) else {
             return;
         };
         let newest = series.history.newest_at().unwrap_or(TimestampMs::MIN);
@@ -300,8 +414,9 @@ impl Engine {
             .append_started(at, start, value, newest - window);
         match taken {
             Appended::InOrder => {
-                self.cohorts.arrived(state.target, state.newest, at, ends);
-                state.newest = (!ends).then_some(at);
+                let before = state.newest();
+                self.cohorts.arrived(state.target, before, at, ends);
+                state.newest = if ends { TimestampMs::MIN } else { at };
             }
             Appended::Inserted => {}
             Appended::Duplicate => {
@@ -314,22 +429,25 @@ impl Engine {
             }
         }
         self.stats.samples += 1;
-        state.heard_at_wall = wall;
+        state.heard_at_minute = minute(wall);
         state.since_cut += 1;
         if state.since_cut >= SAMPLES_PER_CUT {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
-                if let Some((_, stored)) = self.store.get(state.place) {
+                if let Some((_, stored)) = self.store.get(place) {
                     let windows = self.live.get_mut();
-                    windows.catch_up(state.place, &stored.history, frontier);
+                    windows.catch_up(place, &stored.history, frontier);
                 }
-                self.store.cut(state.place, frontier, state.keep);
+                let keep = self.readers.get(state.readers).keep;
+                self.store.cut(place, frontier, keep);
             }
         }
         let is_late = frontier.is_some_and(|frontier| at <= frontier);
         if is_late {
             self.stats.samples_late += 1;
-            self.live.get_mut().subqueries.changed(&state.labels, at);
+            if let Some((labels, _)) = self.store.get(place) {
+                self.live.get_mut().subqueries.changed(labels, at);
+            }
         }
         if self.readers.get(state.readers).rules.is_empty() {
             // Ticks alone look at it.
@@ -343,30 +461,36 @@ impl Engine {
     /// Drops series that have been silent for longer than anything looks back.
     pub(crate) fn forget_silent_series(&mut self, frontier: TimestampMs) {
         let is_silent = |(place, _, series): &(usize, &Labels, &StoredSeries)| {
-            let state = self.by_place.get(place).and_then(|h| self.handles.get(*h));
-            let keep = state.map_or(self.recorded_keep, |state| state.keep);
+            let state = self.by_place.get(*place).and_then(|h| self.handles.get(h));
+            let keep = state.map(|state| self.readers.get(state.readers).keep);
+            let keep = keep.or_else(|| self.kept_past.get(place).copied());
+            let keep = keep.unwrap_or(self.recorded_keep);
             let newest = series.history.newest_at();
             newest.is_none_or(|newest| newest + keep < frontier)
         };
         let silent = self.store.iter().filter(is_silent);
         let silent: Vec<usize> = silent.map(|(place, _, _)| place).collect();
         for place in silent {
-            self.store.remove(place);
-            let handle = self.by_place.remove(&place);
-            let state = handle.and_then(|handle| self.handles.get_mut(handle));
-            if let Some((state, newest)) = state.and_then(|s| s.newest.take().map(|at| (s, at))) {
-                self.cohorts.removed(state.target, newest);
+            self.before_change(place);
+            let labels = self.store.remove(place);
+            self.kept_past.remove(&place);
+            let handle = self.by_place.remove(place);
+            if let (Some(handle), Some(labels)) = (handle, labels) {
+                self.put_to_sleep(handle, labels);
             }
         }
-        let (wall, by_place) = (self.wall(), &self.by_place);
-        let is_forgotten = |handle: SeriesHandle, state: &SeriesState| {
-            by_place.get(&state.place) != Some(&handle)
-                && wall - state.heard_at_wall >= HANDLE_FORGOTTEN
+        let now = minute(self.wall());
+        let is_forgotten = |state: &SeriesState| {
+            let silent_minutes = i64::from(now) - i64::from(state.heard_at_minute);
+            DurationMs(silent_minutes * 60_000) >= HANDLE_FORGOTTEN
         };
-        let states = self.handles.iter();
-        let forgotten = states.filter(|(handle, state)| is_forgotten(*handle, state));
-        let forgotten: Vec<SeriesHandle> = forgotten.map(|(handle, _)| handle).collect();
+        let asleep = self.asleep.keys().copied();
+        let states = asleep.filter_map(|handle| Some((handle, self.handles.get(handle)?)));
+        let forgotten = states.filter(|(_, state)| is_forgotten(state));
+        let mut forgotten: Vec<SeriesHandle> = forgotten.map(|(handle, _)| handle).collect();
+        forgotten.sort_unstable();
         for handle in forgotten {
+            self.asleep.remove(&handle);
             if let Some(state) = self.handles.remove(handle) {
                 self.count_series(&state, false);
             }

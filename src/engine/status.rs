@@ -122,6 +122,37 @@ pub struct GroupStatus {
     pub evaluation_failures: u64,
     /// Samples the last tick yielded.
     pub last_samples: usize,
+    /// What it costs, and what it may.
+    pub cost: GroupCost,
     /// The rules, in order.
     pub rules: Vec<RuleStatus>,
+}
+
+/// What a group costs, in elements and samples that its evaluations look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupCost {
+    /// What the last tick cost.
+    pub last: u64,
+    /// What a tick may cost; `None` = any amount.
+    pub max: Option<u64>,
+    /// Ticks that cost more, since start.
+    pub overruns: u64,
+    /// Ticks still to be skipped to make up for it.
+    pub skipped_ticks: u64,
+}
+
+impl GroupCost {
+    /// Says that ticks are skipped, and why, if they are.
+    pub fn complaint(&self) -> Option<String> {
+        let max = self.max.filter(|_| self.skipped_ticks > 0)?;
+        let GroupCost {
+            last,
+            skipped_ticks,
+            ..
+        } = self;
+        Some(format!(
+            "the group's last evaluation looked at {last} elements and samples, its limit is \
+             {max} (group_work): skipped for {skipped_ticks} more ticks"
+        ))
+    }
 }

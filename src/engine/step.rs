@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::alert::{Alert, Phase, Policy, Transition};
+use crate::engine::budget::earned;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, GroupIndex, RuleIndex};
 use crate::engine::evaluate::{Evaluation, View};
 use crate::engine::partitions::Due;
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{
-    ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, Labels, LabelsBuilder,
-    METRIC_NAME, SampleValue, TimestampMs, stale_nan,
+    ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, GroupKey, Labels,
+    LabelsBuilder, METRIC_NAME, SampleValue, TimestampMs, stale_nan,
 };
 
 /// What a rule writes at a tick.
@@ -27,6 +28,7 @@ impl Engine {
             settings: &self.settings,
             options: &self.options,
             scanned: Cell::new(0),
+            work: Cell::new(0),
         }
     }
 
@@ -44,6 +46,16 @@ impl Engine {
                 at,
             });
         }
+        let earned = self.earned(group);
+        if let Some(earned) = earned
+            && !self.group_states[group].budget.begin_tick(earned)
+        {
+            let state = &mut self.group_states[group];
+            state.iterations += 1;
+            state.iterations_missed += 1;
+            return;
+        }
+        let work_before = self.work;
         let started = stopwatch();
         let mut n_samples = 0;
         self.follow_series();
@@ -80,6 +92,30 @@ impl Engine {
         state.evaluation_seconds = stopwatch() - started;
         state.busy_seconds += state.evaluation_seconds;
         self.timings.add_group(state.evaluation_seconds);
+        let work = self.work - work_before;
+        let over = earned.and_then(|earned| state.budget.end_tick(work, earned));
+        if let Some(overrun) = over {
+            let group = &self.rules.groups[group];
+            effects.push(Effect::Overran {
+                at,
+                group: GroupKey::new(&group.file, &group.name),
+                overrun,
+            });
+        }
+    }
+
+    /// Returns what a group may cost in an interval, if there is a limit.
+    fn earned(&self, group: GroupIndex) -> Option<u64> {
+        earned(
+            self.settings.group_work_max,
+            self.rules.groups[group].interval,
+        )
+    }
+
+    /// Counts what an evaluation has cost.
+    fn spend(&mut self, (scanned, work): (u64, u64)) {
+        self.stats.samples_scanned += scanned;
+        self.work += work;
     }
 
     fn tick_rule(
@@ -100,9 +136,9 @@ impl Engine {
         let group = &self.rules.groups[rule.group];
         let evaluation = self.evaluation();
         let recorded = evaluation.recorded(rule, at - group.query_offset);
-        let scanned = evaluation.scanned.get();
+        let spent = evaluation.spent();
         let limit = group.limit;
-        self.stats.samples_scanned += scanned;
+        self.spend(spent);
         let recorded = recorded?;
         if limit > 0 && recorded.len() > limit {
             let found = recorded.len();
@@ -125,8 +161,8 @@ impl Engine {
         let found = evaluation.alerts(rule, alert, query_at, View::Appended, None);
         let two_eyed = group.on_arrival && !rule.views.is_empty();
         let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live, None));
-        let (scanned, limit) = (evaluation.scanned.get(), group.limit);
-        self.stats.samples_scanned += scanned;
+        let (spent, limit) = (evaluation.spent(), group.limit);
+        self.spend(spent);
         let (found, live) = (found?, live.transpose()?);
         if std::mem::take(&mut self.rule_states[index].hold_raised) {
             for back in self.rule_states[index].alerts.hold_raised(at, policy.hold) {
@@ -172,6 +208,10 @@ impl Engine {
             return;
         }
         let (started, group) = (stopwatch(), rule.group);
+        let earned = self.earned(group);
+        if earned.is_some_and(|earned| !self.group_states[group].budget.may_arrive(earned)) {
+            return;
+        }
         let policy = self.policy(index);
         let evaluation = self.evaluation();
         let scope = match due {
@@ -188,7 +228,9 @@ impl Engine {
             parts = None;
             found = evaluation.alerts(rule, alert, at, View::Live, None);
         }
-        self.stats.samples_scanned += evaluation.scanned.get();
+        let spent = evaluation.spent();
+        self.spend(spent);
+        self.group_states[group].budget.arrived(spent.1);
         self.group_states[group].evaluations += 1;
         match found {
             Ok(found) => {
@@ -280,6 +322,39 @@ impl Engine {
         }
     }
 
+    /// Says again which alerts fire, for those who do not remember: after a start from a checkpoint.
+    /// Also that all first ticks have been made, if they have.
+    pub fn restate(&self, effects: &mut Vec<Effect>) {
+        let Some(at) = self.frontier else { return };
+        for message in self.firing() {
+            effects.push(Effect::Alert {
+                at,
+                refresh: true,
+                message: Box::new(message),
+            });
+        }
+        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
+            let generation = self.generation;
+            effects.push(Effect::FirstTick { generation, at });
+        }
+    }
+
+    /// Returns what is to be told of every alert that fires now, in the order of rules and labels:
+    /// for whoever has not heard the effects that said so.
+    pub fn firing(&self) -> Vec<AlertMessage> {
+        let rules = self.rules.rules.iter().zip(&self.rule_states);
+        let mut firing = Vec::new();
+        for (rule, state) in rules {
+            for alert in state.alerts.iter() {
+                if let Some(fired_at) = alert.fired_at() {
+                    let (at, alert) = (self.frontier.unwrap_or(fired_at), alert.clone());
+                    firing.push(self.message(rule, at, alert, AlertStatus::Firing, fired_at));
+                }
+            }
+        }
+        firing
+    }
+
     fn message(
         &self,
         rule: &CompiledRule,
@@ -315,7 +390,7 @@ impl Engine {
         for (labels, value) in written {
             let place = match before.remove(&labels) {
                 Some(place) if self.store.get(place).is_some_and(|(l, _)| *l == labels) => place,
-                _ => self.store.find_or_insert(&labels),
+                _ => self.find_or_insert(&labels),
             };
             self.append_recorded(place, at, value.clone());
             self.rule_states[index]
@@ -360,6 +435,7 @@ impl Engine {
 
     fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
         let keep = self.recorded_keep;
+        self.before_change(place);
         let Some(series) = self.store.get_mut(place) else {
             return false;
         };

@@ -8,28 +8,58 @@ pub const SAMPLE_BYTES_MAX: usize = 32;
 /// How many bits can be put or taken at once.
 pub const BITS_AT_ONCE: u32 = 57;
 
-/// Bits are written in words of so many bytes, so that a few bits more are no copy of a few bytes.
-pub const WORD: usize = 8;
+/// Words that hold the code of any one sample.
+const CODE_WORDS: usize = SAMPLE_BYTES_MAX / 8;
 
-/// Puts the lowest `width` bits of `value`, at most [`BITS_AT_ONCE`], behind the first `n_bits`
-/// of `bytes`, which are whole words whose other bits are zero; higher bits of `value` are zero.
-#[inline]
-pub fn put(bytes: &mut Vec<u8>, n_bits: &mut usize, value: u64, width: u32) {
-    debug_assert!(width <= BITS_AT_ONCE && value >> width == 0);
-    debug_assert!(bytes.len() == n_bits.div_ceil(8 * WORD) * WORD);
-    let shift = (*n_bits % (8 * WORD)) as u32;
-    *n_bits += width as usize;
-    if shift == 0 {
-        if width > 0 {
-            bytes.extend_from_slice(&value.to_le_bytes());
+/// The code of one sample, on its way into its chunk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Code {
+    words: [u64; CODE_WORDS],
+    n_bits: u32,
+}
+
+impl Code {
+    /// Puts the lowest `width` bits of `value`, at most [`BITS_AT_ONCE`]; its higher ones are zero.
+    #[inline]
+    pub fn put(&mut self, value: u64, width: u32) {
+        debug_assert!(width <= BITS_AT_ONCE && value >> width == 0);
+        let (word, shift) = ((self.n_bits / 64) as usize, self.n_bits % 64);
+        self.words[word % CODE_WORDS] |= value << shift;
+        if shift + width > 64 {
+            self.words[(word + 1) % CODE_WORDS] |= value >> (64 - shift);
         }
-        return;
+        self.n_bits += width;
     }
-    if let Some(last) = bytes.last_chunk_mut::<WORD>() {
-        *last = (u64::from_le_bytes(*last) | value << shift).to_le_bytes();
+
+    /// Returns its length in bits.
+    #[inline]
+    pub fn n_bits(&self) -> usize {
+        self.n_bits as usize
     }
-    if shift + width > 64 {
-        bytes.extend_from_slice(&(value >> (64 - shift)).to_le_bytes());
+
+    /// Writes it behind the first `n_bits` of `bytes`, which has room for it; what lay there, in
+    /// the byte begun, must be zero.
+    #[inline]
+    pub fn write(&self, bytes: &mut [u8], n_bits: usize) {
+        let (first, shift) = (n_bits / 8, (n_bits % 8) as u32);
+        let end = (n_bits + self.n_bits()).div_ceil(8);
+        let Some(out) = bytes.get_mut(first..end) else {
+            return;
+        };
+        let mut carry = match (out.first(), shift) {
+            (Some(begun), 1..) => u64::from(*begun),
+            _ => 0,
+        };
+        let words = self.words.iter().chain([&0]);
+        for (eight, word) in out.chunks_mut(8).zip(words) {
+            let bits = word << shift | carry;
+            // Twice, since there may be none to shift by.
+            carry = word >> (63 - shift) >> 1;
+            match eight.first_chunk_mut() {
+                Some(eight) => *eight = bits.to_le_bytes(),
+                None => eight.copy_from_slice(&bits.to_le_bytes()[..eight.len()]),
+            }
+        }
     }
 }
 
@@ -112,7 +142,7 @@ impl<'a> Window<'a> {
 /// Returns the word that less than a word of bytes is the beginning of.
 #[cold]
 fn last_word(bytes: &[u8]) -> u64 {
-    let mut word = [0; WORD];
+    let mut word = [0; 8];
     word[..bytes.len()].copy_from_slice(bytes);
     u64::from_le_bytes(word)
 }
@@ -166,17 +196,22 @@ mod tests {
             (0, 20),
             (0xabcd, 17),
         ];
-        let (mut bytes, mut n_bits) = (Vec::new(), 0);
+        let (mut bytes, mut n_bits) = (vec![0; 64], 5);
         for (value, width) in cases {
-            put(&mut bytes, &mut n_bits, value, width);
-            assert_eq!(bytes.len(), n_bits.div_ceil(64) * 8);
+            let mut code = Code::default();
+            code.put(value, width);
+            code.put(0x155, 9);
+            assert_eq!(code.n_bits(), width as usize + 9);
+            code.write(&mut bytes, n_bits);
+            n_bits += code.n_bits();
         }
-        let mut at = 0;
+        let mut at = 5;
         for (value, width) in cases {
             let mut window = Window::of(&bytes, at);
             let taken = window.take_wide(width);
             assert_eq!(taken, value, "{width} bits at {at}");
-            at += width as usize;
+            assert_eq!(window.take(9), 0x155);
+            at += width as usize + 9;
         }
         for number in [0, 1, -1, 300, i64::MIN, i64::MAX] {
             let mut bytes = Vec::new();

@@ -9,12 +9,11 @@
 
 use std::sync::Arc;
 
-use crate::history::bits::{
-    SAMPLE_BYTES_MAX, WORD, Window, put_varint, take_varint, unzigzag, zigzag,
-};
-use crate::history::codec::{HISTOGRAM_BITS, Predictor};
+use crate::history::bits::{Window, put_varint, take_varint, unzigzag, zigzag};
+use crate::history::codec::{HISTOGRAM_BITS, Kind, Predictor};
 use crate::history::form::Form;
-use crate::model::{HistogramPoint, SampleValue, TimestampMs};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{HistogramPoint, SampleValue, TimestampMs, is_stale_nan};
 
 /// No further sample is written behind this many bytes.
 pub const BYTES_FULL: usize = if cfg!(test) { 40 } else { 208 };
@@ -25,17 +24,18 @@ pub const SAMPLES_MAX: usize = if cfg!(test) { 16 } else { 255 };
 #[derive(Clone, Debug, Default)]
 pub struct HeadChunk {
     predictor: Predictor,
-    /// The bits of the newest value.
-    newest: u64,
-    bytes: Vec<u8>,
-    n_bits: u32,
-    n_samples: u32,
+    /// What is written, and zeros; as long as a size that allocators have.
+    bytes: Box<[u8]>,
+    n_bits: u16,
+    n_samples: u16,
+    n_stale: u16,
+    n_breaks: u16,
 }
 
 impl HeadChunk {
     /// Begins a chunk behind an instant, going on from what `self`, the chunk before, knows.
     pub fn begin(&mut self) {
-        let newest = f64::from_bits(self.newest);
+        let newest = self.predictor.form.value(self.predictor.number);
         let form = self.predictor.form.anew(newest);
         if let (true, Some(number)) = (form != self.predictor.form, form.number(newest)) {
             self.predictor = Predictor {
@@ -46,35 +46,27 @@ impl HeadChunk {
                 ..self.predictor
             };
         }
-        self.bytes = Vec::with_capacity(64);
-        self.n_samples = 0;
+        (self.n_samples, self.n_stale, self.n_breaks) = (0, 0, 0);
         self.put_predictor();
     }
 
     fn put_predictor(&mut self) {
-        put_predictor(&mut self.bytes, &self.predictor);
-        self.n_bits = 8 * self.bytes.len() as u32;
-        // Samples are written in whole words.
-        let n_words = self.bytes.len().div_ceil(WORD);
-        self.bytes.resize(n_words * WORD, 0);
+        let mut bytes = Vec::with_capacity(64);
+        put_predictor(&mut bytes, &self.predictor);
+        self.n_bits = 8 * bytes.len() as u16;
+        bytes.resize(room_for(bytes.len()), 0);
+        self.bytes = bytes.into();
     }
 
     /// Begins the first chunk of all.
     pub fn first(at: TimestampMs) -> HeadChunk {
-        let mut head = HeadChunk {
-            predictor: Predictor::before(at),
-            newest: f64::NAN.to_bits(),
-            ..HeadChunk::default()
-        };
-        head.begin();
-        head
+        HeadChunk::again(Predictor::before(at))
     }
 
     /// Begins a chunk as `predictor` says, for one that is written anew.
     pub fn again(predictor: Predictor) -> HeadChunk {
         let mut head = HeadChunk {
             predictor,
-            newest: f64::NAN.to_bits(),
             ..HeadChunk::default()
         };
         head.put_predictor();
@@ -82,17 +74,24 @@ impl HeadChunk {
     }
 
     /// Adds a sample behind all others; a histogram's value is its marker.
-    pub fn push(&mut self, at: TimestampMs, value: f64) {
-        if self.bytes.capacity() < self.bytes.len() + SAMPLE_BYTES_MAX {
-            // Doubling would waste a third of what many small heads take.
-            self.bytes.reserve_exact(2 * SAMPLE_BYTES_MAX);
+    pub fn push(&mut self, at: TimestampMs, value: f64, is_stale: bool) {
+        if self.predictor.may_break(value) {
+            self.note_break();
         }
-        let mut n_bits = self.n_bits as usize;
-        self.predictor
-            .encode(at, value, &mut self.bytes, &mut n_bits);
-        self.n_bits = n_bits as u32;
+        let code = self.predictor.encode(at, value);
+        let n_bits = usize::from(self.n_bits);
+        let n_bytes = (n_bits + code.n_bits()).div_ceil(8);
+        if n_bytes > self.bytes.len() {
+            let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+            let n_more = room_for(n_bytes) - bytes.len();
+            bytes.reserve_exact(n_more);
+            bytes.resize(room_for(n_bytes), 0);
+            self.bytes = bytes.into();
+        }
+        code.write(&mut self.bytes, n_bits);
+        self.n_bits += code.n_bits() as u16;
         self.n_samples += 1;
-        self.newest = value.to_bits();
+        self.n_stale += u16::from(is_stale);
     }
 
     /// Tells whether there is, or was, a sample.
@@ -102,28 +101,52 @@ impl HeadChunk {
 
     /// Tells whether the next sample goes into another chunk.
     pub fn is_full(&self) -> bool {
-        self.n_bits as usize >= 8 * BYTES_FULL || self.n_samples as usize >= SAMPLES_MAX
+        usize::from(self.n_bits) >= 8 * BYTES_FULL || self.len() >= SAMPLES_MAX
     }
 
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
-        self.n_samples as usize
+        self.n_samples.into()
     }
 
-    /// Returns the time and value of the newest sample, which may be one of the chunk before.
+    /// Returns how many of the samples are stale markers.
+    pub fn n_stale(&self) -> usize {
+        self.n_stale.into()
+    }
+
+    /// Returns at how many of the samples a counter may have been reset.
+    pub fn n_breaks(&self) -> usize {
+        self.n_breaks.into()
+    }
+
+    /// Has the chunk count for one in which a counter was reset.
+    pub fn note_break(&mut self) {
+        self.n_breaks = self.n_breaks.saturating_add(1);
+    }
+
+    /// Returns when the newest sample was, which may be one of the chunk before.
+    #[inline]
+    pub fn newest_at(&self) -> TimestampMs {
+        TimestampMs(self.predictor.at)
+    }
+
+    /// Returns the time and value of the newest sample.
+    #[inline]
     pub fn newest(&self) -> (TimestampMs, f64) {
-        (TimestampMs(self.predictor.at), f64::from_bits(self.newest))
+        let value = self.predictor.last_value();
+        let value = value.unwrap_or_else(|| raw_before(&self.bytes, self.n_bits.into()));
+        (self.newest_at(), value)
     }
 
     /// Returns the bytes written so far.
     pub fn bytes(&self) -> &[u8] {
-        let n_bytes = (self.n_bits as usize).div_ceil(8);
+        let n_bytes = usize::from(self.n_bits).div_ceil(8);
         &self.bytes[..n_bytes.min(self.bytes.len())]
     }
 
     /// Returns the bytes held on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.len()
     }
 
     /// Returns the instant behind which the samples lie.
@@ -135,10 +158,56 @@ impl HeadChunk {
     pub fn seal(&self, histograms: Vec<HistogramPoint>) -> Arc<SealedChunk> {
         Arc::new(SealedChunk {
             base: self.base(),
-            end: self.newest().0,
-            n_samples: self.n_samples,
+            end: self.newest_at(),
+            n_samples: self.n_samples.into(),
+            n_stale: self.n_stale.into(),
+            n_breaks: self.n_breaks.into(),
             bytes: self.bytes().into(),
             histograms: histograms.into(),
+        })
+    }
+}
+
+impl HeadChunk {
+    /// Puts the chunk, to be gone on with.
+    pub fn save(&self, out: &mut ByteWriter) {
+        let mut predictor = Vec::new();
+        put_predictor(&mut predictor, &self.predictor);
+        out.bytes(&predictor);
+        for number in [self.n_bits, self.n_samples, self.n_stale, self.n_breaks] {
+            out.number(number.into());
+        }
+        out.bytes(self.bytes());
+    }
+
+    /// Takes what [`HeadChunk::save`] has put.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<HeadChunk> {
+        let predictor = take_predictor(&mut read.bytes()?);
+        let predictor = predictor.ok_or_else(|| read.malformed("what foretells samples"))?;
+        let mut narrow = || {
+            let number = u16::try_from(read.small()?);
+            number.map_err(|_| read.malformed("a number of 16 bits"))
+        };
+        let [n_bits, n_samples, n_stale, n_breaks] = [narrow()?, narrow()?, narrow()?, narrow()?];
+        let mut bytes = read.bytes()?.to_vec();
+        if bytes.len() != usize::from(n_bits).div_ceil(8)
+            || usize::from(n_samples) > SAMPLES_MAX
+            || n_stale > n_samples
+        {
+            return Err(read.malformed("a chunk that is being written"));
+        }
+        // Behind the last bit there are zeros.
+        if let (Some(last), begun @ 1..) = (bytes.last_mut(), n_bits % 8) {
+            *last &= !(!0 << begun);
+        }
+        bytes.resize(room_for(bytes.len()), 0);
+        Ok(HeadChunk {
+            predictor,
+            bytes: bytes.into(),
+            n_bits,
+            n_samples,
+            n_stale,
+            n_breaks,
         })
     }
 }
@@ -152,10 +221,37 @@ pub struct SealedChunk {
     pub end: TimestampMs,
     /// The number of samples.
     pub n_samples: u32,
+    /// How many of them are stale markers.
+    pub n_stale: u32,
+    /// At how many of them a counter may have been reset, or floats and histograms meet.
+    pub n_breaks: u32,
     /// The samples.
     pub bytes: Box<[u8]>,
     /// The native histograms among them, ascending.
     pub histograms: Box<[HistogramPoint]>,
+}
+
+/// Returns a length for at least so many bytes that allocators have a size for.
+fn room_for(n_bytes: usize) -> usize {
+    match n_bytes {
+        0..=128 => n_bytes.next_multiple_of(16),
+        129..=256 => n_bytes.next_multiple_of(32),
+        _ => n_bytes.next_multiple_of(64),
+    }
+}
+
+/// Returns the float whose bits end before a bit of a chunk.
+#[cold]
+pub fn raw_before(bytes: &[u8], at_bit: usize) -> f64 {
+    f64::from_bits(Window::of(bytes, at_bit.saturating_sub(64)).take_wide(64))
+}
+
+/// Tells whether a sample as it lies in a chunk is a stale marker.
+pub fn is_stale(at: TimestampMs, value: f64, histograms: &[HistogramPoint]) -> bool {
+    match value.to_bits() {
+        HISTOGRAM_BITS => sample_value(at, value, histograms).is_stale(),
+        _ => is_stale_nan(value),
+    }
 }
 
 /// Reads the samples of a chunk one after another.
@@ -202,6 +298,11 @@ impl<'a> ChunkReader<'a> {
         self.n_left
     }
 
+    /// Returns the bit at which the next sample begins, and what is known before it.
+    pub fn position(&self) -> (usize, Predictor) {
+        (self.at_bit, self.predictor)
+    }
+
     /// Goes on at a bit, knowing what lies before it.
     pub fn at(
         bytes: &'a [u8],
@@ -243,14 +344,15 @@ pub fn beginning_of(mut bytes: &[u8]) -> Option<(usize, Predictor)> {
 
 fn put_predictor(bytes: &mut Vec<u8>, predictor: &Predictor) {
     put_varint(bytes, zigzag(predictor.at));
-    let fresh = u64::from(predictor.is_fresh) << 4;
-    put_varint(bytes, fresh | u64::from(predictor.form.code()));
+    let fresh = u8::from(predictor.is_fresh) << 4;
+    let kind = predictor.kind.code() << 5;
+    put_varint(bytes, (kind | fresh | predictor.form.code()).into());
     put_varint(bytes, predictor.time_rice.into());
     put_varint(bytes, predictor.value_rice.into());
     put_varint(bytes, zigzag(predictor.interval.into()));
     put_varint(bytes, zigzag(predictor.phase.into()));
     put_varint(bytes, zigzag(predictor.number));
-    put_varint(bytes, zigzag(predictor.slope));
+    put_varint(bytes, zigzag(predictor.slope.into()));
 }
 
 fn take_predictor(bytes: &mut &[u8]) -> Option<Predictor> {
@@ -261,12 +363,13 @@ fn take_predictor(bytes: &mut &[u8]) -> Option<Predictor> {
         at,
         form: Form::of_code(form as u8 & 15),
         is_fresh: form >> 4 & 1 == 1,
-        time_rice: next()? as u16,
+        time_rice: next()? as u8,
         value_rice: next()? as u16,
         interval: unzigzag(next()?) as i32,
-        phase: unzigzag(next()?) as i32,
+        phase: unzigzag(next()?) as i16,
         number: unzigzag(next()?),
-        slope: unzigzag(next()?),
+        slope: unzigzag(next()?) as i32,
+        kind: Kind::of_code((form >> 5) as u8),
     })
 }
 
@@ -281,7 +384,9 @@ mod tests {
     fn bytes_of(samples: &[(i64, f64)]) -> usize {
         let mut head = HeadChunk::first(TimestampMs(samples[0].0));
         for (at, value) in samples {
-            head.push(TimestampMs(*at), *value);
+            head.push(TimestampMs(*at), *value, is_stale_nan(*value));
+            assert_eq!(head.newest().0.0, *at);
+            assert_eq!(head.newest().1.to_bits(), value.to_bits());
         }
         let mut reader = ChunkReader::new(head.bytes(), head.len());
         for (at, value) in samples {

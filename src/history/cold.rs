@@ -10,11 +10,13 @@
 //! |---|---|
 //! | 4 | the distance to the series' next record in units of four bytes; 0: there is none yet; all ones: too far |
 //! | 4 | the lower half of the XXH3 of all that follows |
-//! | 1 | 1, the version of this format |
+//! | 1 | 2, the version of this format |
 //! | 1 | the number of samples |
 //! | 2 | the length of the record |
 //! | varint | the number of the chunk in its series |
 //! | varint | how many samples the series had before it |
+//! | varint | how many of those were stale markers |
+//! | varint | at how many of those a counter may have been reset |
 //! | varint | the place of the chunk before it, 0 for none |
 //! | varint | if the chunk's number is a multiple of 16: the place of the last such chunk |
 //! | varint | if it is one of 256: the place of the last such chunk |
@@ -33,6 +35,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::history::bits::{put_varint, take_varint};
 use crate::history::chunk::{BYTES_FULL, SealedChunk, base_of};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, TimestampMs};
 
 /// Where a record lies, in units of four bytes; never 0.
@@ -78,7 +81,7 @@ const HEADER_BYTES: usize = 64;
 /// Every so many-th chunk has a link to the last such one, on two levels.
 const STRIDE: u32 = 16;
 const LEVELS: usize = 3;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The next record is too far away for its distance to be written.
 const FAR: u32 = u32::MAX;
 
@@ -88,10 +91,35 @@ pub struct ColdChain {
     store: Arc<dyn ColdStore>,
     /// For how long chunks are kept.
     pub keep: DurationMs,
+    /// How many samples were ever put here; it may wrap.
+    pub n_samples: u32,
+    /// How many of them were stale markers.
+    pub n_stale: u32,
+    /// At how many of them a counter may have been reset.
+    pub n_breaks: u32,
     /// The newest record on each level: of all, of multiples of 16, of those of 256.
-    newest: [ColdPlace; LEVELS],
-    /// How many samples were ever put here.
-    pub n_samples: u64,
+    newest: [PackedPlace; LEVELS],
+}
+
+/// A place in six bytes: what is written in 10,000 years at a gigabyte a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackedPlace([u16; 3]);
+
+impl PackedPlace {
+    /// Returns the place packed; [`PackedPlace::default`] for one that is too large.
+    pub fn of(place: ColdPlace) -> PackedPlace {
+        match place >> 48 {
+            0 => PackedPlace([place as u16, (place >> 16) as u16, (place >> 32) as u16]),
+            _ => PackedPlace::default(),
+        }
+    }
+
+    /// Returns the place.
+    #[inline]
+    pub fn place(self) -> ColdPlace {
+        let [low, middle, high] = self.0.map(u64::from);
+        low | middle << 16 | high << 32
+    }
 }
 
 /// What a record says of itself.
@@ -104,7 +132,11 @@ pub struct ColdChunk {
     /// The number of samples.
     pub n_samples: u8,
     /// How many samples the series had before.
-    pub n_before: u64,
+    pub n_before: u32,
+    /// How many of those were stale markers.
+    pub n_stale_before: u32,
+    /// At how many of those a counter may have been reset.
+    pub n_breaks_before: u32,
     /// The instant behind which the samples lie.
     pub base: TimestampMs,
     /// The length of the record in bytes.
@@ -129,8 +161,10 @@ impl ColdChain {
         ColdChain {
             store,
             keep,
-            newest: [0; LEVELS],
             n_samples: 0,
+            n_stale: 0,
+            n_breaks: 0,
+            newest: [PackedPlace::default(); LEVELS],
         }
     }
 
@@ -142,14 +176,50 @@ impl ColdChain {
         }
     }
 
+    /// Puts where the chunks lie.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.span(self.keep);
+        for number in [self.n_samples, self.n_stale, self.n_breaks] {
+            out.number(number.into());
+        }
+        let newest = self.newest.iter();
+        newest.for_each(|packed| out.number(packed.place()));
+    }
+
+    /// Takes what [`ColdChain::save`] has put; the chunks are those of `store`.
+    pub fn load(read: &mut ByteReader<'_>, store: Arc<dyn ColdStore>) -> Read<ColdChain> {
+        let keep = read.span()?;
+        let (n_samples, n_stale, n_breaks) = (read.small()?, read.small()?, read.small()?);
+        let mut place = || read.number().map(PackedPlace::of);
+        Ok(ColdChain {
+            store,
+            keep,
+            n_samples,
+            n_stale,
+            n_breaks,
+            newest: [place()?, place()?, place()?],
+        })
+    }
+
+    /// Takes what [`ColdChain::save`] has put, and forgets it.
+    pub fn skip(read: &mut ByteReader<'_>) -> Read<()> {
+        read.span()?;
+        (0..3 + LEVELS).try_for_each(|_| read.number().map(drop))
+    }
+
     /// Tells whether there are no chunks.
     pub fn is_empty(&self) -> bool {
-        self.newest[0] == 0
+        self.newest(0) == 0
+    }
+
+    /// Returns the place of the newest record of a level, 0 for none.
+    fn newest(&self, level: usize) -> ColdPlace {
+        self.newest[level].place()
     }
 
     /// Drops all chunks.
     pub fn clear(&mut self) {
-        self.newest = [0; LEVELS];
+        self.newest = [PackedPlace::default(); LEVELS];
     }
 
     /// Changes for how long chunks are kept, those that there are included. It is not less than
@@ -170,14 +240,16 @@ impl ColdChain {
             return false;
         };
         if !self.is_empty() {
-            let distance = place.wrapping_sub(self.newest[0]);
+            let distance = place.wrapping_sub(self.newest(0));
             let distance = u32::try_from(distance).unwrap_or(FAR);
-            self.store.link(self.newest[0], distance);
+            self.store.link(self.newest(0), distance);
         }
         for level in levels_of(number) {
-            self.newest[level] = place;
+            self.newest[level] = PackedPlace::of(place);
         }
-        self.n_samples += u64::from(chunk.n_samples);
+        self.n_samples = self.n_samples.wrapping_add(chunk.n_samples);
+        self.n_stale = self.n_stale.wrapping_add(chunk.n_stale);
+        self.n_breaks = self.n_breaks.wrapping_add(chunk.n_breaks);
         true
     }
 
@@ -186,9 +258,11 @@ impl ColdChain {
         record.extend_from_slice(&[0; 8]);
         record.extend_from_slice(&[VERSION, chunk.n_samples as u8, 0, 0]);
         put_varint(&mut record, number.into());
-        put_varint(&mut record, self.n_samples);
+        put_varint(&mut record, self.n_samples.into());
+        put_varint(&mut record, self.n_stale.into());
+        put_varint(&mut record, self.n_breaks.into());
         for level in levels_of(number) {
-            put_varint(&mut record, self.newest[level]);
+            put_varint(&mut record, self.newest(level));
         }
         record.extend_from_slice(&chunk.bytes);
         let len = (record.len() as u16).to_le_bytes();
@@ -200,40 +274,44 @@ impl ColdChain {
 
     /// Takes the newest chunk back into memory.
     pub fn pop(&mut self) -> Option<(ColdChunk, Vec<u8>)> {
-        let newest = self.header(self.newest[0])?;
+        let newest = self.header(self.newest(0))?;
         let mut record = [0; RECORD_BYTES_MAX];
         let bytes = self.bytes(&newest, &mut record)?[newest.offset..].to_vec();
         for level in levels_of(newest.number) {
-            self.newest[level] = newest.back[level];
+            self.newest[level] = PackedPlace::of(newest.back[level]);
         }
         if !self.is_empty() {
             // What it leads to is not what will follow.
-            self.store.link(self.newest[0], 0);
+            self.store.link(self.newest(0), 0);
         }
-        self.n_samples = newest.n_before;
+        (self.n_samples, self.n_stale) = (newest.n_before, newest.n_stale_before);
+        self.n_breaks = newest.n_breaks_before;
         Some((newest, bytes))
     }
 
     /// Returns the chunk behind a record; `None` at the newest one, or where it is gone.
     pub fn next(&self, place: ColdPlace) -> Option<ColdChunk> {
-        if place == self.newest[0] {
+        if self.is_newest(place) {
             return None;
         }
-        match self.store.linked(place)? {
-            0 | FAR => {
-                let number = self.header(place)?.number;
-                match self.find(|chunk| chunk.number <= number.saturating_add(1))? {
-                    Found::Last(chunk) if chunk.number <= number => None,
-                    Found::Last(chunk) | Found::Oldest(chunk) => Some(chunk),
-                }
+        let distance = self.store.linked(place)?;
+        if distance != 0 && distance != FAR {
+            let next = self.header(place + ColdPlace::from(distance));
+            // A link may be newer than this chain: then it leads to what another one has put.
+            if let Some(next) = next.filter(|next| next.back[0] == place) {
+                return Some(next);
             }
-            distance => self.header(place + ColdPlace::from(distance)),
+        }
+        let number = self.header(place)?.number;
+        match self.find(|chunk| chunk.number <= number.saturating_add(1))? {
+            Found::Last(chunk) if chunk.number <= number => None,
+            Found::Last(chunk) | Found::Oldest(chunk) => Some(chunk),
         }
     }
 
     /// Tells whether this is the place of the newest chunk.
     pub fn is_newest(&self, place: ColdPlace) -> bool {
-        place == self.newest[0]
+        place == self.newest(0)
     }
 
     /// Returns the newest chunk of which `is_wanted` says so; it says so of all those before one
@@ -242,8 +320,8 @@ impl ColdChain {
         let mut behind: Option<ColdChunk> = None;
         for level in (0..LEVELS).rev() {
             loop {
-                let back = behind.map_or(self.newest, |chunk| chunk.back);
-                match self.header(back[level]) {
+                let back = behind.map_or(self.newest(level), |chunk| chunk.back[level]);
+                match self.header(back) {
                     Some(chunk) if !is_wanted(&chunk) => behind = Some(chunk),
                     Some(chunk) if level == 0 => return Some(Found::Last(chunk)),
                     _ => break,
@@ -266,7 +344,9 @@ impl ColdChain {
             return None;
         }
         let number = u32::try_from(take_varint(&mut rest)?).ok()?;
-        let n_before = take_varint(&mut rest)?;
+        let n_before = u32::try_from(take_varint(&mut rest)?).ok()?;
+        let n_stale_before = u32::try_from(take_varint(&mut rest)?).ok()?;
+        let n_breaks_before = u32::try_from(take_varint(&mut rest)?).ok()?;
         let mut back = [0; LEVELS];
         for level in levels_of(number) {
             back[level] = take_varint(&mut rest)?;
@@ -276,6 +356,8 @@ impl ColdChain {
             number,
             n_samples: fixed[1],
             n_before,
+            n_stale_before,
+            n_breaks_before,
             base: base_of(rest),
             len: u16::from_le_bytes([fixed[2], fixed[3]]).into(),
             offset: 4 + n_bytes - rest.len(),

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::history::SeriesHistory;
 use crate::history::bits::{SAMPLE_BYTES_MAX, Window};
-use crate::history::chunk::beginning_of;
+use crate::history::chunk::{ChunkReader, beginning_of, is_stale, raw_before};
 use crate::history::codec::Predictor;
 use crate::history::cold::{ColdChunk, ColdPlace, Found, RECORD_BYTES_MAX};
-use crate::history::series_history::ChunkView;
+use crate::history::place::Place;
+use crate::history::series_history::{ChunkView, Counted};
 use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 
 /// A place between two samples of one history.
@@ -135,9 +136,109 @@ impl WalkCursor {
     pub(in crate::history) fn n_passed(&self) -> usize {
         self.n_passed.into()
     }
+
+    /// Returns the place for one that will be kept.
+    pub fn pack(&self) -> Place {
+        Place::new(
+            &self.predictor,
+            self.chunk,
+            self.bit,
+            (self.n_passed, self.n_cold),
+        )
+    }
 }
 
 impl SeriesHistory {
+    /// Returns the cursor that was packed; the history has had no insertion since.
+    #[inline]
+    pub fn unpack(&self, place: &Place) -> WalkCursor {
+        let (n_passed, n_cold) = place.counts();
+        WalkCursor {
+            predictor: place.predictor(),
+            chunk: place.chunk(),
+            insertions: self.insertions,
+            bit: place.bit(),
+            n_passed,
+            n_cold,
+        }
+    }
+
+    /// Returns the sample that the cursor has passed last, if it has passed one since it was put
+    /// where it is.
+    pub fn walk_last(&self, cursor: &WalkCursor) -> Walked {
+        let value = cursor.predictor.last_value();
+        let value = value.unwrap_or_else(|| {
+            let mut record = [0; RECORD_BYTES_MAX];
+            let chunk = self.view(cursor, &mut record);
+            chunk.map_or(f64::NAN, |chunk| raw_before(chunk.bytes, cursor.bit()))
+        });
+        self.point(cursor.passed(), value).value.into()
+    }
+
+    /// Returns a cursor before the first sample after `after`, and how many samples lie before it.
+    ///
+    /// Cost: that of [`SeriesHistory::walk_from`], and a look at each full chunk in memory.
+    pub fn walk_counted(&self, after: TimestampMs) -> (WalkCursor, Counted) {
+        let mut record = [0; RECORD_BYTES_MAX];
+        let found = self.chunk_of(after).and_then(|beginning| {
+            let chunk = self.view(&beginning, &mut record)?;
+            Some((beginning, chunk))
+        });
+        let Some((beginning, chunk)) = found else {
+            return (WalkCursor::unplaced(after), self.counted());
+        };
+        let mut counted = self.counted_before(&beginning);
+        let (bit, n_samples) = (beginning.bit(), chunk.n_samples);
+        let mut reader = ChunkReader::at(chunk.bytes, bit, n_samples, beginning.predictor());
+        // What is forgotten is counted as well.
+        let after = after.max(self.forgotten);
+        while let Some((at, value)) = reader.next_until(after) {
+            counted = counted.plus(1, is_stale(at, value, chunk.histograms).into());
+        }
+        let (bit, predictor) = reader.position();
+        let cursor = WalkCursor {
+            predictor,
+            bit: bit as u16,
+            n_passed: (n_samples - reader.n_left()) as u8,
+            ..beginning
+        };
+        (cursor, counted)
+    }
+
+    /// Moves the cursor over the next sample, whatever that is; tells whether there is one.
+    #[inline]
+    pub fn walk_over(&self, cursor: &mut WalkCursor) -> bool {
+        self.step(cursor, TimestampMs(i64::MAX)).is_some()
+    }
+
+    /// Returns how many samples lie before the beginning of a cursor's chunk.
+    fn counted_before(&self, cursor: &WalkCursor) -> Counted {
+        let sealed = || self.sealed().iter();
+        let in_memory = Counted::default().plus(
+            self.head.len() as u32 + sealed().map(|chunk| chunk.n_samples).sum::<u32>(),
+            self.head.n_stale() as u32 + sealed().map(|chunk| chunk.n_stale).sum::<u32>(),
+        );
+        let mut counted = self.counted().less(in_memory);
+        match cursor.number() {
+            Some(number) => {
+                let n_before = number.wrapping_sub(self.first()) as usize;
+                for chunk in sealed().take(n_before) {
+                    counted = counted.plus(chunk.n_samples, chunk.n_stale);
+                }
+            }
+            None => {
+                let cold = self.cold();
+                let header = cold.and_then(|cold| cold.header(cursor.place()?));
+                if let (Some(cold), Some(header)) = (cold, header) {
+                    let all = Counted::default().plus(cold.n_samples, cold.n_stale);
+                    let before = Counted::default().plus(header.n_before, header.n_stale_before);
+                    counted = counted.less(all.less(before));
+                }
+            }
+        }
+        counted
+    }
+
     /// Returns a cursor before the first sample after `after`.
     pub fn walk_from(&self, after: TimestampMs) -> WalkCursor {
         self.find(after)
@@ -230,13 +331,13 @@ impl SeriesHistory {
         if cursor.n_passed >= cursor.n_cold {
             return None;
         }
-        let is_there = self.cold.as_ref()?.read(cursor.place()?, byte, cold);
+        let is_there = self.cold()?.read(cursor.place()?, byte, cold);
         is_there.then_some(cold)
     }
 
     /// Tells whether a cursor is behind the newest sample.
     fn is_at_end(&self, cursor: &WalkCursor) -> bool {
-        cursor.number() == Some(self.head_number()) && cursor.n_passed() >= self.head.len()
+        cursor.number() == Some(self.number) && cursor.n_passed() >= self.head.len()
     }
 
     /// Returns the beginning of the chunk behind that of a cursor; `None` where that is gone, or
@@ -246,46 +347,51 @@ impl SeriesHistory {
             self.chunk(number)?;
             return self.beginning(number.wrapping_add(1));
         }
-        let (place, cold) = (cursor.place()?, self.cold.as_ref()?);
+        let (place, cold) = (cursor.place()?, self.cold()?);
         if cursor.n_passed < cursor.n_cold && cold.header(place).is_none() {
             return None;
         }
         if cold.is_newest(place) {
-            return self.beginning(self.first);
+            return self.beginning(self.first());
         }
         self.cold_beginning(&cold.next(place)?)
     }
 
     /// Returns the place before the first sample after `after`, if there is one.
     pub(in crate::history) fn find(&self, after: TimestampMs) -> Option<WalkCursor> {
+        let mut cursor = self.chunk_of(after)?;
+        while self.advance(&mut cursor, after.max(self.forgotten)).is_ok() {}
+        Some(cursor)
+    }
+
+    /// Returns the beginning of a chunk from which few steps lead to the first sample after
+    /// `after`, if there is one.
+    fn chunk_of(&self, after: TimestampMs) -> Option<WalkCursor> {
         let after = after.max(self.forgotten);
         self.newest_at().filter(|newest| *newest > after)?;
         let behind = TimestampMs(after.0.saturating_add(1));
-        let oldest = || self.oldest_chunk();
-        let mut cursor = self.chunk_before(behind).or_else(oldest)?;
-        while self.advance(&mut cursor, after).is_ok() {}
-        Some(cursor)
+        self.chunk_before(behind).or_else(|| self.oldest_chunk())
     }
 
     /// Returns the beginning of the last chunk whose base is before `at`.
     pub(in crate::history) fn chunk_before(&self, at: TimestampMs) -> Option<WalkCursor> {
         if self.head.is_begun() && self.head.base() < at {
-            return self.beginning(self.head_number());
+            return self.beginning(self.number);
         }
-        let behind = self.sealed.partition_point(|chunk| chunk.base < at);
+        let behind = self.sealed().partition_point(|chunk| chunk.base < at);
         if let Some(place) = behind.checked_sub(1) {
-            return self.beginning(self.first.wrapping_add(place as u32));
+            return self.beginning(self.first().wrapping_add(place as u32));
         }
-        match self.cold.as_ref()?.find(|chunk| chunk.base < at)? {
+        match self.cold()?.find(|chunk| chunk.base < at)? {
             Found::Last(chunk) => self.cold_beginning(&chunk),
             Found::Oldest(_) => None,
         }
     }
 
     fn oldest_chunk(&self) -> Option<WalkCursor> {
-        match self.cold.as_ref().and_then(|cold| cold.find(|_| false)) {
+        match self.cold().and_then(|cold| cold.find(|_| false)) {
             Some(Found::Oldest(chunk)) => self.cold_beginning(&chunk),
-            _ => self.beginning(self.first),
+            _ => self.beginning(self.first()),
         }
     }
 
@@ -303,10 +409,7 @@ impl SeriesHistory {
 
     fn cold_beginning(&self, chunk: &ColdChunk) -> Option<WalkCursor> {
         let mut bytes = [0; 64];
-        let is_there = self
-            .cold
-            .as_ref()?
-            .read(chunk.place, chunk.offset, &mut bytes);
+        let is_there = self.cold()?.read(chunk.place, chunk.offset, &mut bytes);
         let (bit, predictor) = beginning_of(is_there.then_some(&bytes)?)?;
         Some(WalkCursor {
             predictor,
@@ -327,7 +430,7 @@ impl SeriesHistory {
         if let Some(number) = cursor.number() {
             return self.chunk(number);
         }
-        let cold = self.cold.as_ref()?;
+        let cold = self.cold()?;
         let header = cold.header(cursor.place()?)?;
         Some(ChunkView {
             bytes: cold.bytes(&header, record)?,
@@ -338,18 +441,18 @@ impl SeriesHistory {
 
     /// Returns the number of cold samples from the beginning of a cursor's chunk on.
     pub(in crate::history) fn n_cold_from(&self, cursor: &WalkCursor) -> usize {
-        let (Some(place), Some(cold)) = (cursor.place(), &self.cold) else {
+        let (Some(place), Some(cold)) = (cursor.place(), self.cold()) else {
             return 0;
         };
         let before = cold
             .header(place)
             .map_or(cold.n_samples, |chunk| chunk.n_before);
-        usize::try_from(cold.n_samples - before).unwrap_or(usize::MAX)
+        cold.n_samples.wrapping_sub(before) as usize
     }
 
     /// Returns the instant behind which the samples in memory lie.
     pub(in crate::history) fn memory_base(&self) -> Option<TimestampMs> {
-        let first = self.sealed.front().map(|chunk| chunk.base);
+        let first = self.sealed().front().map(|chunk| chunk.base);
         first.or_else(|| self.head.is_begun().then(|| self.head.base()))
     }
 }

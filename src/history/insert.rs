@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::history::SeriesHistory;
 use crate::history::chunk::{
-    BYTES_FULL, ChunkReader, HeadChunk, SAMPLES_MAX, SealedChunk, beginning_of,
+    BYTES_FULL, ChunkReader, HeadChunk, SAMPLES_MAX, SealedChunk, beginning_of, is_stale,
 };
 use crate::history::codec::{HISTOGRAM_BITS, Predictor};
 use crate::history::series_history::{ChunkView, float_of};
-use crate::model::{HistogramPoint, SampleValue, TimestampMs};
+use crate::model::{HistogramPoint, SampleValue, TimestampMs, is_stale_nan};
 
 /// The samples of a chunk on their way from one encoding to another.
 struct Rewritten {
@@ -24,43 +24,70 @@ impl SeriesHistory {
     /// Puts a sample before the newest one; there is none at its instant.
     pub(in crate::history) fn insert(&mut self, at: TimestampMs, value: SampleValue) {
         self.take_back(at);
-        let chunk = self.sealed.partition_point(|chunk| chunk.base < at);
-        if self.head.base() < at || self.sealed.is_empty() {
-            let (full, rest) = self.rewritten(self.head_number(), at, value).halves();
-            self.sealed.extend(full);
-            (self.head, self.aside) = rest;
+        let chunk = self.sealed().partition_point(|chunk| chunk.base < at);
+        if self.head.base() < at || self.sealed().is_empty() {
+            let (full, (head, aside)) = self.rewritten(self.number, at, value).halves();
+            if let Some(full) = full {
+                self.sealed_mut().push_back(full);
+                self.number = self.number.wrapping_add(1);
+            }
+            self.head = head;
+            if aside.is_some() || self.rest.is_some() {
+                self.rest_mut().aside = aside;
+            }
             return;
         }
         let chunk = chunk.saturating_sub(1);
-        let number = self.first.wrapping_add(chunk as u32);
+        let number = self.first().wrapping_add(chunk as u32);
         let (full, (rest, aside)) = self.rewritten(number, at, value).halves();
         let aside = aside.map_or_else(Vec::new, |aside| *aside);
-        self.sealed[chunk] = rest.seal(aside);
+        let sealed = self.sealed_mut();
+        sealed[chunk] = rest.seal(aside);
+        // The first sample behind may have come to lie behind a greater one.
+        match sealed.get_mut(chunk + 1) {
+            Some(behind) => {
+                let n_breaks = &mut Arc::make_mut(behind).n_breaks;
+                *n_breaks = n_breaks.saturating_add(1);
+            }
+            None => self.head.note_break(),
+        }
+        let sealed = self.sealed_mut();
         if let Some(full) = full {
-            self.sealed.insert(chunk, full);
+            sealed.insert(chunk, full);
+            self.number = self.number.wrapping_add(1);
         }
     }
 
     /// Takes chunks out of the store until the one is here to which `at` belongs.
     fn take_back(&mut self, at: TimestampMs) {
         while self.memory_base().is_some_and(|base| base >= at) {
-            let Some(cold) = self.cold.as_mut().filter(|cold| !cold.is_empty()) else {
+            let Some(cold) = self.rest.as_mut().and_then(|rest| rest.cold.as_mut()) else {
                 return;
             };
+            if cold.is_empty() {
+                return;
+            }
+            let n_breaks = cold.n_breaks;
             let Some((chunk, bytes)) = cold.pop() else {
                 cold.clear();
                 return;
             };
             let mut reader = ChunkReader::new(&bytes, chunk.n_samples.into());
-            let samples = std::iter::from_fn(|| reader.next_until(TimestampMs(i64::MAX)));
-            self.sealed.push_front(Arc::new(SealedChunk {
+            let (mut end, mut n_stale) = (chunk.base, 0);
+            while let Some((at, value)) = reader.next_until(TimestampMs(i64::MAX)) {
+                end = at;
+                n_stale += u32::from(is_stale_nan(value));
+            }
+            let n_breaks = n_breaks.wrapping_sub(chunk.n_breaks_before);
+            self.sealed_mut().push_front(Arc::new(SealedChunk {
                 base: chunk.base,
-                end: samples.last().map_or(chunk.base, |last| last.0),
+                end,
                 n_samples: chunk.n_samples.into(),
+                n_stale,
+                n_breaks,
                 bytes: bytes.into(),
                 histograms: Box::default(),
             }));
-            self.first = chunk.number;
         }
     }
 
@@ -102,26 +129,25 @@ impl Rewritten {
 
     /// Writes one chunk, or two where one would be too large.
     fn halves(self) -> (Option<Arc<SealedChunk>>, (HeadChunk, Aside)) {
+        let mut histograms = self.histograms;
+        let push = |head: &mut HeadChunk, samples: &[(TimestampMs, f64)], aside: &[_]| {
+            for (at, value) in samples {
+                head.push(*at, *value, is_stale(*at, *value, aside));
+            }
+        };
         let mut head = HeadChunk::again(self.predictor);
-        for (at, value) in &self.samples {
-            head.push(*at, *value);
-        }
+        push(&mut head, &self.samples, &histograms);
         if head.len() <= SAMPLES_MAX && head.bytes().len() <= 2 * BYTES_FULL {
-            return (None, (head, aside(self.histograms)));
+            return (None, (head, aside(histograms)));
         }
         let (before, behind) = self.samples.split_at(self.samples.len() / 2);
         let mut head = HeadChunk::again(self.predictor);
-        for (at, value) in before {
-            head.push(*at, *value);
-        }
-        let end = head.newest().0;
-        let mut histograms = self.histograms;
+        push(&mut head, before, &histograms);
+        let end = head.newest_at();
         let rest = histograms.split_off(histograms.partition_point(|point| point.at <= end));
         let full = head.seal(histograms);
         head.begin();
-        for (at, value) in behind {
-            head.push(*at, *value);
-        }
+        push(&mut head, behind, &rest);
         (Some(full), (head, aside(rest)))
     }
 }

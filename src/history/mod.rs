@@ -5,6 +5,7 @@
 //! compressed and the on-disk form take its place behind the same methods.
 
 mod bits;
+mod breaks;
 mod chunk;
 mod codec;
 pub mod cold;
@@ -14,11 +15,15 @@ mod form;
 mod insert;
 #[cfg(test)]
 mod model_test;
+mod older;
+mod place;
 mod reading;
+mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};
 pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
+pub use place::Place;
 pub use reading::{Cursor, Samples};
-pub use series_history::{Appended, SeriesHistory};
+pub use series_history::{Appended, Counted, SeriesHistory};

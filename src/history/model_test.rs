@@ -199,6 +199,23 @@ impl Both {
         );
         let behind = self.all.range(after + 1..).count();
         assert_eq!(self.history.len_after(from), behind, "what lies behind");
+        let live = self.all.range(after + 1..);
+        let live = live.filter(|(_, value)| !is_stale_nan(**value)).count();
+        let (mut cursor, counted) = self.history.walk_counted(from);
+        let left = self.history.counted().less(counted);
+        let left = (left.n_samples as usize, left.n_live as usize);
+        assert_eq!(left, (behind, live), "what lies behind, counted");
+        let next = self.history.walk_next(&mut { cursor }, TimestampMs::MAX);
+        let next = next.map(|next| (next.at.0, next.value));
+        let expected = self.all.range(after + 1..).next();
+        let expected = expected.map(|(at, value)| (*at, Walked::Float(*value)));
+        assert_eq!(next, expected, "the first behind");
+        if self.history.walk_over(&mut cursor) {
+            let place = self.history.unpack(&cursor.pack());
+            let last = Some(self.history.walk_last(&place));
+            assert_eq!(last, expected.map(|next| next.1), "the same, passed");
+        }
+        self.look_for_breaks(after, until);
         if until < self.asked {
             self.newest = Cursor::default();
         }
@@ -206,6 +223,22 @@ impl Both {
         let last = self.history.last_at_or_before(to, &mut self.newest);
         let expected = self.all.range(..=until).next_back();
         assert_eq!(last, expected.as_ref().map(point), "the last up to {until}");
+    }
+
+    /// Every sample that is less than the live one before it lies where it may.
+    fn look_for_breaks(&self, after: i64, until: i64) {
+        let (from, to) = (TimestampMs(after), TimestampMs(until));
+        let parts = self.history.broken_parts(from, to);
+        assert!(parts.is_sorted_by(|a, b| a.1 <= b.0), "{parts:?}");
+        let mut before = None;
+        for (at, value) in self.all.iter().filter(|(_, value)| !is_stale_nan(**value)) {
+            let is_break = before.is_some_and(|before| *value < before);
+            before = Some(*value);
+            let is_inside = |part: &(TimestampMs, TimestampMs)| part.0.0 < *at && *at <= part.1.0;
+            if is_break && after < *at && *at <= until {
+                assert!(parts.iter().any(is_inside), "{at} is not in {parts:?}");
+            }
+        }
     }
 
     fn take(&mut self, step: &Step) {

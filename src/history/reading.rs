@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::history::chunk::{ChunkReader, sample_value};
 use crate::history::codec::HISTOGRAM_BITS;
-use crate::history::cold::RECORD_BYTES_MAX;
+use crate::history::cold::{ColdChain, RECORD_BYTES_MAX};
 use crate::history::{SeriesHistory, WalkCursor};
 use crate::model::{FloatPoint, HistogramPoint, Point, SampleValue, TimestampMs, is_stale_nan};
 
@@ -174,16 +174,13 @@ impl SeriesHistory {
     /// Returns the history of `(after, until]` and perhaps a little more: what is full is shared,
     /// not copied.
     pub fn part(&self, after: TimestampMs, until: TimestampMs) -> SeriesHistory {
-        let from = self.sealed.partition_point(|chunk| chunk.end <= after);
-        let to = self.sealed.partition_point(|chunk| chunk.base < until);
+        let sealed = self.sealed();
+        let from = sealed.partition_point(|chunk| chunk.end <= after);
+        let to = sealed.partition_point(|chunk| chunk.base < until);
         let is_in_memory = self.memory_base().is_some_and(|base| base <= after);
-        let cold = self.cold.as_ref().filter(|_| !is_in_memory);
-        let cold = cold.map(|cold| Box::new(cold.pinned()));
-        SeriesHistory {
-            sealed: self.sealed.range(from..to.max(from)).cloned().collect(),
-            first: self.first.wrapping_add(from as u32),
-            ..self.without_sealed(cold)
-        }
+        let cold = self.cold().filter(|_| !is_in_memory);
+        let kept = sealed.range(from..to.max(from)).cloned().collect();
+        self.with(kept, cold.map(ColdChain::pinned))
     }
 
     /// Returns the number of samples after `after`.
@@ -192,8 +189,10 @@ impl SeriesHistory {
             return 0;
         };
         let n_cold = self.n_cold_from(&walk);
-        let numbers = walk.number().unwrap_or(self.first)..=self.head_number();
-        let chunks = numbers.filter_map(|number| self.chunk(number));
+        let n_chunks = self.sealed().len() as u32 + 1;
+        let number = walk.number().unwrap_or(self.first());
+        let numbers = (0..n_chunks).map(|n| number.wrapping_add(n));
+        let chunks = numbers.map_while(|number| self.chunk(number));
         n_cold + chunks.map(|chunk| chunk.n_samples).sum::<usize>() - walk.n_passed()
     }
 }

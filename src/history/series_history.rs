@@ -35,41 +35,83 @@ pub enum Appended {
 }
 
 /// The past of one series.
+///
+/// There are as many as there are series, so it is small: what only some have lies in [`Rest`].
 #[derive(Debug)]
 pub struct SeriesHistory {
     /// The chunk that is being written.
     pub(in crate::history) head: HeadChunk,
-    /// Its native histograms.
+    /// What lies at or before this is gone, though its bytes may be there.
+    pub(in crate::history) forgotten: TimestampMs,
+    /// What is not in `head`.
+    pub(in crate::history) rest: Option<Box<Rest>>,
+    /// The number of `head`; those before it have the numbers before.
+    pub(in crate::history) number: u32,
+    /// How many samples were put between others.
+    pub(in crate::history) insertions: u32,
+    /// How many samples have ever come; it may wrap.
+    pub(in crate::history) n_taken: u32,
+    /// How many of them were stale markers.
+    pub(in crate::history) n_stale: u32,
+}
+
+/// What a history has besides the chunk that is being written.
+#[derive(Debug, Default)]
+pub(in crate::history) struct Rest {
+    /// The native histograms of the head.
     #[allow(
         clippy::box_collection,
         reason = "few series have any; the others pay for it"
     )]
-    pub(in crate::history) aside: Option<Box<Vec<HistogramPoint>>>,
-    /// Chunks that are full, all before `head`.
-    pub(in crate::history) sealed: VecDeque<Arc<SealedChunk>>,
-    /// The number of the first chunk in `sealed`, or of `head`; the next one has the next number.
-    pub(in crate::history) first: u32,
-    /// How many samples were put between others.
-    pub(in crate::history) insertions: u32,
-    /// What lies at or before this is gone, though its bytes may be there.
-    pub(in crate::history) forgotten: TimestampMs,
+    pub aside: Option<Box<Vec<HistogramPoint>>>,
+    /// Chunks that are full, all before the head; of series that look back far there are none for
+    /// most of the time.
+    #[allow(clippy::box_collection, reason = "the same")]
+    pub sealed: Option<Box<VecDeque<Arc<SealedChunk>>>>,
     /// Chunks that are not in memory, all before those in `sealed`.
-    pub(in crate::history) cold: Option<Box<ColdChain>>,
+    pub cold: Option<ColdChain>,
     /// The start timestamps, if any sample ever stated one; shared as chunks are.
-    pub(in crate::history) starts: Option<Arc<StartTimes>>,
+    pub starts: Option<Arc<StartTimes>>,
+}
+
+/// How many samples lie before a place, counted from the first that the series ever had; both may
+/// wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// All of them.
+    pub n_samples: u32,
+    /// Those that are no stale markers.
+    pub n_live: u32,
+}
+
+impl Counted {
+    /// Returns the count with so many samples more, and so many stale markers among them.
+    pub(in crate::history) fn plus(self, n_samples: u32, n_stale: u32) -> Counted {
+        Counted {
+            n_samples: self.n_samples.wrapping_add(n_samples),
+            n_live: self.n_live.wrapping_add(n_samples).wrapping_sub(n_stale),
+        }
+    }
+
+    /// Returns the count without what another has counted.
+    pub(in crate::history) fn less(self, other: Counted) -> Counted {
+        Counted {
+            n_samples: self.n_samples.wrapping_sub(other.n_samples),
+            n_live: self.n_live.wrapping_sub(other.n_live),
+        }
+    }
 }
 
 impl Default for SeriesHistory {
     fn default() -> Self {
         SeriesHistory {
             head: HeadChunk::default(),
-            aside: None,
-            sealed: VecDeque::new(),
-            first: 0,
-            insertions: 0,
             forgotten: NOTHING_FORGOTTEN,
-            cold: None,
-            starts: None,
+            rest: None,
+            number: 0,
+            insertions: 0,
+            n_taken: 0,
+            n_stale: 0,
         }
     }
 }
@@ -77,11 +119,8 @@ impl Default for SeriesHistory {
 impl Clone for SeriesHistory {
     /// Returns a history of its own, which takes no more to the store of cold chunks.
     fn clone(&self) -> Self {
-        let cold = self.cold.as_ref().map(|cold| Box::new(cold.pinned()));
-        SeriesHistory {
-            sealed: self.sealed.clone(),
-            ..self.without_sealed(cold)
-        }
+        let cold = self.cold().map(ColdChain::pinned);
+        self.with(self.sealed().clone(), cold)
     }
 }
 
@@ -136,6 +175,7 @@ impl SeriesHistory {
             _ if at <= self.forgotten => Appended::Inserted,
             next => {
                 let next = next.map_or(TimestampMs::MAX, |next| next.at);
+                self.count(value.is_stale());
                 self.insert(at, value);
                 self.insertions = self.insertions.wrapping_add(1);
                 if let Some(starts) = self.starts_to_change(start) {
@@ -158,21 +198,31 @@ impl SeriesHistory {
             self.seal();
             self.spill(oldest_allowed);
         }
+        let is_stale = value.is_stale();
+        self.count(is_stale);
         let value = match value {
             SampleValue::Float(value) => float_of(value),
             SampleValue::Histogram(value) => {
-                let aside = self.aside.get_or_insert_default();
+                let aside = self.rest_mut().aside.get_or_insert_default();
                 aside.push(HistogramPoint { at, value });
                 f64::from_bits(HISTOGRAM_BITS)
             }
         };
-        self.head.push(at, value);
+        self.head.push(at, value, is_stale);
+    }
+
+    fn count(&mut self, is_stale: bool) {
+        self.n_taken = self.n_taken.wrapping_add(1);
+        self.n_stale = self.n_stale.wrapping_add(is_stale.into());
     }
 
     /// Sets the head aside and begins another.
     fn seal(&mut self) {
-        let histograms = self.aside.take().map_or_else(Vec::new, |aside| *aside);
-        self.sealed.push_back(self.head.seal(histograms));
+        let aside = self.rest.as_mut().and_then(|rest| rest.aside.take());
+        let histograms = aside.map_or_else(Vec::new, |aside| *aside);
+        let chunk = self.head.seal(histograms);
+        self.sealed_mut().push_back(chunk);
+        self.number = self.number.wrapping_add(1);
         self.head.begin();
     }
 
@@ -180,27 +230,63 @@ impl SeriesHistory {
     /// histograms stay in memory, and so do the chunks behind them; where there is no room, all
     /// do, and it is tried again with the next one.
     fn spill(&mut self, oldest_allowed: TimestampMs) {
-        let Some(cold) = &mut self.cold else { return };
-        while let Some(chunk) = self.sealed.front() {
+        let mut number = self.first();
+        let Some(rest) = &mut self.rest else { return };
+        let (Some(cold), Some(sealed)) = (&mut rest.cold, &mut rest.sealed) else {
+            return;
+        };
+        while let Some(chunk) = sealed.front() {
             let may_change = chunk.end > oldest_allowed || !chunk.histograms.is_empty();
-            if may_change || !cold.push(self.first, chunk) {
+            if may_change || !cold.push(number, chunk) {
                 return;
             }
-            self.sealed.pop_front();
-            self.first = self.first.wrapping_add(1);
+            sealed.pop_front();
+            number = number.wrapping_add(1);
         }
         // There is nothing here until the next chunk is full.
-        self.sealed = VecDeque::new();
+        rest.sealed = None;
+    }
+
+    /// Returns what there is besides the head, made where there was nothing.
+    pub(in crate::history) fn rest_mut(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Returns the chunks that are full and in memory.
+    #[inline]
+    pub(in crate::history) fn sealed(&self) -> &VecDeque<Arc<SealedChunk>> {
+        static NONE: VecDeque<Arc<SealedChunk>> = VecDeque::new();
+        let rest = self.rest.as_ref();
+        rest.and_then(|rest| rest.sealed.as_deref())
+            .unwrap_or(&NONE)
+    }
+
+    /// Returns the same, to be changed.
+    pub(in crate::history) fn sealed_mut(&mut self) -> &mut VecDeque<Arc<SealedChunk>> {
+        self.rest_mut().sealed.get_or_insert_default()
+    }
+
+    /// Returns the chunks that are not in memory.
+    #[inline]
+    pub(in crate::history) fn cold(&self) -> Option<&ColdChain> {
+        self.rest.as_ref()?.cold.as_ref()
+    }
+
+    /// Returns the number of the first chunk in memory.
+    pub(in crate::history) fn first(&self) -> u32 {
+        self.number.wrapping_sub(self.sealed().len() as u32)
     }
 
     /// Forgets what is older than `keep` at event time `now`. From then on, full chunks of a
     /// series that looks back far go to `store`.
     pub fn cut(&mut self, now: TimestampMs, keep: DurationMs, store: Option<&Arc<dyn ColdStore>>) {
         self.forget(now - keep);
-        match (&mut self.cold, store) {
+        // Series that are young have nothing to put there yet.
+        let Some(rest) = &mut self.rest else { return };
+        match (&mut rest.cold, store) {
             (Some(cold), _) => cold.set_keep(keep),
-            (None, Some(store)) if keep >= KEEP_MIN => {
-                self.cold = Some(Box::new(ColdChain::new(Arc::clone(store), keep)));
+            (None, Some(store)) if keep >= KEEP_MIN && rest.sealed.is_some() => {
+                rest.cold = Some(ColdChain::new(Arc::clone(store), keep));
             }
             _ => {}
         }
@@ -211,17 +297,24 @@ impl SeriesHistory {
         self.head.len() == 1
     }
 
-    /// Returns a history that is like this one but for what is sealed.
-    pub(in crate::history) fn without_sealed(&self, cold: Option<Box<ColdChain>>) -> Self {
+    /// Returns a history that is like this one but for what is sealed and cold.
+    pub(in crate::history) fn with(
+        &self,
+        sealed: VecDeque<Arc<SealedChunk>>,
+        cold: Option<ColdChain>,
+    ) -> Self {
+        let rest = self.rest.as_ref().map(|rest| {
+            Box::new(Rest {
+                aside: rest.aside.clone(),
+                sealed: (!sealed.is_empty()).then(|| Box::new(sealed)),
+                cold,
+                starts: rest.starts.clone(),
+            })
+        });
         SeriesHistory {
             head: self.head.clone(),
-            aside: self.aside.clone(),
-            sealed: VecDeque::new(),
-            first: self.first,
-            insertions: self.insertions,
-            forgotten: self.forgotten,
-            cold,
-            starts: self.starts.clone(),
+            rest,
+            ..*self
         }
     }
 
@@ -253,15 +346,17 @@ impl SeriesHistory {
 
     /// Returns the start timestamps if there are any or `start` is one.
     fn starts_to_change(&mut self, start: TimestampMs) -> Option<&mut StartTimes> {
-        if self.starts.is_none() && start == NO_START {
+        if self.starts().is_none() && start == NO_START {
             return None;
         }
-        Some(Arc::make_mut(self.starts.get_or_insert_default()))
+        Some(Arc::make_mut(
+            self.rest_mut().starts.get_or_insert_default(),
+        ))
     }
 
     /// Returns the start timestamps, if any sample states one.
     pub fn starts(&self) -> Option<&StartTimes> {
-        self.starts.as_deref()
+        self.rest.as_ref()?.starts.as_deref()
     }
 
     /// Returns the newest sample, stale markers included.
@@ -272,13 +367,13 @@ impl SeriesHistory {
 
     /// Returns when the newest sample was, ms.
     pub fn newest_at(&self) -> Option<TimestampMs> {
-        self.newest_float().map(|newest| newest.0)
+        let newest = self.head.newest_at();
+        (self.head.is_begun() && newest > self.forgotten).then_some(newest)
     }
 
     /// Returns the newest sample, a histogram as its marker.
     pub(in crate::history) fn newest_float(&self) -> Option<(TimestampMs, f64)> {
-        let newest = self.head.newest();
-        (self.head.is_begun() && newest.0 > self.forgotten).then_some(newest)
+        self.newest_at().map(|_| self.head.newest())
     }
 
     /// Returns a sample as others know it.
@@ -292,36 +387,34 @@ impl SeriesHistory {
     }
 
     fn histograms_around(&self, at: TimestampMs) -> &[HistogramPoint] {
-        let number = self.sealed.partition_point(|chunk| chunk.end < at);
-        match self.sealed.get(number) {
+        let number = self.sealed().partition_point(|chunk| chunk.end < at);
+        match self.sealed().get(number) {
             Some(chunk) => &chunk.histograms,
             None => self.head_histograms(),
         }
     }
 
     fn head_histograms(&self) -> &[HistogramPoint] {
-        self.aside.as_ref().map_or(&[], |aside| aside.as_slice())
-    }
-
-    /// Returns the number of `head`.
-    pub(in crate::history) fn head_number(&self) -> u32 {
-        self.first.wrapping_add(self.sealed.len() as u32)
+        let rest = self.rest.as_ref();
+        let aside = rest.and_then(|rest| rest.aside.as_ref());
+        aside.map_or(&[], |aside| aside.as_slice())
     }
 
     /// Returns the chunk of a number, if it is in memory.
     pub(in crate::history) fn chunk(&self, number: u32) -> Option<ChunkView<'_>> {
-        let place = number.wrapping_sub(self.first) as usize;
-        if let Some(chunk) = self.sealed.get(place) {
-            return Some(ChunkView {
-                bytes: &chunk.bytes,
-                n_samples: chunk.n_samples as usize,
-                histograms: &chunk.histograms,
+        if number == self.number {
+            return self.head.is_begun().then(|| ChunkView {
+                bytes: self.head.bytes(),
+                n_samples: self.head.len(),
+                histograms: self.head_histograms(),
             });
         }
-        (place == self.sealed.len() && self.head.is_begun()).then(|| ChunkView {
-            bytes: self.head.bytes(),
-            n_samples: self.head.len(),
-            histograms: self.head_histograms(),
+        let place = number.wrapping_sub(self.first()) as usize;
+        let chunk = self.sealed().get(place)?;
+        Some(ChunkView {
+            bytes: &chunk.bytes,
+            n_samples: chunk.n_samples as usize,
+            histograms: &chunk.histograms,
         })
     }
 
@@ -331,26 +424,34 @@ impl SeriesHistory {
             return;
         }
         self.forgotten = until;
+        let base = self.memory_base();
         if self.newest_at().is_none() {
-            self.first = self.head_number().wrapping_add(1);
-            self.sealed.clear();
-            (self.head, self.aside) = (HeadChunk::default(), None);
+            self.number = self.number.wrapping_add(1);
+            self.head = HeadChunk::default();
+            if let Some(rest) = &mut self.rest {
+                (rest.sealed, rest.aside) = (None, None);
+            }
         }
+        let Some(rest) = &mut self.rest else { return };
         // What is cold ends before what is in memory begins.
-        if let (base, Some(cold)) = (self.memory_base(), &mut self.cold)
+        if let Some(cold) = &mut rest.cold
             && base.is_none_or(|base| base <= until)
         {
             cold.clear();
         }
-        while self.sealed.front().is_some_and(|chunk| chunk.end <= until) {
-            self.sealed.pop_front();
-            self.first = self.first.wrapping_add(1);
+        if let Some(sealed) = &mut rest.sealed {
+            while sealed.front().is_some_and(|chunk| chunk.end <= until) {
+                sealed.pop_front();
+            }
+            if sealed.is_empty() {
+                rest.sealed = None;
+            }
         }
-        if let Some(starts) = &mut self.starts {
+        if let Some(starts) = &mut rest.starts {
             let kept = Arc::make_mut(starts);
             kept.forget(until);
             if kept.is_empty() {
-                self.starts = None;
+                rest.starts = None;
             }
         }
     }
@@ -359,6 +460,15 @@ impl SeriesHistory {
     /// anew.
     pub fn insertions(&self) -> u32 {
         self.insertions
+    }
+
+    /// Returns how many samples have ever come.
+    #[inline]
+    pub fn counted(&self) -> Counted {
+        Counted {
+            n_samples: self.n_taken,
+            n_live: self.n_taken.wrapping_sub(self.n_stale),
+        }
     }
 
     /// Returns the number of samples.
@@ -374,16 +484,15 @@ impl SeriesHistory {
     /// Returns the bytes held, those shared with others included; native histograms count as
     /// much as the place that they are kept at.
     pub fn bytes(&self) -> usize {
-        let sealed = self.sealed.iter().map(|chunk| {
+        let sealed = self.sealed().iter().map(|chunk| {
             size_of::<SealedChunk>() + chunk.bytes.len() + size_of_val(&*chunk.histograms)
         });
-        let aside = self.head_histograms();
-        size_of::<SeriesHistory>()
+        size_of::<Self>()
             + self.head.heap_bytes()
-            + self.sealed.capacity() * size_of::<Arc<SealedChunk>>()
+            + self.sealed().capacity() * size_of::<Arc<SealedChunk>>()
             + sealed.sum::<usize>()
-            + size_of_val(aside)
-            + self.cold.as_ref().map_or(0, |_| size_of::<ColdChain>())
+            + size_of_val(self.head_histograms())
+            + self.rest.as_ref().map_or(0, |_| size_of::<Rest>())
     }
 }
 

@@ -10,6 +10,51 @@ use crate::model::TimestampMs;
 /// When a sender should come again after 503.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
+/// Why a request was refused whole, though nothing is wrong with it: it is to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Too many requests, or too many bytes of them, are under way.
+    InFlight,
+    /// An engine is behind, and its log holds as much as it may.
+    LogFull,
+    /// What is left in the log is kept for other senders.
+    FairShare,
+    /// The body did not come in time.
+    Slow,
+    /// The sender has sent more than its quota.
+    Quota,
+    /// The log takes nothing.
+    LogClosed,
+    /// The server is stopping.
+    Stopping,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Refusal; 7] = [
+        Refusal::InFlight,
+        Refusal::LogFull,
+        Refusal::FairShare,
+        Refusal::Slow,
+        Refusal::Quota,
+        Refusal::LogClosed,
+        Refusal::Stopping,
+    ];
+
+    /// Returns the word used in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::InFlight => "in_flight",
+            Refusal::LogFull => "log_full",
+            Refusal::Slow => "slow",
+            Refusal::FairShare => "fair_share",
+            Refusal::Quota => "quota",
+            Refusal::LogClosed => "log_closed",
+            Refusal::Stopping => "stopping",
+        }
+    }
+}
+
 /// What of a request was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -24,7 +69,7 @@ pub struct Written {
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteAnswer {
-    /// 204, 400, 413 or 503.
+    /// 204, 400, 413, 429 or 503.
     pub status: StatusCode,
     /// What was taken.
     pub written: Written,
@@ -34,6 +79,10 @@ pub struct WriteAnswer {
     pub retry_after_seconds: Option<u32>,
     /// The newest valid timestamp of the request, ms.
     pub newest: Option<TimestampMs>,
+    /// Samples, histograms and exemplars that the request held, taken or not.
+    pub n_received: u64,
+    /// Why the request is to come again, where it is.
+    pub refusal: Option<Refusal>,
 }
 
 /// An answer that is true once the logs have what it speaks of.
@@ -61,7 +110,10 @@ impl Promised {
     pub async fn kept(self) -> WriteAnswer {
         match self.commitment.wait().await {
             Ok(()) => self.answer,
-            Err(error) => WriteAnswer::unavailable(&format!("{error}; come again\n")),
+            Err(error) => {
+                let text = format!("{error}; come again\n");
+                WriteAnswer::unavailable(Refusal::LogClosed, &text)
+            },
         }
     }
 
@@ -80,14 +132,30 @@ impl WriteAnswer {
             text: text.into(),
             retry_after_seconds: None,
             newest: None,
+            n_received: 0,
+            refusal: None,
         }
     }
 
     /// Returns the answer that nothing was written and the sender should come again.
-    pub(crate) fn unavailable(text: &str) -> Self {
+    pub(crate) fn unavailable(refusal: Refusal, text: &str) -> Self {
         WriteAnswer {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
+            refusal: Some(refusal),
             ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+
+    /// Returns the answer to a sender that has sent more than its quota.
+    pub(crate) fn over_quota(samples_per_second: u64, retry_after_seconds: u32) -> Self {
+        let text = format!(
+            "more than {samples_per_second} samples a second, the limit of one sender \
+             (limits: per_sender); come again in {retry_after_seconds} s\n"
+        );
+        WriteAnswer {
+            retry_after_seconds: Some(retry_after_seconds),
+            refusal: Some(Refusal::Quota),
+            ..WriteAnswer::refused(StatusCode::TOO_MANY_REQUESTS, text)
         }
     }
 }

@@ -7,18 +7,17 @@ use crate::ingest::decode::histogram::RawHistogram;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::DecodeError;
 use crate::ingest::decode::{HashKey, Visitor};
+use crate::ingest::identity::{identity_of, target_of};
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::{Routing, ShardId};
-use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView, TARGET_MASK};
+use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView};
 use crate::ingest::sequencer::{Evidence, Target};
 use crate::model::{
     Batch, FloatHistogram, Labels, ListedStarts, NO_START, SeriesDefinition, TimestampMs,
 };
 
-/// The label names that make a target.
-const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 /// Set in a [`SeriesRef`] that is a position among the unknown series.
 const UNKNOWN_BIT: u32 = 1 << 31;
 
@@ -239,7 +238,9 @@ impl<'a> Collector<'a> {
     }
 
     fn unknown(&mut self, raw_hash: u128, labels: Labels) -> Fate {
-        let identity = self.identity(&labels);
+        let (key, scratch) = (self.rules.key, &mut self.name_scratch);
+        let identity = identity_of(key, &labels, scratch);
+        let target = target_of(key, &labels, scratch);
         let readers = self.rules.routing.readers(&labels);
         let recorded = self.rules.routing.is_recorded(&labels);
         let fate = match (readers.is_empty(), recorded) {
@@ -250,7 +251,7 @@ impl<'a> Collector<'a> {
                 recorded,
             },
         };
-        self.target = self.target_of(&labels);
+        self.target = target;
         self.out.unknown.push(UnknownSeries {
             raw_hash,
             identity,
@@ -261,28 +262,6 @@ impl<'a> Collector<'a> {
             n_routed: 0,
         });
         fate
-    }
-
-    fn identity(&mut self, labels: &Labels) -> u128 {
-        let bytes = &mut self.name_scratch;
-        bytes.clear();
-        for (name, value) in labels.iter() {
-            for text in [name, value] {
-                bytes.extend((text.len() as u32).to_le_bytes());
-                bytes.extend(text.as_bytes());
-            }
-        }
-        self.rules.key.hash(bytes)
-    }
-
-    fn target_of(&mut self, labels: &Labels) -> Target {
-        let bytes = &mut self.name_scratch;
-        bytes.clear();
-        for name in TARGET_LABELS {
-            bytes.extend(labels.value(name).as_bytes());
-            bytes.push(0xff);
-        }
-        Target(self.rules.key.hash(bytes) as u32 & TARGET_MASK)
     }
 
     fn reject(&mut self, reason: Reason, n_samples: u64, detail: impl FnOnce() -> String) {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use crate::arrivals::Arrivals;
 use crate::clock::Stopwatch;
-use crate::ingest::answer::Written;
+use crate::ingest::answer::{Refusal, Written};
 use crate::ingest::collect::{Collected, Routed, SeriesRef, UnknownSeries};
+use crate::ingest::fair_share::LogShares;
 use crate::ingest::node::NodeSettings;
 use crate::ingest::recent::RecentBodies;
 use crate::ingest::rejection::{Reason, Rejections};
 use crate::ingest::route::Routing;
 use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
+use crate::ingest::sender::SenderShare;
 use crate::ingest::sequencer::{Evidence, Sequencer};
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, weight};
 use crate::model::{
     Batch, Entry, FloatHistogram, SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
 };
@@ -24,9 +26,23 @@ pub enum Unwritten {
     /// An engine is too far behind.
     #[error("the engine is behind and its log is full; come again")]
     Full,
+    /// An engine is behind, and what room there is in its log is kept for others.
+    #[error("the engine is behind and what room its log has is kept for other senders; come again")]
+    Unfair,
     /// The log takes nothing.
     #[error("{0}; come again")]
     Log(#[from] LogError),
+}
+
+impl Unwritten {
+    /// Returns it as it is counted.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Unwritten::Full => Refusal::LogFull,
+            Unwritten::Unfair => Refusal::FairShare,
+            Unwritten::Log(_) => Refusal::LogClosed,
+        }
+    }
 }
 
 /// All that only one thread may change at a time.
@@ -37,6 +53,8 @@ pub struct Writer {
     pub series: SeriesTable,
     /// Answers to repeat.
     pub recent: RecentBodies,
+    /// Whose samples wait in the logs.
+    pub shares: LogShares,
     /// The newest timestamp accepted, read or not, ms: what the out-of-order window reaches
     /// back from, the same for any number of shards.
     newest: Option<TimestampMs>,
@@ -58,6 +76,8 @@ pub struct Commit<'a> {
     pub arrivals: &'a Arrivals,
     /// The oldest timestamp of the request, ms; asked for until there is a clock.
     pub oldest: Option<TimestampMs>,
+    /// Whose request it is.
+    pub sender: SenderShare,
 }
 
 impl Writer {
@@ -67,6 +87,7 @@ impl Writer {
             sequencer: Sequencer::new(settings.idle_timeout, settings.backlog_timeout),
             series: SeriesTable::new(n_shards),
             recent: RecentBodies::default(),
+            shares: LogShares::new(n_shards, settings.limits.log_samples),
             newest: None,
         }
     }
@@ -83,8 +104,18 @@ impl Writer {
         // errs towards coming again.
         let weight = collected.log_weight().max(1);
         if !commit.logs.iter().all(|log| log.room(weight)) {
+            self.shares.refused(commit.sender);
             commit.logs.iter().try_for_each(|log| log.check())?;
             return Err(Unwritten::Full);
+        }
+        let shares = &mut self.shares;
+        let mut logs = commit.logs.iter().enumerate();
+        let is_fair = |(at, log): (usize, &Arc<dyn Log>)| {
+            shares.admits(at, commit.sender, weight, log.waiting().samples)
+        };
+        if !logs.all(is_fair) {
+            shares.refused(commit.sender);
+            return Err(Unwritten::Unfair);
         }
         let mut batches = vec![Batch::default(); commit.logs.len()];
         let places = self.resolve_unknown(commit, &collected.unknown, &mut batches);
@@ -222,7 +253,8 @@ impl Writer {
                     });
             });
         let recorded = series.recorded;
-        let publish = self.series.get_mut(at).add_alias(series.raw_hash);
+        let state = self.series.get_mut(at);
+        let publish = state.is_some_and(|state| state.add_alias(series.raw_hash));
         (publish.then_some(Route::Series { at, recorded }), Some(at))
     }
 
@@ -248,7 +280,7 @@ impl Writer {
         }
         commit.arrivals.note(stamp.sequence, commit.began);
         let generation = commit.routing.generation();
-        for (log, batch) in commit.logs.iter().zip(batches) {
+        for (at, (log, batch)) in commit.logs.iter().zip(batches).enumerate() {
             let entry = if !batch.is_empty() {
                 Entry::Samples {
                     stamp,
@@ -260,6 +292,7 @@ impl Writer {
             } else {
                 continue;
             };
+            self.shares.appended(at, commit.sender, weight(&entry));
             log.append(entry)?;
         }
         Ok(())
@@ -315,10 +348,12 @@ impl Judge<'_> {
             return self.refuse(routed, Reason::TooManySeries);
         };
         let at = routed.at;
-        let state = self.series.get_mut(place);
+        let Some(state) = self.series.get_mut(place) else {
+            return self.refuse(routed, Reason::TooManySeries);
+        };
         // Heard whatever the verdict: where nothing reads the series there is none, and the
         // clock is to be the same everywhere.
-        self.evidence.hear(at, state.target, self.commit.wall);
+        self.evidence.hear(at, state.target(), self.commit.wall);
         match state.judge(at, value) {
             Verdict::Newer => state.set_newest(at, value),
             Verdict::Duplicate => {

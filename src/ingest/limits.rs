@@ -2,6 +2,8 @@
 //!
 //! Every bound has a name, a default and a clear refusal; the refusal is told to the sender.
 
+use http::HeaderName;
+
 use crate::model::DurationMs;
 
 /// The bounds of receiving.
@@ -22,6 +24,10 @@ pub struct Limits {
     pub label_value_bytes: usize,
     /// Requests that are read and written at a time. Beyond: 503.
     pub requests_in_flight: usize,
+    /// Bytes that these requests take in memory, bodies and what they are decoded to. Beyond: 503.
+    pub in_flight_bytes: usize,
+    /// What one sender may send. Beyond: 429.
+    pub per_sender: PerSender,
     /// How far ahead of the wall clock a sample may lie. Beyond: the sample is refused, 400.
     pub future: DurationMs,
     /// Series that rules read, and as many that none reads. Beyond: a new series that is read is
@@ -34,6 +40,18 @@ pub struct Limits {
     pub metadata: usize,
 }
 
+/// What one sender may send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PerSender {
+    /// Samples a second; 0 = as many as it can.
+    pub samples_per_second: u64,
+    /// Samples at once, saved up while it sent less.
+    pub burst: u64,
+    /// The header that names the sender; without it senders are told apart by whom they were
+    /// authenticated as, or by address.
+    pub header: Option<HeaderName>,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -44,6 +62,8 @@ impl Default for Limits {
             label_name_bytes: 1024,
             label_value_bytes: 16_384,
             requests_in_flight: 256,
+            in_flight_bytes: 1 << 30,
+            per_sender: PerSender::default(),
             future: DurationMs::from_seconds(600),
             series: 5_000_000,
             log_samples: 5_000_000,

@@ -44,6 +44,16 @@ impl MetadataStore {
         }
     }
 
+    /// Returns of how many metrics metadata is kept.
+    pub fn len(&self) -> usize {
+        self.by_metric.len()
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_metric.is_empty()
+    }
+
     /// Sets a metric's metadata as it came off the wire; texts that are not UTF-8 are mended.
     pub fn set(&self, metric: &str, kind: u64, help: &[u8], unit: &[u8]) {
         let kind = usize::try_from(kind).ok().and_then(|kind| KINDS.get(kind));

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::ingest::answer::Refusal;
 use crate::ingest::rejection::Reason;
 use crate::model::TimestampMs;
 
@@ -44,6 +45,8 @@ pub struct Sender {
     pub samples: u64,
     /// Wall clock of its last request, ms.
     pub last_request: TimestampMs,
+    /// Requests that were refused whole and are to come again.
+    pub refused: u64,
     /// Why its last request was refused, where it was.
     pub last_error: Option<String>,
 }
@@ -63,6 +66,9 @@ pub struct IngestMetrics {
     dropped: Family<ReasonLabel, Counter>,
     rejected: Family<ReasonLabel, Counter>,
     requests: Family<RequestLabels, Counter>,
+    refused: Family<ReasonLabel, Counter>,
+    refused_of: Family<SenderLabel, Counter>,
+    samples_of: Family<SenderLabel, Counter>,
     clock_lag: Family<SenderLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
     senders: Arc<Mutex<BTreeMap<String, Sender>>>,
     invalid_labels: Counter,
@@ -80,6 +86,12 @@ impl IngestMetrics {
         }
         for reason in ["unread", "recorded"] {
             self.dropped
+                .get_or_create(&ReasonLabel { reason })
+                .inc_by(0);
+        }
+        for refusal in Refusal::ALL {
+            let reason = refusal.name();
+            self.refused
                 .get_or_create(&ReasonLabel { reason })
                 .inc_by(0);
         }
@@ -102,6 +114,22 @@ impl IngestMetrics {
             "burnwatch_remote_write_requests",
             "Remote-write requests by protocol and status code",
             self.requests.clone(),
+        );
+        registry.register(
+            "burnwatch_remote_write_requests_refused",
+            "Requests refused whole though nothing is wrong with them, answered 503 or 429: the \
+             sender is to come again",
+            self.refused.clone(),
+        );
+        registry.register(
+            "burnwatch_sender_requests_refused",
+            "The same by sender",
+            self.refused_of.clone(),
+        );
+        registry.register(
+            "burnwatch_sender_samples",
+            "Valid samples by sender",
+            self.samples_of.clone(),
         );
         registry.register(
             "burnwatch_remote_write_requests_repeated",
@@ -171,6 +199,16 @@ impl IngestMetrics {
             .inc();
     }
 
+    /// Counts a request that is to come again.
+    pub fn add_refused(&self, refusal: Refusal, sender: &str) {
+        let reason = refusal.name();
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+        let mut senders = self.senders.lock();
+        let sender = told_apart(&senders, sender).to_owned();
+        senders.entry(sender.clone()).or_default().refused += 1;
+        self.refused_of.get_or_create(&SenderLabel { sender }).inc();
+    }
+
     /// Counts a repeated request.
     pub fn add_repeated(&self) {
         self.repeated.inc();
@@ -221,8 +259,13 @@ impl IngestMetrics {
     /// all, where it was refused.
     pub fn add_request_of(&self, sender: &str, now: TimestampMs, samples: u64, error: &str) {
         let mut senders = self.senders.lock();
-        let name = told_apart(&senders, sender);
-        let sender = senders.entry(name.to_owned()).or_default();
+        let name = told_apart(&senders, sender).to_owned();
+        if samples > 0 {
+            let sender = name.clone();
+            let counter = self.samples_of.get_or_create(&SenderLabel { sender });
+            counter.inc_by(samples);
+        }
+        let sender = senders.entry(name).or_default();
         sender.requests += 1;
         sender.samples += samples;
         sender.last_request = now;

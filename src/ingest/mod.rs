@@ -5,28 +5,38 @@
 //! under the node's one lock and never across an await, its samples are judged against the newest
 //! of their series ([`series_table`]), stamped ([`sequencer`]) and appended to the logs of all
 //! shards that read them. The engines read those logs; nothing here waits for them.
+//!
+//! What is scarce is shared among senders ([`fair_share`]), and a sender may have a quota
+//! ([`quota`]): one that floods is told to come again, and starves nobody else.
 
 pub mod answer;
 pub mod collect;
 pub mod commit;
 pub mod decode;
+pub mod fair_share;
+pub mod identity;
 pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod node;
 pub mod oldest;
+pub mod quota;
 pub mod recent;
 pub mod rejection;
 pub mod remote_write;
+pub mod restore;
 pub mod route;
 pub mod route_table;
+pub mod sender;
 pub mod sequencer;
 pub mod series_table;
 
-pub use answer::{Promised, WriteAnswer, Written};
-pub use limits::Limits;
+pub use answer::{Promised, Refusal, WriteAnswer, Written};
+pub use limits::{Limits, PerSender};
 pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};
 pub use node::{Node, NodeSettings, Protocol, Received};
-pub use remote_write::{IngestState, Receive, router};
+pub use remote_write::{IngestState, Origin, Receive, router};
+pub use restore::HeardSeries;
 pub use route::{ReadSet, ShardId};
+pub use sender::SenderShare;

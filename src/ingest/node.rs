@@ -7,7 +7,7 @@
 //! request that was routed before is routed anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
@@ -15,16 +15,19 @@ use parking_lot::Mutex;
 
 use crate::arrivals::Arrivals;
 use crate::clock::Stopwatch;
-use crate::ingest::answer::{Promised, WriteAnswer, Written};
+use crate::ingest::answer::{Promised, Refusal, WriteAnswer, Written};
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
 use crate::ingest::decode::wire::DecodeError;
 use crate::ingest::decode::{DecodeBuffers, HashKey, name_series, snappy, v1, v2};
+use crate::ingest::fair_share::{InFlight, InFlightRequests};
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::oldest::oldest;
+use crate::ingest::quota::Quotas;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
+use crate::ingest::sender::SenderShare;
 use crate::log::{Commitment, Log, LogError, Waiting};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
@@ -99,6 +102,7 @@ pub struct Received {
     protocol: Protocol,
     wall: TimestampMs,
     began: Stopwatch,
+    sender: SenderShare,
     /// The routing it was routed under, and that routing's version.
     routed: Option<(u64, Arc<Routing>)>,
 }
@@ -108,11 +112,16 @@ impl Received {
     pub fn began(&mut self, began: Stopwatch) {
         self.began = began;
     }
+
+    /// Says whose request it is.
+    pub fn sent_by(&mut self, sender: SenderShare) {
+        self.sender = sender;
+    }
 }
 
 /// What the lock guards beside the writer.
-struct Locked {
-    writer: Writer,
+pub(in crate::ingest) struct Locked {
+    pub writer: Writer,
     last_sweep: TimestampMs,
     next_part: usize,
 }
@@ -121,26 +130,20 @@ struct Locked {
 pub struct Node {
     logs: Vec<Arc<dyn Log>>,
     settings: NodeSettings,
-    key: HashKey,
+    pub(in crate::ingest) key: HashKey,
     routing: ArcSwap<Routing>,
     /// Grows whenever routes found before may no longer be used.
     version: AtomicU64,
-    locked: Mutex<Locked>,
+    pub(in crate::ingest) locked: Mutex<Locked>,
     buffers: Mutex<Vec<Buffers>>,
     metadata: MetadataStore,
     metrics: IngestMetrics,
     arrivals: Arc<Arrivals>,
     stopping: AtomicBool,
-    n_in_flight: AtomicUsize,
-}
-
-/// A request under way; it counts until it is dropped.
-pub struct InFlight<'a>(&'a AtomicUsize);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    in_flight: InFlightRequests,
+    quotas: Quotas,
+    /// What quotas count time from.
+    running: Stopwatch,
 }
 
 impl Node {
@@ -163,17 +166,45 @@ impl Node {
             metrics: IngestMetrics::default(),
             arrivals: Arc::default(),
             stopping: AtomicBool::new(false),
-            n_in_flight: AtomicUsize::new(0),
+            in_flight: InFlightRequests::new(
+                settings.limits.requests_in_flight,
+                settings.limits.in_flight_bytes,
+            ),
+            quotas: Quotas::new(settings.limits.per_sender.clone()),
+            running: Stopwatch::start(),
             logs,
             settings,
         })
     }
 
-    /// Begins a request, whose body is yet to be read; `None` when too many are under way.
-    pub fn begin(&self) -> Option<InFlight<'_>> {
-        let before = self.n_in_flight.fetch_add(1, Ordering::AcqRel);
-        let in_flight = InFlight(&self.n_in_flight);
-        (before < self.settings.limits.requests_in_flight).then_some(in_flight)
+    /// Begins a request, whose body is yet to be read. `Err` is the answer where too many are
+    /// under way, or the sender has sent more than its quota.
+    pub fn begin(&self, sender: &str) -> Result<InFlight, WriteAnswer> {
+        if let Err(seconds) = self.quotas.check(sender, self.running.elapsed()) {
+            let limit = self.settings.limits.per_sender.samples_per_second;
+            return Err(WriteAnswer::over_quota(limit, seconds));
+        }
+        let begun = self.in_flight.begin(self.share_of(sender));
+        begun.ok_or_else(|| {
+            let text = "too many requests are under way; come again\n";
+            WriteAnswer::unavailable(Refusal::InFlight, text)
+        })
+    }
+
+    /// Returns the share of a sender, which its requests are to be marked with.
+    pub fn share_of(&self, sender: &str) -> SenderShare {
+        SenderShare::of(sender, &self.key)
+    }
+
+    /// Counts what a request held against its sender's quota.
+    pub fn charge(&self, sender: &str, n_received: u64) {
+        let now = self.running.elapsed();
+        self.quotas.charge(sender, n_received, now);
+    }
+
+    /// Returns the requests under way.
+    pub fn in_flight(&self) -> &InFlightRequests {
+        &self.in_flight
     }
 
     /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to
@@ -186,7 +217,8 @@ impl Node {
         wall: TimestampMs,
     ) -> Result<Received, Promised> {
         if self.stopping.load(Ordering::Acquire) {
-            return Err(WriteAnswer::unavailable("the server is stopping\n").into());
+            let text = "the server is stopping\n";
+            return Err(WriteAnswer::unavailable(Refusal::Stopping, text).into());
         }
         let body_hash = self.key.hash(body) ^ (protocol as u128);
         if let Some(answer) = self.locked.lock().writer.recent.get(body_hash) {
@@ -203,6 +235,7 @@ impl Node {
                 protocol,
                 wall,
                 began: Stopwatch::start(),
+                sender: SenderShare::default(),
                 routed: None,
             }),
             Err(error) => {
@@ -262,10 +295,14 @@ impl Node {
             began: received.began,
             arrivals: &self.arrivals,
             oldest,
+            sender: received.sender,
         };
         let written = match locked.writer.commit(&commit, collected) {
             Ok(written) => written,
-            Err(full) => return Some(WriteAnswer::unavailable(&format!("{full}\n")).into()),
+            Err(unwritten) => {
+                let text = format!("{unwritten}\n");
+                return Some(WriteAnswer::unavailable(unwritten.refusal(), &text).into());
+            }
         };
         let mut answer = answer(written, collected);
         locked.writer.recent.insert(body_hash, answer.clone());
@@ -404,6 +441,24 @@ impl Node {
         Ok(())
     }
 
+    /// Appends an entry to the logs of some shards, stamped between two requests.
+    pub fn note(
+        &self,
+        shards: &[ShardId],
+        make_entry: &dyn Fn(Stamp) -> Entry,
+        wall: TimestampMs,
+    ) -> Result<(), LogError> {
+        let mut locked = self.locked.lock();
+        let stamp = locked.writer.sequencer.stamp_only(wall);
+        let logs = shards
+            .iter()
+            .filter_map(|shard| self.logs.get(usize::from(shard.0)));
+        for log in logs {
+            log.append(make_entry(stamp))?;
+        }
+        Ok(())
+    }
+
     /// Does what time alone demands: moves the clock of a silent node on, forgets routes and
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
@@ -426,13 +481,13 @@ impl Node {
         }
         // A thousandth of the series each time: all of them in under two minutes.
         let n_places = locked.writer.series.n_places() / 1000 + 1;
-        if let Some(aliases) = locked
+        if let Some(published) = locked
             .writer
             .series
             .forget_silent(n_places, SERIES_SILENT, wall)
         {
-            for alias in aliases {
-                routing.table.remove(alias);
+            for (hint, at) in published {
+                routing.table.remove_series(hint, at);
             }
             self.version.fetch_add(1, Ordering::AcqRel);
         }
@@ -491,6 +546,7 @@ fn answer(written: Written, collected: &Collected) -> WriteAnswer {
     } else {
         StatusCode::BAD_REQUEST
     };
+    let n_refused: u64 = collected.rejections.iter().map(|r| r.n_samples).sum();
     WriteAnswer {
         status,
         written,
@@ -500,6 +556,8 @@ fn answer(written: Written, collected: &Collected) -> WriteAnswer {
         },
         retry_after_seconds: None,
         newest: collected.newest,
+        n_received: written.samples + written.histograms + written.exemplars + n_refused,
+        refusal: None,
     }
 }
 

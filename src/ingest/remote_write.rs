@@ -3,26 +3,32 @@
 //! The message is chosen by `Content-Type` alone; none means 1.0, and no `Content-Encoding` means
 //! snappy, as in Prometheus. Statuses are those of the specification: 204 when all is written,
 //! 400 with the reasons when some is not, 413, 415, and 503 with `Retry-After` when nothing is
-//! and the sender should come again.
+//! and the sender should come again; 429 with it when the sender has sent more than its quota.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
 
 use crate::clock::{Clock, Stopwatch};
-use crate::ingest::answer::{Promised, WriteAnswer, Written};
+use crate::ingest::answer::{Promised, Refusal, WriteAnswer};
+use crate::ingest::fair_share::InFlight;
 use crate::ingest::node::{Node, Protocol};
+use crate::ingest::sender::{SenderShare, name_of};
 use crate::model::TimestampMs;
 
 /// A body from this size on is decoded away from the threads that serve connections.
 const BLOCKING_BYTES_MIN: usize = 256 << 10;
+
+/// What a request takes in memory for each byte of its plain body: that, and what it is decoded
+/// to, which is about twice as much.
+const DECODED_FACTOR: usize = 3;
 
 const SAMPLES_WRITTEN: &str = "x-prometheus-remote-write-samples-written";
 const HISTOGRAMS_WRITTEN: &str = "x-prometheus-remote-write-histograms-written";
@@ -40,7 +46,16 @@ pub struct IngestState {
 }
 
 /// What takes a body from the wire to the logs; see `server::pipeline`.
-pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Stopwatch) -> Promised;
+pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Origin) -> Promised;
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// When its first byte was seen.
+    pub began: Stopwatch,
+    /// Whose it is.
+    pub sender: SenderShare,
+}
 
 /// Returns the route `POST /api/v1/write`.
 pub fn router(state: IngestState) -> Router {
@@ -53,19 +68,31 @@ pub fn router(state: IngestState) -> Router {
 pub async fn write(State(state): State<IngestState>, request: Request) -> Response {
     // The head has just been read, the body has not.
     let began = Stopwatch::start();
-    let sender = sender_of(&request);
+    let node = &state.node;
+    let sender = name_of(&request, node.limits().per_sender.header.as_ref());
+    let origin = Origin {
+        began,
+        sender: node.share_of(&sender),
+    };
     let (parts, body) = request.into_parts();
     let (protocol, answer) = match negotiate(&parts.headers) {
         Ok(protocol) => (
             protocol,
-            read_and_write(&state, protocol, body, began).await,
+            match node.begin(&sender) {
+                Ok(in_flight) => read_and_write(&state, protocol, body, origin, in_flight).await,
+                Err(refusal) => refusal,
+            },
         ),
         Err(text) => (
             Protocol::V1,
             refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
         ),
     };
-    let metrics = state.node.metrics();
+    node.charge(&sender, answer.n_received);
+    let metrics = node.metrics();
+    if let Some(refusal) = answer.refusal {
+        metrics.add_refused(refusal, &sender);
+    }
     let now = state.clock.now();
     let n_samples = answer.written.samples + answer.written.histograms;
     metrics.add_request(protocol.name(), answer.status.as_u16());
@@ -80,22 +107,32 @@ async fn read_and_write(
     state: &IngestState,
     protocol: Protocol,
     body: Body,
-    began: Stopwatch,
+    origin: Origin,
+    mut in_flight: InFlight,
 ) -> WriteAnswer {
-    let Some(_in_flight) = state.node.begin() else {
-        return WriteAnswer::unavailable("too many requests are under way; come again\n");
-    };
-    let limit = state.node.limits().request_bytes;
-    let body = match axum::body::to_bytes(body, limit).await {
+    let limits = state.node.limits();
+    let body = match read(body, limits.request_bytes, &mut in_flight).await {
         Ok(body) => body,
-        Err(error) => return unread_body(&error, limit),
+        Err(answer) => return answer,
     };
-    if body.len() < BLOCKING_BYTES_MIN {
-        let promised = (state.receive)(&state.node, &body, protocol, state.clock.now(), began);
-        return promised.kept().await;
+    // What a body says of itself is believed below the limit alone; above it nothing is decoded.
+    let declared = snap::raw::decompress_len(&body).unwrap_or(0);
+    let decoded = declared.min(limits.request_decoded_bytes) * DECODED_FACTOR;
+    if !in_flight.take_bytes(decoded) {
+        return no_memory();
     }
     let state = state.clone();
-    let write = move || write_large(&state, protocol, &body, began);
+    let is_large = body.len() >= BLOCKING_BYTES_MIN;
+    let write = move || {
+        let now = state.clock.now();
+        let answer = (state.receive)(&state.node, &body, protocol, now, origin);
+        // Held until here, though the sender may have gone meanwhile.
+        drop(in_flight);
+        answer
+    };
+    if !is_large {
+        return write().kept().await;
+    }
     let written = tokio::task::spawn_blocking(write).await;
     match written {
         Ok(promised) => promised.kept().await,
@@ -103,38 +140,62 @@ async fn read_and_write(
     }
 }
 
-fn write_large(
-    state: &IngestState,
-    protocol: Protocol,
-    body: &Bytes,
-    began: Stopwatch,
-) -> Promised {
-    (state.receive)(&state.node, body, protocol, state.clock.now(), began)
+/// Reads a body, counting what it takes.
+async fn read(
+    mut body: Body,
+    limit: usize,
+    in_flight: &mut InFlight,
+) -> Result<Bytes, WriteAnswer> {
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unread_body(&error))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.len().max(whole.len()) + data.len() > limit {
+            let text = format!("body exceeds the limit of {limit} bytes");
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        if !in_flight.take_bytes(data.len()) {
+            return Err(no_memory());
+        }
+        // Most bodies come in one piece, which need not be copied.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
+        }
+        whole.extend_from_slice(&std::mem::take(&mut first));
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
 }
 
-fn unread_body(error: &axum::Error, limit: usize) -> WriteAnswer {
+fn no_memory() -> WriteAnswer {
+    let text = "the requests under way take all the memory they may; come again\n";
+    WriteAnswer::unavailable(Refusal::InFlight, text)
+}
+
+fn unread_body(error: &axum::Error) -> WriteAnswer {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            let text = format!("body exceeds the limit of {limit} bytes");
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, text);
+        let late = error.downcast_ref::<std::io::Error>();
+        if late.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+            // Not 408: Prometheus drops what it is answered 4xx for.
+            let text = "the body did not come in time\n";
+            return WriteAnswer::unavailable(Refusal::Slow, text);
         }
         cause = error.source();
     }
-    refused(
-        StatusCode::BAD_REQUEST,
-        format!("cannot read body: {error}"),
-    )
+    let text = format!("cannot read body: {error}");
+    refused(StatusCode::BAD_REQUEST, text)
 }
 
 fn refused(status: StatusCode, text: String) -> WriteAnswer {
-    WriteAnswer {
-        status,
-        written: Written::default(),
-        text: Arc::from(format!("{text}\n")),
-        retry_after_seconds: None,
-        newest: None,
-    }
+    WriteAnswer::refused(status, format!("{text}\n"))
 }
 
 /// Chooses the message, or says why there is none.
@@ -174,11 +235,6 @@ fn negotiate(headers: &HeaderMap) -> Result<Protocol, String> {
              io.prometheus.write.v2.Request"
         )),
     }
-}
-
-fn sender_of(request: &Request) -> String {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.map_or_else(|| "unknown".to_owned(), |peer| peer.0.ip().to_string())
 }
 
 fn response(answer: &WriteAnswer) -> Response {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{EngineSettings, FloatHistogram, Labels, ListedStarts, TimestampMs};
+use crate::model::{EngineSettings, FloatHistogram, Labels, ListedStarts, Past, TimestampMs};
 
 /// The number of a series within one shard; never reused within a process' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,15 +108,23 @@ pub enum Entry {
         /// The rule set.
         rules: Arc<RuleSource>,
     },
+    /// History from before the first sample that came here was fetched for a selector.
+    Past {
+        /// The sequencer's stamp.
+        stamp: Stamp,
+        /// The history.
+        past: Arc<Past>,
+    },
 }
 
 impl Entry {
     /// Returns the entry's stamp.
     pub fn stamp(&self) -> &Stamp {
         match self {
-            Entry::Samples { stamp, .. } | Entry::Clock { stamp } | Entry::Rules { stamp, .. } => {
-                stamp
-            }
+            Entry::Samples { stamp, .. }
+            | Entry::Clock { stamp }
+            | Entry::Rules { stamp, .. }
+            | Entry::Past { stamp, .. } => stamp,
         }
     }
 }

@@ -4,6 +4,9 @@
 //! What may not: anything that knows a wire format, a rule file or an evaluation.
 
 pub mod alert;
+pub mod block_list;
+pub mod bytes;
+pub mod caller;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -13,11 +16,13 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod matcher;
+pub mod past;
 pub mod quote;
 pub mod raw_bytes;
 pub mod regex;
 pub mod rule_format;
 pub mod sample;
+mod saved_rules;
 pub mod settings;
 pub mod spelling;
 pub mod start_times;
@@ -25,6 +30,8 @@ pub mod time;
 pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
+pub use block_list::BlockList;
+pub use caller::Caller;
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;
@@ -33,6 +40,7 @@ pub use labels::{
     ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
 };
 pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use past::{Past, PastError, PastSeries};
 pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};
 pub use sample::{
     FloatPoint, HistogramPoint, Point, STALE_NAN_BITS, SampleValue, is_stale_nan, stale_nan,

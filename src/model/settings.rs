@@ -99,6 +99,9 @@ pub struct EngineSettings {
     pub samples_max: usize,
     /// The most steps a subquery may have.
     pub subquery_steps_max: usize,
+    /// What a group may cost in a second of its interval, in elements and samples that it looks at;
+    /// 0 = any amount.
+    pub group_work_max: usize,
     /// The most elements one rule may yield.
     pub elements_max: usize,
     /// Names of Prometheus' feature flags that are on.
@@ -160,6 +163,7 @@ impl Default for EngineSettings {
             ticks_per_leap_max: 1000,
             samples_max: 50_000_000,
             subquery_steps_max: 1_000_000,
+            group_work_max: 5_000_000,
             elements_max: 1_000_000,
             features: Vec::new(),
             rule_format: RuleFormat::default(),

@@ -5,6 +5,7 @@
 //! runs of samples with the same start are kept beside the samples, not a start with each.
 
 use crate::model::TimestampMs;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 
 /// The start timestamp of a sample that states none.
 pub const NO_START: TimestampMs = TimestampMs(0);
@@ -52,6 +53,23 @@ impl StartTimes {
     pub fn forget(&mut self, until: TimestampMs) {
         let behind = self.runs.partition_point(|run| run.0 <= until);
         self.runs.drain(..behind.saturating_sub(1));
+    }
+
+    /// Puts the runs.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.list(self.runs.iter(), |out, (from, start)| {
+            out.instant(*from);
+            out.instant(*start);
+        });
+    }
+
+    /// Takes what [`StartTimes::save`] has put.
+    pub fn load(read: &mut ByteReader<'_>) -> Read<StartTimes> {
+        let runs: Vec<_> = read.list(2, |read| Ok((read.instant()?, read.instant()?)))?;
+        match runs.is_sorted_by(|a, b| a.0 < b.0) {
+            true => Ok(StartTimes { runs }),
+            false => Err(read.malformed("starts in order")),
+        }
     }
 
     /// Tells whether no sample states a start.

@@ -11,6 +11,7 @@ use url::Url;
 use crate::arrivals::Moment;
 use crate::config::HttpClientConfig;
 use crate::model::{AlertMessage, Labels};
+use crate::notify::departure::Departure;
 use crate::notify::http_client::{Answer, HttpClient};
 use crate::notify::latency::Receiver;
 use crate::notify::metrics::AlertmanagerLabel;
@@ -21,17 +22,30 @@ use crate::notify::outcome::Outcome;
 pub(crate) struct AlertReceiver {
     kind: Receiver,
     label: AlertmanagerLabel,
+    /// Names it in the ledger.
+    name: String,
+    /// Whether it is told of ends at all.
+    hears_ends: bool,
     url: Url,
     timeout: Duration,
     client: HttpClient,
     world: World,
 }
 
+/// The states that a request carries.
+pub(crate) struct Carried {
+    /// Those that the receiver has not had.
+    pub(crate) news: Vec<Arc<AlertMessage>>,
+    /// Those of which it is to be remembered when the receiver accepted them.
+    pub(crate) remembered: Vec<Arc<AlertMessage>>,
+}
+
 impl AlertReceiver {
-    /// Names a receiver by `label` in metrics.
+    /// Names a receiver by `label` in metrics and by `name` in the ledger.
     pub(crate) fn new(
         kind: Receiver,
         label: AlertmanagerLabel,
+        name: String,
         url: Url,
         timeout: Duration,
         http: &HttpClientConfig,
@@ -41,6 +55,8 @@ impl AlertReceiver {
         AlertReceiver {
             kind,
             label,
+            name,
+            hears_ends: true,
             url,
             timeout,
             client: HttpClient::new(http.clone()),
@@ -48,34 +64,62 @@ impl AlertReceiver {
         }
     }
 
-    /// Posts a body with `n_alerts` alerts, `news` being those that the receiver has not had.
-    pub(crate) async fn post<'a>(
+    /// Says that the receiver is not told of ends, so that nobody waits until it has been.
+    pub(crate) fn without_ends(mut self) -> Self {
+        self.hears_ends = false;
+        self
+    }
+
+    /// Posts a body with `n_alerts` alerts.
+    pub(crate) async fn post(
         &self,
         body: &impl Serialize,
         n_alerts: usize,
-        news: impl Iterator<Item = &'a AlertMessage>,
+        carried: Carried,
     ) -> Outcome {
+        let Carried { news, remembered } = carried;
         let body = match serde_json::to_vec(body) {
             Ok(body) => Bytes::from(body),
             Err(e) => return Outcome::Refused(format!("alerts cannot be encoded: {e}")),
         };
         let begun = self.world.clock.now();
         let headers = [("content-type", "application/json")];
-        let posted = self.client.post(&self.url, &headers, body, self.timeout);
-        let (departed, outcome) = match posted.await {
+        let departure = self.departure(&news);
+        let posted = self
+            .client
+            .post(&self.url, &headers, body, self.timeout, &departure);
+        let (departed, mut outcome) = match posted.await {
             Ok(answer) => (answer.departed, outcome(answer)),
             Err(error) => (None, Outcome::from(error)),
         };
+        if let Outcome::Retry { has_left, .. } = &mut outcome {
+            *has_left = departure.at().is_some();
+        }
         let now = self.world.clock.now();
+        if outcome == Outcome::Delivered {
+            self.world.ledger.told(&self.name, &remembered, begun);
+        }
         let metrics = &self.world.metrics;
         metrics.count(&self.label, &outcome, n_alerts, begun, now);
         if let Some(stopwatch) = departed.filter(|_| outcome == Outcome::Delivered) {
             let wall = begun;
             let departed = Moment { stopwatch, wall };
             let arrivals = &self.world.arrivals;
+            let news = news.iter().map(|message| &**message);
             metrics.latency.observe(self.kind, news, departed, arrivals);
         }
         outcome
+    }
+
+    /// Returns what has it written down, just before anything leaves, what the receiver may know
+    /// from then on.
+    fn departure(&self, news: &[Arc<AlertMessage>]) -> Departure {
+        if !self.hears_ends {
+            return Departure::default();
+        }
+        let (ledger, name) = (Arc::clone(&self.world.ledger), self.name.clone());
+        let news = news.to_vec();
+        Departure::witnessed(move || ledger.leaving(&name, &news))
     }
 
     /// Counts what waits for the receiver.

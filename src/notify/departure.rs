@@ -15,12 +15,24 @@ use http_body::{Body, Frame, SizeHint};
 use crate::clock::Stopwatch;
 
 /// Tells when a body left, once it has.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Departure(Arc<OnceLock<Stopwatch>>);
+#[derive(Clone, Default)]
+pub struct Departure {
+    left: Arc<OnceLock<Stopwatch>>,
+    /// Is told just before it leaves.
+    witness: Option<Arc<dyn Fn() + Send + Sync>>,
+}
 
 impl Departure {
+    /// Tells `witness`, too, just before the first byte leaves.
+    pub fn witnessed(witness: impl Fn() + Send + Sync + 'static) -> Self {
+        Departure {
+            left: Arc::default(),
+            witness: Some(Arc::new(witness)),
+        }
+    }
+
     /// Returns a body whose departure is noted here.
-    pub(crate) fn watch(&self, bytes: Bytes) -> DepartingBody {
+    pub fn watch(&self, bytes: Bytes) -> DepartingBody {
         DepartingBody {
             bytes: (!bytes.is_empty()).then_some(bytes),
             departure: self.clone(),
@@ -28,14 +40,13 @@ impl Departure {
     }
 
     /// Returns when the first byte left; `None` when there never was a connection.
-    pub(crate) fn at(&self) -> Option<Stopwatch> {
-        self.0.get().copied()
+    pub fn at(&self) -> Option<Stopwatch> {
+        self.left.get().copied()
     }
 }
 
 /// A body in one piece that knows when it is taken.
-#[derive(Debug)]
-pub(crate) struct DepartingBody {
+pub struct DepartingBody {
     bytes: Option<Bytes>,
     departure: Departure,
 }
@@ -48,7 +59,15 @@ impl Body for DepartingBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.departure.0.get_or_init(Stopwatch::start);
+        let departure = &self.departure;
+        departure.left.get_or_init(|| {
+            // Measured first: what the witness does is part of the delay.
+            let left = Stopwatch::start();
+            if let Some(witness) = &departure.witness {
+                witness();
+            }
+            left
+        });
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 

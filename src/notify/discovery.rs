@@ -242,7 +242,8 @@ fn read_file(path: &PathBuf) -> Result<Vec<Found>, String> {
 
 async fn run_page(config: HttpSdConfig, set: impl Fn(Vec<Found>)) {
     let client = HttpClient::new(config.http.clone());
-    let url = config.url.to_string();
+    // It is shown where relabelling looks, and in the log.
+    let url = crate::config::redacted(&config.url);
     loop {
         let page = client.get_text(&config.url, PAGE_TIMEOUT).await;
         let groups = page

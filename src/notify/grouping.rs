@@ -4,7 +4,8 @@
 //! A group is due when an alert in it begins to fire or is resolved: at once, or, before its
 //! first notification, after `group_wait`. It is sent whole, its firing alerts and those that
 //! were resolved since the last time, and again after `repeat_interval` while one fires.
-//! An alert that was resolved before anybody was told of it is not spoken of.
+//! An alert that was resolved before anybody can have heard of it is not spoken of. A group that
+//! is refused is offered again after [`REFUSED_PAUSE`], as Alertmanager does.
 //!
 //! Cost: O(log n) per event, O(group) per notification.
 
@@ -12,8 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
+use crate::notify::event::is_same_state;
+use crate::notify::ledger::Known;
 use crate::notify::queue::Book;
 use crate::notify::schedule::{BACKLOG_HOLD, caused_like};
+
+/// How long a group that was refused waits: Alertmanager's `group_interval`. A receiver that
+/// refuses while somebody repairs its front door must not cost anybody a page.
+pub const REFUSED_PAUSE: DurationMs = DurationMs::from_seconds(5 * 60);
 
 /// How groups are made and when they are sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +46,8 @@ pub struct Told {
     pub labels: Labels,
     /// `true` when nobody was told of this state before.
     pub is_new: bool,
+    /// The receiver may have known before that it fires.
+    was_told_firing: bool,
     version: u64,
 }
 
@@ -80,6 +89,8 @@ struct Member {
     told_firing: bool,
     /// `false` when the newest state is news.
     is_told: bool,
+    /// Not spoken of before an engine says that it is so.
+    is_dormant: bool,
     version: u64,
 }
 
@@ -114,13 +125,7 @@ impl Groups {
         let group = self.groups.entry(key.clone()).or_default();
         let (told_firing, is_known) = match group.members.get_mut(&inside) {
             Some(member) => {
-                let is_same = match (member.message.status, message.status) {
-                    (AlertStatus::Firing, AlertStatus::Firing) => {
-                        member.message.fired_at == message.fired_at
-                    }
-                    (old, new) => old == new,
-                };
-                if is_same {
+                if is_same_state(&member.message, &message) && !member.is_dormant {
                     if !member.is_told {
                         caused_like(&mut message, &member.message);
                     }
@@ -149,6 +154,7 @@ impl Groups {
             labels,
             told_firing,
             is_told: false,
+            is_dormant: false,
             version,
         };
         if let Some(old) = group.members.insert(inside.clone(), member) {
@@ -158,6 +164,45 @@ impl Groups {
         self.places.insert(inside, key.clone());
         self.set_due(&key, now + hold);
         self.push_out(now)
+    }
+
+    /// Takes up an alert where the receiver's queue of before left it; `labels` are those it has
+    /// outside. See [`Ledger::known_to`].
+    ///
+    /// [`Ledger::known_to`]: crate::notify::ledger::Ledger::known_to
+    pub fn recall(&mut self, known: &Known, labels: Labels, now: TimestampMs) {
+        let fires = known.message.status == AlertStatus::Firing;
+        let is_wanted = fires || (self.settings.send_resolved && known.memory.told_at.is_none());
+        if !is_wanted || self.places.contains_key(&known.message.labels) {
+            return;
+        }
+        let inside = known.message.labels.clone();
+        let key = self.group_labels(&labels);
+        let group = self.groups.entry(key.clone()).or_default();
+        let version = self.next_version;
+        self.next_version += 1;
+        let told_firing = known.memory.knows_firing || known.memory.told_at.is_some();
+        group.was_sent |= told_firing;
+        let member = Member {
+            message: Arc::clone(&known.message),
+            labels,
+            told_firing,
+            is_told: known.memory.told_at.is_some(),
+            is_dormant: known.is_dormant(),
+            version,
+        };
+        group.members.insert(inside.clone(), member);
+        self.places.insert(inside.clone(), key.clone());
+        let repeat = self.settings.repeat_interval;
+        match known.memory.told_at {
+            None if known.is_dormant() => {}
+            None => {
+                self.untold.insert(version, (key.clone(), inside));
+                self.set_due(&key, now + BACKLOG_HOLD);
+            }
+            Some(told_at) if repeat.0 > 0 => self.set_due(&key, told_at + repeat),
+            Some(_) => {}
+        }
     }
 
     /// Drops an alert silently.
@@ -204,6 +249,37 @@ impl Groups {
         }
     }
 
+    /// Takes a group back that was not accepted, to be sent at `at`.
+    fn again(&mut self, key: &Labels, at: TimestampMs) {
+        if let Some(group) = self.groups.get_mut(key) {
+            group.is_in_flight = false;
+            // What has become due meanwhile is no reason to ask a receiver earlier.
+            group.due = Some(at);
+            self.due.insert((at, key.clone()));
+            self.drop_if_empty(key);
+        }
+    }
+
+    /// Takes back that the receiver may know that an alert fires. If it ended meanwhile, nobody
+    /// has heard of either.
+    fn unreached(&mut self, alert: &Told) {
+        let inside = &alert.message.labels;
+        if alert.message.status != AlertStatus::Firing || alert.was_told_firing {
+            return;
+        }
+        let member = self.places.get(inside).and_then(|key| {
+            let group = self.groups.get_mut(key)?;
+            group.members.get_mut(inside)
+        });
+        let Some(member) = member else {
+            return;
+        };
+        member.told_firing = false;
+        if member.message.status != AlertStatus::Firing {
+            self.forget(inside);
+        }
+    }
+
     /// Gives up telling of the oldest until the bound holds.
     fn push_out(&mut self, now: TimestampMs) -> usize {
         let mut n_pushed_out = 0;
@@ -232,7 +308,8 @@ impl Groups {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        if group.is_in_flight || group.members.values().any(|member| !member.is_told) {
+        let mut awake = group.members.values().filter(|member| !member.is_dormant);
+        if group.is_in_flight || awake.any(|member| !member.is_told) {
             return;
         }
         if let Some(due) = group.due.take() {
@@ -266,15 +343,17 @@ impl Book for Groups {
                 message: Arc::clone(&member.message),
                 labels: member.labels.clone(),
                 is_new: !member.is_told,
+                was_told_firing: member.told_firing,
                 version: member.version,
             };
-            let mut alerts: Vec<Told> = group.members.values().map(told).collect();
+            let awake = group.members.values().filter(|member| !member.is_dormant);
+            let mut alerts: Vec<Told> = awake.map(told).collect();
             if alerts.is_empty() {
                 continue;
             }
             alerts.sort_by(|a, b| a.labels.cmp(&b.labels));
             group.is_in_flight = true;
-            for member in group.members.values_mut() {
+            for member in group.members.values_mut().filter(|m| !m.is_dormant) {
                 member.told_firing |= member.message.status == AlertStatus::Firing;
             }
             return Some(GroupBatch {
@@ -304,8 +383,9 @@ impl Book for Groups {
                 self.places.remove(inside);
             }
         }
-        let has_news = group.members.values().any(|member| !member.is_told);
-        let fires = !group.members.is_empty();
+        let mut awake = group.members.values().filter(|member| !member.is_dormant);
+        let fires = awake.clone().next().is_some();
+        let has_news = awake.any(|member| !member.is_told);
         let repeat = self.settings.repeat_interval;
         let next = match (has_news, fires && repeat.0 > 0) {
             (true, _) => Some(group.due.unwrap_or(now)),
@@ -321,14 +401,15 @@ impl Book for Groups {
         }
     }
 
-    fn failed(&mut self, batch: GroupBatch, now: TimestampMs) {
-        let key = batch.group_labels;
-        if let Some(group) = self.groups.get_mut(&key) {
-            group.is_in_flight = false;
-            group.due = Some(now);
-            self.due.insert((now, key.clone()));
-            self.drop_if_empty(&key);
+    fn refused(&mut self, batch: GroupBatch, _sent_at: TimestampMs, now: TimestampMs) {
+        self.again(&batch.group_labels, now + REFUSED_PAUSE);
+    }
+
+    fn failed(&mut self, batch: GroupBatch, has_left: bool, now: TimestampMs) {
+        if !has_left {
+            batch.alerts.iter().for_each(|alert| self.unreached(alert));
         }
+        self.again(&batch.group_labels, now);
     }
 
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
@@ -349,6 +430,13 @@ mod tests {
     /// `drain ok`. Returns what every send carried.
     #[track_caller]
     fn check(settings: impl FnOnce(&mut GroupSettings), script: &str, expected: &str) {
+        let mut out = Vec::new();
+        run(settings, script, &mut out);
+        assert_eq!(out.join(" | "), expected, "{script}");
+    }
+
+    #[track_caller]
+    fn run(settings: impl FnOnce(&mut GroupSettings), script: &str, out: &mut Vec<String>) {
         let mut chosen = GroupSettings {
             group_by: Some(vec!["group".to_owned()]),
             group_wait: DurationMs::ZERO,
@@ -358,7 +446,7 @@ mod tests {
         };
         settings(&mut chosen);
         let mut groups = Groups::new(chosen);
-        let (mut now, mut out) = (TimestampMs(0), Vec::new());
+        let mut now = TimestampMs(0);
         for line in script.split(", ") {
             let words: Vec<&str> = line.split(' ').collect();
             let group = words.get(2).copied().unwrap_or("g");
@@ -398,14 +486,15 @@ mod tests {
                     out.push(alerts.collect::<Vec<_>>().join(" "));
                     match (batch, words[1]) {
                         (Some(batch), "ok") => groups.sent(batch, now, now),
-                        (Some(batch), _) => groups.failed(batch, now),
+                        (Some(batch), "refuse") => groups.refused(batch, now, now),
+                        (Some(batch), "lose") => groups.failed(batch, false, now),
+                        (Some(batch), _) => groups.failed(batch, true, now),
                         (None, _) => {}
                     }
                 }
                 other => panic!("{other}"),
             }
         }
-        assert_eq!(out.join(" | "), expected, "{script}");
     }
 
     #[test]
@@ -471,6 +560,48 @@ mod tests {
         );
         // An earlier process told of the firing.
         check(|_| {}, "resolve a, send ok", "a-");
+    }
+
+    #[test]
+    fn what_cannot_have_arrived_was_not_heard_and_what_is_refused_is_offered_again() {
+        check(|_| {}, "fire a, send lose, resolve a, send ok", "a+ | ");
+        check(
+            |_| {},
+            "fire a, send fail, send lose, resolve a, send ok",
+            "a+ | a+ | a-",
+        );
+        check(
+            |_| {},
+            "fire a, send refuse, at 299, send ok, at 300, send ok, send ok",
+            "a+ |  | a+ | ",
+        );
+        check(
+            |_| {},
+            "fire a g, fire b h, send refuse, send ok, at 300, send ok",
+            "a+ | b+ | a+",
+        );
+    }
+
+    /// An hour without its receiver, which is tried every minute.
+    #[test]
+    fn after_an_hours_outage_each_group_is_sent_once_as_it_stands() {
+        for (fault, expected) in [("lose", "new+ old- | "), ("fail", "new+ old- short- | ")] {
+            let mut script = "fire old, send ok, at 60, resolve old, fire new".to_owned();
+            for minute in 2..60 {
+                script.push_str(&format!(", at {}, send {fault}", minute * 60));
+                match minute {
+                    10 => script.push_str(", fire short"),
+                    20 => script.push_str(", resolve short"),
+                    30 => script.push_str(", fire flaps"),
+                    _ if minute > 30 && minute % 2 == 1 => script.push_str(", forget flaps"),
+                    _ => {}
+                }
+            }
+            script.push_str(", at 3600, send ok, send ok");
+            let mut chosen = Vec::new();
+            run(|_| {}, &script, &mut chosen);
+            assert_eq!(chosen[chosen.len() - 2..].join(" | "), expected, "{fault}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use url::Url;
 use crate::clock::Stopwatch;
 use crate::config::{Auth, HttpClientConfig, SecretSource, TlsVersion};
 use crate::notify::departure::Departure;
+use crate::notify::oauth2::TokenSource;
 
 /// How long a connection may take to stand up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,6 +30,8 @@ const REDIRECTS_MAX: usize = 10;
 const ERROR_BYTES_MAX: usize = 512;
 /// How large a discovery page may be, in bytes.
 const PAGE_BYTES_MAX: usize = 16 << 20;
+/// How large the answer with a token may be, in bytes.
+const TOKEN_BYTES_MAX: usize = 1 << 20;
 
 /// Why no answer came.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,12 @@ pub enum HttpError {
     /// The answer is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        transport(error)
+    }
 }
 
 /// An answer's status, and what is worth saying about it.
@@ -64,6 +73,7 @@ pub struct Answer {
 pub struct HttpClient {
     config: HttpClientConfig,
     built: Mutex<Option<(TlsTexts, Client)>>,
+    tokens: Option<Box<TokenSource>>,
 }
 
 /// The PEM texts that a client was built from.
@@ -90,21 +100,28 @@ impl HttpClient {
     /// Returns a client; files are read when it is used.
     pub fn new(config: HttpClientConfig) -> Self {
         install_tls_provider();
+        let tokens = match &config.auth {
+            Some(Auth::OAuth2(oauth2)) => Some(TokenSource::new((**oauth2).clone())),
+            _ => None,
+        };
         HttpClient {
             config,
             built: Mutex::new(None),
+            tokens: tokens.map(Box::new),
         }
     }
 
-    /// Posts a body; any answer, also an error's, is an answer.
+    /// Posts a body; any answer, also an error's, is an answer. `departure` knows afterwards
+    /// whether anything left.
     pub async fn post(
         &self,
         url: &Url,
         headers: &[(&str, &str)],
         body: Bytes,
         timeout: Duration,
+        departure: &Departure,
     ) -> Result<Answer, HttpError> {
-        let mut map = self.headers()?;
+        let mut map = self.headers().await?;
         for (name, value) in headers {
             insert(&mut map, name, value)?;
         }
@@ -112,7 +129,6 @@ impl HttpClient {
         if let Some(host) = host {
             insert(&mut map, "host", &host)?;
         }
-        let departure = Departure::default();
         let send = |body: Body| {
             let request = client.post(url.clone()).headers(map.clone());
             request.timeout(timeout).body(body).send()
@@ -124,6 +140,9 @@ impl HttpClient {
             response = send(Body::from(body)).await.map_err(transport)?;
         }
         let status = response.status().as_u16();
+        if let (401, Some(tokens)) = (status, &self.tokens) {
+            tokens.forget().await;
+        }
         let headers = response.headers().clone();
         let mut text = Vec::new();
         if response.status().is_success() {
@@ -150,10 +169,30 @@ impl HttpClient {
         })
     }
 
+    /// Posts a body and returns the answer whose body is still to be read, whatever its status.
+    pub async fn post_streaming(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, HttpError> {
+        let mut map = self.headers().await?;
+        for (name, value) in headers {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        let request = client.post(url).headers(map).timeout(timeout);
+        request.body(body).send().await.map_err(transport)
+    }
+
     /// Fetches a page as text; only a 200 counts.
     pub async fn get_text(&self, url: &Url, timeout: Duration) -> Result<String, HttpError> {
         let (client, url, host) = self.client_for(url)?;
-        let mut map = self.headers()?;
+        let mut map = self.headers().await?;
         if let Some(host) = host {
             insert(&mut map, "host", &host)?;
         }
@@ -174,8 +213,36 @@ impl HttpClient {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
+    /// Posts a body and returns status and body of the answer, whatever it is.
+    pub(super) async fn exchange(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(u16, Vec<u8>), HttpError> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        let request = client.post(url).headers(map).timeout(timeout).body(body);
+        let mut response = request.send().await.map_err(transport)?;
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            text.extend_from_slice(&chunk);
+            if text.len() > TOKEN_BYTES_MAX {
+                return Err(HttpError::TooLarge(TOKEN_BYTES_MAX));
+            }
+        }
+        Ok((response.status().as_u16(), text))
+    }
+
     /// Returns the headers that the configuration asks for.
-    fn headers(&self) -> Result<HeaderMap, HttpError> {
+    async fn headers(&self) -> Result<HeaderMap, HttpError> {
         let mut map = HeaderMap::new();
         for (name, values) in &self.config.http_headers {
             let secrets = values
@@ -202,6 +269,10 @@ impl HttpClient {
             Some(Auth::Authorization { kind, credentials }) => {
                 format!("{kind} {}", text_of(credentials)?)
             }
+            Some(Auth::OAuth2(_)) => match &self.tokens {
+                Some(tokens) => tokens.authorization().await?,
+                None => return Ok(map),
+            },
         };
         let mut value = HeaderValue::from_str(&authorization).map_err(invalid_header)?;
         value.set_sensitive(true);
@@ -232,9 +303,9 @@ impl HttpClient {
     fn client(&self, url: &Url) -> Result<Client, HttpError> {
         let tls = &self.config.tls_config;
         let texts = TlsTexts {
-            ca: tls.ca.as_ref().map(pem_of).transpose()?,
-            cert: tls.cert.as_ref().map(pem_of).transpose()?,
-            key: tls.key.as_ref().map(pem_of).transpose()?,
+            ca: tls.ca.as_ref().map(read_secret).transpose()?,
+            cert: tls.cert.as_ref().map(read_secret).transpose()?,
+            key: tls.key.as_ref().map(read_secret).transpose()?,
         };
         let mut built = self.built.lock();
         if let Some((built_from, client)) = &*built
@@ -254,7 +325,7 @@ fn build(config: &HttpClientConfig, texts: &TlsTexts, url: &Url) -> Result<Clien
         move |e: reqwest::Error| HttpError::Config(format!("{what}: {}", causes(&e)))
     };
     let policy = match config.follow_redirects {
-        true => redirect::Policy::limited(REDIRECTS_MAX),
+        true => redirects(!config.http_headers.is_empty()),
         false => redirect::Policy::none(),
     };
     let mut builder = Client::builder()
@@ -294,6 +365,21 @@ fn build(config: &HttpClientConfig, texts: &TlsTexts, url: &Url) -> Result<Clien
         builder = builder.dns_resolver(Arc::new(Elsewhere(host)));
     }
     builder.build().map_err(unusable("HTTP client"))
+}
+
+/// Follows redirects. `Authorization` stays behind where they lead to another host; headers of
+/// the configuration, which may be secrets, would not, so those are not followed.
+fn redirects(has_headers: bool) -> redirect::Policy {
+    redirect::Policy::custom(move |attempt| {
+        let from = attempt.previous().first().map(Url::origin);
+        if attempt.previous().len() > REDIRECTS_MAX {
+            attempt.error("stopped after 10 redirects")
+        } else if has_headers && from.as_ref() != Some(&attempt.url().origin()) {
+            attempt.error("a redirect to another host is not followed with http_headers set")
+        } else {
+            attempt.follow()
+        }
+    })
 }
 
 fn proxy(
@@ -357,8 +443,9 @@ fn invalid_header(e: impl std::fmt::Display) -> HttpError {
     HttpError::Config(format!("a header cannot be sent: {e}"))
 }
 
+/// The URL is left out: its path or query may hold a token.
 fn transport(e: reqwest::Error) -> HttpError {
-    HttpError::Transport(causes(&e))
+    HttpError::Transport(causes(&e.without_url()))
 }
 
 /// Prints an error with its causes; reqwest's own text keeps the reason to itself.
@@ -377,14 +464,11 @@ fn causes(error: &dyn std::error::Error) -> String {
 }
 
 fn text_of(source: &Option<SecretSource>) -> Result<String, HttpError> {
-    match source {
-        None => Ok(String::new()),
-        Some(SecretSource::Inline(secret)) => Ok(secret.reveal().to_owned()),
-        Some(SecretSource::File(path)) => read_trimmed(path),
-    }
+    source.as_ref().map_or(Ok(String::new()), read_secret)
 }
 
-fn pem_of(source: &SecretSource) -> Result<String, HttpError> {
+/// Returns a secret as it is now.
+pub(super) fn read_secret(source: &SecretSource) -> Result<String, HttpError> {
     match source {
         SecretSource::Inline(secret) => Ok(secret.reveal().to_owned()),
         SecretSource::File(path) => read_trimmed(path),
@@ -430,8 +514,8 @@ mod tests {
     }
 
     /// Catches a secret that is read once and then kept.
-    #[test]
-    fn secrets_in_files_are_read_at_every_use() {
+    #[tokio::test]
+    async fn secrets_in_files_are_read_at_every_use() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("token");
         let client = HttpClient::new(HttpClientConfig {
@@ -443,7 +527,7 @@ mod tests {
         });
         for token in ["one", "two"] {
             std::fs::write(&path, format!("{token}\n")).expect("a file");
-            let headers = client.headers().expect("a readable file");
+            let headers = client.headers().await.expect("a readable file");
             assert_eq!(headers[AUTHORIZATION], format!("Bearer {token}"));
         }
     }

@@ -17,6 +17,8 @@ pub enum Outcome {
         reason: String,
         /// The pause asked for.
         after: Option<Duration>,
+        /// `false` when nothing can have reached the receiver: there was no connection.
+        has_left: bool,
     },
 }
 
@@ -26,6 +28,7 @@ impl From<HttpError> for Outcome {
         Outcome::Retry {
             reason: error.to_string(),
             after: None,
+            has_left: true,
         }
     }
 }
@@ -41,6 +44,7 @@ impl Answer {
         Outcome::Retry {
             reason: self.reason(),
             after: self.retry_after,
+            has_left: true,
         }
     }
 }

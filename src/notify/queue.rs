@@ -34,14 +34,23 @@ pub trait Book: Send + 'static {
     /// Takes what is due; it is given back by [`Book::sent`] or [`Book::failed`]. With
     /// `is_draining`, what waits for company goes too.
     fn take(&mut self, now: TimestampMs, is_draining: bool) -> Option<Self::Batch>;
-    /// Notes that a batch taken at `sent_at` was accepted, or refused for good.
+    /// Notes that a batch taken at `sent_at` was accepted.
     fn sent(&mut self, batch: Self::Batch, sent_at: TimestampMs, now: TimestampMs);
-    /// Notes that a batch could not be sent and is to be sent again.
-    fn failed(&mut self, batch: Self::Batch, now: TimestampMs);
+    /// Notes that the receiver will not take a batch taken at `sent_at` as it is.
+    fn refused(&mut self, batch: Self::Batch, sent_at: TimestampMs, now: TimestampMs) {
+        self.sent(batch, sent_at, now);
+    }
+    /// Notes that a batch could not be sent and is to be sent again. Without `has_left` the
+    /// receiver cannot have seen any of it.
+    fn failed(&mut self, batch: Self::Batch, has_left: bool, now: TimestampMs);
     /// Returns when something falls due.
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs>;
     /// Returns how much waits to be sent.
     fn n_waiting(&self) -> usize;
+    /// Returns how much was dropped while it was taken or given back, since last asked.
+    fn take_n_dropped(&mut self) -> usize {
+        0
+    }
 }
 
 /// Sends batches to one receiver.
@@ -104,6 +113,19 @@ impl<B: Book> Queue<B> {
     pub fn edit(&self, edit: impl FnOnce(&mut B, TimestampMs) -> usize) {
         let mut book = self.book.lock();
         let n_dropped = edit(&mut book, self.clock.now());
+        drop(book);
+        self.tell(n_dropped);
+        self.wake.notify_one();
+    }
+
+    /// Tells how much waits, and what was dropped meanwhile.
+    fn report(&self) {
+        self.tell(0);
+    }
+
+    fn tell(&self, n_dropped: usize) {
+        let mut book = self.book.lock();
+        let n_dropped = n_dropped + book.take_n_dropped();
         let n_waiting = book.n_waiting();
         drop(book);
         let push = self.push.load();
@@ -115,7 +137,6 @@ impl<B: Book> Queue<B> {
             );
             push.dropped(n_dropped);
         }
-        self.wake.notify_one();
     }
 
     /// Changes how batches are sent, from the next one on.
@@ -145,6 +166,7 @@ async fn run<B: Book>(queue: Arc<Queue<B>>, pauses: Pauses) {
         let is_draining = queue.is_draining.load(Ordering::SeqCst);
         let taken = queue.book.lock().take(now, is_draining);
         let Some(batch) = taken else {
+            queue.report();
             if is_draining {
                 return;
             }
@@ -154,7 +176,7 @@ async fn run<B: Book>(queue: Arc<Queue<B>>, pauses: Pauses) {
         let push = queue.push.load_full();
         let outcome = push.push(&batch, now).await;
         let pause = settle(&queue, batch, now, outcome, &mut backoff);
-        push.waiting(queue.book.lock().n_waiting());
+        queue.report();
         if let Some(pause) = pause {
             rest(&queue, pause).await;
         }
@@ -197,13 +219,17 @@ fn settle<B: Book>(
             None
         }
         Outcome::Refused(reason) => {
-            book.sent(batch, sent_at, now);
+            book.refused(batch, sent_at, now);
             warn!(receiver = queue.name, reason, "notification refused");
             backoff.reset();
             None
         }
-        Outcome::Retry { reason, after } => {
-            book.failed(batch, now);
+        Outcome::Retry {
+            reason,
+            after,
+            has_left,
+        } => {
+            book.failed(batch, has_left, now);
             let pause = backoff.pause(after);
             let failures = backoff.n_failures();
             warn!(

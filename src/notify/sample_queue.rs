@@ -18,8 +18,8 @@ pub struct SampleQueue {
     config: QueueConfig,
     /// With the wall clock at which each came.
     waiting: VecDeque<(TimestampMs, RecordedSample)>,
-    /// How many samples have gone by age since last asked.
-    n_aged: usize,
+    /// How many samples have gone by age, or when a batch was given back, since last asked.
+    n_dropped: usize,
 }
 
 impl SampleQueue {
@@ -28,11 +28,11 @@ impl SampleQueue {
         SampleQueue {
             config,
             waiting: VecDeque::new(),
-            n_aged: 0,
+            n_dropped: 0,
         }
     }
 
-    /// Adds samples; returns how many older ones the bound, or their age, pushed out.
+    /// Adds samples; returns how many older ones the bound pushed out.
     pub fn push(
         &mut self,
         samples: impl IntoIterator<Item = RecordedSample>,
@@ -40,7 +40,7 @@ impl SampleQueue {
     ) -> usize {
         self.waiting
             .extend(samples.into_iter().map(|sample| (now, sample)));
-        std::mem::take(&mut self.n_aged) + self.push_out()
+        self.push_out()
     }
 
     fn push_out(&mut self) -> usize {
@@ -58,7 +58,7 @@ impl Book for SampleQueue {
             let oldest = now - self.config.sample_age_limit;
             let n_before = self.waiting.len();
             self.waiting.retain(|(_, sample)| sample.at >= oldest);
-            self.n_aged += n_before - self.waiting.len();
+            self.n_dropped += n_before - self.waiting.len();
         }
         let (came, _) = self.waiting.front()?;
         let is_full = self.waiting.len() >= self.config.max_samples_per_send;
@@ -72,11 +72,11 @@ impl Book for SampleQueue {
 
     fn sent(&mut self, _batch: Self::Batch, _sent_at: TimestampMs, _now: TimestampMs) {}
 
-    fn failed(&mut self, batch: Self::Batch, _now: TimestampMs) {
+    fn failed(&mut self, batch: Self::Batch, _has_left: bool, _now: TimestampMs) {
         for sample in batch.into_iter().rev() {
             self.waiting.push_front(sample);
         }
-        self.n_aged += self.push_out();
+        self.n_dropped += self.push_out();
     }
 
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
@@ -89,6 +89,10 @@ impl Book for SampleQueue {
 
     fn n_waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    fn take_n_dropped(&mut self) -> usize {
+        std::mem::take(&mut self.n_dropped)
     }
 }
 
@@ -140,8 +144,8 @@ mod tests {
         queue.push(samples(0..3), TimestampMs(0));
         let batch = queue.take(TimestampMs(0), false).expect("full");
         assert_eq!(queue.push(samples(3..7), TimestampMs(0)), 0);
-        queue.failed(batch, TimestampMs(0));
-        assert_eq!(queue.push([], TimestampMs(0)), 2);
+        queue.failed(batch, true, TimestampMs(0));
+        assert_eq!((queue.take_n_dropped(), queue.take_n_dropped()), (2, 0));
         assert_eq!(taken(&mut queue, 0), [2, 3, 4]);
     }
 
@@ -150,6 +154,6 @@ mod tests {
         let mut queue = queue(|config| config.sample_age_limit = DurationMs(50));
         queue.push(samples(0..3), TimestampMs(0));
         assert_eq!(taken(&mut queue, 51), [0; 0]);
-        assert_eq!(queue.push([], TimestampMs(51)), 1);
+        assert_eq!(queue.take_n_dropped(), 3);
     }
 }

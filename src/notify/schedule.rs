@@ -6,7 +6,8 @@
 //! again when more than the resend delay has passed since it was sent (strictly, as in
 //! Prometheus); a resolved one at once and at each resend delay for 15 minutes. States found
 //! in a backlog wait a second for newer ones; an alert that fired and was resolved before
-//! anything was sent is not spoken of at all.
+//! the receiver can have heard of it is not spoken of at all. A receiver that is down for an hour
+//! is so owed one state an alert, however often it was tried.
 //!
 //! Cost: O(log n) per event and per alert sent.
 
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
+use crate::notify::event::is_same_state;
+use crate::notify::ledger::Known;
 
 /// How long a resolved alert is sent again, as in Prometheus.
 pub const RESOLVED_RETENTION: DurationMs = DurationMs::from_seconds(15 * 60);
@@ -33,6 +36,8 @@ pub struct Outgoing {
     pub ends_at: TimestampMs,
     /// `true` when this state has not been sent before.
     pub is_new: bool,
+    /// The receiver may have known of the alert before.
+    was_known: bool,
     order: u64,
     version: u64,
 }
@@ -57,8 +62,8 @@ struct Entry {
     due: Due,
     /// When this firing or this resolution was last sent.
     last_sent: Option<TimestampMs>,
-    /// A send was begun, so the receiver may know of the alert.
-    was_attempted: bool,
+    /// Something may have reached the receiver, so it may know of the alert.
+    is_known: bool,
     /// When we first heard of the resolution.
     resolved_seen: Option<TimestampMs>,
     /// `false` when this state is told once only.
@@ -84,6 +89,8 @@ enum Due {
     },
     /// A send is under way.
     InFlight,
+    /// Not at all before an engine says that it is so.
+    Dormant,
 }
 
 impl Schedule {
@@ -118,7 +125,7 @@ impl Schedule {
             let entry = Entry {
                 due: Due::InFlight,
                 last_sent: None,
-                was_attempted: false,
+                is_known: false,
                 resolved_seen: resolved.then_some(now),
                 is_repeated: true,
                 held_since: None,
@@ -129,21 +136,20 @@ impl Schedule {
             return self.push_out(now);
         };
         let was_resolved = entry.resolved_seen.is_some();
-        if resolved && !was_resolved && !entry.was_attempted {
+        if resolved && !was_resolved && !entry.is_known {
             // Nobody heard that it fired.
             self.unlist(&labels, entry.due);
             return 0;
         }
-        let is_same = match (entry.message.status, message.status) {
-            (AlertStatus::Firing, AlertStatus::Firing) => {
-                entry.message.fired_at == message.fired_at
-            }
-            (old, new) => old == new,
-        };
+        let is_same = is_same_state(&entry.message, &message);
         if is_same && entry.last_sent.is_none() {
             caused_like(&mut message, &entry.message);
         }
         entry.message = message;
+        if is_same && entry.due == Due::Dormant {
+            self.schedule_change(labels, entry, now);
+            return self.push_out(now);
+        }
         if is_same {
             // The texts changed; they go with the next send, as in Prometheus.
             self.entries.insert(labels, entry);
@@ -156,6 +162,36 @@ impl Schedule {
         entry.is_repeated = true;
         self.schedule_change(labels, entry, now);
         self.push_out(now)
+    }
+
+    /// Takes up an alert where the receiver's queue of before left it; see [`Ledger::known_to`].
+    ///
+    /// [`Ledger::known_to`]: crate::notify::ledger::Ledger::known_to
+    pub fn recall(&mut self, known: &Known, now: TimestampMs) {
+        let labels = known.message.labels.clone();
+        let is_resolved = known.message.status != AlertStatus::Firing;
+        if self.entries.contains_key(&labels) {
+            return;
+        }
+        let told_at = known.memory.told_at;
+        let entry = Entry {
+            message: Arc::clone(&known.message),
+            due: Due::InFlight,
+            last_sent: told_at,
+            is_known: known.memory.knows_firing || told_at.is_some(),
+            resolved_seen: is_resolved.then_some(known.since),
+            is_repeated: known.is_repeated,
+            held_since: None,
+            version: 0,
+        };
+        match told_at {
+            None if known.is_dormant() => {
+                let due = Due::Dormant;
+                self.entries.insert(labels, Entry { due, ..entry });
+            }
+            Some(told_at) => self.reschedule(labels, entry, told_at, now),
+            None => self.schedule_change(labels, entry, now),
+        }
     }
 
     /// Lists an entry whose state just changed.
@@ -216,7 +252,7 @@ impl Schedule {
             let entry = self.entries.get_mut(&labels);
             let entry = entry.expect("what waits has an entry");
             entry.due = Due::InFlight;
-            entry.was_attempted = true;
+            let was_known = std::mem::replace(&mut entry.is_known, true);
             entry.held_since = None;
             let (starts_at, ends_at) = stamp(&entry.message, now);
             taken.push(Outgoing {
@@ -224,6 +260,7 @@ impl Schedule {
                 starts_at,
                 ends_at,
                 is_new: entry.last_sent.is_none(),
+                was_known,
                 order,
                 version: entry.version,
             });
@@ -242,13 +279,34 @@ impl Schedule {
     }
 
     /// Notes that alerts could not be sent; they are due again, in their old order, unless a
-    /// newer state has taken their place.
-    pub fn failed(&mut self, taken: &[Outgoing]) {
+    /// newer state has taken their place. With `has_left`, something of them may have reached the
+    /// receiver all the same.
+    pub fn failed(&mut self, taken: &[Outgoing], has_left: bool) {
         for outgoing in taken {
+            if !has_left {
+                self.unreached(outgoing);
+            }
             self.give_back(outgoing, |schedule, labels, mut entry| {
                 schedule.wait(&labels, &mut entry, outgoing.order);
                 schedule.entries.insert(labels, entry);
             });
+        }
+    }
+
+    /// Takes back that the receiver may know of an alert. If it ended meanwhile, nobody has heard
+    /// of either.
+    fn unreached(&mut self, outgoing: &Outgoing) {
+        let labels = &outgoing.message.labels;
+        let is_firing = outgoing.message.status == AlertStatus::Firing;
+        if !is_firing || outgoing.was_known {
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(labels) else {
+            return;
+        };
+        entry.is_known = false;
+        if entry.resolved_seen.is_some() {
+            self.forget(labels);
         }
     }
 
@@ -309,7 +367,7 @@ impl Schedule {
             Due::Later { at, order } => {
                 self.later.remove(&(at, order, labels.clone()));
             }
-            Due::InFlight => {}
+            Due::InFlight | Due::Dormant => {}
         }
     }
 
@@ -346,7 +404,7 @@ impl Schedule {
         {
             n_pushed_out += 1;
             // Silence about it must not be taken for silence about its firing.
-            entry.was_attempted = true;
+            entry.is_known = true;
             self.reschedule(labels, entry, now, now);
         }
         n_pushed_out
@@ -420,6 +478,7 @@ mod tests {
                 "forget" => schedule.forget(&labels),
                 "pending" => schedule.pending(&labels),
                 "release" => schedule.release(),
+                "waiting" => out.push(format!("waiting:{}", schedule.n_waiting())),
                 "fire" => {
                     let n = schedule.state(message(AlertStatus::Firing, seconds(2)), now);
                     out.extend((n > 0).then(|| format!("out:{n}")));
@@ -437,13 +496,17 @@ mod tests {
                     out.push(names.join(" "));
                     match words[1] {
                         "ok" => schedule.sent(&taken, now, now),
-                        "fail" => schedule.failed(&taken),
-                        "resolve" => {
+                        "fail" => schedule.failed(&taken, true),
+                        "lost" => schedule.failed(&taken, false),
+                        "resolve" | "resolve-lost" => {
                             let status = AlertStatus::Resolved { resolved_at: now };
                             let mut message = (*taken[0].message).clone();
                             message.status = status;
                             schedule.state(Arc::new(message), now);
-                            schedule.sent(&taken, now, now);
+                            match words[1] {
+                                "resolve" => schedule.sent(&taken, now, now),
+                                _ => schedule.failed(&taken, false),
+                            }
                         }
                         other => panic!("{other}"),
                     }
@@ -539,6 +602,115 @@ mod tests {
         assert_eq!(run(script, 3), "a+0 b+0 | a+0 b+0 | c+61 a+0 b+0");
         assert_eq!(run(script, 2), "a+0 b+0 | a+0 b+0 | out:1 | c+61 b+0");
         assert_eq!(run(script, 1), "out:1 | b+0 | a+0 b+0 | out:2 | c+61");
+    }
+
+    #[test]
+    fn what_cannot_have_arrived_was_not_heard() {
+        let check =
+            |script: &str, expected: &str| assert_eq!(run(script, 10), expected, "{script}");
+        // There was no connection, so there is nothing to take back.
+        check("fire a 0\nsend lost\nat 2\nresolve a 2\nsend ok", "a+0 | ");
+        check("fire a 0\nbegin resolve-lost\nsend ok", "a+0 | ");
+        // It may have arrived once; the connection that failed later changes nothing.
+        check(
+            "fire a 0\nsend fail\nsend lost\nresolve a 2\nat 2\nsend ok",
+            "a+0 | a+0 | a-2",
+        );
+        check(
+            "fire a 0\nsend ok\nresolve a 0\nsend lost\nsend ok",
+            "a+0 | a-0 | a-0",
+        );
+    }
+
+    /// An hour without its receiver, which is tried every five seconds: whatever the alerts do
+    /// meanwhile, each is owed one state, the newest.
+    #[test]
+    fn after_an_hours_outage_the_newest_state_of_each_alert_is_sent_once() {
+        let story = |minute: i64| match minute {
+            1 => "fire new 60\nfire again 60\nfire flaps 60",
+            2 => "resolve known 120\nresolve again 120",
+            3 => "fire again 180\nfire short 180",
+            4 => "resolve short 240",
+            _ if minute % 2 == 0 => "resolve flaps 0\nfire steady 0",
+            _ => "fire flaps 3000",
+        };
+        for (fault, expected) in [
+            // `short` came and went unheard; `flaps` stands where it stood last.
+            ("lost", "known-120 new+60 again+180 flaps+3000"),
+            // Everything may have arrived, so every end is told.
+            ("fail", "known-120 new+60 again+180 short-240 flaps+3000"),
+        ] {
+            let mut script = "fire known 0\nfire again 0\nfire steady 0\nsend ok\n".to_owned();
+            for minute in 1..60 {
+                script.push_str(&format!("at {}\n{}\n", minute * 60, story(minute)));
+                for attempt in 0..12 {
+                    let at = minute * 60 + attempt * 5;
+                    script.push_str(&format!("at {at}\nsend {fault}\n"));
+                }
+            }
+            script.push_str("at 3600\nsend ok\nsend ok\nwaiting all");
+            let out = run(&script, 1_000);
+            let mut sends: Vec<&str> = out.rsplit(" | ").collect();
+            assert_eq!(sends.remove(0), "waiting:0", "{fault}");
+            assert_eq!(sends.remove(0), "", "{fault}");
+            let mut news: Vec<&str> = sends.remove(0).split(' ').collect();
+            // The steady one is due again, as every minute.
+            assert!(news.contains(&"steady+0"), "{fault}: {news:?}");
+            news.retain(|sent| *sent != "steady+0");
+            let mut expected: Vec<&str> = expected.split(' ').collect();
+            news.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(news, expected, "{fault}");
+            let most = sends.iter().map(|sent| sent.split(' ').count()).max();
+            assert!(most <= Some(6), "one state an alert: {most:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_process_told_is_taken_up() {
+        use crate::notify::ledger::Memory;
+        let recalled = |resolved: Option<i64>, knows_firing, told_at: Option<i64>, at: i64| {
+            let mut schedule = Schedule::new(DurationMs::from_seconds(60), 10);
+            let seconds = |s: i64| TimestampMs(s * 1000);
+            let status = resolved.map_or(AlertStatus::Firing, |at| AlertStatus::Resolved {
+                resolved_at: seconds(at),
+            });
+            let known = Known {
+                message: Arc::new(AlertMessage {
+                    labels: Labels::from_pairs([("alertname", "a")]),
+                    annotations: Arc::from([]),
+                    status,
+                    fired_at: seconds(0),
+                    valid_for: DurationMs::from_seconds(240),
+                    expr: Arc::from("x"),
+                    caused_by: 0,
+                    caused_at_wall: seconds(0),
+                    backlog: true,
+                }),
+                since: seconds(resolved.unwrap_or(0)),
+                is_repeated: true,
+                is_confirmed: true,
+                memory: Memory {
+                    knows_firing,
+                    told_at: told_at.map(seconds),
+                },
+            };
+            schedule.recall(&known, seconds(100));
+            let now = seconds(100 + at);
+            let taken = schedule.take(now, 10);
+            let news = |o: &Outgoing| if o.is_new { "!" } else { "" };
+            let all: Vec<String> = taken.iter().map(|o| print(o) + news(o)).collect();
+            all.join(" ")
+        };
+        // Told long ago: it is repeated at once, lest it expire. Told of late: in its time.
+        assert_eq!(recalled(None, true, Some(10), 0), "a+0");
+        assert_eq!(recalled(None, true, Some(90), 0), "");
+        assert_eq!(recalled(None, true, Some(90), 51), "a+0");
+        // Not told: it waits a moment for what the engines say.
+        assert_eq!(recalled(None, false, None, 0), "");
+        assert_eq!(recalled(None, false, None, 1), "a+0!");
+        assert_eq!(recalled(Some(50), true, None, 1), "a-50!");
+        assert_eq!(recalled(Some(50), false, Some(60), 21), "a-50");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! evaluation, rules. The engine is the only writer; `eval` reads through [`SeriesReader`].
 
 mod snapshot;
+mod sorted_places;
 mod standing;
 mod store;
 

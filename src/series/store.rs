@@ -1,15 +1,19 @@
 //! The series of one shard by handle and by label, with one history each.
 //!
-//! Postings by metric name and by `(label, value)` keep selection proportional to what is
-//! selected. Iteration is in the order of labels, never of hashes or handles, so that the same
-//! log gives the same effects.
+//! Series lie by metric name, which nearly every selector states. Iteration is in the order of
+//! labels, never of hashes or handles, so that the same log gives the same effects.
+//!
+//! Memory: labels and history, and 32 bytes a series.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::history::{ColdStore, SeriesHistory};
-use crate::model::{DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{BlockList, DurationMs, Labels, METRIC_NAME, Matcher, TimestampMs};
 use crate::series::SeriesReader;
+use crate::series::sorted_places::{Gap, SortedPlaces};
 
 /// A series: its labels and its past.
 #[derive(Clone, Debug, Default)]
@@ -32,11 +36,9 @@ pub enum StoreChange {
 /// All series of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesStore {
-    by_name: HashMap<String, BTreeMap<Labels, usize>>,
-    names: BTreeSet<String>,
-    series: Vec<Option<(Labels, StoredSeries)>>,
-    free: Vec<usize>,
-    n_series: usize,
+    by_name: BTreeMap<Box<str>, SortedPlaces>,
+    series: BlockList<Option<(Labels, StoredSeries)>>,
+    free: Vec<u32>,
     /// Series ever met.
     n_met: u64,
     /// What has changed since somebody asked.
@@ -63,34 +65,62 @@ impl SeriesStore {
 
     /// Returns the place of the series with these labels, making it where there is none.
     pub fn find_or_insert(&mut self, labels: &Labels) -> usize {
-        let name = labels.metric_name();
-        if !self.by_name.contains_key(name) {
-            self.by_name.insert(name.to_owned(), BTreeMap::new());
-            self.names.insert(name.to_owned());
-        }
-        let of_name = self.by_name.get_mut(name).expect("inserted above");
-        if let Some(at) = of_name.get(labels) {
-            return *at;
-        }
-        let at = self.free.pop().unwrap_or(self.series.len());
-        of_name.insert(labels.clone(), at);
-        if at == self.series.len() {
-            self.series.push(None);
-        }
+        let gap = match self.find_place(labels) {
+            Some(Ok(at)) => return at as usize,
+            Some(Err(gap)) => gap,
+            None => Gap::default(),
+        };
         let series = StoredSeries {
             number: self.n_met,
             ..StoredSeries::default()
         };
-        self.series[at] = Some((labels.clone(), series));
+        let series = Some((labels.clone(), series));
+        let free = self.free.pop().map(|at| at as usize);
+        let at = match free.and_then(|at| Some((at, self.series.get_mut(at)?))) {
+            Some((at, free)) => {
+                *free = series;
+                at
+            }
+            None => self.series.push(series),
+        };
+        let name = labels.metric_name();
+        let of_name = match self.by_name.get_mut(name) {
+            Some(of_name) => of_name,
+            None => self.by_name.entry(name.into()).or_default(),
+        };
+        // The door numbers series in as many bits.
+        of_name.insert(gap, u32::try_from(at).unwrap_or(u32::MAX));
         self.n_met += 1;
-        self.n_series += 1;
         self.changes.push(StoreChange::Added(at));
         at
     }
 
     /// Returns the place of the series with these labels.
     pub fn find(&self, labels: &Labels) -> Option<usize> {
-        self.by_name.get(labels.metric_name())?.get(labels).copied()
+        let found = self.find_place(labels)?;
+        found.ok().map(|at| at as usize)
+    }
+
+    /// Finds the place of the series with these labels among those of its name, if there are any.
+    fn find_place(&self, labels: &Labels) -> Option<Result<u32, Gap>> {
+        let of_name = self.by_name.get(labels.metric_name())?;
+        Some(of_name.find(|at| self.compare(at, labels)))
+    }
+
+    fn compare(&self, at: u32, labels: &Labels) -> Ordering {
+        let stored = self.get(at as usize);
+        stored.map_or(Ordering::Less, |(stored, _)| stored.cmp(labels))
+    }
+
+    /// Returns how many places there are, free ones included.
+    pub fn n_places(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Returns the place that the next new series gets.
+    pub fn next_place(&self) -> usize {
+        let free = self.free.last().map(|place| *place as usize);
+        free.unwrap_or(self.series.len())
     }
 
     /// Returns the series at a place.
@@ -106,22 +136,26 @@ impl SeriesStore {
         self.series.get_mut(at)?.as_mut().map(|(_, series)| series)
     }
 
-    /// Removes the series at a place; the place may be given to another series later.
-    pub fn remove(&mut self, at: usize) {
-        let Some((labels, _)) = self.series.get_mut(at).and_then(Option::take) else {
-            return;
-        };
-        self.n_series -= 1;
-        self.free.push(at);
-        self.changes.push(StoreChange::Removed(at));
+    /// Removes the series at a place, which may be given to another series later. Returns its
+    /// labels.
+    pub fn remove(&mut self, at: usize) -> Option<Labels> {
+        let labels = self.get(at)?.0.clone();
         let name = labels.metric_name();
+        let series = &self.series;
+        let compare = |place: u32| {
+            let stored = series.get(place as usize).and_then(Option::as_ref);
+            stored.map_or(Ordering::Less, |(stored, _)| stored.cmp(&labels))
+        };
         if let Some(of_name) = self.by_name.get_mut(name) {
-            of_name.remove(&labels);
+            of_name.remove(compare);
             if of_name.is_empty() {
                 self.by_name.remove(name);
-                self.names.remove(name);
             }
         }
+        *self.series.get_mut(at)? = None;
+        self.free.push(u32::try_from(at).unwrap_or(u32::MAX));
+        self.changes.push(StoreChange::Removed(at));
+        Some(labels)
     }
 
     /// Returns which series have come and gone since the last time, in order.
@@ -137,43 +171,109 @@ impl SeriesStore {
 
     /// Returns the number of series.
     pub fn len(&self) -> usize {
-        self.n_series
+        self.series.len() - self.free.len()
     }
 
     /// Tells whether there are no series.
     pub fn is_empty(&self) -> bool {
-        self.n_series == 0
+        self.len() == 0
     }
 
     /// Iterates over all series in the order of metric names, then of labels.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Labels, &StoredSeries)> {
-        let of_names = self.names.iter().filter_map(|name| self.by_name.get(name));
-        of_names.flatten().filter_map(|(_, at)| {
-            let (labels, series) = self.get(*at)?;
-            Some((*at, labels, series))
+        let places = self.by_name.values().flat_map(SortedPlaces::iter);
+        places.filter_map(|at| {
+            let (labels, series) = self.get(at as usize)?;
+            Some((at as usize, labels, series))
         })
     }
 
-    fn visit_name<'a>(
+    /// Puts which series are where, in order, and which places are free; the series themselves are
+    /// put one by one.
+    pub fn save(&self, out: &mut ByteWriter) {
+        out.number(self.n_met);
+        out.list(self.free.iter(), |out, place| out.number((*place).into()));
+        out.list(self.by_name.iter(), |out, (name, places)| {
+            out.text(name);
+            places.save(out);
+        });
+    }
+
+    /// Takes what [`SeriesStore::save`] has put, of series that are yet to come.
+    pub fn load(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        self.n_met = read.number()?;
+        self.free = read.list(1, ByteReader::small)?;
+        self.by_name = read.list(2, |read| {
+            Ok((read.text()?.into(), SortedPlaces::load(read)?))
+        })?;
+        let places = self.by_name.values().flat_map(SortedPlaces::iter);
+        let n_places = self.free.len() + places.count();
+        for _ in 0..n_places {
+            self.series.push(None);
+        }
+        Ok(())
+    }
+
+    /// Puts the series at a place; nothing where there is none.
+    pub fn save_series(&self, place: usize, out: &mut ByteWriter) {
+        if let Some((labels, series)) = self.get(place) {
+            out.count(place);
+            out.labels(labels);
+            out.number(series.number);
+            series.history.save(out);
+        }
+    }
+
+    /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
+    pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
+        let place = read.place()?;
+        let labels = read.labels()?;
+        let number = read.number()?;
+        let history = SeriesHistory::load(read, self.cold.as_ref())?;
+        match self.series.get_mut(place) {
+            Some(free @ None) => *free = Some((labels, StoredSeries { history, number })),
+            _ => return Err(read.malformed("the place of a series")),
+        }
+        Ok(place)
+    }
+
+    /// Says that all series have been loaded.
+    pub fn end_load(&self, read: &ByteReader<'_>) -> Read<()> {
+        for (name, places) in &self.by_name {
+            let labels = places.iter().map(|place| self.get(place as usize));
+            let labels: Option<Vec<&Labels>> = labels.map(|found| found.map(|f| f.0)).collect();
+            let in_order = labels.is_some_and(|labels| {
+                labels.iter().all(|labels| labels.metric_name() == &**name)
+                    && labels.is_sorted_by(|a, b| a < b)
+            });
+            if !in_order {
+                return Err(read.malformed("all series in order"));
+            }
+        }
+        let mut free: Vec<u32> = self.free.clone();
+        free.sort_unstable();
+        let is_free = |place: &u32| matches!(self.series.get(*place as usize), Some(None));
+        match free.is_sorted_by(|a, b| a < b) && free.iter().all(is_free) {
+            true => Ok(()),
+            false => Err(read.malformed("free places")),
+        }
+    }
+
+    fn visit_places<'a>(
         &'a self,
-        name: &str,
+        places: &SortedPlaces,
         matchers: &[Matcher],
         visit: &mut dyn FnMut(usize, &'a Labels, &'a StoredSeries),
     ) {
-        for at in self
-            .by_name
-            .get(name)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
-            let Some((labels, series)) = self.get(*at) else {
+        for at in places.iter() {
+            let Some((labels, series)) = self.get(at as usize) else {
                 continue;
             };
             if matchers
                 .iter()
                 .all(|matcher| matcher.matches_labels(labels))
             {
-                visit(*at, labels, series);
+                visit(at as usize, labels, series);
             }
         }
     }
@@ -184,15 +284,17 @@ impl SeriesStore {
         visit: &mut dyn FnMut(usize, &'a Labels, &'a StoredSeries),
     ) {
         if let Some(name) = Matcher::exact_name(matchers) {
-            self.visit_name(name, matchers, visit);
+            if let Some(places) = self.by_name.get(name) {
+                self.visit_places(places, matchers, visit);
+            }
             return;
         }
-        for name in &self.names {
+        for (name, places) in &self.by_name {
             let of_name = matchers
                 .iter()
                 .filter(|matcher| matcher.name == METRIC_NAME);
             if of_name.clone().all(|matcher| matcher.matches(name)) {
-                self.visit_name(name, matchers, visit);
+                self.visit_places(places, matchers, visit);
             }
         }
     }

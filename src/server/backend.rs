@@ -1,6 +1,6 @@
 //! What the API asks, answered by the running server.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,27 +11,32 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::api::{
-    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, ReceiveView,
-    RuntimeView, SenderView, Unready,
+    self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, Readiness,
+    ReceiveView, RuntimeView, SenderView,
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
-use crate::log::{FileLogs, LogError};
+use crate::log::{FileLogs, LogError, Waiting};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
+use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::logs;
 use crate::server::metrics::{
-    write_engine_metrics, write_history_metrics, write_log_file_metrics, write_log_metrics,
+    LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
+    write_limit_metrics, write_log_file_metrics, write_log_metrics,
 };
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
 use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
+use crate::web::Web;
+use crate::web::guard;
 
 /// How long a reload that moves groups waits for the shards that give them up.
 const APPLIED: Duration = Duration::from_secs(5);
@@ -53,7 +58,13 @@ pub(crate) struct Parts {
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
     pub telemetry: Arc<Telemetry>,
+    /// Fetches history that is lacking.
+    pub backfill: Arc<Backfill>,
+    /// Whoever knows why the server is not ready says so here.
+    pub health: Arc<Health>,
     pub stop: watch::Sender<bool>,
+    /// Who is let in.
+    pub web: Arc<Web>,
 }
 
 /// The running server, as the API sees it.
@@ -64,8 +75,6 @@ pub struct ServerBackend {
     /// What the first load set for good.
     start_settings: OnceLock<StartSettings>,
     generation: AtomicU64,
-    is_ready: AtomicBool,
-    is_stopping: AtomicBool,
     /// One reload at a time; the next sees what the one before left.
     reloading: parking_lot::Mutex<()>,
 }
@@ -89,8 +98,6 @@ impl ServerBackend {
             parts,
             loaded: parking_lot::RwLock::default(),
             start_settings: OnceLock::new(),
-            is_ready: AtomicBool::new(false),
-            is_stopping: AtomicBool::new(false),
             reloading: parking_lot::Mutex::new(()),
         })
     }
@@ -116,6 +123,8 @@ impl ServerBackend {
         }
         self.adopt_assigned(shards.last_assigned(&loaded))?;
         drop(shards);
+        let backfill = loaded.config.burnwatch.backfill.clone();
+        self.parts.backfill.reconfigure(backfill);
         *self.loaded.write() = LastLoad {
             config_yaml: loaded.config.to_yaml_redacted(),
             retention: loaded.retention(),
@@ -126,7 +135,7 @@ impl ServerBackend {
             .telemetry
             .config
             .loaded(true, self.parts.options.clock.now());
-        self.is_ready.store(true, Ordering::Release);
+        self.parts.health.set_loaded();
         Ok(())
     }
 
@@ -156,11 +165,16 @@ impl ServerBackend {
             external_url,
             notify,
             telemetry,
+            web,
             ..
         } = &self.parts;
         let outcome = load(options, external_url).and_then(|loaded| {
+            let access = loaded.config.burnwatch.access.clone();
+            let prepared = web.prepare(&access).map_err(anyhow::Error::msg)?;
             notify.reconfigure(loaded.notify_config(options, external_url))?;
-            self.adopt(loaded)
+            self.adopt(loaded)?;
+            web.adopt(&access, prepared);
+            Ok(())
         });
         match outcome {
             Ok(()) => {
@@ -177,12 +191,14 @@ impl ServerBackend {
         }
     }
 
-    pub(crate) fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
+    /// Builds all routes, with what stands before them.
+    pub fn router(self: &Arc<Self>, query: QuerySettings, build: BuildInfo) -> Router {
         let Parts {
             options,
             external_url,
             pipeline,
             telemetry,
+            web,
             ..
         } = &self.parts;
         let clock = Arc::clone(&options.clock);
@@ -195,11 +211,28 @@ impl ServerBackend {
         };
         let receive = ingest::router(pipeline.ingest_state());
         let shared = Arc::clone(self) as Arc<dyn api::Backend>;
-        api::router(shared, settings, ui::routes().merge(receive.with_state(())))
+        let route_prefix = settings.route_prefix.clone();
+        let routes = api::router(shared, settings, ui::routes().merge(receive.with_state(())));
+        guard::protect(routes, Arc::clone(web), &route_prefix)
+    }
+
+    /// Returns how much is used of the limits that fill up by and by.
+    fn limits_used(&self, waiting: &[Waiting]) -> [LimitUse; 5] {
+        let node = self.parts.pipeline.node();
+        let limits = node.limits();
+        let (requests, bytes) = node.in_flight().used();
+        let fullest = waiting.iter().map(|log| log.samples).max();
+        [
+            ("series", node.metrics().n_series().0, limits.series),
+            ("log_samples", fullest.unwrap_or(0), limits.log_samples),
+            ("metadata", node.metadata().len(), limits.metadata),
+            ("requests_in_flight", requests, limits.requests_in_flight),
+            ("in_flight_bytes", bytes, limits.in_flight_bytes),
+        ]
     }
 
     pub(crate) fn set_stopping(&self) {
-        self.is_stopping.store(true, Ordering::Release);
+        self.parts.health.set_stopping();
         self.parts.pipeline.node().stop();
     }
 
@@ -320,28 +353,21 @@ impl api::Backend for ServerBackend {
         let _ = self.parts.stop.send(true);
     }
 
-    fn is_ready(&self) -> bool {
-        let is_adopted = self.is_ready.load(Ordering::Acquire);
-        is_adopted && !self.is_stopping() && self.parts.pipeline.replayed().is_done()
-    }
-
-    fn readiness(&self) -> Result<(), Unready> {
-        let replay = self.parts.pipeline.replayed();
-        match self.parts.pipeline.node().check_logs() {
-            _ if self.is_stopping() => Err(Unready::Stopping),
-            // A log that cannot be read stops its replay, so that comes first.
-            Err(error) => Err(Unready::Log(error.to_string())),
-            Ok(()) if !replay.is_done() => Err(Unready::Replaying {
-                applied: replay.applied,
-                of: replay.of,
-            }),
-            Ok(()) if !self.is_ready() => Err(Unready::Starting),
-            Ok(()) => Ok(()),
-        }
+    fn readiness(&self) -> Readiness {
+        let Parts {
+            pipeline, health, ..
+        } = &self.parts;
+        let (fault, replay) = (pipeline.node().check_logs().err(), pipeline.replayed());
+        // A log that cannot be read is replayed no further.
+        let is_stuck = matches!(fault, Some(LogError::Unreadable(_)));
+        let applied = if is_stuck { replay.of } else { replay.applied };
+        health.set_replayed(applied, replay.of, "entries");
+        health.set_log_fault(fault.map(|fault| fault.to_string()));
+        health.readiness()
     }
 
     fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
+        self.parts.health.is_stopping()
     }
 
     fn event_time(&self) -> Option<TimestampMs> {
@@ -352,12 +378,14 @@ impl api::Backend for ServerBackend {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
         write_history_metrics(&mut text, &self.parts.cold);
+        write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
         let counts = logs::counts(self.parts.log_files.as_ref());
         let is_writable = self.parts.pipeline.node().check_logs().is_ok();
         let replay = self.parts.pipeline.replayed();
         write_log_file_metrics(&mut text, &counts, is_writable, &replay);
+        write_limit_metrics(&mut text, &self.limits_used(&waiting));
         text
     }
 
@@ -385,6 +413,10 @@ impl api::Backend for ServerBackend {
             senders: metrics.senders().into_iter().map(view).collect(),
             ..ReceiveView::default()
         }
+    }
+
+    fn backfills(&self) -> Vec<api::BackfillView> {
+        self.parts.backfill.views()
     }
 
     fn runtime_view(&self) -> RuntimeView {

@@ -16,6 +16,7 @@ use crate::model::{
 };
 use crate::notify::NotifyConfig;
 use crate::server::Options;
+use crate::web::Bounds;
 
 /// A configuration with its rules, compiled: ready to be adopted.
 pub struct Loaded {
@@ -129,6 +130,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
             .max_samples
             .unwrap_or(own.limits.query_samples),
         subquery_steps_max: own.limits.subquery_points,
+        group_work_max: own.limits.group_work,
         elements_max: own.limits.rule_elements,
         features: options.features.clone(),
         rule_format: RuleFormat {
@@ -146,7 +148,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
 pub struct StartSettings {
     node: NodeSettings,
     query: QuerySettings,
-    connections_max: usize,
+    bounds: Bounds,
 }
 
 impl StartSettings {
@@ -158,7 +160,7 @@ impl StartSettings {
             || query.subquery_steps_max != later.query.subquery_steps_max
             || query.timeout != later.query.timeout
             || query.concurrency_max != later.query.concurrency_max
-            || self.connections_max != later.connections_max;
+            || self.bounds != later.bounds;
         let window = node.out_of_order_time_window != later.node.out_of_order_time_window;
         let changed = [
             ("limits", limits),
@@ -186,7 +188,20 @@ impl Loaded {
         StartSettings {
             node: self.node_settings(),
             query: self.query_settings(options),
-            connections_max: self.config.burnwatch.limits.connections,
+            bounds: self.bounds(),
+        }
+    }
+
+    /// Returns how many connections there may be, and how long anything may take.
+    pub fn bounds(&self) -> Bounds {
+        let limits = &self.config.burnwatch.limits;
+        Bounds {
+            connections: limits.connections,
+            per_peer: limits.connections_per_peer,
+            head: limits.head_timeout.to_std(),
+            body: limits.body_timeout.to_std(),
+            keep_alive: limits.keep_alive.to_std(),
+            stall: limits.answer_stall.to_std(),
         }
     }
 
@@ -239,6 +254,22 @@ impl Loaded {
     }
 }
 
+/// Seconds' worth of samples that a sender may save up where nothing is written.
+const BURST_SECONDS: u64 = 10;
+
+fn per_sender(limits: &config::PerSenderLimits) -> ingest::PerSender {
+    let burst = match limits.burst {
+        0 => limits.samples_per_second.saturating_mul(BURST_SECONDS),
+        burst => burst,
+    };
+    ingest::PerSender {
+        samples_per_second: limits.samples_per_second,
+        burst,
+        // What is no header's name was refused when the configuration was read.
+        header: http::HeaderName::try_from(&limits.header).ok(),
+    }
+}
+
 fn receiving(limits: &config::Limits) -> ingest::Limits {
     ingest::Limits {
         request_bytes: limits.request_bytes,
@@ -251,6 +282,8 @@ fn receiving(limits: &config::Limits) -> ingest::Limits {
         log_samples: limits.log_samples,
         metadata: limits.metadata,
         requests_in_flight: limits.requests_in_flight,
+        in_flight_bytes: limits.in_flight_bytes,
+        per_sender: per_sender(&limits.per_sender),
         ..ingest::Limits::default()
     }
 }

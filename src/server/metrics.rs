@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::api::{BackfillState, BackfillView};
 use crate::engine::Stats;
 use crate::log::Waiting;
 use crate::log::backend::file::FileLogCounts;
@@ -46,6 +47,16 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             "burnwatch_scanned_samples",
             "Samples that evaluations read from history.",
             sum(|stats| stats.samples_scanned),
+        ),
+        (
+            "burnwatch_backfill_samples",
+            "Samples from before a series' first one here that were put into its history.",
+            sum(|stats| stats.samples_past),
+        ),
+        (
+            "burnwatch_backfill_broken",
+            "Files of fetched history that could not be read to their end.",
+            sum(|stats| stats.pasts_broken),
         ),
     ];
     write_counters(
@@ -131,6 +142,28 @@ pub fn write_history_metrics(text: &mut String, stores: &[Arc<ColdFiles>]) {
         ),
     ];
     write_gauges(text, &gauges);
+}
+
+/// Writes which history is being fetched from elsewhere.
+pub fn write_backfill_metrics(text: &mut String, views: &[BackfillView]) {
+    let count = |state: fn(&BackfillState) -> bool| {
+        let views = views.iter().filter(|view| state(&view.state));
+        views.count() as f64
+    };
+    let states: [(&str, f64); 3] = [
+        ("fetching", count(|state| *state == BackfillState::Fetching)),
+        ("done", count(|state| *state == BackfillState::Done)),
+        (
+            "failed",
+            count(|state| matches!(state, BackfillState::Failed(_))),
+        ),
+    ];
+    let name = "burnwatch_backfill_selectors";
+    let help = "Selectors whose history is fetched from elsewhere, by how that goes.";
+    write_family(text, name, "gauge", help);
+    for (state, n) in states {
+        write_sample(text, name, &[("state", state)], n);
+    }
 }
 
 /// Writes how far each shard's engine is behind its log, by the wall clock `now`.
@@ -235,6 +268,32 @@ pub fn write_log_file_metrics(
         ),
     ];
     write_gauges(text, &gauges);
+}
+
+/// A limit of the configuration by its name there: how much of it is used, and how much there is.
+pub type LimitUse = (&'static str, usize, usize);
+
+/// Writes how near the limits are: alerts can say so before anything is refused.
+pub fn write_limit_metrics(text: &mut String, limits: &[LimitUse]) {
+    type OfLimit = fn(&LimitUse) -> usize;
+    let gauges: [(&str, &str, OfLimit); 2] = [
+        (
+            "burnwatch_limit_used",
+            "How much of a limit of the configuration is used now.",
+            |(_, used, _)| *used,
+        ),
+        (
+            "burnwatch_limit_max",
+            "The limit itself, under its name in the configuration.",
+            |(.., max)| *max,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        write_family(text, name, "gauge", help);
+        for limit in limits {
+            write_sample(text, name, &[("limit", limit.0)], value(limit) as f64);
+        }
+    }
 }
 
 /// A metric's name, what it means, and its value.

@@ -4,15 +4,15 @@
 //! in ([`mod@load`]), HTTP in front, effects out ([`dispatch`]), questions answered ([`backend`]).
 
 pub mod backend;
-pub mod connections;
+pub mod backfill;
 pub mod dispatch;
 pub mod frontier_hold;
+pub mod health;
 pub mod load;
 pub mod logs;
 pub mod metrics;
 pub mod pipeline;
 pub mod replay;
-mod request_line;
 pub mod shards;
 
 use std::net::SocketAddr;
@@ -22,9 +22,6 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::{ConnectInfo, Request};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -34,8 +31,9 @@ use crate::history::ColdStore;
 use crate::ingest::Node;
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
+use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
-use crate::server::connections::{BoundedListener, Peer};
+use crate::server::backfill::Backfill;
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::{Loaded, load};
 use crate::server::logs::Logs;
@@ -43,6 +41,7 @@ use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Shards, Share};
 use crate::storage::{ColdFiles, StorageLock};
 use crate::telemetry::{BuildInfo, Telemetry};
+use crate::web::{self, Web};
 
 /// How often the sequencer looks whether the wall clock has to move event time.
 const BEAT: Duration = Duration::from_millis(100);
@@ -69,6 +68,8 @@ pub struct Options {
     pub rules_dialect: Dialect,
     /// Names of `--enable-feature`.
     pub features: Vec<String>,
+    /// `--web.config.file`: TLS and users, as Prometheus has them.
+    pub web_config_path: Option<PathBuf>,
     /// Bounds of queries that go before those of the configuration.
     pub query: QueryFlags,
     /// `--web.cors.origin`; `None` allows every origin.
@@ -125,13 +126,21 @@ impl Server {
         let address = listener
             .local_addr()
             .context("the listener has no address")?;
+        let speaks_tls = match &options.web_config_path {
+            Some(path) => web::speaks_tls(path).map_err(anyhow::Error::msg)?,
+            None => false,
+        };
+        let scheme = if speaks_tls { "https" } else { "http" };
         let external_url = options
             .external_url
             .clone()
-            .unwrap_or_else(|| format!("http://{address}"));
+            .unwrap_or_else(|| format!("{scheme}://{address}"));
         let loaded = load(&options, &external_url)?;
-        let listener = BoundedListener::new(listener, loaded.config.burnwatch.limits.connections);
-        warn_if_open(&address);
+        let access = &loaded.config.burnwatch.access;
+        let web = Web::new(options.web_config_path.clone(), access);
+        let web = Arc::new(web.map_err(anyhow::Error::msg)?);
+        let bounds = loaded.bounds();
+        warn_if_open(&address, &web);
 
         let clock = Arc::clone(&options.clock);
         let build = BuildInfo::of_package();
@@ -145,10 +154,12 @@ impl Server {
             Some(store)
         });
         let tails = logs.tails.into_iter().zip(stores).collect();
+        telemetry.register(|registry| web.metrics().register(registry));
         let node = Node::new(logs.logs, settings, hash_seed());
         node.resume(logs.left.stamp, &logs.left.next_handles);
         telemetry.register(|registry| node.metrics().register(registry));
         let config = loaded.notify_config(&options, &external_url);
+        let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
         let arrivals = Arc::clone(node.arrivals());
         telemetry.register(|registry| {
@@ -156,6 +167,7 @@ impl Server {
                 config,
                 Arc::clone(&clock),
                 arrivals,
+                ledger,
                 registry,
             ));
         });
@@ -171,11 +183,14 @@ impl Server {
             observer,
             Arc::clone(&telemetry),
         ));
-        let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
+        let past = options.storage_path.join(backfill::FOLDER);
+        let pipeline = Pipeline::start(node, tails, &past, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
+        let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
         let backend = ServerBackend::new(Parts {
             options,
+            backfill: Arc::clone(&backfill),
             external_url,
             pipeline: Arc::clone(&pipeline),
             generation: logs.left.generation,
@@ -185,13 +200,19 @@ impl Server {
             shards: parking_lot::Mutex::new(shards),
             seed_before,
             telemetry,
+            health: Arc::default(),
             cold,
             stop: stop.clone(),
+            web: Arc::clone(&web),
         });
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
-        tasks.push(tokio::spawn(serve(listener, app, stopped)));
+        let filling = backfill.run(pipeline, stopped.clone());
+        tasks.push(tokio::spawn(filling));
+        tasks.push(tokio::spawn(web::serve(
+            listener, web, bounds, app, stopped,
+        )));
         info!(%address, "burnwatch is receiving; POST remote write to /api/v1/write");
         Ok(Server {
             address,
@@ -268,30 +289,6 @@ fn open_cold_files(storage: &Path, n_shards: usize) -> anyhow::Result<Vec<Arc<Co
     (0..n_shards).map(open).collect()
 }
 
-async fn serve(listener: BoundedListener, app: axum::Router, mut stopped: watch::Receiver<bool>) {
-    let until_stopped = async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    };
-    let app = app.layer(from_fn(tell_peer));
-    let app = app.into_make_service_with_connect_info::<Peer>();
-    if let Err(error) = axum::serve(listener, app)
-        .with_graceful_shutdown(until_stopped)
-        .await
-    {
-        warn!(%error, "the HTTP server ended");
-    }
-}
-
-/// Handlers know the peer by its address, whatever the listener.
-async fn tell_peer(
-    ConnectInfo(Peer(address)): ConnectInfo<Peer>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    request.extensions_mut().insert(ConnectInfo(address));
-    next.run(request).await
-}
-
 async fn beat(pipeline: Arc<Pipeline>, mut stopped: watch::Receiver<bool>) {
     let mut interval = tokio::time::interval(BEAT);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -303,13 +300,19 @@ async fn beat(pipeline: Arc<Pipeline>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-fn warn_if_open(address: &SocketAddr) {
-    if !address.ip().is_loopback() {
+fn warn_if_open(address: &SocketAddr, web: &Web) {
+    if address.ip().is_loopback() {
+        return;
+    }
+    let current = web.current();
+    if !current.people.are_asked() && !current.asks_for_certificates {
         warn!(
             %address,
-            "anyone who reaches this address can write samples and read alerts; put a proxy with \
-             TLS and authentication in front, or listen on 127.0.0.1"
+            "anyone who reaches this address can write samples and read alerts; set users or \
+             tokens (docs/SECURITY.md), or listen on 127.0.0.1"
         );
+    } else if current.tls.is_none() {
+        warn!(%address, "passwords and tokens cross the network in the clear; set TLS");
     }
 }
 

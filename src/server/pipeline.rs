@@ -4,6 +4,7 @@
 //! ([`receive`]), the second on the shard's own thread (`run_shard`); the log lies between them,
 //! and is the only thing they share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,14 @@ use crossbeam_channel::{Receiver, Sender, select};
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::history::ColdStore;
-use crate::ingest::{IngestState, Node, Promised, Protocol, ReadSet, ShardId, WriteAnswer};
+use crate::ingest::{
+    IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderShare, ShardId, WriteAnswer,
+};
 use crate::log::{LogError, LogTail, Offset, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
-use crate::server::dispatch::Dispatch;
+use crate::server::dispatch::{Dispatch, alert_event};
 use crate::server::frontier_hold::FrontierHold;
-use crate::server::replay::{Replay, ReplayProgress};
+use crate::server::replay::{Replay, ReplayProgress, opened};
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
@@ -57,10 +60,12 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts one thread for each shard's log, with a store for its history if there is one. What
-    /// the log holds from an earlier run is applied first.
+    /// the log holds from an earlier run is applied first; `past` is the folder of the files of
+    /// history from before that it names.
     pub fn start(
         node: Arc<Node>,
         tails: Vec<ShardTail>,
+        past: &Path,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
@@ -71,6 +76,7 @@ impl Pipeline {
             let hold = dispatch.frontier_hold(node.arrivals());
             let replay = ReplayProgress::new(tail.begins(), tail.replay_end());
             replays.push(Arc::clone(&replay));
+            let past = past.to_owned();
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
             thread.spawn(move || {
                 let mut engine = Engine::new();
@@ -83,6 +89,7 @@ impl Pipeline {
                     engine,
                     effects: Vec::new(),
                     replay: Replay::begin(&replay),
+                    past,
                     hold,
                     running: Stopwatch::start(),
                 };
@@ -174,25 +181,30 @@ impl Pipeline {
 
 /// As [`receive_since`], of a request whose body is all there is of it; waits for the logs.
 pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
-    receive_since(node, body, protocol, wall, Stopwatch::start()).kept_blocking()
+    let origin = Origin {
+        began: Stopwatch::start(),
+        sender: SenderShare::default(),
+    };
+    receive_since(node, body, protocol, wall, origin).kept_blocking()
 }
 
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
 /// shards that read them, append to their **log**s. The answer is true once these are written;
 /// nothing here waits for that, nor for an engine.
-/// Latencies are measured from `began`, when the request's first byte was seen.
+/// Latencies are measured from when the request's first byte was seen.
 pub fn receive_since(
     node: &Node,
     body: &[u8],
     protocol: Protocol,
     wall: TimestampMs,
-    began: Stopwatch,
+    origin: Origin,
 ) -> Promised {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
     };
-    received.began(began);
+    received.began(origin.began);
+    received.sent_by(origin.sender);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer.into();
@@ -213,17 +225,20 @@ fn run_shard(
     questions: &Receiver<Question>,
     dispatch: &Dispatch,
 ) {
+    if shard.replay.is_none() {
+        dispatch.replayed(&shard.engine, &[]);
+    }
     loop {
         select! {
             recv(tail.entries()) -> entry => {
                 // The log is closed: everything accepted has been applied.
                 let Ok((offset, entry)) = entry else { return };
-                shard.step(offset, &entry, tail, dispatch);
+                shard.step(offset, entry, tail, dispatch);
             }
             recv(questions) -> question => {
                 // Whoever asks sees what was accepted before the question.
                 for (offset, entry) in tail.entries().try_iter().take(tail.entries().len()) {
-                    shard.step(offset, &entry, tail, dispatch);
+                    shard.step(offset, entry, tail, dispatch);
                 }
                 if let Ok(question) = question {
                     question(&shard.engine);
@@ -241,12 +256,15 @@ struct Shard {
     effects: Vec<Effect>,
     /// What an earlier run left, until it is applied.
     replay: Option<Replay>,
+    /// The folder of history from before, whose files the log names.
+    past: PathBuf,
     hold: FrontierHold,
     running: Stopwatch,
 }
 
 impl Shard {
-    fn step(&mut self, offset: Offset, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+    fn step(&mut self, offset: Offset, entry: Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+        let entry = &opened(entry, &self.past);
         let running = self.running;
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
@@ -259,6 +277,8 @@ impl Shard {
                 return;
             }
             self.replay = None;
+            dispatch.replayed(&self.engine, &self.effects);
+            self.effects.retain(|effect| alert_event(effect).is_none());
         }
         dispatch.effects(self.number, &mut self.engine, &mut self.effects);
         self.hold.moved(entry.stamp(), self.engine.frontier());

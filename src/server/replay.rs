@@ -6,12 +6,16 @@
 //! recorded are not written back again, as Prometheus does not after a restart.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::error;
+
+use crate::backfill::PastFile;
 use crate::engine::Effect;
 use crate::log::Offset;
-use crate::model::Labels;
+use crate::model::{Entry, Labels};
 
 /// How far the replay of one shard is; for readiness and metrics.
 #[derive(Debug)]
@@ -112,7 +116,31 @@ impl Replay {
             }
             Effect::FirstTick { .. } => self.first_tick = Some(effect),
             Effect::RulesRefused { .. } => self.refused = Some(effect),
-            Effect::Recorded { .. } => {}
+            Effect::Recorded { .. } | Effect::Overran { .. } => {}
+        }
+    }
+}
+
+/// Returns an entry as it is to be applied: the log knows history from before by the name of its
+/// file.
+pub fn opened(entry: Entry, folder: &Path) -> Entry {
+    let Entry::Past { stamp, past } = &entry else {
+        return entry;
+    };
+    if !past.series.is_named_only() {
+        return entry;
+    }
+    let name = past.series.name();
+    // A name is one of that folder, whatever the log says.
+    let path = Path::new(name).file_name().map(|name| folder.join(name));
+    match PastFile::open(&path.unwrap_or_default()) {
+        Ok(past) => Entry::Past {
+            stamp: *stamp,
+            past: Arc::new(past),
+        },
+        Err(error) => {
+            error!(%error, "history from before is lacking; what looks back on it is incomplete");
+            entry
         }
     }
 }

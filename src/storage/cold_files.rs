@@ -1,24 +1,28 @@
 //! The store of cold history: segments in a folder, dropped as a whole when they are too old.
 //!
 //! Chunks go into a file with others that are to be kept for about as long, so that a series that
-//! looks back 30 days does not keep the chunks of thousands that look back an hour. At start, the
-//! files of an earlier run are removed: what they held is not known any more.
+//! looks back 30 days does not keep the chunks of thousands that look back an hour. A checkpoint
+//! names the files of its time and how far they were written; a start goes on from there
+//! ([`ColdFiles::reopen`]), and removes what is of no checkpoint, since what that holds is not known
+//! any more. A file that a checkpoint still names is not removed, however old
+//! ([`ColdFiles::release`]): who starts from it looks back from then.
 //!
 //! Where there is no room, chunks are refused, and so stay in memory; it is tried again after some
 //! more have come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::history::{ColdPlace, ColdStore};
 use crate::model::{DurationMs, TimestampMs};
-use crate::storage::segment::Segment;
+use crate::storage::segment::{Segment, Written};
 
 /// The length of a file, a power of two: so much is taken from the disk at once for each length of
 /// keeping.
@@ -36,10 +40,23 @@ pub struct ColdFiles {
     segment_bytes: usize,
     view: ArcSwap<View>,
     writer: Mutex<Writer>,
+    /// Files that are too old, and may be named by a checkpoint.
+    dropped: Mutex<Vec<(u64, Arc<Segment>)>>,
+    /// Whether there are checkpoints, so that these are removed by [`ColdFiles::release`] alone.
+    keeps_dropped: AtomicBool,
     /// No file is too old before this instant, ms.
     oldest_due: AtomicI64,
     chunks: AtomicU64,
     refused: AtomicU64,
+}
+
+/// A file as a checkpoint names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColdFile {
+    /// Its number, which is its name.
+    pub number: u64,
+    /// How far it has been written.
+    pub written: Written,
 }
 
 /// The files that there are; never changed, but replaced.
@@ -83,27 +100,115 @@ impl ColdFiles {
     }
 
     fn open_sized(folder: &Path, segment_bytes: usize) -> std::io::Result<Arc<ColdFiles>> {
+        ColdFiles::reopen_sized(folder, segment_bytes, &[], &BTreeSet::new())
+    }
+
+    /// Opens the store of an earlier run as it was at a checkpoint. Other files than those, and
+    /// those that `named` says another checkpoint needs, are removed.
+    pub fn reopen(
+        folder: &Path,
+        files: &[ColdFile],
+        named: &BTreeSet<u64>,
+    ) -> std::io::Result<Arc<ColdFiles>> {
+        ColdFiles::reopen_sized(folder, SEGMENT_BYTES, files, named)
+    }
+
+    fn reopen_sized(
+        folder: &Path,
+        segment_bytes: usize,
+        files: &[ColdFile],
+        named: &BTreeSet<u64>,
+    ) -> std::io::Result<Arc<ColdFiles>> {
         std::fs::create_dir_all(folder)?;
+        let kept: BTreeMap<u64, &Written> = files.iter().map(|f| (f.number, &f.written)).collect();
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|found| found == EXTENSION) {
+            if path.extension().is_none_or(|found| found != EXTENSION) {
+                continue;
+            }
+            let number = path
+                .file_stem()
+                .and_then(|name| name.to_str()?.parse().ok());
+            if number.is_none_or(|number| !kept.contains_key(&number) && !named.contains(&number)) {
                 std::fs::remove_file(path)?;
             }
         }
+        // Numbers of files that another checkpoint names are not given again.
+        let of_others = named.iter().next_back().copied().unwrap_or(0);
+        let first = kept.keys().next().map_or(of_others + 1, |first| *first);
+        let last = kept.keys().next_back().copied().unwrap_or(0).max(of_others);
+        let mut writer = Writer::default();
+        let mut segments = Vec::new();
+        for number in first..=last {
+            let Some(written) = kept.get(&number) else {
+                segments.push(None);
+                continue;
+            };
+            let path = path_of(folder, number);
+            let segment = Segment::open(path, segment_bytes, written);
+            let segment = Arc::new(segment.map_err(|error| {
+                let place = format!("{}: {error}", path_of(folder, number).display());
+                std::io::Error::new(error.kind(), place)
+            })?);
+            writer
+                .open
+                .insert(written.class, (number, Arc::clone(&segment)));
+            segments.push(Some(segment));
+        }
+        let oldest_due = kept.values().map(|written| written.keep_until.0).min();
         let view = View {
-            first: 1,
-            segments: Vec::new(),
+            first,
+            segments,
             units_log2: (segment_bytes as u64 / UNIT).ilog2(),
         };
         Ok(Arc::new(ColdFiles {
             folder: folder.to_owned(),
             segment_bytes,
             view: ArcSwap::from_pointee(view),
-            writer: Mutex::default(),
-            oldest_due: AtomicI64::new(i64::MAX),
+            writer: Mutex::new(writer),
+            dropped: Mutex::default(),
+            keeps_dropped: AtomicBool::new(false),
+            oldest_due: AtomicI64::new(oldest_due.unwrap_or(i64::MAX)),
             chunks: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }))
+    }
+
+    /// Returns the files that there are and how far they have been written, for a checkpoint.
+    pub fn files(&self) -> Vec<ColdFile> {
+        let view = self.view.load();
+        let numbered = (view.first..).zip(&view.segments);
+        let files = numbered.filter_map(|(number, segment)| {
+            let written = segment.as_ref()?.written();
+            Some(ColdFile { number, written })
+        });
+        files.collect()
+    }
+
+    /// Forces to disk what has been written.
+    pub fn sync(&self) -> std::io::Result<()> {
+        let view = self.view.load_full();
+        view.live().try_for_each(|segment| segment.sync())?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    /// Removes the files that are too old but for those that a checkpoint names.
+    pub fn release(&self, named: &BTreeSet<u64>) {
+        let mut dropped = self.dropped.lock();
+        dropped.retain(|(number, segment)| {
+            if named.contains(number) {
+                return true;
+            }
+            if let Err(error) = segment.remove() {
+                tracing::warn!(%error, "a file of old history cannot be removed");
+            }
+            false
+        });
+    }
+
+    /// Leaves it to [`ColdFiles::release`] to remove files.
+    pub fn keep_for_checkpoints(&self) {
+        self.keeps_dropped.store(true, Ordering::Relaxed);
     }
 
     /// Returns counts for metrics.
@@ -122,7 +227,7 @@ impl ColdFiles {
     fn add_segment(&self, class: u32) -> std::io::Result<(u64, Arc<Segment>)> {
         let view = self.view.load_full();
         let number = view.first + view.segments.len() as u64;
-        let path = self.folder.join(format!("{number:08}.{EXTENSION}"));
+        let path = path_of(&self.folder, number);
         let segment = Arc::new(Segment::create(path, self.segment_bytes, class)?);
         let mut segments = view.segments.clone();
         segments.push(Some(Arc::clone(&segment)));
@@ -221,12 +326,14 @@ impl ColdStore for ColdFiles {
         let (mut writer, view) = (self.writer.lock(), self.view.load_full());
         let is_kept = |segment: &Arc<Segment>| segment.keep_until() >= now;
         let mut segments = view.segments.clone();
-        for slot in &mut segments {
-            if let Some(old) = slot.take_if(|segment| !is_kept(segment))
-                && let Err(error) = old.remove()
-            {
-                tracing::warn!(%error, "a file of old history cannot be removed");
-            }
+        let mut dropped = Vec::new();
+        for (number, slot) in (view.first..).zip(&mut segments) {
+            let old = slot.take_if(|segment| !is_kept(segment));
+            dropped.extend(old.map(|segment| (number, segment)));
+        }
+        self.dropped.lock().extend(dropped);
+        if !self.keeps_dropped.load(Ordering::Relaxed) {
+            self.release(&BTreeSet::new());
         }
         let n_gone = segments.iter().take_while(|slot| slot.is_none()).count();
         segments.drain(..n_gone);
@@ -301,6 +408,10 @@ impl ColdStore for View {
     }
 }
 
+fn path_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.{EXTENSION}"))
+}
+
 /// Returns the class of chunks that are kept for so long: they lie with those that are kept for
 /// up to twice as long.
 fn class_of(keep: DurationMs) -> u32 {
@@ -313,6 +424,7 @@ mod tests {
     use super::*;
     use crate::history::SeriesHistory;
     use crate::model::SampleValue;
+    use crate::model::bytes::{ByteReader, ByteWriter};
 
     fn hours(hours: i64) -> DurationMs {
         DurationMs::from_seconds(3600 * hours)
@@ -405,6 +517,51 @@ mod tests {
         push(&mut histories, 2000..60_000, hours(24), &files);
         check(&histories[1], 1, 59_990 - 24 * 60 + 1..60_000);
         assert!(files.counts().chunks > 0);
+    }
+
+    #[test]
+    fn a_start_goes_on_where_a_checkpoint_was_made() {
+        let (folder, files) = store();
+        files.keep_for_checkpoints();
+        let mut histories = vec![SeriesHistory::default(); 50];
+        push(&mut histories, 0..3000, hours(24), &files);
+        let saved: Vec<Vec<u8>> = histories.iter().map(saved).collect();
+        let at = files.files();
+        let named: BTreeSet<u64> = at.iter().map(|file| file.number).collect();
+        files.release(&named);
+        let n_then = n_files(folder.path());
+        assert!(at.len() > 3 && at.len() == n_then, "{at:?}");
+        // What comes later is not there any more, what is dropped later is still.
+        push(&mut histories, 3000..9000, hours(24), &files);
+        files.release(&named);
+        drop((files, histories));
+        let reopen = || ColdFiles::reopen_sized(folder.path(), 1 << 16, &at, &BTreeSet::new());
+        let files = reopen().expect("all are there");
+        assert_eq!(
+            (files.files(), n_files(folder.path())),
+            (at.clone(), n_then)
+        );
+        let store: Arc<dyn ColdStore> = Arc::clone(&files) as Arc<dyn ColdStore>;
+        let loaded = |bytes: &Vec<u8>| {
+            let mut read = ByteReader::new(bytes);
+            SeriesHistory::load(&mut read, Some(&store)).expect("it was saved")
+        };
+        let mut histories: Vec<SeriesHistory> = saved.iter().map(loaded).collect();
+        for (number, history) in histories.iter().enumerate() {
+            check(history, number as i64, 2990 - 24 * 60 + 1..3000);
+        }
+        push(&mut histories, 3000..10_000, hours(24), &files);
+        check(&histories[7], 7, 9990 - 24 * 60 + 1..10_000);
+        assert!(n_files(folder.path()) < 2 * n_then, "old ones are removed");
+        drop((files, histories, store));
+        let missing = reopen().expect_err("files of then are gone");
+        assert!(missing.to_string().contains("chunks"), "{missing}");
+    }
+
+    fn saved(history: &SeriesHistory) -> Vec<u8> {
+        let mut out = ByteWriter::default();
+        history.save(&mut out);
+        out.into_bytes()
     }
 
     #[test]

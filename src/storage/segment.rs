@@ -26,6 +26,19 @@ const MAGIC: [u8; 16] = *b"burnwatch chunk1";
 /// Words of a record and its links are these many bytes.
 const WORD: usize = 4;
 
+/// How far a file has been written, and for how long it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// A power of two above the number of minutes for which its chunks were to be kept.
+    pub class: u32,
+    /// Its bytes.
+    pub n_bytes: u64,
+    /// The end of the newest chunk in it, ms.
+    pub newest: TimestampMs,
+    /// Until when it is kept, ms.
+    pub keep_until: TimestampMs,
+}
+
 /// A file that is being written, or was.
 #[derive(Debug)]
 pub struct Segment {
@@ -60,6 +73,44 @@ impl Segment {
         };
         segment.write(&MAGIC);
         Ok(segment)
+    }
+
+    /// Opens a file of `n_bytes` that an earlier run has written as far as `written` says; what it
+    /// wrote behind that is written over.
+    pub fn open(path: PathBuf, n_bytes: usize, written: &Written) -> std::io::Result<Segment> {
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        if file.metadata()?.len() < n_bytes as u64 || written.n_bytes > n_bytes as u64 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let segment = Segment {
+            map: MmapOptions::new().len(n_bytes).map_raw(&file)?,
+            path,
+            filled: AtomicUsize::new(written.n_bytes as usize),
+            newest: AtomicI64::new(written.newest.0),
+            keep_until: AtomicI64::new(written.keep_until.0),
+            class: written.class,
+        };
+        let mut magic = [0; MAGIC.len()];
+        segment.read(0, &mut magic);
+        match magic == MAGIC {
+            true => Ok(segment),
+            false => Err(std::io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Returns what has been written so far.
+    pub fn written(&self) -> Written {
+        Written {
+            class: self.class,
+            n_bytes: self.n_bytes() as u64,
+            newest: TimestampMs(self.newest.load(Ordering::Relaxed)),
+            keep_until: self.keep_until(),
+        }
+    }
+
+    /// Forces what has been written to disk.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.map.flush()
     }
 
     fn map(path: &Path, n_bytes: usize) -> std::io::Result<MmapRaw> {

@@ -67,41 +67,50 @@ impl<'a> BreaksInside<'a> {
 
 impl Breaks {
     /// Returns what is known at a place behind `last`, which may be a histogram.
-    pub fn behind(last: Option<Arc<FloatHistogram>>) -> Option<Box<Breaks>> {
-        let histogram = Some(last?);
-        Some(Box::new(Breaks {
-            histogram,
+    pub fn behind(last: Option<Arc<FloatHistogram>>) -> Breaks {
+        Breaks {
+            histogram: last,
             ..Breaks::default()
-        }))
+        }
     }
 
-    /// Compares a sample with the one before it, and notes it where it is a break.
-    pub fn look(breaks: &mut Option<Box<Breaks>>, last: Option<FloatPoint>, sample: &WalkedSample) {
+    /// Goes on behind another place, where the newest sample may be a histogram.
+    pub fn go_on_behind(&mut self, last: Option<Arc<FloatHistogram>>) {
+        self.histogram = last;
+    }
+
+    /// Compares a sample with the one before it, and notes it where it is a break. Most series have
+    /// none, so what is noted in is asked for when there is something to note.
+    #[inline]
+    pub fn look<'b>(
+        breaks: impl FnOnce() -> &'b mut Breaks,
+        last: Option<FloatPoint>,
+        sample: &WalkedSample,
+    ) {
         let at = sample.at;
         let last_was_histogram = last.is_some_and(is_histogram);
-        let found = match &sample.value {
+        match &sample.value {
             Walked::Float(value) => match last {
-                Some(_) if last_was_histogram => Some(histogram_at(at)),
-                Some(last) if *value < last.value => Some(FloatPoint {
+                Some(_) if last_was_histogram => breaks().push(histogram_at(at)),
+                Some(last) if *value < last.value => breaks().push(FloatPoint {
                     at,
                     value: last.value,
                 }),
-                _ => return,
+                _ => {}
             },
             Walked::Histogram(histogram) => {
-                let known = &mut breaks.get_or_insert_default().histogram;
-                let before = known.replace(Arc::clone(histogram));
+                let breaks = breaks();
+                let before = breaks.histogram.replace(Arc::clone(histogram));
                 let goes_on = match (last, before) {
                     (None, _) => true,
                     (Some(_), Some(before)) => last_was_histogram && is_alike(&before, histogram),
                     // What it was is not known any more.
                     (Some(_), None) => false,
                 };
-                (!goes_on).then(|| histogram_at(at))
+                if !goes_on {
+                    breaks.push(histogram_at(at));
+                }
             }
-        };
-        if let Some(found) = found {
-            breaks.get_or_insert_default().push(found);
         }
     }
 

@@ -1,11 +1,12 @@
 //! Places in a series' history: everything at or before the frontier less a lag is behind them.
 //!
-//! A [`Head`] is where samples leave, so all that it needs is to count them; what comes next is
-//! looked at when it is asked for. A [`Tail`] is where they come in, and knows the last few.
+//! A [`Head`] is where samples leave, so all that it needs is to count them and to know the next
+//! one. A [`Tail`] is where they come in, and knows the last few; most often it has passed all that
+//! its history has, or all but one, and then it needs no place of its own.
 
 use std::sync::Arc;
 
-use crate::history::{Cursor, SeriesHistory, WalkCursor, Walked, WalkedSample};
+use crate::history::{Counted, Cursor, Place, SeriesHistory, Walked, WalkedSample};
 use crate::model::{
     DurationMs, FloatHistogram, FloatPoint, Point, SampleValue, TimestampMs, is_stale_nan,
 };
@@ -13,11 +14,17 @@ use crate::model::{
 /// So many samples before a new tail are looked at to find two that are not stale markers.
 const STEPS_BACK_MAX: usize = 64;
 
-/// A NaN that stands for a native histogram, which is looked up by its time when it is needed.
-const HISTOGRAM_BITS: u64 = 0x7ff0_0000_0000_0bad;
-
 /// There is no sample at this time.
 const NEVER: TimestampMs = TimestampMs::MIN;
+
+/// No sample has come.
+const NOTHING: FloatPoint = FloatPoint {
+    at: NEVER,
+    value: 0.0,
+};
+
+/// A NaN that stands for a native histogram, which is looked up by its time when it is needed.
+const HISTOGRAM_BITS: u64 = 0x7ff0_0000_0000_0bad;
 
 /// How far a place is behind the frontier, in four bytes; negative where a selector looks ahead.
 ///
@@ -48,33 +55,43 @@ impl Lag {
 }
 
 /// A place where samples are counted as they go by.
+///
+/// It stands behind the first sample that it has not passed, once it has looked at that: asked for
+/// at every evaluation, while the place moves once a sample.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    pub walk: WalkCursor,
+    pub place: Place,
     pub lag: Lag,
-    /// How many samples it has passed since some beginning that all places of a series share,
-    /// stale markers left out. Only differences mean anything, so it may wrap.
+    /// How many samples it has passed since the series began, stale markers left out. Only
+    /// differences mean anything, so it may wrap.
     pub n_passed: u32,
-    /// The first sample that it has not passed, once that has been looked at: asked for at every
-    /// evaluation, while the place moves once a sample.
-    pub next: FloatPoint,
 }
 
-/// No sample has been looked at.
-pub(super) const UNKNOWN: FloatPoint = FloatPoint {
-    at: NEVER,
-    value: 0.0,
-};
+/// There are many series, with some of these each.
+const _: () = assert!(size_of::<Head>() == 48 && size_of::<Tail>() == 56);
 
 /// A place where samples come in.
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
-    pub place: Head,
+    /// The newest sample passed that is not a stale marker.
+    last: FloatPoint,
     /// When the newest sample was taken, if that is a stale marker; else earlier than `last`.
     ended: TimestampMs,
-    last: FloatPoint,
-    before_last: FloatPoint,
+    /// The value of the one before `last`.
+    before_last: f64,
+    /// How long before `last` it was, ms; [`NONE`] or [`FAR`].
+    gap: u32,
+    /// What it has passed since the series began.
+    passed: Counted,
+    pub lag: Lag,
+    /// Where it goes on, if it has last been seen with more than one sample before it.
+    walk: Option<Box<Place>>,
 }
+
+/// There is no sample before the last.
+const NONE: u32 = 0;
+/// It is too long ago for its distance.
+const FAR: u32 = u32::MAX;
 
 /// Tells whether a point stands for a native histogram.
 pub(super) fn is_histogram(point: FloatPoint) -> bool {
@@ -116,31 +133,70 @@ pub(super) fn resolved(history: &SeriesHistory, point: FloatPoint) -> Option<Poi
 }
 
 impl Head {
+    /// Returns the place behind everything at or before `until`.
+    pub fn at(history: &SeriesHistory, lag: Lag, until: TimestampMs) -> Head {
+        let (place, passed) = counted_place(history, until);
+        let mut head = Head {
+            place,
+            lag,
+            n_passed: passed.n_live,
+        };
+        head.advance(history, until);
+        head
+    }
+
+    /// Tells whether there is nothing to pass up to `until`, as far as has been looked.
+    #[inline]
+    pub fn stands(&self, until: TimestampMs) -> bool {
+        self.place.is_looked_at() && self.place.passed() > until
+    }
+
     /// Moves over everything at or before `until`.
+    #[inline]
     pub fn advance(&mut self, history: &SeriesHistory, until: TimestampMs) {
-        loop {
-            if self.next.at == NEVER {
-                match history.walk_peek(&self.walk) {
-                    Some(sample) => self.next = reduced(&sample),
-                    None => return,
-                }
+        while !self.stands(until) {
+            if let Some(next) = self.next(history) {
+                let is_counted = !is_stale_nan(next.value);
+                self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
+                self.place.set_looked_at(false);
             }
-            if self.next.at > until {
+            let mut cursor = history.unpack(&self.place);
+            if !history.walk_over(&mut cursor) {
                 return;
             }
-            history.walk_next(&mut self.walk, self.next.at);
-            let is_counted = !is_stale_nan(self.next.value);
-            self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
-            self.next = UNKNOWN;
+            self.place = cursor.pack();
+            self.place.set_looked_at(true);
         }
     }
 
-    /// Returns the first sample ahead that is not a stale marker.
-    pub fn first_ahead(&self, history: &SeriesHistory) -> Option<FloatPoint> {
-        if self.next.at != NEVER && !is_stale_nan(self.next.value) {
-            return Some(self.next);
+    /// Returns the first sample that is not passed, if it has been looked at.
+    #[inline]
+    fn next(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        if !self.place.is_looked_at() {
+            return None;
         }
-        let mut ahead = self.walk;
+        let at = self.place.passed();
+        Some(match self.place.number() {
+            Some(value) => FloatPoint { at, value },
+            None => self.odd_next(history),
+        })
+    }
+
+    #[cold]
+    fn odd_next(&self, history: &SeriesHistory) -> FloatPoint {
+        reduced(&WalkedSample {
+            at: self.place.passed(),
+            value: history.walk_last(&history.unpack(&self.place)),
+        })
+    }
+
+    /// Returns the first sample ahead that is not a stale marker.
+    #[inline]
+    pub fn first_ahead(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        if let Some(next) = self.next(history).filter(|next| !is_stale_nan(next.value)) {
+            return Some(next);
+        }
+        let mut ahead = history.unpack(&self.place);
         loop {
             let sample = history.walk_next(&mut ahead, TimestampMs::MAX)?;
             let point = reduced(&sample);
@@ -151,61 +207,134 @@ impl Head {
     }
 }
 
+/// Returns the place behind the newest sample at or before `until`, and what lies before it. It is
+/// not at `until`: another sample may still come up to there.
+fn counted_place(history: &SeriesHistory, until: TimestampMs) -> (Place, Counted) {
+    let newest = Tail::newest_at(history, until);
+    let newest = newest.map_or(TimestampMs::MIN, |newest| newest.at);
+    let (cursor, passed) = history.walk_counted(newest);
+    (cursor.pack(), passed)
+}
+
 impl Tail {
-    /// Returns the tail at a place. What lies just before is known from the start, as if it had
-    /// come from there.
-    pub fn new(history: &SeriesHistory, place: Head, until: TimestampMs) -> Self {
-        let mut before = until;
-        let older = std::iter::from_fn(|| {
-            let point = Tail::newest_at(history, before)?;
-            before = TimestampMs(point.at.0.saturating_sub(1));
-            Some(point)
-        });
-        let never = FloatPoint {
-            at: NEVER,
-            value: 0.0,
-        };
+    /// Returns the tail behind everything at or before `until`. What lies just before is known from
+    /// the start, as if it had come from there.
+    pub fn at(history: &SeriesHistory, lag: Lag, until: TimestampMs) -> Self {
+        let (place, passed) = counted_place(history, until);
+        let older = points_until(history, until);
         let mut older = older.take(STEPS_BACK_MAX).peekable();
         let ended = older.peek().filter(|newest| is_stale_nan(newest.value));
         let ended = ended.map_or(NEVER, |newest| newest.at);
         let mut older = older.filter(|point| !is_stale_nan(point.value));
-        Tail {
-            place: Head {
-                next: UNKNOWN,
-                ..place
-            },
+        let mut tail = Tail {
+            last: NOTHING,
             ended,
-            last: older.next().unwrap_or(never),
-            before_last: older.next().unwrap_or(never),
+            before_last: 0.0,
+            gap: NONE,
+            passed,
+            lag,
+            walk: (n_behind(history, passed) > 1).then(|| Box::new(place)),
+        };
+        if let Some(last) = older.next() {
+            if let Some(before_last) = older.next() {
+                tail.set_last(before_last);
+            }
+            tail.set_last(last);
         }
+        tail
+    }
+
+    /// Returns how many samples have come and are not passed.
+    #[inline]
+    fn n_ahead(&self, history: &SeriesHistory) -> u32 {
+        n_behind(history, self.passed)
+    }
+
+    /// Returns when the newest sample passed was.
+    fn newest_passed(&self) -> TimestampMs {
+        self.last.at.max(self.ended)
     }
 
     /// Moves over everything at or before `until`; `passed` is called with every sample that is
     /// not a stale marker, and what was last before it.
+    #[inline]
     pub fn advance(
+        &mut self,
+        history: &SeriesHistory,
+        until: TimestampMs,
+        passed: impl FnMut(Option<FloatPoint>, &WalkedSample),
+    ) {
+        // Most often nothing has come since it was last asked.
+        if self.n_ahead(history) > 0 {
+            self.go_on(history, until, passed);
+        }
+    }
+
+    fn go_on(
         &mut self,
         history: &SeriesHistory,
         until: TimestampMs,
         mut passed: impl FnMut(Option<FloatPoint>, &WalkedSample),
     ) {
-        // Most often nothing has come since it was last asked.
-        if history
-            .newest_at()
-            .is_none_or(|newest| newest <= self.last.at.max(self.ended))
-        {
+        let newest = history.newest();
+        let newest = newest.filter(|newest| newest.at > self.newest_passed());
+        let Some(newest) = newest else {
+            // What came has been forgotten.
+            self.passed = history.counted();
+            return;
+        };
+        if self.n_ahead(history) == 1 {
+            self.walk = None;
+            if newest.at <= until {
+                let (at, value) = (newest.at, newest.value.into());
+                self.pass(&WalkedSample { at, value }, &mut passed);
+            }
             return;
         }
-        while let Some(sample) = history.walk_next(&mut self.place.walk, until) {
-            let point = reduced(&sample);
-            if is_stale_nan(point.value) {
-                self.ended = point.at;
-                continue;
-            }
-            passed(self.last(), &sample);
-            self.place.n_passed = self.place.n_passed.wrapping_add(1);
-            self.before_last = self.last;
-            self.last = point;
+        let mut cursor = match &self.walk {
+            Some(place) => history.unpack(place),
+            None => history.walk_from(self.newest_passed()),
+        };
+        while let Some(sample) = history.walk_next(&mut cursor, until) {
+            self.pass(&sample, &mut passed);
         }
+        match &mut self.walk {
+            Some(place) => **place = cursor.pack(),
+            None => self.walk = Some(Box::new(cursor.pack())),
+        }
+        if self.newest_passed() >= newest.at {
+            self.passed = history.counted();
+        }
+    }
+
+    fn pass(
+        &mut self,
+        sample: &WalkedSample,
+        passed: &mut impl FnMut(Option<FloatPoint>, &WalkedSample),
+    ) {
+        let point = reduced(sample);
+        self.passed.n_samples = self.passed.n_samples.wrapping_add(1);
+        if is_stale_nan(point.value) {
+            self.ended = point.at;
+            return;
+        }
+        passed(self.last(), sample);
+        self.passed.n_live = self.passed.n_live.wrapping_add(1);
+        self.set_last(point);
+    }
+
+    fn set_last(&mut self, point: FloatPoint) {
+        if self.last.at != NEVER {
+            self.gap = u32::try_from((point.at - self.last.at).0).unwrap_or(FAR);
+            self.before_last = self.last.value;
+        }
+        self.last = point;
+    }
+
+    /// Returns how many samples it has passed since the series began, stale markers left out.
+    #[inline]
+    pub fn n_passed(&self) -> u32 {
+        self.passed.n_live
     }
 
     /// Returns the newest sample at or before an instant, stale markers included.
@@ -236,7 +365,34 @@ impl Tail {
     }
 
     /// Returns the one before that.
-    pub fn before_last(&self) -> Option<FloatPoint> {
-        (self.before_last.at != NEVER).then_some(self.before_last)
+    #[inline]
+    pub fn before_last(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        match self.gap {
+            NONE => None,
+            FAR => points_until(history, TimestampMs(self.last.at.0.saturating_sub(1)))
+                .find(|point| !is_stale_nan(point.value)),
+            gap => Some(FloatPoint {
+                at: self.last.at - DurationMs(gap.into()),
+                value: self.before_last,
+            }),
+        }
     }
+}
+
+/// Returns how many samples have come since so many.
+fn n_behind(history: &SeriesHistory, passed: Counted) -> u32 {
+    history.counted().n_samples.wrapping_sub(passed.n_samples)
+}
+
+/// Iterates backwards over the samples at or before an instant, stale markers included; each step
+/// is a search.
+fn points_until(
+    history: &SeriesHistory,
+    mut until: TimestampMs,
+) -> impl Iterator<Item = FloatPoint> + '_ {
+    std::iter::from_fn(move || {
+        let point = Tail::newest_at(history, until)?;
+        until = TimestampMs(point.at.0.saturating_sub(1));
+        Some(point)
+    })
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::history::SeriesHistory;
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::Breaks;
-use crate::windows::cursor::{Head, Lag, Tail, UNKNOWN, is_histogram};
+use crate::windows::cursor::{Head, Lag, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
@@ -51,22 +51,32 @@ pub enum Newest {
 }
 
 /// The places in one history, and what is known of the samples between them.
+///
+/// Every watched series has one: it is kept small.
 #[derive(Debug, Default)]
 pub struct SeriesWindows {
     /// Where samples leave, by lag, the hindmost last.
-    heads: Vec<Head>,
+    heads: Box<[Head]>,
+    /// Lags farther back than all of `heads`, ascending, at which there is nothing yet that could
+    /// leave: the last of `heads` stands where they do. Most series are younger than the longest
+    /// windows over them.
+    waiting: Box<[Lag]>,
     /// Where they come in, by lag; the first one leads all places, since a window ends after it
     /// begins.
     tails: SmallVec<[Tail; 1]>,
-    /// Between the hindmost place and the leading one, where there are any.
-    breaks: Option<Box<Breaks>>,
-    #[allow(
-        clippy::box_collection,
-        reason = "most series have none, and there are many series"
-    )]
-    stateful: Option<Box<Vec<StatefulWindow>>>,
+    /// What most series do without.
+    rest: Option<Box<Rest>>,
     /// [`SeriesHistory::insertions`] when the places were made.
     insertions: u32,
+}
+
+const _: () = assert!(size_of::<SeriesWindows>() == 112);
+
+#[derive(Debug, Default)]
+struct Rest {
+    /// Between the hindmost place and the leading one.
+    breaks: Breaks,
+    stateful: Vec<StatefulWindow>,
 }
 
 impl SeriesWindows {
@@ -88,73 +98,104 @@ impl SeriesWindows {
         self.tails
             .iter_mut()
             .skip(1)
-            .for_each(|tail| tail.advance(history, frontier - tail.place.lag.span(), |_, _| {}));
-        self.heads
-            .iter_mut()
-            .for_each(|head| head.advance(history, frontier - head.lag.span()));
-        self.forget_breaks(frontier);
-        for window in self
-            .stateful
-            .iter_mut()
-            .flat_map(|windows| windows.iter_mut())
-        {
+            .for_each(|tail| tail.advance(history, frontier - tail.lag.span(), |_, _| {}));
+        let mut number = 0;
+        while number < self.heads.len() {
+            self.move_head(number, history, frontier);
+            number += 1;
+        }
+        let lag = self.lag_max();
+        let Some(rest) = &mut self.rest else { return };
+        if let Some(lag) = lag {
+            rest.breaks.forget(frontier - lag.span());
+        }
+        for window in &mut rest.stateful {
             let (head, tail) = (window.head_lag.span(), window.tail_lag.span());
             window.advance(history, frontier - head, frontier - tail);
+        }
+        if rest.breaks.is_empty() && rest.stateful.is_empty() {
+            self.rest = None;
         }
     }
 
     /// Drops the windows that begin at none of some lags.
     pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool) {
-        self.heads.retain(|head| is_read(head.lag.span()));
-        self.heads.shrink_to_fit();
-        if let Some(windows) = &mut self.stateful {
-            windows.retain(|window| {
+        while !self.waiting.is_empty() {
+            self.part_from_waiting();
+        }
+        let mut heads = std::mem::take(&mut self.heads).into_vec();
+        heads.retain(|head| is_read(head.lag.span()));
+        self.heads = heads.into();
+        if let Some(rest) = &mut self.rest {
+            rest.stateful.retain(|window| {
                 is_read(window.head_lag.span()) && is_read(window.tail_lag.span())
             });
         }
     }
 
+    /// Returns the lag of the hindmost place.
+    fn lag_max(&self) -> Option<Lag> {
+        let tails = self.tails.iter().map(|tail| tail.lag);
+        let heads = self.heads.iter().map(|head| head.lag);
+        let all = tails.chain(heads).chain(self.waiting.iter().copied());
+        all.max_by_key(|lag| lag.span())
+    }
+
+    fn has_breaks(&self) -> bool {
+        let rest = self.rest.as_ref();
+        rest.is_some_and(|rest| !rest.breaks.is_empty())
+    }
+
     /// Moves the leading place, which has to go before all others: it notes breaks.
     #[inline]
     fn lead(&mut self, history: &SeriesHistory, frontier: TimestampMs) {
-        let breaks = &mut self.breaks;
+        let rest = &mut self.rest;
         let Some(leading) = self.tails.first_mut() else {
             return;
         };
-        let until = frontier - leading.place.lag.span();
+        let until = frontier - leading.lag.span();
         leading.advance(history, until, |last, sample| {
-            Breaks::look(breaks, last, sample);
+            Breaks::look(|| &mut rest.get_or_insert_default().breaks, last, sample);
         });
     }
 
     /// Returns the number of the tail at a lag, moved to where the frontier wants it.
+    #[inline]
     fn tail(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
         self.lead(history, frontier);
+        if self.tails.first().is_some_and(|tail| tail.lag == lag) {
+            return 0;
+        }
+        self.other_tail(history, lag, frontier)
+    }
+
+    fn other_tail(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
         let until = frontier - lag.span();
         let found = self
             .tails
             .iter()
-            .position(|tail| tail.place.lag.span() >= lag.span());
+            .position(|tail| tail.lag.span() >= lag.span());
         match found {
-            Some(0) if self.tails[0].place.lag == lag => 0,
-            Some(number) if self.tails[number].place.lag == lag => {
+            Some(number) if self.tails[number].lag == lag => {
                 self.tails[number].advance(history, until, |_, _| {});
                 number
             }
             // One before the one that led so far: it goes on from there.
             Some(0) => {
                 let mut leading = self.tails[0].clone();
-                leading.place.lag = lag;
+                leading.lag = lag;
                 self.tails.insert(0, leading);
                 self.lead(history, frontier);
                 0
             }
             _ => {
-                let place = self.place(history, lag, frontier);
-                let tail = Tail::new(history, place, until);
+                self.look_behind(history, lag, frontier);
+                let tail = Tail::at(history, lag, until);
                 let number = found.unwrap_or(self.tails.len());
-                if number == 0 {
-                    self.breaks = Breaks::behind(tail.last_histogram(history));
+                if number == 0
+                    && let Some(last) = tail.last_histogram(history)
+                {
+                    self.rest.get_or_insert_default().breaks = Breaks::behind(Some(last));
                 }
                 self.tails.insert(number, tail);
                 number
@@ -163,76 +204,121 @@ impl SeriesWindows {
     }
 
     /// Returns the number of the head at a lag, moved to where the frontier wants it.
+    #[inline]
     fn head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
+        match self.heads.iter().position(|head| head.lag == lag) {
+            Some(number) => {
+                self.move_head(number, history, frontier);
+                number
+            }
+            None => self.other_head(history, lag, frontier),
+        }
+    }
+
+    /// Moves a head to where the frontier wants it.
+    #[inline]
+    fn move_head(&mut self, number: usize, history: &SeriesHistory, frontier: TimestampMs) {
+        let head = &self.heads[number];
+        let until = frontier - head.lag.span();
+        if head.stands(until) {
+            return;
+        }
+        if number + 1 == self.heads.len() && !self.waiting.is_empty() {
+            self.part_from_waiting();
+        }
+        self.heads[number].advance(history, until);
+    }
+
+    /// Gives the first of those that wait a head of its own, so that the one before it can go on.
+    #[cold]
+    fn part_from_waiting(&mut self) {
+        let Some((lag, waiting)) = self.waiting.split_first() else {
+            return;
+        };
+        let (lag, waiting) = (*lag, Box::from(waiting));
+        if let Some(last) = self.heads.last().cloned() {
+            self.insert_head(self.heads.len(), Head { lag, ..last });
+        }
+        self.waiting = waiting;
+    }
+
+    fn insert_head(&mut self, number: usize, head: Head) {
+        let mut heads = std::mem::take(&mut self.heads).into_vec();
+        heads.reserve_exact(1);
+        heads.insert(number, head);
+        self.heads = heads.into();
+    }
+
+    /// Returns the number of the head at a lag at which none is that only it has.
+    fn other_head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
+        let until = frontier - lag.span();
         let found = self
             .heads
             .iter()
             .position(|head| head.lag.span() >= lag.span());
-        if let Some(number) = found.filter(|number| self.heads[*number].lag == lag) {
-            self.heads[number].advance(history, frontier - lag.span());
-            return number;
+        if found.is_none() && !self.heads.is_empty() {
+            let last = self.heads.len() - 1;
+            let is_waiting = self.waiting.contains(&lag);
+            if is_waiting && self.heads[last].stands(until) {
+                return last;
+            }
+            if !is_waiting && self.joins_waiting(history, lag, frontier) {
+                return last;
+            }
+            // It has to go on, or is where nobody else is.
+            while !self.waiting.is_empty() {
+                self.part_from_waiting();
+            }
+            if is_waiting {
+                return self.head(history, lag, frontier);
+            }
         }
-        let head = self.place(history, lag, frontier);
+        self.look_behind(history, lag, frontier);
+        let found = self
+            .heads
+            .iter()
+            .position(|head| head.lag.span() >= lag.span());
         let number = found.unwrap_or(self.heads.len());
-        self.heads.reserve_exact(1);
-        self.heads.insert(number, head);
+        self.insert_head(number, Head::at(history, lag, until));
         number
     }
 
-    /// Makes a place. It has counted as if it had always been there.
-    fn place(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> Head {
-        let places = self.tails.iter().map(|tail| &tail.place).chain(&self.heads);
-        let behind = places.filter(|place| place.lag.span() >= lag.span());
-        let until = frontier - lag.span();
-        if let Some(behind) = behind.min_by_key(|place| place.lag.span()) {
-            let mut place = behind.clone();
-            place.lag = lag;
-            place.advance(history, until);
-            return place;
+    /// Lets a lag wait where the hindmost head is, if that stands before the first sample of all.
+    fn joins_waiting(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> bool {
+        let Some(last) = self.heads.last() else {
+            return false;
+        };
+        let until = frontier - last.lag.span();
+        if !last.stands(until) || Tail::newest_at(history, until).is_some() {
+            return false;
         }
-        self.hindmost(history, lag, frontier)
+        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
+        let number = waiting.partition_point(|known| known.span() < lag.span());
+        waiting.reserve_exact(1);
+        waiting.insert(number, lag);
+        self.waiting = waiting.into();
+        true
     }
 
-    /// Makes a place behind all others: what lies between it and the next one is counted.
-    fn hindmost(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> Head {
-        self.follow(history, frontier);
-        let until = frontier - lag.span();
-        // Behind the newest sample and not at `until`: another may still come up to there.
-        let newest = Tail::newest_at(history, until);
-        let newest = newest.map_or(TimestampMs::MIN, |newest| newest.at);
-        let mut hindmost = Head {
-            walk: history.walk_from(newest),
-            lag,
-            n_passed: 0,
-            next: UNKNOWN,
-        };
-        let places = self.tails.iter().map(|tail| &tail.place).chain(&self.heads);
-        let Some(ahead) = places.max_by_key(|place| place.lag.span()) else {
-            return hindmost;
-        };
-        let mut between = Tail::new(history, hindmost.clone(), until);
-        let mut older = Breaks::behind(between.last_histogram(history));
-        between.advance(history, frontier - ahead.lag.span(), |last, sample| {
-            Breaks::look(&mut older, last, sample);
-        });
-        hindmost.n_passed = ahead.n_passed.wrapping_sub(between.place.n_passed);
-        if let Some(older) = older {
-            self.breaks.get_or_insert_default().put_before(*older);
-        }
-        hindmost
-    }
-
-    /// Forgets breaks that every place has passed; all stand where the frontier wants them.
-    fn forget_breaks(&mut self, frontier: TimestampMs) {
-        let Some(breaks) = &mut self.breaks else {
+    /// Finds the breaks between a place that is going to be and those before it, if it is going to
+    /// be the hindmost.
+    fn look_behind(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) {
+        let Some(ahead) = self.lag_max().filter(|max| max.span() < lag.span()) else {
             return;
         };
-        let places = self.tails.iter().map(|tail| &tail.place).chain(&self.heads);
-        if let Some(lag) = places.map(|place| place.lag.span()).max() {
-            breaks.forget(frontier - lag);
+        self.follow(history, frontier);
+        let (from, to) = (frontier - lag.span(), frontier - ahead.span());
+        let mut older = Breaks::default();
+        for (after, until) in history.broken_parts(from, to) {
+            let mut between = Tail::at(history, lag, after);
+            older.go_on_behind(between.last_histogram(history));
+            between.advance(history, until, |last, sample| {
+                Breaks::look(|| &mut older, last, sample);
+            });
         }
-        if breaks.is_empty() {
-            self.breaks = None;
+        older.go_on_behind(None);
+        if !older.is_empty() {
+            self.rest.get_or_insert_default().breaks.put_before(older);
         }
     }
 
@@ -268,20 +354,24 @@ impl SeriesWindows {
             return Content::Unknown;
         };
         let tail = self.tail(history, tail, span.frontier);
-        let head = self.head(history, head, span.frontier);
-        if head + 1 == self.heads.len() && self.breaks.is_some() {
+        let lag = head;
+        let mut head = self.head(history, lag, span.frontier);
+        if head + 1 == self.heads.len() && self.has_breaks() {
             self.follow(history, span.frontier);
+            // A place that was shared may have gone on.
+            head = self.head(history, lag, span.frontier);
         }
         let (head, tail) = (&self.heads[head], &self.tails[tail]);
-        let n_samples = tail.place.n_passed.wrapping_sub(head.n_passed) as usize;
+        let n_samples = tail.n_passed().wrapping_sub(head.n_passed) as usize;
         if n_samples == 0 {
             return Content::Nothing;
         }
         let (Some(first), Some(last)) = (head.first_ahead(history), tail.last()) else {
             return Content::Nothing;
         };
-        let before_last = tail.before_last().filter(|_| n_samples > 1);
-        let Some(breaks) = Breaks::between(self.breaks.as_deref(), first.at, last.at) else {
+        let before_last = tail.before_last(history).filter(|_| n_samples > 1);
+        let breaks = self.rest.as_ref().map(|rest| &rest.breaks);
+        let Some(breaks) = Breaks::between(breaks, first.at, last.at) else {
             return Content::Unknown;
         };
         let has_histograms = breaks.has_histograms();
@@ -315,7 +405,7 @@ impl SeriesWindows {
         let Some(lags) = span.lags() else {
             return Content::Unknown;
         };
-        let windows = self.stateful.get_or_insert_default();
+        let windows = &mut self.rest.get_or_insert_default().stateful;
         let known = windows.iter().position(|window| {
             (window.head_lag, window.tail_lag) == lags && std::ptr::eq(window.kind, kind)
         });

@@ -8,12 +8,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use burnwatch::api::{
-    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, ReceiveView, RuntimeView,
-    SenderView, router,
+    AlertmanagerView, ApiSettings, Backend, BackendError, MetricMetadata, Readiness, ReceiveView,
+    RuntimeView, SenderView, router,
 };
 use burnwatch::clock::ManualClock;
 use burnwatch::engine::status::AlertingStatus;
-use burnwatch::engine::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
+use burnwatch::engine::{AlertState, AlertView, GroupCost, GroupStatus, RuleHealth, RuleStatus};
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
     DurationMs, FloatHistogram, Labels, Matcher, SampleValue, TimestampMs, stale_nan,
@@ -32,7 +32,7 @@ pub const NOW: TimestampMs = TimestampMs(1_795_230_000_500);
 pub struct Fake {
     pub groups: Vec<GroupStatus>,
     pub series: Snapshot,
-    pub is_ready: bool,
+    pub readiness: Readiness,
     pub is_stopping: AtomicBool,
     /// Whether the engines have gone already.
     pub engines_stopped: bool,
@@ -137,8 +137,8 @@ impl Backend for Fake {
         self.is_stopping.store(true, Ordering::SeqCst);
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     fn is_stopping(&self) -> bool {
@@ -218,6 +218,7 @@ fn group(file: &str, name: &str, rules: Vec<RuleStatus>) -> GroupStatus {
         evaluations: 20,
         evaluation_failures: 2,
         last_samples: 4,
+        cost: GroupCost::default(),
         rules,
     }
 }
@@ -334,7 +335,7 @@ pub fn fake() -> Fake {
             group("b.yml", "second", vec![quiet_rule()]),
         ],
         series: series(),
-        is_ready: true,
+        readiness: Readiness::Ready,
         is_stopping: AtomicBool::new(false),
         engines_stopped: false,
         is_hanging: false,

@@ -4,10 +4,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::post;
-use burnwatch::api::router;
+use burnwatch::api::{Readiness, router};
 use burnwatch::ui;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::backend::{answer, fake, send, serve, settings};
 use crate::check_text;
@@ -70,10 +69,18 @@ async fn a_failed_reload_says_why() {
 
 #[tokio::test]
 async fn until_ready_the_door_is_shut() {
-    for (is_stopping, header) in [(false, "false"), (true, "true")] {
+    let replaying = Readiness::Replaying {
+        done: 3,
+        of: 12,
+        unit: "entries",
+    };
+    for (readiness, header, reason) in [
+        (Readiness::Starting, "false", "no rules are loaded yet"),
+        (replaying, "false", "replaying the log: 3 of 12 entries"),
+        (Readiness::Stopping, "true", "the server is stopping"),
+    ] {
         let mut fake = fake();
-        fake.is_ready = false;
-        fake.is_stopping = AtomicBool::new(is_stopping);
+        fake.readiness = readiness;
         let router = serve(fake);
         for path in [
             "/-/ready",
@@ -83,7 +90,8 @@ async fn until_ready_the_door_is_shut() {
         ] {
             let answer = send(&router, &format!("GET {path}")).await;
             assert_eq!(answer.status.as_u16(), 503, "{path}");
-            assert_eq!(answer.body, "Service Unavailable", "{path}");
+            let said = format!("Service Unavailable: {reason}\n");
+            assert_eq!(answer.body, said, "{path}");
             assert_eq!(answer.headers["x-prometheus-stopping"], header, "{path}");
         }
         for path in [
@@ -96,6 +104,33 @@ async fn until_ready_the_door_is_shut() {
             let answer = send(&router, &format!("GET {path}")).await;
             assert_eq!(answer.status.as_u16(), 200, "{path}");
         }
+    }
+}
+
+/// Nobody is to rely on it, but what it knows it says, and its metrics say what is wrong.
+#[tokio::test]
+async fn a_log_that_takes_nothing_is_not_ready_and_answers_questions() {
+    let mut fake = fake();
+    fake.readiness = Readiness::LogNotWritable("no space left on device".to_owned());
+    let router = serve(fake);
+    let answer = send(&router, "GET /-/ready").await;
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(
+        answer.body,
+        "Service Unavailable: the log is not writable: no space left on device\n"
+    );
+    assert_eq!(send(&router, "HEAD /-/ready").await.status.as_u16(), 503);
+    for path in ["/api/v1/rules", "/api/v1/query?query=1", "/-/healthy"] {
+        let answer = send(&router, &format!("GET {path}")).await;
+        assert_eq!(answer.status.as_u16(), 200, "{path}");
+    }
+    let metrics = send(&router, "GET /metrics").await.body;
+    for line in [
+        "prometheus_ready 0",
+        "burnwatch_not_ready{reason=\"log_not_writable\"} 1",
+        "burnwatch_not_ready{reason=\"replaying\"} 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}");
     }
 }
 

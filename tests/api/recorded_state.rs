@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burnwatch::engine::status::AlertingStatus;
-use burnwatch::engine::{AlertState, AlertView, GroupStatus, RuleHealth, RuleStatus};
+use burnwatch::engine::{AlertState, AlertView, GroupCost, GroupStatus, RuleHealth, RuleStatus};
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
     BucketSpan, DurationMs, FloatHistogram, Labels, SampleValue, TimestampMs, stale_nan,
@@ -125,6 +125,7 @@ fn group(group: &Value) -> GroupStatus {
         evaluations: 1,
         evaluation_failures: 0,
         last_samples: 0,
+        cost: GroupCost::default(),
         rules: list(&group["rules"]).iter().map(rule).collect(),
     }
 }

@@ -17,10 +17,11 @@ fn every_example_runs() {
         ("rules.yml", GOOD),
         ("prometheus.yml", config),
         ("burnwatch.yml", "log: all\n"),
+        ("web.yml", "http_server_config: {http2: false}\n"),
     ]);
     let binary = env!("CARGO_BIN_EXE_burnwatch");
     let mut n_run = 0;
-    for words in ["", "rules", "config"] {
+    for words in ["", "rules", "config", "web-config"] {
         for line in help(words).lines().filter_map(|l| l.strip_prefix("    ")) {
             // Asking a server has tests of its own.
             if !line.contains("burnwatch check") || line.contains("--against") {
@@ -36,7 +37,7 @@ fn every_example_runs() {
             n_run += 1;
         }
     }
-    assert!(n_run >= 11, "only {n_run} examples were found");
+    assert!(n_run >= 13, "only {n_run} examples were found");
 }
 
 #[test]

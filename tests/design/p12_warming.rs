@@ -1,6 +1,10 @@
 //! 12. Warming: what missing members could make true does not fire before its windows are full.
 
-use crate::world::World;
+use burnwatch::engine::Leaves;
+use burnwatch::engine::View;
+use proptest::prelude::*;
+
+use crate::world::{World, at, cases, replay};
 
 const RULES: &str = "
 groups:
@@ -82,4 +86,158 @@ fn a_reload_looks_at_a_held_alert_now_and_not_when_it_was_due() {
         groups[0].rules[0].last_evaluation,
         Some(crate::world::at(48.0))
     );
+}
+
+const LONG: &str = "
+groups:
+- name: g
+  rules:
+  - {record: r1, expr: 'sum by (job) (increase(x[1h]))'}
+  - {record: r2, expr: 'avg_over_time(x{job=\"a\"}[40m])'}
+  - {record: r3, expr: 'max_over_time(sum(rate(x[10m]))[30m:1m])'}
+  - {alert: Slow, expr: 'sum(increase(x[1h])) < 10'}
+";
+
+/// Samples of a few series in an hour and a half: one that goes on, one that ends, one that
+/// begins, one with a gap.
+fn samples(from: i64, to: i64) -> Vec<(&'static str, f64, f64)> {
+    let mut samples = Vec::new();
+    for n in from..to {
+        let seconds = (n * 15) as f64;
+        samples.push((r#"x{job="a",i="1"}"#, seconds, (n * 3 % 1_000) as f64));
+        if n < 200 {
+            samples.push((r#"x{job="a",i="2"}"#, seconds + 1.0, n as f64));
+        }
+        if n > 260 {
+            samples.push((r#"x{job="b",i="1"}"#, seconds + 2.0, 0.5 * n as f64));
+        }
+        if n % 100 < 50 {
+            samples.push((r#"x{job="b",i="2"}"#, seconds + 2.0, (n * n) as f64));
+        }
+    }
+    samples
+}
+
+fn values(world: &mut World, leaves: Leaves) -> Vec<String> {
+    let rules = 0..4;
+    let value = |rule| {
+        let value = world.engine.rule_value(rule, leaves, View::Live);
+        format!("{:?}", value.expect("a frontier").elements)
+    };
+    rules.map(value).collect()
+}
+
+/// Pushes samples as they come: one request for each instant.
+fn feed(world: &mut World, samples: &[(&'static str, f64, f64)]) {
+    for (series, seconds, value) in samples {
+        world.push(*seconds, &[(series, *value)]);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(12))]
+
+    /// An engine that began late and was given the past is worth what one is that was there all
+    /// along, by windows and by reading history; and from then on it goes the same way.
+    #[test]
+    fn a_fetched_past_is_as_good_as_having_been_there(
+        began in 220_i64..340,
+        fetched in 1_i64..12,
+    ) {
+        let end = 360;
+        let mut always = World::new(LONG);
+        feed(&mut always, &samples(0, end));
+        let mut late = World::new(LONG);
+        feed(&mut late, &samples(began, began + fetched));
+        prop_assert!(late.engine.lacking().len() == 2, "{:?}", late.engine.lacking());
+        let until = late.engine.lacking()[0].until.seconds();
+        for selector in ["x", "x{job=\"a\"}"] {
+            let matches = |(series, at, _): &&(&str, f64, f64)| {
+                *at <= until + 30.0 && (selector == "x" || series.contains(r#"job="a""#))
+            };
+            let all = samples(0, end);
+            let past: Vec<_> = all.iter().filter(matches).copied().collect();
+            late.past(selector, -10_000.0, until, &past);
+        }
+        prop_assert_eq!(late.engine.lacking(), []);
+        feed(&mut late, &samples(began + fetched, end));
+        prop_assert_eq!(values(&mut late, Leaves::Scan), values(&mut always, Leaves::Scan));
+        prop_assert_eq!(values(&mut late, Leaves::Live), values(&mut always, Leaves::Live));
+        let told = late.effects.clone();
+        prop_assert_eq!(replay(&late.log), told);
+    }
+}
+
+#[test]
+fn what_warms_says_what_it_lacks_until_it_has_it() {
+    let mut world = World::new(LONG);
+    assert_eq!(world.engine.lacking(), []);
+    world.push(1_000_000.0, &[("x", 1.0)]);
+    let lacking = world.engine.lacking();
+    let shown: Vec<String> = lacking
+        .iter()
+        .map(|lacking| {
+            let matchers = lacking.matchers.iter().map(ToString::to_string);
+            let matchers = matchers.collect::<Vec<_>>().join(",");
+            format!(
+                "{matchers} {} to {}",
+                lacking.since.seconds(),
+                lacking.until.seconds()
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"__name__="x" 996400 to 999999.999"#,
+            r#"__name__="x",job="a" 997600 to 999999.999"#
+        ]
+    );
+    world.past("x", 996_399.0, 999_999.0, &[]);
+    assert_eq!(world.engine.lacking().len(), 1);
+    // Nobody asked for this one.
+    world.past("y", 0.0, 999_999.0, &[("y", 999_000.0, 1.0)]);
+    assert_eq!(world.query("y", 999_000.0), [""; 0]);
+}
+
+/// Catches a window that is taken for full because its selector has been read for long.
+#[test]
+fn a_window_that_got_longer_has_only_what_the_shorter_one_kept() {
+    let rules = |w: &str| {
+        format!("groups: [{{name: g, rules: [{{alert: A, expr: 'sum(rate(x[{w}])) < 1'}}]}}]")
+    };
+    let mut world = World::new(&rules("20m"));
+    for n in 0..1_000 {
+        world.push(f64::from(n) * 15.0, &[("x", 1.0)]);
+    }
+    assert_eq!(world.engine.lacking(), []);
+    world.reload(&rules("3h"));
+    let [lacking] = &world.engine.lacking()[..] else {
+        panic!("{:?}", world.engine.lacking())
+    };
+    assert_eq!(lacking.until, at(999.0 * 15.0 - 20.0 * 60.0));
+    assert!(world.engine.groups()[0].rules[0].warming_until.is_some());
+}
+
+/// Catches a rule that waits for history which another rule has kept for it.
+#[test]
+fn a_new_rule_has_the_history_of_a_selector_that_reads_its_series_too() {
+    let old = "{alert: A, expr: 'sum(rate(x[2h])) < 1'}";
+    let rules = |more: &str| format!("groups: [{{name: g, rules: [{old}{more}]}}]");
+    let check = |expr: &str, lacks: Option<f64>| {
+        let mut world = World::new(&rules(""));
+        for n in 0..1_000 {
+            world.push(f64::from(n) * 15.0, &[(r#"x{job="a"}"#, 1.0)]);
+        }
+        world.reload(&rules(&format!(", {{alert: B, expr: '{expr} < 1'}}")));
+        let lacking = world.engine.lacking();
+        let until = lacking.first().map(|lacking| lacking.until.seconds());
+        assert_eq!(until, lacks, "{expr}");
+    };
+    let now = 999.0 * 15.0;
+    check(r#"sum(rate(x{job="a"}[2h]))"#, None);
+    check(r#"sum(rate(x{job="a",i!="1"}[1h]))"#, None);
+    check(r#"sum(rate(x{job="a"}[3h]))"#, Some(now - 2.0 * 3600.0));
+    check(r#"sum(rate({__name__=~"x|y"}[1h]))"#, Some(now));
+    check("sum(rate(y[1h]))", Some(now));
 }

@@ -9,7 +9,8 @@ use burnwatch::functions::Functions;
 use burnwatch::ingest::sequencer::{Evidence, Sequencer, Target};
 use burnwatch::model::{
     AlertStatus, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid,
-    Labels, RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
+    Labels, Matcher, Past, PastError, PastSeries, Point, RuleSource, SampleValue, SeriesDefinition,
+    SeriesHandle, Stamp, TimestampMs, Value,
 };
 use burnwatch::promql::{Features, parse};
 
@@ -39,6 +40,30 @@ pub fn labels(text: &str) -> Labels {
             .iter()
             .map(|m| (m.name.as_str(), m.value.as_str())),
     )
+}
+
+fn matchers(selector: &str) -> Vec<Matcher> {
+    let expr = parse(selector, &Functions, Features::ALL).expect(selector);
+    let burnwatch::promql::ast::ExprKind::Vector(selector) = expr.kind else {
+        panic!("{selector} is no selector")
+    };
+    selector.matchers
+}
+
+/// A past that is held in memory.
+#[derive(Debug)]
+struct Fetched(BTreeMap<Labels, Vec<Point>>);
+
+impl PastSeries for Fetched {
+    fn name(&self) -> &str {
+        "fetched"
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(Labels, Vec<Point>)) -> Result<(), PastError> {
+        let series = self.0.iter();
+        series.for_each(|(labels, points)| visit(labels.clone(), points.clone()));
+        Ok(())
+    }
 }
 
 /// An engine with a log.
@@ -163,6 +188,28 @@ impl World {
             stamp,
             generation: Generation(self.generation),
             batch,
+        });
+    }
+
+    /// What a selector's series were before the first sample came here, fetched from elsewhere.
+    pub fn past(&mut self, selector: &str, since: f64, until: f64, samples: &[(&str, f64, f64)]) {
+        let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        for (name, seconds, value) in samples {
+            let at = at(*seconds);
+            let value = SampleValue::Float(*value);
+            let points = series.entry(labels(name)).or_default();
+            points.push(Point { at, value });
+        }
+        let stamp = self.stamp_now();
+        let past = Past {
+            matchers: matchers(selector),
+            since: at(since),
+            until: at(until),
+            series: Arc::new(Fetched(series)),
+        };
+        self.apply(Entry::Past {
+            stamp,
+            past: Arc::new(past),
         });
     }
 

@@ -29,7 +29,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn engine(&self) -> EngineSettings {
+    pub fn engine(&self) -> EngineSettings {
         let mut features = vec!["promql-experimental-functions".to_owned()];
         if self.delays_name_removal {
             features.push("promql-delayed-name-removal".to_owned());
@@ -79,7 +79,7 @@ pub fn cases() -> impl Strategy<Value = Case> {
 pub type Alter<'a> = &'a dyn Fn(usize, &Entry) -> Entry;
 
 /// Finds which values occur by rule, scanning, and picks thresholds out of them.
-fn texts_with_thresholds(case: &Case) -> Vec<String> {
+pub fn texts_with_thresholds(case: &Case) -> Vec<String> {
     let settings = EngineSettings {
         mode: EvaluationMode::Tick,
         ..case.settings.engine()

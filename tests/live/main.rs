@@ -32,6 +32,7 @@ mod compare;
 mod recorded;
 
 mod altered;
+mod checkpoints;
 mod conformance;
 mod drift;
 

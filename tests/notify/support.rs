@@ -13,6 +13,7 @@ use burnwatch::arrivals::Arrivals;
 use burnwatch::clock::{Clock, SystemClock};
 use burnwatch::config::{self, Source};
 use burnwatch::model::{AlertMessage, AlertStatus, DurationMs, Labels, TimestampMs};
+use burnwatch::notify::ledger::Ledger;
 use burnwatch::notify::{AlertEvent, Notify, NotifyConfig};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -64,7 +65,7 @@ impl Request {
 struct Shared {
     /// What the next requests get; then 200.
     answers: Mutex<VecDeque<Answer>>,
-    otherwise: Answer,
+    otherwise: Mutex<Answer>,
     requests: Mutex<Vec<Request>>,
     n_requests: watch::Sender<usize>,
 }
@@ -84,10 +85,24 @@ impl Receiver {
     /// Starts a receiver that gives `answers` in turn, then `otherwise`.
     pub async fn start_with(answers: impl IntoIterator<Item = Answer>, otherwise: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve(listener, answers, otherwise)
+    }
+
+    /// Starts a receiver that takes everything, at an address that is free.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free address");
+        Self::serve(listener, [], Answer::Status(200))
+    }
+
+    fn serve(
+        listener: TcpListener,
+        answers: impl IntoIterator<Item = Answer>,
+        otherwise: Answer,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             answers: Mutex::new(answers.into_iter().collect()),
-            otherwise,
+            otherwise: Mutex::new(otherwise),
             requests: Mutex::new(Vec::new()),
             n_requests: watch::Sender::new(0),
         });
@@ -96,6 +111,11 @@ impl Receiver {
             .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Receiver { address, shared }
+    }
+
+    /// Changes what is answered from now on.
+    pub fn set(&self, otherwise: Answer) {
+        *self.shared.otherwise.lock() = otherwise;
     }
 
     /// Waits until `n` requests have come and returns them all.
@@ -116,7 +136,8 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
     shared.requests.lock().push(Request { headers, body });
     shared.n_requests.send_modify(|count| *count += 1);
     let answer = shared.answers.lock().pop_front();
-    match answer.unwrap_or(shared.otherwise) {
+    let otherwise = *shared.otherwise.lock();
+    match answer.unwrap_or(otherwise) {
         Answer::Status(status) => StatusCode::from_u16(status).expect("a status"),
         Answer::Hang => std::future::pending().await,
     }
@@ -141,12 +162,22 @@ pub fn config(text: &str) -> NotifyConfig {
 impl World {
     /// Starts notifying.
     pub fn start(config: NotifyConfig) -> Self {
+        Self::start_with(config, Ledger::in_memory())
+    }
+
+    /// Starts notifying with what is remembered in a folder.
+    pub fn start_in(config: NotifyConfig, folder: &std::path::Path) -> Self {
+        Self::start_with(config, Ledger::open(folder).expect("a ledger"))
+    }
+
+    fn start_with(config: NotifyConfig, ledger: Ledger) -> Self {
         let mut registry = Registry::default();
         let arrivals = Arc::new(Arrivals::default());
         let notify = Notify::start(
             config,
             Arc::new(SystemClock),
             Arc::clone(&arrivals),
+            ledger,
             &mut registry,
         );
         World {
@@ -154,6 +185,11 @@ impl World {
             arrivals,
             registry,
         }
+    }
+
+    /// Delivers an event.
+    pub fn deliver(&self, event: AlertEvent) {
+        self.notify.deliver(vec![event]);
     }
 
     /// Returns the sum of a metric's samples whose line contains `part`.

@@ -19,6 +19,11 @@ groups:
 
 /// Limits whose tests stand elsewhere, and where.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("answer_stall", "tests/security/slow.rs"),
+    ("body_timeout", "tests/security/slow.rs"),
+    ("connections_per_peer", "tests/security/slow.rs"),
+    ("head_timeout", "tests/security/slow.rs"),
+    ("keep_alive", "tests/security/slow.rs"),
     ("future", "bad_input"),
     ("missed_ticks", "tests/design/p05_ticks.rs"),
     ("notification_queue", "alerts"),
@@ -29,6 +34,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Limits that stand in a test of this file.
 const HERE: &[&str] = &[
     "connections",
+    "group_work",
+    "in_flight_bytes",
     "label_name_bytes",
     "label_value_bytes",
     "labels_per_series",
@@ -167,6 +174,84 @@ fn too_many_requests_at_a_time_are_told_to_come_again() {
     assert_eq!(server.get("/-/ready").status, 200, "others are answered");
     assert!(finish(open).contains("400 Bad Request"));
     assert_eq!(send(&server, &[level("n", "1", at + 1)]).status, 204);
+}
+
+/// A body that is there by half counts, so a thousand of them cannot fill the memory.
+#[test]
+fn requests_that_take_too_much_memory_together_are_told_to_come_again() {
+    let at = now_ms() - 10_000;
+    let server = server("in_flight_bytes: 1000B");
+    let mut open = TcpStream::connect(server.address()).expect("connects");
+    let head = "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                Content-Length: 901\r\n\r\n";
+    open.write_all(head.as_bytes()).expect("sends");
+    open.write_all(&[0; 900]).expect("sends");
+    wait_for("the half to be read", || {
+        let used = server.metric("burnwatch_limit_used{limit=\"in_flight_bytes\"}");
+        (used == Some(900.0)).then_some(())
+    });
+    let series = [level("n", &"x".repeat(200), at)];
+    let refused = send(&server, &series);
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert_eq!(refused.headers["retry-after"], "5");
+    let why = "burnwatch_remote_write_requests_refused_total{reason=\"in_flight\"}";
+    assert_eq!(server.metric(why), Some(1.0));
+    assert!(finish(open).contains("400 Bad Request"));
+    assert_eq!(send(&server, &series).status, 204);
+}
+
+#[test]
+fn a_sender_over_its_quota_waits_and_others_do_not() {
+    let at = now_ms() - 10_000;
+    let server = server("per_sender: {samples_per_second: 1, burst: 2, header: X-Scope-OrgID}");
+    let send_as = |tenant: &str, values: std::ops::Range<u32>| {
+        let series = values.map(|n| level("n", &n.to_string(), at));
+        let body = Protocol::V2.body(&series.collect::<Vec<_>>());
+        let headers = [
+            ("Content-Type", Protocol::V2.content_type()),
+            ("X-Scope-OrgID", tenant),
+        ];
+        server.send("POST", "/api/v1/write", &headers, &body)
+    };
+    // More than a burst is taken, and is to be made up for.
+    assert_eq!(send_as("a", 0..1_000).status, 204);
+    let refused = send_as("a", 1_000..1_001);
+    assert_eq!(refused.status, 429, "{}", refused.text);
+    assert!(refused.text.contains("per_sender"), "{}", refused.text);
+    let seconds: u32 = refused.headers["retry-after"].parse().expect("seconds");
+    assert!((500..=998).contains(&seconds), "{seconds}");
+    assert_eq!(send_as("b", 2_000..2_001).status, 204);
+    for (series, expected) in [
+        (
+            "burnwatch_remote_write_requests_refused_total{reason=\"quota\"}",
+            1.0,
+        ),
+        ("burnwatch_sender_requests_refused_total{sender=\"a\"}", 1.0),
+        ("burnwatch_sender_samples_total{sender=\"a\"}", 1_000.0),
+        ("burnwatch_sender_samples_total{sender=\"b\"}", 1.0),
+    ] {
+        assert_eq!(server.metric(series), Some(expected), "{series}");
+    }
+}
+
+/// What costs too much is reported at every place where one would look.
+#[test]
+fn a_group_that_costs_too_much_skips_ticks_and_says_so() {
+    let server = server("group_work: 2");
+    let now = now_ms();
+    for n in 0..4 {
+        let three = ["1", "2", "3"].map(|value| level("n", value, now - 20_000 + n * 1_000));
+        assert_eq!(send(&server, &three).status, 204);
+    }
+    let group = server.data("rules")["groups"][0].clone();
+    let said = group["rules"][0]["lastError"].to_string();
+    assert!(said.contains("group_work"), "{group}");
+    let name = group["file"].as_str().expect("a path").to_owned() + ";g";
+    let of_group = |metric: &str| server.metric(&format!("{metric}{{rule_group=\"{name}\"}}"));
+    assert_eq!(of_group("burnwatch_rule_group_work_limit"), Some(2.0));
+    assert!(of_group("burnwatch_rule_group_overruns_total") >= Some(1.0));
+    assert!(of_group("prometheus_rule_group_iterations_missed_total") >= Some(1.0));
+    assert!(server.log().contains("costs more than it may"));
 }
 
 #[test]

@@ -5,8 +5,13 @@
 //! fast as they are sent, and nothing here waits for a clock. Where the answer of another
 //! process is awaited, the test asks until it comes.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
 mod alerts;
 mod api;
+mod backfill;
 mod bad_input;
 mod bad_queries;
 mod config;

@@ -77,6 +77,12 @@ impl Setup {
         self
     }
 
+    /// Makes a folder for files to come.
+    pub fn folder(self, name: &str) -> Self {
+        std::fs::create_dir(self.directory.path().join(name)).expect("a folder can be made");
+        self
+    }
+
     /// Adds a flag; a later one of the same name takes the earlier one's place.
     pub fn flag(mut self, flag: &str) -> Self {
         let name = flag.split('=').next().unwrap_or(flag).to_owned();
@@ -217,24 +223,8 @@ impl Server {
 
     /// Sends a request.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        let length = body.len();
-        head.push_str(&format!(
-            "Content-Length: {length}\r\nConnection: close\r\n\r\n"
-        ));
-        stream.write_all(head.as_bytes()).expect("sends");
-        // The server may answer and close before it has read a body that is too large.
-        let _ = stream.write_all(body);
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply);
-        read_reply(&reply).unwrap_or_else(|| panic!("no whole answer to {method} {path}"))
+        let reply = send_to(self.address, (method, path), headers, body);
+        reply.unwrap_or_else(|| panic!("no whole answer to {method} {path}"))
     }
 
     /// Sends a GET.
@@ -332,6 +322,31 @@ impl Server {
             self.child.try_wait().expect("a child can be asked")
         })
     }
+}
+
+/// Sends a request to whoever listens at an address; nothing where there is no whole answer.
+pub fn send_to(
+    address: SocketAddr,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Reply> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let length = body.len();
+    head.push_str(&format!(
+        "Content-Length: {length}\r\nConnection: close\r\n\r\n"
+    ));
+    stream.write_all(head.as_bytes()).ok()?;
+    // The server may answer and close before it has read a body that is too large.
+    let _ = stream.write_all(body);
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    read_reply(&reply)
 }
 
 fn one_line(element: &Value) -> String {

@@ -149,6 +149,7 @@ pub fn sent(processes: &[Process]) -> Vec<String> {
             Effect::Recorded { labels, at, .. } => (*at, labels),
             Effect::Forget { labels } => (TimestampMs(0), labels),
             Effect::FirstTick { .. } => continue,
+            Effect::Overran { overrun, .. } => panic!("no group costs too much: {overrun:?}"),
             Effect::RulesRefused { reasons, .. } => panic!("{reasons:?}"),
         };
         lines.push((at, labels.clone(), format!("{effect:?}")));

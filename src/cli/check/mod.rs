@@ -1,5 +1,5 @@
-//! `burnwatch check rules|config`: says whether files load, as promtool's commands do; and `check
-//! storage`: whether a data directory can be read.
+//! `burnwatch check rules|config|web-config`: says whether files load, as promtool's commands do;
+//! `check storage`: whether a data directory can be read.
 //!
 //! Exit codes and standard output are promtool's, and so are the words on standard error, so
 //! that it can stand in promtool's place in a CI job; there it adds places, hints and advice.
@@ -10,6 +10,7 @@ mod files;
 mod lints;
 mod rules;
 mod storage;
+mod web_config;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ Examples:
     burnwatch check config prometheus.yml
   Can this data directory be read?
     burnwatch check storage data
+  Does this web configuration load, and the certificates it names?
+    burnwatch check web-config web.yml
 
 Exit status: 0 all is well; 1 something does not load; 2 wrong usage; 3 with --lint-fatal, a lint
 check has found something. `burnwatch check rules --help` lists the lint checks.
@@ -58,9 +61,11 @@ enum CheckCommand {
     Config(Box<config::CheckConfigArgs>),
     /// Check if a data directory can be read, and cut off what cannot.
     Storage(storage::CheckStorageArgs),
+    /// Check if the web config files are valid or not, and the certificates they name.
+    WebConfig(web_config::CheckWebConfigArgs),
 }
 
-/// What both commands take.
+/// What the commands that read rules take.
 #[derive(Args, Clone, Debug)]
 struct LintArgs {
     /// Lint checks to apply, separated by commas; `all` for all, `none` to disable linting.
@@ -156,6 +161,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
         CheckCommand::Rules(args) => (rules::check(args, &mut io)?, args.lint.lint_fatal),
         CheckCommand::Config(args) => (config::check(args, &mut io)?, args.lint.lint_fatal),
         CheckCommand::Storage(args) => (storage::check(args, &mut io)?, false),
+        CheckCommand::WebConfig(args) => (web_config::check(args, &mut io)?, false),
     };
     io.out.flush().context("write the result")?;
     Ok(ExitCode::from(verdict.exit_code(lint_fatal)))

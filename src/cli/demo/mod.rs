@@ -101,6 +101,7 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
         lifecycle: false,
         rules_dialect: Dialect::default(),
         features: Vec::new(),
+        web_config_path: None,
         query: QueryFlags::default(),
         cors_origin: None,
         resend_delay: DurationMs::from_seconds(60),

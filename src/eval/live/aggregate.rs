@@ -103,6 +103,7 @@ impl Live<'_> {
         let mut order = Vec::new();
         let span = self.span(after, until);
         let n_members = members.members().len();
+        self.touch(scoped.as_ref().map_or(n_members, Vec::len));
         let mut add = |member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
             let (labels, series) = self.store.get(place)?;

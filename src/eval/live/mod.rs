@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod recorder;
+mod saved;
 mod scope;
 mod subquery;
 
@@ -172,6 +173,7 @@ pub struct Live<'a> {
     scope: Option<&'a Scope>,
     scan: Scan<'a>,
     scanned: Cell<u64>,
+    touched: Cell<u64>,
 }
 
 impl<'a> Live<'a> {
@@ -189,12 +191,23 @@ impl<'a> Live<'a> {
             scope,
             scan: Scan::new(store),
             scanned: Cell::new(0),
+            touched: Cell::new(0),
         }
     }
 
     /// Returns how many samples had to be read from history so far.
     pub fn scanned(&self) -> u64 {
         self.scanned.get()
+    }
+
+    /// Returns how many members leaves had that were answered without their samples: whether their
+    /// values were known or not, so that it follows from the rules and the series alone.
+    pub fn touched(&self) -> u64 {
+        self.touched.get()
+    }
+
+    fn touch(&self, n_members: usize) {
+        self.touched.set(self.touched.get() + n_members as u64);
     }
 
     fn span(&self, after: TimestampMs, until: TimestampMs) -> Span {
@@ -353,6 +366,7 @@ impl LiveSource for Live<'_> {
         }
         let selection = state.selections.find(&call.selector.matchers, self.store);
         let members = self.in_scope(state, selection);
+        self.touch(members.len());
         let span = self.span(call.after, call.until);
         let keeps_labels = call.keeps_name || call.delays_name_removal;
         if !keeps_labels {

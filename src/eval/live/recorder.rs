@@ -26,33 +26,33 @@ const POINTS_PER_CUT: u32 = 64;
 
 /// One series of points.
 #[derive(Debug)]
-struct PointSeries {
-    labels: Labels,
+pub(super) struct PointSeries {
+    pub labels: Labels,
     nameless: Labels,
-    drop_name: bool,
-    history: SeriesHistory,
+    pub drop_name: bool,
+    pub history: SeriesHistory,
     windows: SeriesWindows,
 }
 
 /// The points of a subquery.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    series: Vec<PointSeries>,
-    by_labels: LabelsMap<u32>,
+    pub(super) series: Vec<PointSeries>,
+    pub(super) by_labels: LabelsMap<u32>,
     /// The series in the order of labels.
     sorted: Vec<u32>,
     /// The series of the last instant, in the order in which they came.
-    last_order: Vec<u32>,
+    pub(super) last_order: Vec<u32>,
     /// Grows whenever series come or go.
     version: u64,
     parts: HashMap<u32, Part>,
-    newest: Option<TimestampMs>,
+    pub(super) newest: Option<TimestampMs>,
     /// Instants at which the expression fails.
-    failed: BTreeMap<TimestampMs, EvalError>,
-    since_cut: u32,
+    pub(super) failed: BTreeMap<TimestampMs, EvalError>,
+    pub(super) since_cut: u32,
     /// When a window was last asked for of all series, by its lags: what it has not let go of
     /// must not be forgotten.
-    asked: BTreeMap<(DurationMs, DurationMs), TimestampMs>,
+    pub(super) asked: BTreeMap<(DurationMs, DurationMs), TimestampMs>,
 }
 
 /// The series by partition.
@@ -132,16 +132,22 @@ impl Recorder {
             };
         }
         let place = u32::try_from(self.series.len()).map_err(|_| CannotKeep)?;
+        let history = SeriesHistory::default();
+        self.push_series(element.labels.clone(), element.drop_name, history);
+        self.by_labels.insert(element.labels.clone(), place);
+        Ok(place)
+    }
+
+    /// Adds a series, which is yet to be found by its labels.
+    pub(super) fn push_series(&mut self, labels: Labels, drop_name: bool, history: SeriesHistory) {
         self.series.push(PointSeries {
-            labels: element.labels.clone(),
-            nameless: drop_metadata(&element.labels),
-            drop_name: element.drop_name,
-            history: SeriesHistory::default(),
+            nameless: drop_metadata(&labels),
+            labels,
+            drop_name,
+            history,
             windows: SeriesWindows::default(),
         });
-        self.by_labels.insert(element.labels.clone(), place);
         self.version += 1;
-        Ok(place)
     }
 
     /// Puts points in place of those that are there at the same instants.

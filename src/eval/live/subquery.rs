@@ -56,16 +56,16 @@ pub struct PointsToMake {
 
 /// A subquery and what there is of it.
 #[derive(Debug)]
-struct Kept {
-    subquery: KeptSubquery,
-    recorder: Recorder,
+pub(super) struct Kept {
+    pub subquery: KeptSubquery,
+    pub recorder: Recorder,
     /// The points between these (open, closed) have been made, but for those of `to_make`.
     /// Nothing before somebody asks.
-    made: Option<(TimestampMs, TimestampMs)>,
+    pub made: Option<(TimestampMs, TimestampMs)>,
     /// Intervals within, both ends included, ascending and apart.
-    to_make: Vec<(TimestampMs, TimestampMs)>,
+    pub to_make: Vec<(TimestampMs, TimestampMs)>,
     /// It cannot be kept after all.
-    given_up: bool,
+    pub given_up: bool,
 }
 
 /// The subqueries of a rule set.
@@ -122,6 +122,17 @@ impl Subqueries {
         }
     }
 
+    /// Returns all subqueries, each after those within it.
+    pub(super) fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// Returns the subquery of a text and a step, to change it.
+    pub(super) fn kept_mut(&mut self, key: &(String, DurationMs)) -> Option<&mut Kept> {
+        self.next_due = None;
+        self.kept.get_mut(*self.by_text.get(key)?)
+    }
+
     /// Returns the numbers of the subqueries of which points may be due at the frontier.
     pub fn due(&self, frontier: TimestampMs) -> Vec<SubqueryId> {
         if self.next_due.is_some_and(|due| due > frontier) {
@@ -166,6 +177,11 @@ impl Subqueries {
 
     /// A series has changed at or behind the frontier: points over that instant are made anew.
     pub fn changed(&mut self, labels: &Labels, at: TimestampMs) {
+        self.changed_between(labels, at, at);
+    }
+
+    /// A series has changed between two instants, both included: points over them are made anew.
+    pub fn changed_between(&mut self, labels: &Labels, at: TimestampMs, last: TimestampMs) {
         if self.kept.is_empty() {
             return;
         }
@@ -186,7 +202,7 @@ impl Subqueries {
             let from = at.max(TimestampMs(after.0 + 1));
             let interval = (
                 kept.grid_after(TimestampMs(from.0 - 1)),
-                until.min(at + back),
+                until.min(last + back),
             );
             kept.add_to_make(interval);
             self.next_due = None;

@@ -12,6 +12,7 @@
 //!
 //! [`FORMAT`]: crate::log::backend::file::FORMAT
 
+mod past;
 mod rules;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::model::{
 const SAMPLES: u8 = 1;
 const CLOCK: u8 = 2;
 const RULES: u8 = 3;
+const PAST: u8 = 4;
 
 /// Appends an entry.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -53,6 +55,11 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             put_varint(out, generation.0);
             rules::put(out, rules);
         }
+        Entry::Past { stamp, past } => {
+            out.push(PAST);
+            put_stamp(out, stamp);
+            past::put(out, past);
+        }
     }
 }
 
@@ -72,6 +79,10 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
             stamp,
             generation: Generation(input.varint()?),
             rules: Arc::new(rules::read(&mut input)?),
+        },
+        PAST => Entry::Past {
+            stamp,
+            past: Arc::new(past::read(&mut input)?),
         },
         _ => return Err(Malformed("it is no kind of entry")),
     };

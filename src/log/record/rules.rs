@@ -52,6 +52,7 @@ fn put_settings(out: &mut Vec<u8>, settings: &EngineSettings) {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
         features,
         rule_format,
         share,
@@ -74,6 +75,7 @@ fn put_settings(out: &mut Vec<u8>, settings: &EngineSettings) {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
     ] {
         put_varint(out, *bound as u64);
     }
@@ -118,7 +120,7 @@ fn settings(input: &mut Input<'_>) -> Result<EngineSettings, Malformed> {
         out_of_order_window,
         resend_delay,
     ] = spans;
-    let mut bounds = [0; 4];
+    let mut bounds = [0; 5];
     for bound in &mut bounds {
         *bound = usize::try_from(input.varint()?).unwrap_or(usize::MAX);
     }
@@ -127,6 +129,7 @@ fn settings(input: &mut Input<'_>) -> Result<EngineSettings, Malformed> {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
     ] = bounds;
     let external_labels = labels(input)?;
     let external_url = input.text()?.to_owned();
@@ -174,6 +177,7 @@ fn settings(input: &mut Input<'_>) -> Result<EngineSettings, Malformed> {
         samples_max,
         subquery_steps_max,
         elements_max,
+        group_work_max,
         features,
         rule_format,
         share: has_share.then_some(share),
@@ -270,6 +274,7 @@ mod tests {
             samples_max: 12,
             subquery_steps_max: 13,
             elements_max: usize::MAX,
+            group_work_max: 14,
             features: vec!["promql-duration-expr".to_owned()],
             rule_format: RuleFormat {
                 dialect: Dialect::Vmalert,

@@ -14,9 +14,9 @@ use url::Url;
 
 use crate::config::AlertmanagerConfig;
 use crate::model::{Labels, TimestampMs};
-use crate::notify::alert_receiver::{AlertReceiver, Annotations, serialize_labels};
-use crate::notify::board::AlertUpdate;
+use crate::notify::alert_receiver::{AlertReceiver, Annotations, Carried, serialize_labels};
 use crate::notify::discovery::{self, Found};
+use crate::notify::event::AlertUpdate;
 use crate::notify::latency::Receiver;
 use crate::notify::metrics::AlertmanagerLabel;
 use crate::notify::notifier::{Notifier, World};
@@ -162,6 +162,7 @@ impl AlertmanagerSet {
         let receiver = AlertReceiver::new(
             Receiver::Alertmanager,
             label(url),
+            url.to_owned(),
             Url::parse(url).ok()?,
             block.timeout.to_std(),
             &block.http,
@@ -197,8 +198,8 @@ impl AlertmanagerSet {
             self.world.metrics.begin(&label(url));
             let mut schedule = Schedule::new(self.config.resend_delay, self.config.queue_capacity);
             let now = self.world.clock.now();
-            for message in self.world.board.firing() {
-                schedule.state(message, now);
+            for known in self.world.ledger.known_to(url) {
+                schedule.recall(&known, now);
             }
             let book = AlertBook {
                 schedule,
@@ -227,6 +228,7 @@ impl AlertmanagerSet {
     fn end_queue(&mut self, url: &str) {
         if let Some(queue) = self.queues.remove(url) {
             queue.stop();
+            self.world.ledger.end(url);
             self.world.metrics.end(&label(url));
             self.world.metrics.discovered.dec();
         }
@@ -289,8 +291,8 @@ impl Book for AlertBook {
         self.schedule.sent(&batch, sent_at, now);
     }
 
-    fn failed(&mut self, batch: Vec<Outgoing>, _now: TimestampMs) {
-        self.schedule.failed(&batch);
+    fn failed(&mut self, batch: Vec<Outgoing>, has_left: bool, _now: TimestampMs) {
+        self.schedule.failed(&batch, has_left);
     }
 
     fn next_due(&self, now: TimestampMs) -> Option<TimestampMs> {
@@ -334,8 +336,12 @@ impl AlertmanagerPush {
             return Outcome::Delivered;
         }
         let news = batch.iter().filter(|outgoing| outgoing.is_new);
-        let news = news.map(|outgoing| &*outgoing.message);
-        self.receiver.post(&alerts, alerts.len(), news).await
+        let news: Vec<_> = news.map(|outgoing| Arc::clone(&outgoing.message)).collect();
+        // That a state was sent again is not worth writing down every minute: after a start it is
+        // sent again at once, so that it does not expire.
+        let remembered = news.clone();
+        let carried = Carried { news, remembered };
+        self.receiver.post(&alerts, alerts.len(), carried).await
     }
 }
 

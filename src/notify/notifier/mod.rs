@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
-use crate::notify::board::{AlertUpdate, Board};
+use crate::notify::event::AlertUpdate;
+use crate::notify::ledger::Ledger;
 use crate::notify::metrics::NotifyMetrics;
 use crate::notify::{AlertmanagerView, NotifyConfig, RecordedSample};
 
@@ -54,6 +55,6 @@ pub struct World {
     pub metrics: NotifyMetrics,
     /// Where tasks run.
     pub runtime: Handle,
-    /// What fires now.
-    pub board: Arc<Board>,
+    /// What the alerts are and who was told of it.
+    pub ledger: Arc<Ledger>,
 }

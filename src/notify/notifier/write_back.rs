@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{ProtobufMessage, RemoteWriteConfig};
 use crate::model::{SampleValue, TimestampMs};
+use crate::notify::departure::Departure;
 use crate::notify::http_client::{Answer, HttpClient};
 use crate::notify::metrics::RemoteLabel;
 use crate::notify::notifier::{Notifier, World};
@@ -196,7 +197,10 @@ impl RemotePush {
         let all = [&headers[..], &extra[..]].concat();
         let timeout = self.config.remote_timeout.to_std();
         let body = Bytes::from(body);
-        let posted = self.client.post(&self.config.url, &all, body, timeout);
+        let departure = Departure::default();
+        let posted = self
+            .client
+            .post(&self.config.url, &all, body, timeout, &departure);
         let outcome = posted
             .await
             .map_or_else(Outcome::from, |answer| self.outcome(&answer));

@@ -7,7 +7,7 @@
 //!                    flags 4, then each entry behind its length, 4
 //! ```
 //!
-//! All integers are little-endian. A checksum (CRC-32) is over what follows it in its frame, so it
+//! All integers are little-endian. A checksum (CRC-32C) is over what follows it in its frame, so it
 //! covers the offset: a frame in the wrong place is no frame. `synced` says up to which offset the
 //! log was known to be on disk when the frame was written. That is how a torn tail, which is what
 //! a crash leaves behind, is told from damage: what is missing there had been on disk.
@@ -73,7 +73,7 @@ impl LogEnd {
                 self.generation = *generation;
                 self.rules_at = Some(self.next);
             }
-            Entry::Clock { .. } => {}
+            Entry::Clock { .. } | Entry::Past { .. } => {}
         }
         self.next.0 += 1;
     }
@@ -215,10 +215,7 @@ impl Header {
 }
 
 fn header_checksum(format: u32, rest: &[u8]) -> u32 {
-    let mut checksum = crc32fast::Hasher::new();
-    checksum.update(&format.to_le_bytes());
-    checksum.update(rest);
-    checksum.finalize()
+    crc32c::crc32c_append(crc32c::crc32c(&format.to_le_bytes()), rest)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -258,7 +255,7 @@ pub fn put_frame<'a>(
     frame[16..24].copy_from_slice(&first.0.to_le_bytes());
     frame[24..32].copy_from_slice(&synced.0.to_le_bytes());
     end.put(frame);
-    let checksum = crc32fast::hash(&frame[8..]);
+    let checksum = crc32c::crc32c(&frame[8..]);
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
@@ -457,7 +454,7 @@ fn parse_frame(bytes: &[u8], at: u64) -> Result<Frame<'_>, Malformed> {
     if bytes.len() < FRAME_BYTES {
         return Err(Malformed("the file ends within it"));
     }
-    if crc32fast::hash(&bytes[8..]) != word(bytes, 4) {
+    if crc32c::crc32c(&bytes[8..]) != word(bytes, 4) {
         return Err(Malformed("its checksum is wrong"));
     }
     let first = double_word(bytes, 16);

@@ -1,0 +1,319 @@
+//! An engine from the parts of a checkpoint. Any bytes give an engine or a [`LoadError`].
+
+use std::sync::Arc;
+
+use crate::alert::ActiveAlerts;
+use crate::engine::budget::Budget;
+use crate::engine::checkpoint::series::load_readers;
+use crate::engine::checkpoint::{FORMAT, RULES, SERIES, STATE};
+use crate::engine::cohort::Cohorts;
+use crate::engine::partitions::Partitions;
+use crate::engine::samples::{ASLEEP, as_place};
+use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats, compile};
+use crate::history::ColdStore;
+use crate::model::bytes::{ByteReader, Malformed, Read};
+use crate::model::{Generation, RuleSource, SeriesHandle, Stamp};
+
+/// Handles may be so much apart for each series, and so much in all: each takes four bytes.
+const HANDLES_PER_SERIES: u64 = 256;
+const HANDLES_APART: u64 = 1 << 26;
+
+/// Why a checkpoint cannot be gone on from; the one before it, or the log alone, may.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Its bytes are not what was written.
+    #[error("the checkpoint is damaged: in its {part} {malformed}")]
+    Damaged {
+        /// Which part of it.
+        part: &'static str,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+    /// A part is missing, or there twice.
+    #[error("the checkpoint is not whole: {0}")]
+    NotWhole(&'static str),
+    /// It was written by a newer version of this program.
+    #[error(
+        "the checkpoint has format {found}, and this burnwatch reads up to {FORMAT}: \
+         start the newer burnwatch that wrote it"
+    )]
+    Newer {
+        /// Its format.
+        found: u64,
+    },
+    /// Its rules are none to this version of the program.
+    #[error("the checkpoint's rules do not compile: {0}")]
+    Rules(String),
+}
+
+/// Takes the parts of a checkpoint, in the order in which they were made, and gives the engine.
+pub struct Loading {
+    engine: Engine,
+    state: Option<Vec<u8>>,
+    has_rules: bool,
+    /// Whether which series moves which rules is to be found anew: another version of this
+    /// program took rules apart otherwise.
+    routes_anew: bool,
+    first_handle: u64,
+    last_handle: u64,
+}
+
+impl Loading {
+    /// Begins with nothing; what is cold in the checkpoint lies in `cold`.
+    pub fn new(cold: Option<Arc<dyn ColdStore>>) -> Self {
+        let mut engine = Engine::new();
+        if let Some(cold) = cold {
+            engine.set_cold_store(cold);
+        }
+        Loading {
+            engine,
+            state: None,
+            has_rules: false,
+            routes_anew: false,
+            first_handle: u64::MAX,
+            last_handle: 0,
+        }
+    }
+
+    /// Takes the next part.
+    pub fn part(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        let damaged = |part| move |malformed| LoadError::Damaged { part, malformed };
+        let mut read = ByteReader::new(bytes);
+        match read.byte().map_err(damaged("parts"))? {
+            RULES if !self.has_rules => self.rules(&mut read),
+            _ if !self.has_rules => Err(LoadError::NotWhole("it does not begin with its rules")),
+            RULES => Err(LoadError::NotWhole("it has rules twice")),
+            STATE if self.state.is_none() => {
+                self.state = Some(bytes[1..].to_vec());
+                Ok(())
+            }
+            STATE => Err(LoadError::NotWhole("it has a state twice")),
+            SERIES => {
+                while !read.is_done() {
+                    self.series(&mut read).map_err(damaged("series"))?;
+                }
+                Ok(())
+            }
+            _ => Err(damaged("parts")(read.malformed("a part"))),
+        }
+    }
+
+    /// Gives the engine when all parts have been taken.
+    pub fn finish(mut self) -> Result<Engine, LoadError> {
+        let damaged = |part| move |malformed| LoadError::Damaged { part, malformed };
+        let state = self.state.take();
+        let state = state.ok_or(LoadError::NotWhole("its state is missing"))?;
+        let mut read = ByteReader::new(&state);
+        let store = &mut self.engine.store;
+        store.end_load(&read).map_err(damaged("series"))?;
+        self.state(&mut read).map_err(damaged("state"))?;
+        read.end().map_err(damaged("state"))?;
+        let mut engine = self.engine;
+        engine.find_warm_instants();
+        engine.store.take_changes();
+        if self.routes_anew {
+            engine.route_series_anew();
+        }
+        Ok(engine)
+    }
+
+    fn rules(&mut self, read: &mut ByteReader<'_>) -> Result<(), LoadError> {
+        let damaged = |malformed| LoadError::Damaged {
+            part: "rules",
+            malformed,
+        };
+        let found = read.number().map_err(damaged)?;
+        if found > FORMAT {
+            return Err(LoadError::Newer { found });
+        }
+        let source = Arc::new(RuleSource::load(read).map_err(damaged)?);
+        let rules = compile(&source).map_err(|errors| {
+            let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            LoadError::Rules(reasons.join("; "))
+        })?;
+        self.engine.install(source, rules);
+        self.engine.adopt_windows();
+        self.has_rules = true;
+        self.routing(read).map_err(damaged)
+    }
+
+    fn routing(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        let engine = &mut self.engine;
+        engine.generation = Generation(read.number()?);
+        let partitions = Partitions::load(&engine.rules, read)?;
+        self.routes_anew = partitions.is_none();
+        engine.partitions = partitions.unwrap_or_else(|| Partitions::of(&engine.rules));
+        let readers = load_readers(read, &engine.rules, &engine.partitions)?;
+        self.routes_anew |= readers.is_none();
+        engine.readers = readers.unwrap_or_default();
+        engine.cohorts = Cohorts::load(read)?;
+        engine.store.load(read)?;
+        read.end()
+    }
+
+    fn series(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        let place = self.engine.store.load_series(read)?;
+        let Some(handle) = read.option(ByteReader::small)?.map(SeriesHandle) else {
+            return Ok(());
+        };
+        self.engine.by_place.set(place, handle);
+        self.handle(handle, as_place(place), read)
+    }
+
+    /// Takes what is known of a handle.
+    fn handle(&mut self, handle: SeriesHandle, place: u32, read: &mut ByteReader<'_>) -> Read<()> {
+        let engine = &mut self.engine;
+        let Some((state, is_known)) = read.option(|read| engine.load_series_state(place, read))?
+        else {
+            return Ok(());
+        };
+        self.routes_anew |= !is_known;
+        if !engine.cohorts.has(state.target) {
+            return Err(read.malformed("a target"));
+        }
+        self.first_handle = self.first_handle.min(handle.0.into());
+        self.last_handle = self.last_handle.max(handle.0.into());
+        let n_series = engine.handles.len() as u64 + 1;
+        let apart = self.last_handle - self.first_handle;
+        if apart > HANDLES_APART.max(n_series.saturating_mul(HANDLES_PER_SERIES)) {
+            return Err(read.malformed("a handle near the others"));
+        }
+        match engine.handles.insert(handle, state) {
+            None => Ok(()),
+            Some(_) => Err(read.malformed("a handle that was not there")),
+        }
+    }
+
+    fn state(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
+        for _ in 0..read.count(3)? {
+            let handle = SeriesHandle(read.small()?);
+            let labels = read.labels()?;
+            self.engine.asleep.insert(handle, labels);
+            self.handle(handle, ASLEEP, read)?;
+        }
+        let engine = &mut self.engine;
+        let (n_rules, n_groups) = (engine.rules.rules.len(), engine.rules.groups.len());
+        let rule_states: Vec<RuleState> = read.list(4, |read| engine.load_rule_state(read))?;
+        let group_states: Vec<GroupState> = read.list(8, GroupState::load)?;
+        if rule_states.len() != n_rules || group_states.len() != n_groups {
+            return Err(read.malformed("as many states as rules and groups"));
+        }
+        (engine.rule_states, engine.group_states) = (rule_states, group_states);
+        let below = |read: &mut ByteReader<'_>, max: usize| match read.place()? {
+            number if number < max => Ok(number),
+            _ => Err(read.malformed("a rule or a group")),
+        };
+        engine.stamp = read.option(|read| {
+            Ok(Stamp {
+                sequence: read.number()?,
+                wall: read.instant()?,
+                clock: read.option(ByteReader::instant)?,
+            })
+        })?;
+        engine.frontier = read.option(ByteReader::instant)?;
+        engine.waiting = read.list(2, |read| Ok((read.instant()?, load_handles(read)?)))?;
+        engine.moved_late = load_handles(read)?;
+        engine.ticks = read.list(2, |read| Ok((read.instant()?, below(read, n_groups)?)))?;
+        engine.timers = read.list(3, |read| {
+            let (at, rule) = (read.instant()?, below(read, n_rules)?);
+            Ok((at, rule, read.option(ByteReader::word)?))
+        })?;
+        engine.endings = read.list(2, |read| Ok((read.instant()?, read.labels()?)))?;
+        engine.kept_since = read.list(2, |read| Ok((read.string()?, read.instant()?)))?;
+        engine.kept_past = read.list(2, |read| Ok((read.place()?, read.span()?)))?;
+        engine.unticked = read.list(1, |read| below(read, n_groups))?;
+        engine.settled = read.option(ByteReader::instant)?;
+        engine.stats = Stats::load(read)?;
+        engine.live.get_mut().subqueries.load(read)
+    }
+}
+
+impl Engine {
+    fn load_rule_state(&self, read: &mut ByteReader<'_>) -> Read<RuleState> {
+        let alerts = ActiveAlerts::load(read)?;
+        let written = read.list(2, |read| {
+            let place = read.place()?;
+            let labels = match read.option(ByteReader::labels)? {
+                Some(labels) => labels,
+                None => match self.store.get(place) {
+                    Some((labels, _)) => labels.clone(),
+                    None => return Err(read.malformed("the place of a series")),
+                },
+            };
+            Ok((labels, place))
+        })?;
+        let health = match read.byte()? {
+            0 => RuleHealth::Unknown,
+            1 => RuleHealth::Ok,
+            2 => RuleHealth::Err(read.string()?),
+            _ => return Err(read.malformed("a rule's health")),
+        };
+        Ok(RuleState {
+            alerts,
+            written,
+            health,
+            evaluation_seconds: read.float()?,
+            last_evaluation: read.option(ByteReader::instant)?,
+            hold_raised: read.flag()?,
+            knows_parts: read.flag()?,
+        })
+    }
+
+    /// Loads an engine from the parts of a checkpoint.
+    pub fn load<'a>(
+        parts: impl IntoIterator<Item = &'a [u8]>,
+        cold: Option<Arc<dyn ColdStore>>,
+    ) -> Result<Engine, LoadError> {
+        let mut loading = Loading::new(cold);
+        parts.into_iter().try_for_each(|part| loading.part(part))?;
+        loading.finish()
+    }
+}
+
+impl GroupState {
+    fn load(read: &mut ByteReader<'_>) -> Read<GroupState> {
+        Ok(GroupState {
+            next_tick: read.option(ByteReader::instant)?,
+            evaluation_seconds: read.float()?,
+            last_evaluation: read.option(ByteReader::instant)?,
+            iterations: read.number()?,
+            iterations_missed: read.number()?,
+            evaluations: read.number()?,
+            evaluation_failures: read.number()?,
+            last_samples: read.place()?,
+            busy_seconds: read.float()?,
+            budget: Budget {
+                last_work: read.number()?,
+                debt: read.number()?,
+                spent_on_arrival: read.number()?,
+                overruns: read.number()?,
+            },
+        })
+    }
+}
+
+impl Stats {
+    fn load(read: &mut ByteReader<'_>) -> Read<Stats> {
+        Ok(Stats {
+            samples: read.number()?,
+            samples_late: read.number()?,
+            samples_duplicate: read.number()?,
+            samples_refused: read.number()?,
+            samples_recorded_outside: read.number()?,
+            scrapes_late: read.number()?,
+            samples_scanned: read.number()?,
+            samples_past: read.number()?,
+            pasts_taken: read.number()?,
+            pasts_broken: read.number()?,
+        })
+    }
+}
+
+fn load_handles(read: &mut ByteReader<'_>) -> Read<Vec<SeriesHandle>> {
+    let mut before = 0_i64;
+    read.list(1, |read| {
+        before = before.wrapping_add(read.signed()?);
+        let handle = u32::try_from(before).map(SeriesHandle);
+        handle.map_err(|_| read.malformed("a handle"))
+    })
+}

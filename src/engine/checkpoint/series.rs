@@ -1,0 +1,125 @@
+//! What an engine knows of series beside labels and past, as bytes and back.
+
+use crate::engine::Engine;
+use crate::engine::cohort::TargetId;
+use crate::engine::compile::CompiledRules;
+use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::partitions::{PartId, Partitions};
+use crate::engine::samples::SeriesState;
+use crate::engine::samples::{Rank, Readers};
+use crate::history::SeriesHistory;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{Labels, SeriesHandle, TimestampMs};
+
+/// A series that samples may come for.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// Its labels.
+    pub labels: &'a Labels,
+    /// The number by which the log names it.
+    pub handle: SeriesHandle,
+    /// Its past.
+    pub history: &'a SeriesHistory,
+    /// The minute of the wall clock of its newest sample.
+    pub minute: u32,
+}
+
+impl Engine {
+    /// Iterates over the series in the store that have handles, for who gives handles.
+    pub fn heard(&self) -> impl Iterator<Item = Heard<'_>> {
+        self.handles.iter().filter_map(|(handle, state)| {
+            let (labels, series) = self.store.get(state.place()?)?;
+            Some(Heard {
+                labels,
+                handle,
+                history: &series.history,
+                minute: state.heard_at_minute,
+            })
+        })
+    }
+
+    /// Puts the sets of rules that series move, in the order of their numbers.
+    pub(super) fn save_readers(&self, out: &mut ByteWriter) {
+        out.list(self.readers.sets.iter(), |out, set| {
+            out.list(set.rules.iter(), |out, (rule, _)| out.count(*rule));
+            out.span(set.keep);
+            out.option(set.written_by.as_ref(), |out, groups| {
+                out.list(groups.iter(), |out, group| out.count(*group));
+            });
+        });
+    }
+
+    /// Puts what is known of a series, but for its place.
+    pub(super) fn save_series_state(&self, state: &SeriesState, out: &mut ByteWriter) {
+        let SeriesState {
+            place: _,
+            readers,
+            parts,
+            target,
+            newest,
+            heard_at_minute,
+            since_cut,
+        } = state;
+        let n_parts = self.readers.get(*readers).classes.len();
+        out.number((*readers).into());
+        let parts = self.part_lists.get(parts, n_parts);
+        out.list(parts.iter(), |out, part| out.number((*part).into()));
+        out.number(target.0.into());
+        let newest = (*newest != TimestampMs::MIN).then_some(*newest);
+        out.option(newest, ByteWriter::instant);
+        out.number((*heard_at_minute).into());
+        out.byte(*since_cut);
+    }
+
+    /// Takes what [`Engine::save_series_state`] has put; also tells whether rules and parts are
+    /// ones that there are.
+    pub(super) fn load_series_state(
+        &mut self,
+        place: u32,
+        read: &mut ByteReader<'_>,
+    ) -> Read<(SeriesState, bool)> {
+        let readers = read.small()?;
+        let parts: Vec<PartId> = read.list(1, ByteReader::small)?;
+        let set = self.readers.get(readers);
+        let mut of_classes = set.classes.iter().zip(&parts);
+        let is_known = set.classes.len() == parts.len()
+            && of_classes.all(|(class, part)| self.partitions.has_part(*class, *part));
+        let state = SeriesState {
+            place,
+            readers,
+            parts: self.part_lists.keep(&parts),
+            target: TargetId(read.small()?),
+            newest: read
+                .option(ByteReader::instant)?
+                .unwrap_or(TimestampMs::MIN),
+            heard_at_minute: read.small()?,
+            since_cut: read.byte()?,
+        };
+        Ok((state, is_known))
+    }
+}
+
+/// Takes what [`Engine::save_readers`] has put; `None` where no such rules are there.
+pub(super) fn load_readers(
+    read: &mut ByteReader<'_>,
+    rules: &CompiledRules,
+    partitions: &Partitions,
+) -> Read<Option<Readers>> {
+    let ranks: Vec<Rank> = read.list(3, |read| {
+        Ok(Rank {
+            rules: read.list(1, ByteReader::place)?,
+            keep: read.span()?,
+            written_by: read.option(|read| read.list(1, ByteReader::place))?,
+        })
+    })?;
+    let is_rule = |rule: &RuleIndex| *rule < rules.rules.len();
+    let is_group = |group: &GroupIndex| *group < rules.groups.len();
+    let groups = ranks.iter().flat_map(|rank| &rank.written_by).flatten();
+    let mut is_alike = ranks.iter().flat_map(|rank| &rank.rules).all(is_rule);
+    is_alike &= groups.into_iter().all(is_group);
+    let mut readers = Readers::default();
+    for (number, rank) in (0..).zip(ranks) {
+        is_alike = is_alike && readers.number(rank, partitions) == number;
+    }
+    Ok(is_alike.then_some(readers))
+}

@@ -1,0 +1,128 @@
+//! A place in a history in few bytes.
+//!
+//! Every window of every series keeps the place of its head, so what a place takes is most of what
+//! a watched series takes. It is a [`WalkCursor`](crate::history::WalkCursor) without air, and
+//! without what all places of one series share: the number of insertions.
+
+use crate::history::codec::{Kind, Predictor};
+use crate::history::form::Form;
+use crate::model::TimestampMs;
+
+/// A place between two samples of one history, packed by
+/// [`WalkCursor::pack`](crate::history::WalkCursor::pack) and unpacked by
+/// [`SeriesHistory::unpack`](crate::history::SeriesHistory::unpack).
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    at: i64,
+    number: i64,
+    slope: i32,
+    interval: i32,
+    phase: i16,
+    value_rice: u16,
+    bit: u16,
+    /// The lowest 47 bits of [`Place::chunk`], and its highest.
+    chunk: [u16; 3],
+    time_rice: u8,
+    /// [`FORM`], [`FRESH`], [`KIND`] and [`LOOKED_AT`].
+    mode: u8,
+    n_passed: u8,
+    n_cold: u8,
+}
+
+// The bits of `mode`.
+const FORM: u8 = 0b1111;
+const FRESH: u8 = 1 << 4;
+const KIND: u32 = 5;
+const LOOKED_AT: u8 = 1 << 7;
+
+/// The highest bit of six bytes.
+const TOP: u64 = 1 << 47;
+
+impl Place {
+    pub(in crate::history) fn new(
+        predictor: &Predictor,
+        chunk: u64,
+        bit: u16,
+        (n_passed, n_cold): (u8, u8),
+    ) -> Place {
+        let low = chunk & (TOP - 1);
+        let packed = low | (chunk >> 63) << 47;
+        let fresh = if predictor.is_fresh { FRESH } else { 0 };
+        Place {
+            at: predictor.at,
+            number: predictor.number,
+            slope: predictor.slope,
+            interval: predictor.interval,
+            phase: predictor.phase,
+            value_rice: predictor.value_rice,
+            bit,
+            chunk: [packed as u16, (packed >> 16) as u16, (packed >> 32) as u16],
+            time_rice: predictor.time_rice,
+            mode: predictor.form.code() & FORM | fresh | predictor.kind.code() << KIND,
+            n_passed,
+            n_cold,
+        }
+    }
+
+    pub(in crate::history) fn predictor(&self) -> Predictor {
+        Predictor {
+            at: self.at,
+            number: self.number,
+            slope: self.slope,
+            interval: self.interval,
+            phase: self.phase,
+            value_rice: self.value_rice,
+            time_rice: self.time_rice,
+            form: Form::of_code(self.mode & FORM),
+            is_fresh: self.mode & FRESH != 0,
+            kind: Kind::of_code(self.mode >> KIND),
+        }
+    }
+
+    pub(in crate::history) fn chunk(&self) -> u64 {
+        let [low, middle, high] = self.chunk.map(u64::from);
+        let packed = low | middle << 16 | high << 32;
+        match packed {
+            // No place at all is all ones.
+            packed if packed == TOP | (TOP - 1) => u64::MAX,
+            packed => packed & (TOP - 1) | (packed & TOP) << 16,
+        }
+    }
+
+    pub(in crate::history) fn bit(&self) -> u16 {
+        self.bit
+    }
+
+    pub(in crate::history) fn counts(&self) -> (u8, u8) {
+        (self.n_passed, self.n_cold)
+    }
+
+    /// Returns the instant up to which everything is passed.
+    #[inline]
+    pub fn passed(&self) -> TimestampMs {
+        TimestampMs(self.at)
+    }
+
+    /// Returns the value of the last sample passed, where that is an ordinary number.
+    #[inline]
+    pub fn number(&self) -> Option<f64> {
+        let is_number = Kind::of_code(self.mode >> KIND) == Kind::Number;
+        is_number.then(|| Form::of_code(self.mode & FORM).value(self.number))
+    }
+
+    /// Tells whether its owner has only looked at the last sample passed.
+    #[inline]
+    pub fn is_looked_at(&self) -> bool {
+        self.mode & LOOKED_AT != 0
+    }
+
+    /// Notes whether its owner has only looked at the last sample passed.
+    pub fn set_looked_at(&mut self, is_looked_at: bool) {
+        self.mode &= !LOOKED_AT;
+        if is_looked_at {
+            self.mode |= LOOKED_AT;
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Place>() == 40);
