@@ -127,6 +127,12 @@ limits! {
     series: Count = 5_000_000;
     /// Samples that an engine may lag behind its log. More: requests are answered 503.
     log_samples: Count = 5_000_000;
+    /// The files of a shard's log that are still needed, in bytes. More: requests are answered
+    /// 503. 0 means no limit.
+    log_bytes: Bytes = 64 << 30;
+    /// The files of a shard's log where `log_retention` keeps them. More: the oldest are deleted.
+    /// 0 means no limit.
+    log_retention_bytes: Bytes = 16 << 30;
     /// Metrics whose metadata is kept. More: the metadata of new ones is dropped.
     metadata: Count = 50_000;
     /// Samples that one query may load. More: the query fails.

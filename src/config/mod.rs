@@ -45,7 +45,9 @@ pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
 pub use serialize::redacted;
-pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
+pub use settings::{
+    Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, LogStorage, Settings,
+};
 pub use web::{
     CIPHER_SUITES, CURVES, ClientAuth, HttpServerConfig, RateLimit, TlsServerConfig, WebConfig,
     load_web,

@@ -38,6 +38,11 @@ pub struct Settings {
     pub out_of_order_time_window: DurationMs,
     /// Which samples the log keeps.
     pub log: LogContent,
+    /// Where the log lies.
+    pub log_storage: LogStorage,
+    /// How long the log keeps what no engine needs any more.
+    #[serde(serialize_with = "serialize::duration")]
+    pub log_retention: DurationMs,
     /// When the log is forced to disk.
     pub fsync: Fsync,
     /// How often what has been made of the log is written down, so that a start need not read all
@@ -71,6 +76,8 @@ impl Default for Settings {
             scrape_settle: DurationMs::from_seconds(5),
             out_of_order_time_window: DurationMs::ZERO,
             log: LogContent::Read,
+            log_storage: LogStorage::File,
+            log_retention: DurationMs::ZERO,
             fsync: Fsync::Interval,
             checkpoint_interval: DurationMs::from_seconds(300),
             webhooks: Vec::new(),
@@ -125,6 +132,17 @@ pub enum LogContent {
     All,
 }
 
+/// Where the log lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStorage {
+    /// In files of the data directory.
+    #[default]
+    File,
+    /// In memory: a restart begins anew.
+    Memory,
+}
+
 /// When the log is forced to disk. Whatever is chosen, a killed process loses nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,6 +186,7 @@ impl SettingsReader {
         };
         duration("retention", &mut settings.retention)?;
         duration("checkpoint_interval", &mut settings.checkpoint_interval)?;
+        duration("log_retention", &mut settings.log_retention)?;
         duration("scrape_settle", &mut settings.scrape_settle)?;
         duration(
             "out_of_order_time_window",
@@ -181,6 +200,8 @@ impl SettingsReader {
         }
         let contents = [("read", LogContent::Read), ("all", LogContent::All)];
         settings.log = fields.word("log", &contents)?.unwrap_or_default();
+        let storages = [("file", LogStorage::File), ("memory", LogStorage::Memory)];
+        settings.log_storage = fields.word("log_storage", &storages)?.unwrap_or_default();
         let policies = [
             ("always", Fsync::Always),
             ("interval", Fsync::Interval),

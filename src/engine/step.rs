@@ -361,6 +361,22 @@ impl Engine {
         }
     }
 
+    /// Returns what is to be told of every alert that fires now, in the order of rules and labels:
+    /// for whoever has not heard the effects that said so.
+    pub fn firing(&self) -> Vec<AlertMessage> {
+        let rules = self.rules.rules.iter().zip(&self.rule_states);
+        let mut firing = Vec::new();
+        for (rule, state) in rules {
+            for alert in state.alerts.iter() {
+                if let Some(fired_at) = alert.fired_at() {
+                    let (at, alert) = (self.frontier.unwrap_or(fired_at), alert.clone());
+                    firing.push(self.message(rule, at, alert, AlertStatus::Firing, fired_at));
+                }
+            }
+        }
+        firing
+    }
+
     fn message(
         &self,
         rule: &CompiledRule,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::log::Commitment;
 use crate::model::TimestampMs;
 
 /// When a sender should come again after 503.
@@ -82,6 +83,44 @@ pub struct WriteAnswer {
     pub n_received: u64,
     /// Why the request is to come again, where it is.
     pub refusal: Option<Refusal>,
+}
+
+/// An answer that is true once the logs have what it speaks of.
+#[derive(Debug)]
+pub struct Promised {
+    /// The answer.
+    pub answer: WriteAnswer,
+    /// What is to be waited for.
+    pub commitment: Commitment,
+}
+
+impl From<WriteAnswer> for Promised {
+    /// An answer that nothing was written needs no waiting.
+    fn from(answer: WriteAnswer) -> Self {
+        Promised {
+            answer,
+            commitment: Commitment::default(),
+        }
+    }
+}
+
+impl Promised {
+    /// Waits for the logs, and returns the answer; that the sender should come again where they
+    /// cannot be written.
+    pub async fn kept(self) -> WriteAnswer {
+        match self.commitment.wait().await {
+            Ok(()) => self.answer,
+            Err(error) => {
+                let text = format!("{error}; come again\n");
+                WriteAnswer::unavailable(Refusal::LogClosed, &text)
+            }
+        }
+    }
+
+    /// As [`Promised::kept`], on a thread that may wait.
+    pub fn kept_blocking(self) -> WriteAnswer {
+        futures::executor::block_on(self.kept())
+    }
 }
 
 impl WriteAnswer {

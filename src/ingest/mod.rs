@@ -31,7 +31,7 @@ pub mod sender;
 pub mod sequencer;
 pub mod series_table;
 
-pub use answer::{Refusal, WriteAnswer, Written};
+pub use answer::{Promised, Refusal, WriteAnswer, Written};
 pub use limits::{Limits, PerSender};
 pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};

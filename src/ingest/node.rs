@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::arrivals::Arrivals;
 use crate::clock::Stopwatch;
-use crate::ingest::answer::{Refusal, WriteAnswer, Written};
+use crate::ingest::answer::{Promised, Refusal, WriteAnswer, Written};
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
 use crate::ingest::decode::wire::DecodeError;
@@ -28,7 +28,7 @@ use crate::ingest::oldest::oldest;
 use crate::ingest::quota::Quotas;
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::ingest::sender::SenderShare;
-use crate::log::{Log, LogError, Waiting};
+use crate::log::{Commitment, Log, LogError, Waiting};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
 /// Which message a body holds.
@@ -208,21 +208,22 @@ impl Node {
     }
 
     /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to
-    /// a request that ends here: too large, undecodable, or answered before.
+    /// a request that ends here: too large, undecodable, or answered before; of the last one the
+    /// logs may yet have to be waited for.
     pub fn receive(
         &self,
         body: &[u8],
         protocol: Protocol,
         wall: TimestampMs,
-    ) -> Result<Received, WriteAnswer> {
+    ) -> Result<Received, Promised> {
         if self.stopping.load(Ordering::Acquire) {
             let text = "the server is stopping\n";
-            return Err(WriteAnswer::unavailable(Refusal::Stopping, text));
+            return Err(WriteAnswer::unavailable(Refusal::Stopping, text).into());
         }
         let body_hash = self.key.hash(body) ^ (protocol as u128);
         if let Some(answer) = self.locked.lock().writer.recent.get(body_hash) {
             self.metrics.add_repeated();
-            return Err(answer.clone());
+            return Err(self.promised(answer.clone()));
         }
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
         let limit = self.settings.limits.request_decoded_bytes;
@@ -239,7 +240,7 @@ impl Node {
             }),
             Err(error) => {
                 self.give_back(buffers);
-                Err(undecodable(&error))
+                Err(undecodable(&error).into())
             }
         }
     }
@@ -265,9 +266,9 @@ impl Node {
     }
 
     /// **Log.** Judges the samples, stamps the request and appends it to the logs of all shards
-    /// concerned, or to none; never waits for an engine. `None` when the rules have changed since
-    /// it was routed: it is to be routed anew.
-    pub fn append(&self, received: &mut Received) -> Option<WriteAnswer> {
+    /// concerned, or to none; never waits for an engine, nor for a disk: that is left to who
+    /// answers. `None` when the rules have changed since it was routed: it is to be routed anew.
+    pub fn append(&self, received: &mut Received) -> Option<Promised> {
         let (version, routing) = received.routed.take()?;
         let mut locked = self.locked.lock();
         if self.version.load(Ordering::Acquire) != version {
@@ -276,7 +277,7 @@ impl Node {
         let body_hash = received.body_hash;
         if let Some(answer) = locked.writer.recent.get(body_hash) {
             self.metrics.add_repeated();
-            return Some(answer.clone());
+            return Some(self.promised(answer.clone()));
         }
         let Buffers {
             body,
@@ -300,12 +301,14 @@ impl Node {
             Ok(written) => written,
             Err(unwritten) => {
                 let text = format!("{unwritten}\n");
-                return Some(WriteAnswer::unavailable(unwritten.refusal(), &text));
+                return Some(WriteAnswer::unavailable(unwritten.refusal(), &text).into());
             }
         };
         let mut answer = answer(written, collected);
         locked.writer.recent.insert(body_hash, answer.clone());
         drop(locked);
+        // Also where nothing was appended: what the request repeats may not be written yet.
+        let commitment = self.commitment();
         self.count(&written, collected);
         if !collected.rejections.is_empty() {
             // Looking the series up takes as long as decoding: not under the lock.
@@ -325,7 +328,38 @@ impl Node {
             locked.writer.recent.insert(body_hash, answer.clone());
         }
         self.give_back(std::mem::take(&mut received.buffers));
-        Some(answer)
+        Some(Promised { answer, commitment })
+    }
+
+    fn promised(&self, answer: WriteAnswer) -> Promised {
+        let commitment = self.commitment();
+        Promised { answer, commitment }
+    }
+
+    /// Returns the promise that all logs have what was appended so far.
+    fn commitment(&self) -> Commitment {
+        let commitments = self.logs.iter().map(|log| log.commitment());
+        commitments.fold(Commitment::default(), Commitment::and)
+    }
+
+    /// Tells why nothing can be written now, if so.
+    pub fn check_logs(&self) -> Result<(), LogError> {
+        self.logs.iter().try_for_each(|log| log.check())
+    }
+
+    /// Returns the shards' logs.
+    pub fn logs(&self) -> &[Arc<dyn Log>] {
+        &self.logs
+    }
+
+    /// Goes on where an earlier process stopped: stamps follow on its newest, and the series of
+    /// each shard are given numbers from there on. Before anything is received.
+    pub fn resume(&self, newest: Option<Stamp>, next_handles: &[u32]) {
+        let mut locked = self.locked.lock();
+        if let Some(stamp) = newest {
+            locked.writer.sequencer.resume(stamp);
+        }
+        locked.writer.series.resume(next_handles);
     }
 
     fn collect(
@@ -446,7 +480,10 @@ impl Node {
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
         let mut locked = self.locked.lock();
-        if let Some(stamp) = locked.writer.sequencer.idle(wall) {
+        // What cannot be written would be queued without end; event time stands still as long.
+        if self.check_logs().is_ok()
+            && let Some(stamp) = locked.writer.sequencer.idle(wall)
+        {
             for log in &self.logs {
                 log.append(Entry::Clock { stamp })?;
             }
@@ -555,10 +592,11 @@ mod tests {
     fn write(node: &Node, body: &[u8]) -> WriteAnswer {
         let mut received = match node.receive(body, Protocol::V1, WALL) {
             Ok(received) => received,
-            Err(answer) => return answer,
+            Err(promised) => return promised.kept_blocking(),
         };
         node.route(&mut received).expect("decodes");
-        node.append(&mut received).expect("nothing is reloaded")
+        let promised = node.append(&mut received);
+        promised.expect("nothing is reloaded").kept_blocking()
     }
 
     fn node_reading(names: &[&str]) -> (Arc<Node>, Arc<RecordingLog>) {

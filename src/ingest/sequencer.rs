@@ -135,6 +135,13 @@ impl Sequencer {
         }
     }
 
+    /// Goes on from the newest stamp of an earlier process.
+    pub fn resume(&mut self, newest: Stamp) {
+        self.sequence = newest.sequence;
+        self.wall = newest.wall;
+        self.clock = newest.clock;
+    }
+
     /// Says from when on [`Sequencer::idle`] tells that the clock stands still.
     pub fn set_settle(&mut self, settle: Option<Settle>) {
         self.settle = settle;

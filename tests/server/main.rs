@@ -20,6 +20,7 @@ mod mixin;
 mod process;
 mod receiver;
 mod reload;
+mod restart;
 mod sender;
 mod shards;
 mod start_timestamps;

@@ -35,6 +35,10 @@ pub fn now_ms() -> i64 {
     i64::try_from(ms).expect("this side of the year 292 million")
 }
 
+fn empty_directory() -> TempDir {
+    TempDir::new().expect("a temporary directory")
+}
+
 /// A directory with the files of a server to be.
 pub struct Setup {
     directory: TempDir,
@@ -44,7 +48,7 @@ pub struct Setup {
 impl Setup {
     /// Returns an empty directory.
     pub fn new() -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        let directory = empty_directory();
         let flags = ["--storage.path=data", "--web.listen-address=127.0.0.1:0"];
         Setup {
             directory,
@@ -105,6 +109,7 @@ impl Setup {
             address: ([0, 0, 0, 0], 0).into(),
             log_path,
             directory: self.directory,
+            flags: self.flags,
         }
     }
 
@@ -145,6 +150,7 @@ pub struct Server {
     address: SocketAddr,
     log_path: PathBuf,
     directory: TempDir,
+    flags: Vec<String>,
 }
 
 impl Drop for Server {
@@ -184,6 +190,22 @@ impl Reply {
 }
 
 impl Server {
+    /// Kills it, and returns what it was set up with, to start it again.
+    pub fn killed(mut self) -> Setup {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("and waited for");
+        Setup {
+            directory: std::mem::replace(&mut self.directory, empty_directory()),
+            flags: std::mem::take(&mut self.flags),
+        }
+    }
+
+    /// Returns the set-up of another server with the same data directory.
+    pub fn beside(&self) -> Setup {
+        let data = self.directory.path().join("data");
+        Setup::new().flag(&format!("--storage.path={}", data.display()))
+    }
+
     /// Returns where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

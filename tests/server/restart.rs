@@ -1,0 +1,129 @@
+//! A server that is killed and started again goes on as if nothing had happened.
+//!
+//! Catches: a log that is not written, not read, or read twice; alerts that lose their `for`; series
+//! that come back under a number that another has; a second process in the same directory.
+
+use serde_json::Value;
+
+use crate::process::{Server, Setup, now_ms, wait_for};
+use crate::receiver::Receiver;
+use crate::sender::{Protocol, Series};
+
+const RULES: &str = "
+groups:
+- name: g
+  interval: 1s
+  rules:
+  - alert: Slow
+    expr: level > 5
+    for: 10m
+  - alert: Counting
+    expr: increase(hits_total[5m]) > 100
+    for: 2m
+  - record: job:level:max
+    expr: max by (job) (level)
+  - alert: Chained
+    expr: job:level:max > 7
+    for: 1m
+";
+
+const STEP: i64 = 15_000;
+
+/// A scrape of two jobs; the level of one is high from the beginning, that of the other sometimes.
+fn scrape(at: i64, number: i64) -> Vec<Series> {
+    let level = |job: &str, value: f64| Series::new("level").label("job", job).float(at, value);
+    let hits = Series::new("hits_total").label("job", "a");
+    vec![
+        level("a", 6.0 + (number % 3) as f64),
+        level("b", (number % 9) as f64),
+        hits.float(at, (number * number) as f64),
+    ]
+}
+
+/// The alerts as the API tells them.
+fn alerts(server: &Server) -> Vec<Value> {
+    let mut alerts = server.data("alerts")["alerts"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    alerts.sort_by_key(Value::to_string);
+    alerts
+}
+
+fn wait_ready(server: &Server) {
+    wait_for("the server to be ready", || {
+        (server.get("/-/ready").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn killed_at_any_time_it_goes_on_as_its_twin() {
+    let twin = Setup::with_rules(RULES).start();
+    let mut server = Setup::with_rules(RULES).start();
+    let from = now_ms() - 30 * 60_000;
+    let n_scrapes = 60;
+    for number in 0..n_scrapes {
+        for server in [&twin, &server] {
+            server.write(Protocol::V2, &scrape(from + number * STEP, number));
+        }
+        if [7, 8, 30, 51].contains(&number) {
+            server = server.killed().start();
+            wait_ready(&server);
+            assert_eq!(alerts(&server), alerts(&twin), "after scrape {number}");
+            // The answer was lost with the process: the sender sends the same again.
+            server.write(Protocol::V2, &scrape(from + number * STEP, number));
+        }
+    }
+    let (found, expected) = (alerts(&server), alerts(&twin));
+    assert!(expected.len() >= 3, "{expected:?}");
+    assert_eq!(found, expected);
+    let range = "level_of_all[1h]".replace("level_of_all", "{job=~\".+\"}");
+    let at = from + n_scrapes * STEP;
+    assert_eq!(server.query(&range, at), twin.query(&range, at));
+    let entries = server
+        .metric("burnwatch_log_replay_entries")
+        .expect("a metric");
+    assert!(entries >= 51.0, "{entries}");
+}
+
+#[test]
+fn alerts_of_before_are_told_once_more_and_no_more_than_that() {
+    let alertmanager = Receiver::start();
+    let config = format!(
+        "alerting:\n  alertmanagers:\n  - static_configs: [{{targets: ['{}']}}]\n",
+        alertmanager.address()
+    );
+    let server = Setup::with_config(&config, RULES).start();
+    let from = now_ms() - 20 * 60_000;
+    for number in 0..60 {
+        server.write(Protocol::V2, &scrape(from + number * STEP, number));
+    }
+    alertmanager.wait_firing("Slow");
+    let server = server.killed();
+    let before = alertmanager.seen("Slow").len();
+    let server = server.start();
+    wait_ready(&server);
+    wait_for("Slow to be told again", || {
+        (alertmanager.seen("Slow").len() > before).then_some(())
+    });
+    assert!(server.alerts().contains(&"Slow firing".to_owned()));
+}
+
+#[test]
+fn a_data_directory_serves_one_process() {
+    let server = Setup::with_rules(RULES).start();
+    let said = server.beside().refused();
+    assert!(said.contains("is in use by burnwatch"), "{said}");
+}
+
+#[test]
+fn in_memory_a_restart_begins_anew() {
+    let config = "burnwatch: {log_storage: memory}\n";
+    let server = Setup::with_config(config, RULES).start();
+    let from = now_ms() - 60_000;
+    server.write(Protocol::V2, &scrape(from, 1));
+    assert_eq!(server.metric("burnwatch_log_bytes"), Some(0.0));
+    let server = server.killed().start();
+    wait_ready(&server);
+    assert_eq!(alerts(&server), Vec::<Value>::new());
+}
