@@ -359,12 +359,13 @@ fn take_predictor(bytes: &mut &[u8]) -> Option<Predictor> {
     let at = unzigzag(take_varint(bytes)?);
     let form = take_varint(bytes)?;
     let mut next = || take_varint(bytes);
+    let (time_rice, value_rice) = Predictor::rices(next()?, next()?)?;
     Some(Predictor {
         at,
         form: Form::of_code(form as u8 & 15),
         is_fresh: form >> 4 & 1 == 1,
-        time_rice: next()? as u8,
-        value_rice: next()? as u16,
+        time_rice,
+        value_rice,
         interval: unzigzag(next()?) as i32,
         phase: unzigzag(next()?) as i16,
         number: unzigzag(next()?),

@@ -109,6 +109,13 @@ impl Predictor {
         }
     }
 
+    /// Returns the Rice parameters of times and of values, in eighths; `None` for what is none.
+    pub fn rices(time: u64, value: u64) -> Option<(u8, u16)> {
+        let is_time = time <= (TIME_RICE_MAX << EIGHTHS).into();
+        let is_value = value <= (VALUE_RICE_MAX << EIGHTHS).into();
+        (is_time && is_value).then_some((time as u8, value as u16))
+    }
+
     /// Returns the code of a sample and learns it.
     pub fn encode(&mut self, at: TimestampMs, value: f64) -> Code {
         let mut out = Code::default();

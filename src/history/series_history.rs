@@ -55,6 +55,8 @@ pub struct SeriesHistory {
     pub(in crate::history) n_stale: u32,
 }
 
+const _: () = assert!(size_of::<SeriesHistory>() == 88);
+
 /// What a history has besides the chunk that is being written.
 #[derive(Debug, Default)]
 pub(in crate::history) struct Rest {

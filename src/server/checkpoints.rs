@@ -326,15 +326,26 @@ impl Writing {
                 let counts = &self.counts;
                 let micros = u64::try_from(self.running.elapsed().as_micros());
                 counts.written.fetch_add(1, Ordering::Relaxed);
-                counts.last_wall.store(self.header.wall.0, Ordering::Relaxed);
+                counts
+                    .last_wall
+                    .store(self.header.wall.0, Ordering::Relaxed);
                 counts.last_bytes.store(n_bytes, Ordering::Relaxed);
-                counts.last_micros.store(micros.unwrap_or(u64::MAX), Ordering::Relaxed);
-                debug!(offset = self.header.offset, bytes = n_bytes, "a checkpoint is written");
+                counts
+                    .last_micros
+                    .store(micros.unwrap_or(u64::MAX), Ordering::Relaxed);
+                debug!(
+                    offset = self.header.offset,
+                    bytes = n_bytes,
+                    "a checkpoint is written"
+                );
             }
             Ok(None) => {}
             Err(cause) => {
                 let cause = format!("{cause:#}");
-                warn!(cause, "no checkpoint is written; the next is tried in a while");
+                warn!(
+                    cause,
+                    "no checkpoint is written; the next is tried in a while"
+                );
                 self.counts.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -358,7 +369,9 @@ impl Writing {
         }
         // What it speaks of is on disk before it is.
         self.log.sync()?;
-        self.cold.sync().context("cannot sync the files of history")?;
+        self.cold
+            .sync()
+            .context("cannot sync the files of history")?;
         let n_bytes = writer.finish()?;
         let kept = folder.prune()?;
         let named = kept.iter().flat_map(|header| &header.cold);

@@ -34,7 +34,7 @@ use crate::notify::Notify;
 use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::backfill::Backfill;
-use crate::server::checkpoints::{CheckpointCounts, SharedColdFiles, ShardStorage};
+use crate::server::checkpoints::{CheckpointCounts, ShardStorage, SharedColdFiles};
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::{Loaded, load};
 use crate::server::logs::Logs;

@@ -43,6 +43,8 @@ fn empty_directory() -> TempDir {
 pub struct Setup {
     directory: TempDir,
     flags: Vec<String>,
+    /// The longest file that it may write, in blocks of 512 bytes.
+    file_blocks_max: Option<u32>,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
         Setup {
             directory,
             flags: flags.map(str::to_owned).to_vec(),
+            file_blocks_max: None,
         }
     }
 
@@ -93,10 +96,30 @@ impl Setup {
         self
     }
 
+    /// Lets it write no longer files, in blocks of 512 bytes: what is beyond fails as a full disk
+    /// does.
+    pub fn file_blocks_max(mut self, n_blocks: u32) -> Self {
+        self.file_blocks_max = Some(n_blocks);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_burnwatch");
+        let Some(n_blocks) = self.file_blocks_max else {
+            return Command::new(binary);
+        };
+        let mut command = Command::new("sh");
+        // The signal that comes with it would end the process.
+        let script = format!("trap '' XFSZ; ulimit -S -f {n_blocks}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(binary);
+        command
+    }
+
     fn spawn(self) -> Server {
         let log_path = self.directory.path().join("stderr.log");
         let log = std::fs::File::create(&log_path).expect("a log can be written");
-        let child = Command::new(env!("CARGO_BIN_EXE_burnwatch"))
+        let child = self
+            .command()
             .arg("serve")
             .args(&self.flags)
             .current_dir(self.directory.path())
@@ -197,7 +220,17 @@ impl Server {
         Setup {
             directory: std::mem::replace(&mut self.directory, empty_directory()),
             flags: std::mem::take(&mut self.flags),
+            file_blocks_max: None,
         }
+    }
+
+    /// Lets it write files of any length.
+    pub fn lift_file_limit(&self) {
+        let lifted = Command::new("prlimit")
+            .arg(format!("--pid={}", self.child.id()))
+            .arg("--fsize=unlimited:")
+            .status();
+        assert!(lifted.expect("prlimit runs").success());
     }
 
     /// Returns the set-up of another server with the same data directory.

@@ -93,7 +93,9 @@ fn alerts_of_before_are_told_once_more_and_no_more_than_that() {
         "alerting:\n  alertmanagers:\n  - static_configs: [{{targets: ['{}']}}]\n",
         alertmanager.address()
     );
-    let server = Setup::with_config(&config, RULES).start();
+    let server = Setup::with_config(&config, RULES)
+        .flag("--rules.alert.resend-delay=1s")
+        .start();
     let from = now_ms() - 20 * 60_000;
     for number in 0..60 {
         server.write(Protocol::V2, &scrape(from + number * STEP, number));
@@ -126,4 +128,60 @@ fn in_memory_a_restart_begins_anew() {
     let server = server.killed().start();
     wait_ready(&server);
     assert_eq!(alerts(&server), Vec::<Value>::new());
+}
+
+#[test]
+fn a_full_disk_is_answered_503_until_there_is_room() {
+    let rules = "groups: [{name: g, rules: [{alert: A, expr: 'count(x) > 1e9'}]}]";
+    let server = Setup::with_rules(rules).file_blocks_max(64).start();
+    let at = now_ms() - 10_000;
+    let request = |number: usize| {
+        let series = (0..20).map(|n| {
+            let label = format!("{number}-{n}-{}", "x".repeat(100));
+            Series::new("x").label("n", &label).float(at, 1.0)
+        });
+        Protocol::V2.body(&series.collect::<Vec<_>>())
+    };
+    let mut n_accepted = 0;
+    let refused = loop {
+        let reply = server.write_body(Protocol::V2, &request(n_accepted));
+        if reply.status != 204 {
+            break reply;
+        }
+        n_accepted += 1;
+        assert!(n_accepted < 1_000, "32 KB hold a few requests");
+    };
+    assert!(n_accepted > 3, "{n_accepted}");
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    assert!(refused.headers.contains_key("retry-after"));
+    assert!(
+        refused.text.contains("the log cannot be written"),
+        "{}",
+        refused.text
+    );
+    let ready = server.get("/-/ready");
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains("cannot be written"), "{}", ready.text);
+    assert_eq!(server.metric("burnwatch_log_writable"), Some(0.0));
+    let count = |server: &Server| server.query("count(x)", at + 1_000);
+    assert_eq!(count(&server), [format!("{{}} {}", 20 * n_accepted)]);
+
+    server.lift_file_limit();
+    // The sender sends the same again until it is taken.
+    wait_for("room", || {
+        let reply = server.write_body(Protocol::V2, &request(n_accepted));
+        (reply.status == 204).then_some(())
+    });
+    wait_ready(&server);
+    for number in n_accepted + 1..2 * n_accepted {
+        assert_eq!(
+            server.write_body(Protocol::V2, &request(number)).status,
+            204
+        );
+    }
+    let expected = [format!("{{}} {}", 40 * n_accepted)];
+    assert_eq!(count(&server), expected);
+    let server = server.killed().start();
+    wait_ready(&server);
+    assert_eq!(count(&server), expected);
 }

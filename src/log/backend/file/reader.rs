@@ -72,7 +72,12 @@ impl LogReader {
                 }
                 // The next file begins where this one ends.
                 Ok(None) if reached == self.next => {
-                    self.current = Some(self.open_file(self.next)?);
+                    let next = self.open(end)?;
+                    if next.header().first == segment.header().first {
+                        let why = Malformed("the next file is missing");
+                        return Err(damaged(at, reached, why));
+                    }
+                    self.current = Some(next);
                 }
                 Ok(None) => {
                     let why = Malformed("entries are missing between it and the next file");

@@ -110,7 +110,8 @@ pub fn recover(
         if is_known && all_behind_synced && !repair {
             break;
         }
-        let found = scan(files, folder, *first, shard)?;
+        let behind = scanned.last().map(|behind: &Scanned| behind.first);
+        let found = scan(files, folder, (*first, behind), shard)?;
         synced = synced.max(found.synced);
         scanned.push(found);
     }
@@ -128,7 +129,8 @@ pub fn recover(
     // The end of a log stands in its last frame, which may lie before what was read.
     while n_unread > 0 && !scanned.iter().any(|found| found.end.is_some()) {
         n_unread -= 1;
-        let found = scan(files, folder, offsets[n_unread], shard)?;
+        let behind = scanned.first().map(|behind| behind.first);
+        let found = scan(files, folder, (offsets[n_unread], behind), shard)?;
         if let Some(bad) = found.bad {
             return Err(FileLogError::damaged(&found.path, bad));
         }
@@ -177,16 +179,18 @@ fn length_of(files: &dyn Files, path: &Path) -> Result<u64, FileLogError> {
     length.map_err(|error| FileLogError::io("read", path, error))
 }
 
-/// Reads a file to its end, or to where it is bad.
+/// Reads a file to its end, to where it is bad, or to where the one behind it begins: what lies
+/// beyond is of a group whose sync failed, and which was written again into that one.
 fn scan(
     files: &dyn Files,
     folder: &Path,
-    first: Offset,
+    (first, behind): (Offset, Option<Offset>),
     shard: u32,
 ) -> Result<Scanned, FileLogError> {
     let path = segment_path(folder, first);
     let failed = |error| FileLogError::io("read", &path, error);
     let file = files.open(&path).map_err(failed)?;
+    let to_cut = Arc::clone(&file);
     let mut scanned = Scanned {
         first,
         file: Arc::clone(&file),
@@ -199,6 +203,11 @@ fn scan(
     };
     let why = match SegmentReader::open(file).map_err(failed)? {
         Ok(mut reader) if is_of(reader.header(), first, shard) => loop {
+            if behind == Some(reader.next_offset()) && reader.at() < scanned.n_bytes {
+                to_cut.set_n_bytes(reader.at()).map_err(failed)?;
+                scanned.n_bytes = reader.at();
+                return Ok(scanned);
+            }
             match reader.next_frame() {
                 Ok(Some(frame)) => {
                     scanned.end = Some(frame.end);
