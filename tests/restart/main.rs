@@ -136,7 +136,9 @@ fn check(server: &Server, twin: &Server, until: i64, said: &str) {
         theirs.len()
     );
     for query in [
-        "count_over_time({__name__=~\"level|hits_total\"}[12h])",
+        "count_over_time(level[12h])",
+        "sum_over_time(level[12h])",
+        "count_over_time(hits_total[12h])",
         "{job=~\".+\"}",
     ] {
         assert_eq!(
