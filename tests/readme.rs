@@ -189,6 +189,7 @@ fn kind(text: &str) -> Option<Kind> {
         "access",
         "backfill",
         "backlog_timeout",
+        "checkpoint_interval",
         "evaluation",
         "fsync",
         "ha",

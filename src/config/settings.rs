@@ -45,6 +45,10 @@ pub struct Settings {
     pub log_retention: DurationMs,
     /// When the log is forced to disk.
     pub fsync: Fsync,
+    /// How often what has been made of the log is written down, so that a start need not read all
+    /// of it; 0: only when the server is stopped.
+    #[serde(serialize_with = "serialize::duration")]
+    pub checkpoint_interval: DurationMs,
     /// Receivers without an Alertmanager in between.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<WebhookConfig>,
@@ -78,6 +82,7 @@ impl Default for Settings {
             log_storage: LogStorage::File,
             log_retention: DurationMs::ZERO,
             fsync: Fsync::Interval,
+            checkpoint_interval: DurationMs::from_seconds(300),
             webhooks: Vec::new(),
             write_back: Vec::new(),
             access: Access::default(),
@@ -184,6 +189,7 @@ impl SettingsReader {
             Ok(())
         };
         duration("retention", &mut settings.retention)?;
+        duration("checkpoint_interval", &mut settings.checkpoint_interval)?;
         duration("log_retention", &mut settings.log_retention)?;
         duration("scrape_settle", &mut settings.scrape_settle)?;
         duration(

@@ -349,18 +349,13 @@ impl Engine {
         }
     }
 
-    /// Says again which alerts fire, for those who do not remember: after a start from a checkpoint.
-    /// Also that all first ticks have been made, if they have.
-    pub fn restate(&self, effects: &mut Vec<Effect>) {
-        let Some(at) = self.frontier else { return };
-        for message in self.firing() {
-            effects.push(Effect::Alert {
-                at,
-                refresh: true,
-                message: Box::new(message),
-            });
-        }
-        if self.unticked.is_empty() && !self.rules.groups.is_empty() {
+    /// Says again that all first ticks have been made, if they have: after a start from a
+    /// checkpoint.
+    pub fn retell_first_ticks(&self, effects: &mut Vec<Effect>) {
+        if let Some(at) = self.frontier
+            && self.unticked.is_empty()
+            && !self.rules.groups.is_empty()
+        {
             let generation = self.generation;
             effects.push(Effect::FirstTick { generation, at });
         }

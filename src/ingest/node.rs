@@ -516,6 +516,17 @@ impl Node {
         self.locked.lock().writer.sequencer.wall_was_set(by);
     }
 
+    /// Routes by the rule set that all engines have from an earlier process: no log is told.
+    pub fn resume_rules(&self, read_set: ReadSet) {
+        let settle = read_set.settle;
+        let routing = Arc::new(Routing::new(read_set, self.logs.len() as u16));
+        let mut locked = self.locked.lock();
+        locked.writer.sequencer.set_settle(settle);
+        locked.writer.recent.clear();
+        self.routing.store(routing);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Appends an entry to the logs of some shards, stamped between two requests.
     pub fn note(
         &self,

@@ -17,22 +17,22 @@ use crate::api::{
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
 use crate::log::{FileLogs, LogError, Waiting};
-use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
+use crate::model::{Entry, Generation, Labels, Matcher, RuleSource, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
 use crate::server::backfill::Backfill;
+use crate::server::checkpoints::{CheckpointCounts, SharedColdFiles};
 use crate::server::dispatch::Dispatch;
 use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
 use crate::server::logs;
 use crate::server::metrics::{
-    LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
-    write_limit_metrics, write_log_file_metrics, write_log_metrics,
+    LimitUse, write_backfill_metrics, write_checkpoint_metrics, write_engine_metrics,
+    write_history_metrics, write_limit_metrics, write_log_file_metrics, write_log_metrics,
 };
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
-use crate::storage::ColdFiles;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::ui;
 use crate::web::Web;
@@ -40,6 +40,9 @@ use crate::web::guard;
 
 /// How long a reload that moves groups waits for the shards that give them up.
 const APPLIED: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for its checkpoint; without it the next start replays more.
+const CHECKPOINT_AT_STOP: Duration = Duration::from_secs(30);
 
 /// What a backend is made of.
 pub(crate) struct Parts {
@@ -53,7 +56,11 @@ pub(crate) struct Parts {
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
     /// The files of each shard's history.
-    pub cold: Vec<Arc<ColdFiles>>,
+    pub cold: Vec<SharedColdFiles>,
+    /// What has become of checkpoints.
+    pub checkpoints: Arc<CheckpointCounts>,
+    /// The rule set that each shard's engine has from an earlier process.
+    pub rules_left: Vec<Option<Arc<RuleSource>>>,
     pub shards: parking_lot::Mutex<Shards>,
     /// Outside samples of recorded names are taken while older than this, ms.
     pub seed_before: Arc<AtomicI64>,
@@ -139,7 +146,27 @@ impl ServerBackend {
         Ok(())
     }
 
+    /// Tells whether all engines have these rules from an earlier process: then nothing is loaded,
+    /// and nothing begins anew.
+    fn has_these_rules(&self, assigned: &Assigned) -> bool {
+        let left = self.parts.generation;
+        let is_first = self.generation.load(Ordering::Relaxed) == left.0;
+        let rules = self.parts.rules_left.iter().map(Option::as_ref);
+        left > Generation(0) && is_first && rules.eq(assigned.sources.iter().map(Some))
+    }
+
     fn adopt_assigned(&self, assigned: Assigned) -> Result<(), LogError> {
+        if self.has_these_rules(&assigned) {
+            let generation = self.parts.generation;
+            let dispatch = &self.parts.dispatch;
+            dispatch.expect_first_ticks(generation, assigned.n_with_groups);
+            self.parts.pipeline.resume_rules(ReadSet {
+                generation,
+                seed_before: Arc::clone(&self.parts.seed_before),
+                ..assigned.read_set
+            });
+            return Ok(());
+        }
         let generation = Generation(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
         // Outside samples of recorded names are taken again until the new rules' first ticks.
         let dispatch = &self.parts.dispatch;
@@ -247,10 +274,22 @@ impl ServerBackend {
     pub(crate) async fn shut_down(&self, drain: Duration) {
         // What was accepted is applied first: an answer comes behind all entries before it.
         let _ = self.ask_all(|_| ()).await;
+        let pipeline = Arc::clone(&self.parts.pipeline);
+        let written = tokio::task::spawn_blocking(move || {
+            pipeline.checkpoint_and_wait(CHECKPOINT_AT_STOP);
+        });
+        let _ = written.await;
         self.parts.notify.drain(drain).await;
         if let Some(files) = &self.parts.log_files {
             files.close();
         }
+    }
+
+    /// Returns how often checkpoints are written.
+    pub(crate) fn checkpoint_interval(&self) -> Duration {
+        self.start_settings
+            .get()
+            .map_or(Duration::ZERO, StartSettings::checkpoint_interval)
     }
 
     async fn ask_all<T: Send + 'static>(
@@ -384,7 +423,13 @@ impl api::Backend for ServerBackend {
     fn metrics_text(&self) -> String {
         let mut text = self.parts.telemetry.encode();
         write_engine_metrics(&mut text, &self.parts.dispatch.reports());
-        write_history_metrics(&mut text, &self.parts.cold);
+        let cold = self
+            .parts
+            .cold
+            .iter()
+            .filter_map(|cold| cold.get().cloned());
+        write_history_metrics(&mut text, &cold.collect::<Vec<_>>());
+        write_checkpoint_metrics(&mut text, &self.parts.checkpoints);
         write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());

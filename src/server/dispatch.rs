@@ -45,6 +45,9 @@ struct FirstTicks {
     generation: Generation,
     n_awaited: usize,
     newest: Option<TimestampMs>,
+    /// What was told of other rules: of those that a start goes on with, a shard may speak before
+    /// anybody has asked.
+    early: Vec<(Generation, TimestampMs)>,
 }
 
 /// What an engine said of itself after its newest entry.
@@ -96,12 +99,17 @@ impl Dispatch {
     /// ticks of all their groups under the rules of this generation.
     pub fn expect_first_ticks(&self, generation: Generation, n_awaited: usize) {
         let mut awaited = self.first_ticks.lock();
+        let early = std::mem::take(&mut awaited.early);
         *awaited = FirstTicks {
             generation,
             n_awaited,
-            newest: None,
+            ..FirstTicks::default()
         };
         self.seed_before.store(i64::MAX, Ordering::Relaxed);
+        drop(awaited);
+        for (generation, at) in early {
+            self.first_ticks(generation, at);
+        }
     }
 
     /// Takes what a shard's replay has found; the last to come settles what receivers are told of
@@ -119,6 +127,9 @@ impl Dispatch {
 
     fn first_ticks(&self, generation: Generation, at: TimestampMs) {
         let mut awaited = self.first_ticks.lock();
+        if awaited.generation < generation && awaited.early.len() < self.reports.len() {
+            awaited.early.push((generation, at));
+        }
         if awaited.generation != generation || awaited.n_awaited == 0 {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tracing::{info, warn};
@@ -149,9 +150,15 @@ pub struct StartSettings {
     node: NodeSettings,
     query: QuerySettings,
     bounds: Bounds,
+    checkpoint_interval: DurationMs,
 }
 
 impl StartSettings {
+    /// Returns how often checkpoints are written.
+    pub fn checkpoint_interval(&self) -> Duration {
+        self.checkpoint_interval.to_std()
+    }
+
     /// Names the settings that are other ones in a later configuration.
     pub fn changed_in(&self, later: &StartSettings) -> Vec<&'static str> {
         let (node, query) = (&self.node, &self.query);
@@ -172,6 +179,10 @@ impl StartSettings {
             ("out_of_order_time_window", window),
             ("ha", node.replicas != later.node.replicas),
             (
+                "checkpoint_interval",
+                self.checkpoint_interval != later.checkpoint_interval,
+            ),
+            (
                 "evaluation_interval (of queries)",
                 query.default_step != later.query.default_step,
             ),
@@ -190,6 +201,7 @@ impl Loaded {
             node: self.node_settings(),
             query: self.query_settings(options),
             bounds: self.bounds(),
+            checkpoint_interval: self.config.burnwatch.checkpoint_interval,
         }
     }
 

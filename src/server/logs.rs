@@ -11,20 +11,34 @@ use crate::config::{Config, Fsync, LogStorage};
 use crate::log::backend::file::{
     FileLogCounts, FileLogSettings, Retention, StdFiles, SyncPolicy, n_shards_in,
 };
-use crate::log::{FileLogs, Log, LogTail, MemoryLog};
+use crate::log::{FileLogs, Log, LogTail, MemoryLog, Offset};
 use crate::model::{Entry, Generation, RuleSource, Stamp};
+use crate::server::checkpoints::rules_left;
 
 /// How often files are forced to disk under `fsync: interval`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The folder of the logs in the data directory.
 pub const FOLDER: &str = "log";
 
+/// Opens the reading side of a log at an offset.
+pub type OpenTail = Box<dyn FnOnce(Offset) -> anyhow::Result<Box<dyn LogTail>> + Send>;
+
+/// The reading side of a log, which is opened where somebody wants to go on.
+pub struct UnopenedTail {
+    /// Opens it.
+    pub open: OpenTail,
+    /// The offset of the oldest entry that is there.
+    pub first: Offset,
+    /// Where the log ended when it was opened.
+    pub end: Offset,
+}
+
 /// The logs, and what they held when they were opened.
 pub struct Logs {
     /// The writing sides, the first shard's first.
     pub logs: Vec<Arc<dyn Log>>,
     /// The reading sides.
-    pub tails: Vec<Box<dyn LogTail>>,
+    pub tails: Vec<UnopenedTail>,
     /// What earlier runs left.
     pub left: Left,
     /// The files, if it is files.
@@ -66,7 +80,11 @@ fn in_memory(config: &Config, n_shards: usize) -> Logs {
     for _ in 0..n_shards {
         let (log, tail) = MemoryLog::new(config.burnwatch.limits.log_samples);
         logs.push(log);
-        tails.push(Box::new(tail) as Box<dyn LogTail>);
+        tails.push(UnopenedTail {
+            open: Box::new(move |_| Ok(Box::new(tail) as Box<dyn LogTail>)),
+            first: Offset(0),
+            end: Offset(0),
+        });
     }
     Logs {
         logs,
@@ -93,16 +111,23 @@ fn open_files(storage: &Path, config: &Config, n_shards: usize) -> anyhow::Resul
         ..FileLogSettings::default()
     };
     let folder = storage.join(FOLDER);
-    let files = FileLogs::open(Arc::new(StdFiles), &folder, n_shards, settings)
-        .context("cannot open the log")?;
+    let files = FileLogs::open(Arc::new(StdFiles), &folder, n_shards, settings);
+    let files = Arc::new(files.context("cannot open the log")?);
     let opened = files.opened();
     let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::new());
     let (mut left, mut n_entries) = (Left::default(), 0);
     for (shard, end) in opened.iter().enumerate() {
         let begins = files.first(shard);
         logs.push(files.log(shard));
-        let tail = files.tail(shard, begins).context("cannot read the log")?;
-        tails.push(Box::new(tail) as Box<dyn LogTail>);
+        let read = Arc::clone(&files);
+        tails.push(UnopenedTail {
+            open: Box::new(move |from| {
+                let tail = read.tail(shard, from).context("cannot read the log")?;
+                Ok(Box::new(tail) as Box<dyn LogTail>)
+            }),
+            first: begins,
+            end: end.next,
+        });
         n_entries += end.next.0 - begins.0;
         left.stamp = newer(left.stamp, end.stamp);
         left.generation = left.generation.max(end.generation);
@@ -111,7 +136,8 @@ fn open_files(storage: &Path, config: &Config, n_shards: usize) -> anyhow::Resul
         left.rules
             .push(match rules.context("cannot read the log")? {
                 Some(Some(Entry::Rules { rules, .. })) => Some(rules),
-                _ => None,
+                // It was forgotten, since a checkpoint has it.
+                _ => rules_left(storage, shard),
             });
     }
     info!(folder = %folder.display(), entries = n_entries, "the log is open");
@@ -119,7 +145,7 @@ fn open_files(storage: &Path, config: &Config, n_shards: usize) -> anyhow::Resul
         logs,
         tails,
         left,
-        files: Some(Arc::new(files)),
+        files: Some(files),
     })
 }
 

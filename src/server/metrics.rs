@@ -1,12 +1,14 @@
 //! What the engines say of themselves, as metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::{BackfillState, BackfillView};
 use crate::engine::Stats;
 use crate::log::Waiting;
 use crate::log::backend::file::FileLogCounts;
 use crate::model::TimestampMs;
+use crate::server::checkpoints::CheckpointCounts;
 use crate::server::dispatch::EngineReport;
 use crate::server::pipeline::Replayed;
 use crate::storage::{ColdCounts, ColdFiles};
@@ -328,4 +330,55 @@ fn write_of_shards(
     for (number, value) in values.enumerate() {
         write_sample(text, name, &[("shard", &number.to_string())], value);
     }
+}
+
+/// Writes what has become of checkpoints, all shards together.
+pub fn write_checkpoint_metrics(text: &mut String, counts: &CheckpointCounts) {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    let counters = [
+        (
+            "burnwatch_checkpoints_written",
+            "Checkpoints written, one for each shard and time.",
+            of(&counts.written),
+        ),
+        (
+            "burnwatch_checkpoint_failures",
+            "Checkpoints that were begun and could not be written.",
+            of(&counts.failed),
+        ),
+    ];
+    write_counters(text, &counters);
+    let gauges = [
+        (
+            "burnwatch_checkpoint_restored",
+            "Shards that began with a checkpoint.",
+            of(&counts.restored),
+        ),
+        (
+            "burnwatch_checkpoint_unusable",
+            "Checkpoints that were found at the start and were of no use.",
+            of(&counts.unusable),
+        ),
+        (
+            "burnwatch_checkpoint_last_timestamp_seconds",
+            "When the last checkpoint that was written was begun; 0: none was since the start.",
+            counts.last_wall.load(Ordering::Relaxed) as f64 / 1e3,
+        ),
+        (
+            "burnwatch_checkpoint_last_duration_seconds",
+            "How long it took, while everything went on.",
+            of(&counts.last_micros) / 1e6,
+        ),
+        (
+            "burnwatch_checkpoint_last_pause_seconds",
+            "For how long its engine stood still when it was begun.",
+            of(&counts.last_pause_micros) / 1e6,
+        ),
+        (
+            "burnwatch_checkpoint_last_bytes",
+            "How large it is.",
+            of(&counts.last_bytes),
+        ),
+    ];
+    write_gauges(text, &gauges);
 }

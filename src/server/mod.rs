@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod backfill;
+pub mod checkpoints;
 pub mod dispatch;
 mod elections;
 pub mod frontier_hold;
@@ -17,7 +18,7 @@ pub mod replay;
 pub mod shards;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -28,19 +29,19 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::history::ColdStore;
 use crate::ingest::Node;
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::backfill::Backfill;
+use crate::server::checkpoints::{CheckpointCounts, ShardStorage, SharedColdFiles};
 use crate::server::dispatch::{Dispatch, Observer};
 use crate::server::load::{Loaded, load};
 use crate::server::logs::Logs;
-use crate::server::pipeline::Pipeline;
+use crate::server::pipeline::{Pipeline, ShardStart};
 use crate::server::shards::{Shards, Share};
-use crate::storage::{ColdFiles, StorageLock};
+use crate::storage::StorageLock;
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::web::{self, Web};
 
@@ -149,12 +150,27 @@ impl Server {
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
         let (shards, logs) = open_logs(&options, &loaded)?;
-        let cold = open_cold_files(&options.storage_path, shards.n_shards())?;
-        let stores = cold.iter().map(|files| {
-            let store: Arc<dyn ColdStore> = Arc::clone(files) as Arc<dyn ColdStore>;
-            Some(store)
-        });
-        let tails = logs.tails.into_iter().zip(stores).collect();
+        let (mut cold, mut starts) = (Vec::<SharedColdFiles>::new(), Vec::new());
+        let checkpoints = Arc::new(CheckpointCounts::default());
+        let is_kept = logs.files.is_some();
+        for (shard, (tail, log)) in logs.tails.into_iter().zip(&logs.logs).enumerate() {
+            let of_shard = SharedColdFiles::default();
+            cold.push(Arc::clone(&of_shard));
+            let storage = ShardStorage {
+                storage: options.storage_path.clone(),
+                shard,
+                log: is_kept.then(|| Arc::clone(log)),
+                cold: of_shard,
+                counts: Arc::clone(&checkpoints),
+                clock: Arc::clone(&clock),
+            };
+            starts.push(ShardStart {
+                storage,
+                open_tail: tail.open,
+                first: tail.first,
+                end: tail.end,
+            });
+        }
         telemetry.register(|registry| web.metrics().register(registry));
         let node = Node::new(logs.logs, settings, hash_seed());
         node.resume(logs.left.stamp, &logs.left.next_handles);
@@ -190,7 +206,7 @@ impl Server {
             Arc::clone(&telemetry),
         ));
         let past = options.storage_path.join(backfill::FOLDER);
-        let pipeline = Pipeline::start(node, tails, &past, clock, Arc::clone(&dispatch))?;
+        let pipeline = Pipeline::start(node, starts, &past, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
         let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
@@ -200,6 +216,8 @@ impl Server {
             external_url,
             pipeline: Arc::clone(&pipeline),
             generation: logs.left.generation,
+            rules_left: logs.left.rules,
+            checkpoints,
             log_files: logs.files,
             notify,
             dispatch,
@@ -220,6 +238,11 @@ impl Server {
             storage,
             stopped.clone(),
         )));
+        let interval = backend.checkpoint_interval();
+        if is_kept && interval > Duration::ZERO {
+            let writing = checkpoint(Arc::clone(&pipeline), interval, stopped.clone());
+            tasks.push(tokio::spawn(writing));
+        }
         tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
@@ -290,14 +313,21 @@ fn holder() -> String {
     format!("burnwatch {version}, process {}", std::process::id())
 }
 
-/// Opens the files of history that is not kept in memory, a folder for each shard.
-fn open_cold_files(storage: &Path, n_shards: usize) -> anyhow::Result<Vec<Arc<ColdFiles>>> {
-    let open = |shard: usize| {
-        let folder = storage.join("history").join(shard.to_string());
-        ColdFiles::open(&folder)
-            .with_context(|| format!("cannot keep history in {}", folder.display()))
-    };
-    (0..n_shards).map(open).collect()
+/// Has checkpoints written every so often.
+async fn checkpoint(
+    pipeline: Arc<Pipeline>,
+    interval: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let first = tokio::time::Instant::now() + interval;
+    let mut interval = tokio::time::interval_at(first, interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => pipeline.checkpoint(),
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
 }
 
 async fn beat(pipeline: Arc<Pipeline>, mut stopped: watch::Receiver<bool>) {

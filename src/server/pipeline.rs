@@ -12,14 +12,16 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::clock::{Clock, JumpWatch, Stopwatch};
 use crate::engine::{Effect, Engine};
-use crate::history::ColdStore;
 use crate::ingest::{
-    IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderShare, ShardId, WriteAnswer,
+    HeardSeries, IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderShare, ShardId,
+    WriteAnswer,
 };
 use crate::log::{LogError, LogTail, Offset, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
+use crate::server::checkpoints::{Checkpointer, Done, ShardStorage};
 use crate::server::dispatch::{Dispatch, alert_event};
 use crate::server::frontier_hold::FrontierHold;
+use crate::server::logs::OpenTail;
 use crate::server::replay::{Replay, ReplayProgress, opened};
 
 /// A question to a shard's engine, answered between two entries of its log.
@@ -31,8 +33,24 @@ pub const QUESTIONS_MAX: usize = 1024;
 /// How often it is noted what groups cost, for the next reload.
 const MEASURED_EVERY_SECONDS: f64 = 10.0;
 
-/// The log of a shard, and where its history goes that is not kept in memory.
-pub type ShardTail = (Box<dyn LogTail>, Option<Arc<dyn ColdStore>>);
+/// How long a shard waits for anything to do.
+const NOTHING_TO_DO: Duration = Duration::from_secs(3600);
+/// How long it waits where a checkpoint is to be gone on with that cannot be written faster.
+const WRITING: Duration = Duration::from_millis(1);
+/// So many series are told the door at once.
+const TOLD_AT_ONCE: usize = 1000;
+
+/// What a shard begins with.
+pub struct ShardStart {
+    /// Where its state lies.
+    pub storage: ShardStorage,
+    /// Opens its log where its engine goes on.
+    pub open_tail: OpenTail,
+    /// The offset of the oldest entry in it.
+    pub first: Offset,
+    /// Where it ended when it was opened.
+    pub end: Offset,
+}
 
 /// How far all shards' replays are, in entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,55 +73,71 @@ pub struct Pipeline {
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     questions: Vec<Sender<Question>>,
-    replays: Vec<Arc<ReplayProgress>>,
     jumps: parking_lot::Mutex<JumpWatch>,
+    /// To write a checkpoint, and whom to tell.
+    orders: Vec<Sender<Option<Done>>>,
+    replays: Vec<Arc<ReplayProgress>>,
 }
 
 impl Pipeline {
-    /// Starts one thread for each shard's log, with a store for its history if there is one. What
-    /// the log holds from an earlier run is applied first; `past` is the folder of the files of
-    /// history from before that it names.
+    /// Starts one thread for each shard: it begins with its newest checkpoint, then applies what
+    /// the log holds behind that from an earlier run. `past` is the folder of the files of history
+    /// from before that the log names.
     pub fn start(
         node: Arc<Node>,
-        tails: Vec<ShardTail>,
+        starts: Vec<ShardStart>,
         past: &Path,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
-        let (mut questions, mut replays) = (Vec::new(), Vec::new());
-        for (shard, (tail, cold)) in tails.into_iter().enumerate() {
+        let (mut questions, mut replays, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for (shard, start) in starts.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
+            let (order, ordered) = crossbeam_channel::unbounded();
             let dispatch = Arc::clone(&dispatch);
             let hold = dispatch.frontier_hold(node.arrivals());
-            let replay = ReplayProgress::new(tail.begins(), tail.replay_end());
+            let replay = ReplayProgress::new(start.first, start.end);
             replays.push(Arc::clone(&replay));
-            let past = past.to_owned();
+            let (past, node) = (past.to_owned(), Arc::clone(&node));
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
             thread.spawn(move || {
-                let mut engine = Engine::new();
-                if let Some(cold) = cold {
-                    engine.set_cold_store(cold);
-                }
+                let begun = start.storage.begin(start.first, start.end);
+                let begun = begun.and_then(|begun| Ok(((start.open_tail)(begun.from)?, begun)));
+                let (tail, begun) = match begun {
+                    Ok(begun) => begun,
+                    Err(cause) => {
+                        // The server says that it is not ready, and what it is given is kept.
+                        let cause = format!("{cause:#}");
+                        tracing::error!(shard, cause, "a shard cannot start");
+                        return;
+                    }
+                };
+                replay.begin_at(begun.from);
                 let shard = Shard {
                     number: shard,
                     measured_at: 0.0,
-                    engine,
+                    engine: begun.engine,
+                    next: begun.from,
+                    checkpointer: Checkpointer::new(start.storage),
                     effects: Vec::new(),
                     replay: Replay::begin(&replay),
                     past,
                     hold,
+                    node,
                     running: Stopwatch::start(),
                 };
-                run_shard(shard, tail.as_ref(), &asked, &dispatch);
+                run_shard(shard, tail.as_ref(), (&asked, &ordered), &dispatch);
             })?;
             questions.push(ask);
+            orders.push(order);
         }
         Ok(Arc::new(Pipeline {
             node,
             clock,
             questions,
-            replays,
             jumps: parking_lot::Mutex::default(),
+            orders,
+            replays,
         }))
     }
 
@@ -123,6 +157,32 @@ impl Pipeline {
         make_entry: &mut dyn FnMut(ShardId, Stamp) -> Entry,
     ) -> Result<(), LogError> {
         self.node.adopt(read_set, make_entry, self.clock.now())
+    }
+
+    /// Routes by the rule set that all engines have from an earlier process.
+    pub fn resume_rules(&self, read_set: ReadSet) {
+        self.node.resume_rules(read_set);
+    }
+
+    /// Has every shard write a checkpoint, while everything goes on.
+    pub fn checkpoint(&self) {
+        for shard in &self.orders {
+            let _ = shard.send(None);
+        }
+    }
+
+    /// As [`Pipeline::checkpoint`], and waits until they are written or cannot be.
+    pub fn checkpoint_and_wait(&self, at_most: Duration) {
+        let order = |shard: &Sender<Option<Done>>| {
+            let (done, written) = crossbeam_channel::bounded(0);
+            let _ = shard.send(Some(done));
+            written
+        };
+        let running = Stopwatch::start();
+        for written in self.orders.iter().map(order).collect::<Vec<_>>() {
+            // Nobody says anything: whoever has written it drops the other end.
+            let _ = written.recv_timeout(at_most.saturating_sub(running.elapsed()));
+        }
     }
 
     /// Does what time alone demands; to be called about every 100 ms.
@@ -228,13 +288,21 @@ pub fn receive_since(
 fn run_shard(
     mut shard: Shard,
     tail: &dyn LogTail,
-    questions: &Receiver<Question>,
+    (questions, orders): (&Receiver<Question>, &Receiver<Option<Done>>),
     dispatch: &Dispatch,
 ) {
+    shard.engine.retell_first_ticks(&mut shard.effects);
+    dispatch.effects(shard.number, &mut shard.engine, &mut shard.effects);
     if shard.replay.is_none() {
         dispatch.replayed(&shard.engine, &[]);
+        shard.tell_door();
     }
     loop {
+        let wait = match shard.checkpointer.go_on(&mut shard.engine, shard.next) {
+            Some(true) => Duration::ZERO,
+            Some(false) => WRITING,
+            None => NOTHING_TO_DO,
+        };
         select! {
             recv(tail.entries()) -> entry => {
                 // The log is closed: everything accepted has been applied.
@@ -250,6 +318,13 @@ fn run_shard(
                     question(&shard.engine);
                 }
             }
+            recv(orders) -> done => {
+                // What is still being replayed has been caused before, and is not told yet.
+                if let (Ok(done), None) = (done, &shard.replay) {
+                    shard.checkpointer.begin(&mut shard.engine, shard.next, done);
+                }
+            }
+            default(wait) => {}
         }
     }
 }
@@ -259,22 +334,50 @@ struct Shard {
     /// When it was last noted what groups cost, in seconds of `running`.
     measured_at: f64,
     engine: Engine,
+    /// The offset of the first entry that is not applied.
+    next: Offset,
+    checkpointer: Checkpointer,
     effects: Vec<Effect>,
     /// What an earlier run left, until it is applied.
     replay: Option<Replay>,
     /// The folder of history from before, whose files the log names.
     past: PathBuf,
     hold: FrontierHold,
+    node: Arc<Node>,
     running: Stopwatch,
 }
 
 impl Shard {
+    /// Tells the door which series there are, so that they keep their handles.
+    fn tell_door(&self) {
+        let Ok(shard) = u16::try_from(self.number).map(ShardId) else {
+            return;
+        };
+        let mut series = self.engine.heard().map(|heard| HeardSeries {
+            labels: heard.labels.clone(),
+            handle: heard.handle,
+            newest: heard
+                .history
+                .newest()
+                .map(|newest| (newest.at, newest.value)),
+            heard_at_wall: TimestampMs(i64::from(heard.minute) * 60_000),
+        });
+        loop {
+            let some: Vec<HeardSeries> = series.by_ref().take(TOLD_AT_ONCE).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.node.restore(shard, &some);
+        }
+    }
+
     fn step(&mut self, offset: Offset, entry: Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
         let entry = &opened(entry, &self.past);
         let running = self.running;
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
+        self.next = Offset(offset.0 + 1);
         if let Some(replay) = &mut self.replay {
             // How long these took says nothing of now.
             self.engine.take_timings();
@@ -284,6 +387,7 @@ impl Shard {
             }
             self.replay = None;
             dispatch.replayed(&self.engine, &self.effects);
+            self.tell_door();
             self.effects.retain(|effect| alert_event(effect).is_none());
         }
         dispatch.effects(self.number, &mut self.engine, &mut self.effects);

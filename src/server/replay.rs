@@ -35,6 +35,11 @@ impl ReplayProgress {
         })
     }
 
+    /// Says that a checkpoint holds what comes before an offset.
+    pub fn begin_at(&self, offset: Offset) {
+        self.next.store(offset.0, Ordering::Release);
+    }
+
     /// Returns how many entries there are to apply, and how many are applied.
     pub fn of_and_applied(&self) -> (u64, u64) {
         let next = self.next.load(Ordering::Acquire).min(self.end);

@@ -249,6 +249,19 @@ impl Server {
         std::fs::read_to_string(&self.log_path).unwrap_or_default()
     }
 
+    /// Returns the names in a folder of its directory, in order.
+    #[allow(dead_code, reason = "not every test that shares this file needs them")]
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let names = std::fs::read_dir(self.directory.path().join(folder));
+        let names = names.expect("the folder is there").map(|entry| {
+            let name = entry.expect("it is readable").file_name();
+            name.into_string().expect("UTF-8")
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
     /// Writes a file of its configuration.
     pub fn write_file(&self, name: &str, text: &str) {
         let path = self.directory.path().join(name);

@@ -46,6 +46,27 @@ pub enum LoadError {
     Rules(String),
 }
 
+/// Returns the rules of a checkpoint from its first part.
+pub fn rules_of(part: &[u8]) -> Result<RuleSource, LoadError> {
+    let mut read = ByteReader::new(part);
+    match read.byte() {
+        Ok(RULES) => begin_rules(&mut read),
+        _ => Err(LoadError::NotWhole("it does not begin with its rules")),
+    }
+}
+
+fn begin_rules(read: &mut ByteReader<'_>) -> Result<RuleSource, LoadError> {
+    let damaged = |malformed| LoadError::Damaged {
+        part: "rules",
+        malformed,
+    };
+    let found = read.number().map_err(damaged)?;
+    if found > FORMAT {
+        return Err(LoadError::Newer { found });
+    }
+    RuleSource::load(read).map_err(damaged)
+}
+
 /// Takes the parts of a checkpoint, in the order in which they were made, and gives the engine.
 pub struct Loading {
     engine: Engine,
@@ -122,11 +143,7 @@ impl Loading {
             part: "rules",
             malformed,
         };
-        let found = read.number().map_err(damaged)?;
-        if found > FORMAT {
-            return Err(LoadError::Newer { found });
-        }
-        let source = Arc::new(RuleSource::load(read).map_err(damaged)?);
+        let source = Arc::new(begin_rules(read)?);
         let rules = compile(&source).map_err(|errors| {
             let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
             LoadError::Rules(reasons.join("; "))

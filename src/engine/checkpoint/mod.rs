@@ -19,7 +19,7 @@
 mod load;
 mod series;
 
-pub use load::{LoadError, Loading};
+pub use load::{LoadError, Loading, rules_of};
 pub use series::Heard;
 
 use std::collections::{BTreeMap, HashSet};
