@@ -7,7 +7,7 @@ use crate::ingest::decode::histogram::RawHistogram;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::DecodeError;
 use crate::ingest::decode::{DecodeBuffers, HashKey, Visitor, v1, v2};
-use crate::ingest::node::Protocol;
+use crate::ingest::received::Protocol;
 use crate::ingest::rejection::Reason;
 use crate::model::TimestampMs;
 

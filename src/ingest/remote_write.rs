@@ -19,7 +19,8 @@ use http_body_util::BodyExt as _;
 use crate::clock::{Clock, Stopwatch};
 use crate::ingest::answer::{Promised, Refusal, WriteAnswer};
 use crate::ingest::fair_share::InFlight;
-use crate::ingest::node::{Node, Protocol};
+use crate::ingest::node::Node;
+use crate::ingest::received::Protocol;
 use crate::ingest::sender::{SenderShare, name_of};
 use crate::model::TimestampMs;
 

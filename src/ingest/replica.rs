@@ -29,7 +29,7 @@ use prometheus_client::registry::Registry;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::DecodeError;
 use crate::ingest::decode::{DecodeBuffers, v1, v2};
-use crate::ingest::node::Protocol;
+use crate::ingest::received::Protocol;
 use crate::model::{DurationMs, Labels, TimestampMs};
 
 /// Which labels make a replica, and when another is listened to.

@@ -20,6 +20,8 @@ use std::hash::{Hash, Hasher};
 use triomphe::{Arc, HeaderSlice};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::model::labels_builder::LabelsBuilder;
+
 pub use crate::model::quote::quote;
 
 /// The label that holds the metric name.
@@ -449,59 +451,6 @@ pub fn is_legacy_metric_name(name: &str) -> bool {
 /// Tells whether `name` is `[a-zA-Z_][a-zA-Z0-9_]*`.
 pub fn is_legacy_label_name(name: &str) -> bool {
     is_legacy_metric_name(name) && !name.contains(':')
-}
-
-/// Collects pairs and builds a [`Labels`].
-#[derive(Clone, Debug, Default)]
-pub struct LabelsBuilder {
-    pairs: Vec<(String, String)>,
-}
-
-impl From<&Labels> for LabelsBuilder {
-    fn from(labels: &Labels) -> Self {
-        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        LabelsBuilder {
-            pairs: labels.iter().map(owned).collect(),
-        }
-    }
-}
-
-impl LabelsBuilder {
-    /// Sets `name` to `value`; an empty value removes the label.
-    pub fn set(&mut self, name: &str, value: &str) {
-        match self
-            .pairs
-            .binary_search_by(|(key, _)| key.as_str().cmp(name))
-        {
-            Ok(at) if value.is_empty() => drop(self.pairs.remove(at)),
-            Ok(at) => self.pairs[at].1 = value.to_owned(),
-            Err(_) if value.is_empty() => {}
-            Err(at) => self.pairs.insert(at, (name.to_owned(), value.to_owned())),
-        }
-    }
-
-    /// Removes the label `name`.
-    pub fn remove(&mut self, name: &str) {
-        self.set(name, "");
-    }
-
-    /// Returns the value of `name` so far.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self
-            .pairs
-            .binary_search_by(|(key, _)| key.as_str().cmp(name))
-            .ok()?;
-        Some(&self.pairs[at].1)
-    }
-
-    /// Returns the finished label set.
-    pub fn build(&self) -> Labels {
-        Labels::from_sorted(
-            self.pairs
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        )
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod float;
 pub mod histogram;
 pub mod kahan;
 pub mod labels;
+pub mod labels_builder;
 pub mod matcher;
 pub mod past;
 pub mod quote;
@@ -35,9 +36,9 @@ pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHa
 pub use exact_sum::ExactSum;
 pub use histogram::{CounterResetHint, FloatHistogram, Span as BucketSpan};
 pub use labels::{
-    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, LabelsBuilder, METRIC_NAME,
-    TARGET_LABELS,
+    ALERT_NAME, ALERTS, ALERTS_FOR_STATE, BUCKET_LABEL, Labels, METRIC_NAME, TARGET_LABELS,
 };
+pub use labels_builder::LabelsBuilder;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use past::{Past, PastError, PastSeries};
 pub use rule_format::{Dialect, NameValidation, RuleFormat, UnknownDialect};

@@ -19,7 +19,7 @@ pub mod wire;
 use crate::ingest::decode::histogram::RawHistogram;
 use crate::ingest::decode::labels::RawLabels;
 use crate::ingest::decode::wire::{DecodeError, Reader, WireType, expect};
-use crate::ingest::node::Protocol;
+use crate::ingest::received::Protocol;
 use crate::ingest::rejection::Reason;
 use crate::model::TimestampMs;
 
