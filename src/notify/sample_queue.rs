@@ -153,7 +153,11 @@ mod tests {
     fn old_samples_are_not_sent() {
         let mut queue = queue(|config| config.sample_age_limit = DurationMs(50));
         queue.push(samples(0..3), TimestampMs(0));
-        assert_eq!(taken(&mut queue, 51), [0; 0]);
-        assert_eq!(queue.take_n_dropped(), 3);
+        // Each goes by its own instant, once it is older than the limit and not before.
+        for (now, dropped) in [(50, 0), (51, 1), (52, 1), (53, 1)] {
+            assert_eq!(taken(&mut queue, now), [0; 0], "at {now}");
+            assert_eq!(queue.take_n_dropped(), dropped, "at {now}");
+        }
+        assert_eq!(queue.n_waiting(), 0);
     }
 }
