@@ -319,9 +319,10 @@ async fn checkpoint(
     interval: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let first = tokio::time::Instant::now() + interval;
-    let mut interval = tokio::time::interval_at(first, interval);
+    let mut interval = tokio::time::interval(interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first is at once, when there is nothing new to write.
+    interval.tick().await;
     loop {
         tokio::select! {
             _ = interval.tick() => pipeline.checkpoint(),
