@@ -53,6 +53,7 @@ const READ: &[&str] = &[
     "/api/v1/status/buildinfo",
     "/api/v1/status/config",
     "/api/v1/status/flags",
+    "/api/v1/status/ha",
     "/api/v1/status/runtimeinfo",
     "/api/v1/status/tsdb",
     "/api/v1/status/tsdb/blocks",
