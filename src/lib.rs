@@ -13,7 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod model;
 pub mod relabel;
-mod sync;
+pub mod sync;
 pub mod telemetry;
 pub mod wire;
 pub mod yaml;

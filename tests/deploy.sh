@@ -25,8 +25,9 @@ tools=$(tests/tools.sh promtool amtool) || [ $? -eq 3 ]
 PATH=${tools:+$tools:}$PATH
 
 if command -v promtool >/dev/null; then
-  check "promtool check rules rules/*.yml" promtool check rules rules/*.yml
+  check "promtool check rules rules/*.yml" promtool check rules rules/*.yml deploy/mixin/*.yml
   check "promtool test rules rules/tests/*.test.yml" promtool test rules rules/tests/*.test.yml
+  check "promtool test rules deploy/mixin/tests/*.test.yml" promtool test rules deploy/mixin/tests/*.test.yml
   sed "s#/etc/prometheus/rules#$PWD/rules#" deploy/prometheus.yml >"$work/prometheus.yml"
   check "promtool check config deploy/prometheus.yml" promtool check config "$work/prometheus.yml"
 else
@@ -34,23 +35,23 @@ else
 fi
 
 # Every alert has a test, a runbook of its name, a line in the index, and a link that leads there.
-alerts=$(sed -n 's/^ *- alert: //p' rules/*.yml | sort)
+alerts=$(sed -n 's/^ *- alert: //p' rules/*.yml deploy/mixin/*.yml | sort)
 check "no alert name twice" test -z "$(uniq -d <<<"$alerts")"
 for alert in $alerts; do
   book=docs/runbooks/$alert.md
   [ -f "$book" ] || fail "$alert has no $book"
   grep -q "^| \[$alert\]($alert.md)" docs/runbooks/README.md || fail "$alert is not in docs/runbooks/README.md"
-  grep -q "/docs/runbooks/$alert.md$" rules/*.yml || fail "$alert: runbook_url does not lead to $book"
-  grep -q "alertname: $alert\b" rules/tests/*.test.yml || fail "$alert has no test in rules/tests"
+  grep -q "/docs/runbooks/$alert.md$" rules/*.yml deploy/mixin/*.yml || fail "$alert: runbook_url does not lead to $book"
+  grep -q "alertname: $alert\b" rules/tests/*.test.yml deploy/mixin/tests/*.test.yml || fail "$alert has no test"
 done
 for book in docs/runbooks/*.md; do
   name=$(basename "$book" .md)
   [ "$name" = README ] || grep -qx "$name" <<<"$alerts" || fail "$book: no alert has this name"
 done
-bad=$(grep -hoE 'severity: [a-z]+, layer: [a-z]+' rules/*.yml |
+bad=$(grep -hoE 'severity: [a-z]+, layer: [a-z]+' rules/*.yml deploy/mixin/*.yml |
   grep -vxE 'severity: (critical|high|medium|low|info), layer: (infrastructure|service|quality)' || true)
 check "every alert has a severity and a layer we know" test -z "$bad" -a \
-  "$(cat rules/*.yml | grep -cE '^ *labels: \{severity: ')" -eq "$(wc -l <<<"$alerts")"
+  "$(cat rules/*.yml deploy/mixin/*.yml | grep -cE '^ *labels: \{severity: ')" -eq "$(wc -l <<<"$alerts")"
 
 if command -v amtool >/dev/null; then
   check "amtool check-config deploy/alertmanager.yml" amtool check-config deploy/alertmanager.yml
@@ -70,6 +71,7 @@ if command -v amtool >/dev/null; then
   route email severity=low
   route email-digest severity=info
   route nobody severity=info alertname=PlannedMaintenance
+  route dead-mans-switch severity=info alertname=Watchdog
   route slack team=unknown
 else
   skip "amtool: deploy/alertmanager.yml"

@@ -388,6 +388,11 @@ proptest! {
     }
 
     #[test]
+    fn log(data in inputs(bodies::log_seeds())) {
+        bodies::log(&data);
+    }
+
+    #[test]
     fn promql(data in inputs(texts(EXPRESSIONS))) {
         bodies::promql(&data);
     }

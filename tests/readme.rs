@@ -191,6 +191,7 @@ fn kind(text: &str) -> Option<Kind> {
         "backlog_timeout",
         "evaluation",
         "fsync",
+        "ha",
         "idle_timeout",
         "limits",
         "log",

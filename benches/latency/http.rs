@@ -64,6 +64,10 @@ impl Connection {
 }
 
 /// Returns a request that writes a body.
+#[allow(
+    dead_code,
+    reason = "the soak names its senders, and writes requests of its own"
+)]
 pub fn write_request(body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "POST /api/v1/write HTTP/1.1\r\nHost: bench\r\nContent-Encoding: snappy\r\n\

@@ -24,10 +24,14 @@ use burnwatch::eval::{EvalOptions, Scan, evaluate, evaluate_range};
 use burnwatch::functions::Functions;
 use burnwatch::history::SeriesHistory;
 use burnwatch::ingest::{Limits, Node, NodeSettings, Protocol, ReadSet, ShardId};
-use burnwatch::log::{LogTail, MemoryLog};
+use burnwatch::log::backend::file::{
+    FileLogSettings, Files as _, ShardReport, SimulatedFiles, check_shard, repair_shard,
+};
+use burnwatch::log::{FileLogs, Log as _, LogTail, MemoryLog, record};
 use burnwatch::model::{
-    Dialect, DurationMs, EngineSettings, Entry, Generation, Labels, MatchOp, Matcher, RuleFormat,
-    RuleSource, SampleValue, TimestampMs, VectorElement, stale_nan,
+    Batch, Dialect, DurationMs, EngineSettings, Entry, Generation, Labels, MatchOp, Matcher,
+    RuleFormat, RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
+    VectorElement, stale_nan,
 };
 use burnwatch::promql::{self, Features, ValueType, type_of};
 use burnwatch::rule::histogram_notation::{parse_histogram, print_histogram};
@@ -501,4 +505,85 @@ pub fn series_notation(data: &[u8]) {
         let again = again.unwrap_or_else(|error| panic!("{text} prints as {printed}: {error}"));
         assert_eq!(print_histogram(&again), printed, "{text}");
     }
+}
+
+/// Where the log of these runs lies, and its only file.
+const LOG_FILE: &str = "/log/0/00000000000000000000.log";
+
+/// A record of the log, and a file of it: bytes are entries or an error, a file is one that can be
+/// gone on with, or is damaged and can be after it was repaired.
+pub fn log(data: &[u8]) {
+    if let Ok(entry) = record::decode(data) {
+        let mut bytes = Vec::new();
+        record::encode(&entry, &mut bytes);
+        record::decode(&bytes).expect("it was encoded");
+    }
+    let disk = SimulatedFiles::default();
+    let file = disk.create(Path::new(LOG_FILE)).expect("it is not there");
+    file.write_at(0, data).expect("there is room");
+    let folder = Path::new("/log/0");
+    let before = check_shard(&disk, folder, 0).expect("it is readable");
+    if repair_shard(&disk, folder, 0).is_ok() {
+        let after = check_shard(&disk, folder, 0).expect("it is readable");
+        let kept = |report: &ShardReport| report.segments.first().map(|first| first.offsets);
+        // Frames that are whole may hold entries that are none; those stay.
+        if before.bad.is_none() {
+            assert_eq!(kept(&before), kept(&after));
+        }
+    }
+}
+
+/// A record, and a file of the log with every kind of entry.
+pub fn log_seeds() -> Vec<Vec<u8>> {
+    let disk = SimulatedFiles::default();
+    let files = Arc::new(disk.clone());
+    let logs = FileLogs::open(files, Path::new("/log"), 1, FileLogSettings::default());
+    let logs = logs.expect("an empty disk");
+    let log = logs.log(0);
+    let stamp = |sequence| Stamp {
+        sequence,
+        wall: WALL,
+        clock: (sequence > 1).then_some(WALL),
+    };
+    let generation = Generation(1);
+    let batch = Batch {
+        definitions: vec![SeriesDefinition {
+            handle: SeriesHandle(0),
+            labels: Labels::from_pairs([("__name__", "up"), ("job", "a")]),
+        }],
+        floats: vec![(SeriesHandle(0), WALL, 1.0), (SeriesHandle(3), WALL, 2.0)],
+        histograms: vec![(SeriesHandle(0), WALL, Arc::default())],
+        ..Batch::default()
+    };
+    let rules = Arc::new(RuleSource {
+        files: vec![("rules.yml".to_owned(), RULES.to_owned())],
+        settings: EngineSettings::default(),
+    });
+    let entries = [
+        Entry::Rules {
+            stamp: stamp(1),
+            generation,
+            rules,
+        },
+        Entry::Samples {
+            stamp: stamp(2),
+            generation,
+            batch,
+        },
+        Entry::Clock { stamp: stamp(3) },
+    ];
+    let mut seeds = Vec::new();
+    for entry in entries {
+        let mut bytes = Vec::new();
+        record::encode(&entry, &mut bytes);
+        seeds.push(bytes);
+        log.append(entry).expect("it is open");
+        log.commitment().wait_blocking().expect("there is room");
+    }
+    logs.close();
+    let file = disk.open(Path::new(LOG_FILE)).expect("it was made");
+    let mut bytes = vec![0; file.n_bytes().expect("it is open") as usize];
+    file.read_at(0, &mut bytes).expect("it is open");
+    seeds.push(bytes);
+    seeds
 }

@@ -136,6 +136,23 @@ pub struct RuntimeView {
     pub replay: (u64, u64, u64),
 }
 
+/// A cluster of replicas that send the same, and who is listened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionView {
+    /// The cluster.
+    pub cluster: String,
+    /// The replica that is listened to.
+    pub elected: String,
+    /// Since when, wall clock in ms.
+    pub elected_at: TimestampMs,
+    /// When something came from it last, wall clock in ms.
+    pub last_seen: TimestampMs,
+    /// How often another took over.
+    pub n_changes: u64,
+    /// Another replica that came last, and when.
+    pub other: Option<(String, TimestampMs)>,
+}
+
 /// History that is being fetched for a selector, or was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackfillView {
@@ -208,6 +225,10 @@ pub trait Backend: Send + Sync + 'static {
     fn receive_view(&self) -> ReceiveView;
     /// Returns which history was asked for elsewhere, in the order of selectors.
     fn backfills(&self) -> Vec<BackfillView> {
+        Vec::new()
+    }
+    /// Returns which replicas are listened to, by cluster.
+    fn elections(&self) -> Vec<ElectionView> {
         Vec::new()
     }
     /// Returns how the process does, for `status/runtimeinfo`.

@@ -92,7 +92,7 @@ const fn change(path: &'static str, handler: fn() -> MethodRouter<Shared>) -> Ro
 }
 
 /// All routes but the receiver's.
-pub const ROUTES: [Route; 32] = [
+pub const ROUTES: [Route; 33] = [
     look_or_post("/query", || get(query::query).post(query::query)),
     look_or_post("/query_range", || {
         get(query_range::query_range).post(query_range::query_range)
@@ -126,6 +126,7 @@ pub const ROUTES: [Route; 32] = [
     look("/status/flags", || get(status::flags)),
     look("/status/tsdb", || get(status::tsdb)),
     look("/status/backfill", || get(status::backfill)),
+    look("/status/ha", || get(status::ha)),
     look("/status/tsdb/blocks", || get(status::tsdb_blocks)),
     look_early("/status/walreplay", || get(status::log_replay)),
     look_early("/notifications", || get(targets::notifications)),

@@ -14,7 +14,7 @@ use crate::api::response::{ApiError, ApiResult, Success, text};
 use crate::api::state::ApiState;
 use crate::api::strconv::atoi;
 use crate::api::worker::on_worker;
-use crate::api::{BackfillState, BackfillView};
+use crate::api::{BackfillState, BackfillView, ElectionView};
 use crate::model::{Labels, TimestampMs};
 use crate::telemetry::{BuildInfo, process};
 
@@ -109,6 +109,44 @@ pub async fn backfill(State(state): State<Arc<ApiState>>) -> ApiResult<Vec<Backf
         },
     };
     let views = state.backend.backfills().into_iter();
+    Ok(Success::of(views.map(of).collect()))
+}
+
+/// A cluster of replicas that send the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ElectionJson {
+    cluster: String,
+    elected: String,
+    elected_at: TimeJson,
+    last_seen: TimeJson,
+    changes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<OtherJson>,
+}
+
+/// A replica that is not listened to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherJson {
+    replica: String,
+    last_seen: TimeJson,
+}
+
+/// Answers `/api/v1/status/ha`.
+pub async fn ha(State(state): State<Arc<ApiState>>) -> ApiResult<Vec<ElectionJson>> {
+    let views = state.backend.elections().into_iter();
+    let of = |view: ElectionView| ElectionJson {
+        cluster: view.cluster,
+        elected: view.elected,
+        elected_at: TimeJson(Some(view.elected_at)),
+        last_seen: TimeJson(Some(view.last_seen)),
+        changes: view.n_changes,
+        other: view.other.map(|(replica, last_seen)| OtherJson {
+            replica,
+            last_seen: TimeJson(Some(last_seen)),
+        }),
+    };
     Ok(Success::of(views.map(of).collect()))
 }
 

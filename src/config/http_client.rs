@@ -463,3 +463,11 @@ pub(crate) fn read_url(node: &Node, what: &str) -> Result<Url, ConfigError> {
             .remedy("write it with scheme and host, such as http://host:9093/path")
     })
 }
+
+/// The same for an URL whose path may be a secret: what is written is not repeated.
+pub(crate) fn read_hidden_url(node: &Node, what: &str) -> Result<Url, ConfigError> {
+    read_url(node, what).map_err(|mut error| {
+        error.message = format!("{what}: this is not an URL");
+        error
+    })
+}

@@ -127,6 +127,12 @@ limits! {
     series: Count = 5_000_000;
     /// Samples that an engine may lag behind its log. More: requests are answered 503.
     log_samples: Count = 5_000_000;
+    /// The files of a shard's log that are still needed, in bytes. More: requests are answered
+    /// 503. 0 means no limit.
+    log_bytes: Bytes = 64 << 30;
+    /// The files of a shard's log where `log_retention` keeps them. More: the oldest are deleted.
+    /// 0 means no limit.
+    log_retention_bytes: Bytes = 16 << 30;
     /// Metrics whose metadata is kept. More: the metadata of new ones is dropped.
     metadata: Count = 50_000;
     /// Samples that one query may load. More: the query fails.
@@ -158,6 +164,8 @@ limits! {
     keep_alive: Duration = 300_000;
     /// How long a peer may leave 16 KiB of an answer lying. Longer: the connection ends.
     answer_stall: Duration = 30_000;
+    /// HA clusters whose replicas are told apart. More: a further one's requests are refused with 400.
+    ha_clusters: Count = 1_000;
     /// Requests that are received at a time. More: they are answered 503.
     requests_in_flight: Count = 256;
     /// Memory of these requests, bodies and what they are decoded to. More: they are answered 503.

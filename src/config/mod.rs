@@ -12,6 +12,7 @@ mod backfill;
 mod discovery;
 mod fields;
 mod global;
+mod ha;
 mod http_client;
 mod limits;
 mod oauth2;
@@ -38,6 +39,7 @@ pub use discovery::{
     read_target_groups,
 };
 pub use global::Global;
+pub use ha::HaConfig;
 pub use http_client::{Auth, HeaderValues, HttpClientConfig, TlsConfig, TlsVersion};
 pub use limits::{LIMITS, Limit, LimitKind, Limits, PerSenderLimits};
 pub use oauth2::OAuth2Config;
@@ -45,7 +47,9 @@ pub use remote_write::{ProtobufMessage, QueueConfig, RemoteWriteConfig};
 pub use scraping::{ScrapeJob, Scraping};
 pub use secret::{Secret, SecretSource};
 pub use serialize::redacted;
-pub use settings::{Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, Settings};
+pub use settings::{
+    Evaluation, EvaluationMode, Fsync, GroupEvaluation, LogContent, LogStorage, Settings,
+};
 pub use web::{
     CIPHER_SUITES, CURVES, ClientAuth, HttpServerConfig, RateLimit, TlsServerConfig, WebConfig,
     load_web,
@@ -55,6 +59,7 @@ pub use webhook::WebhookConfig;
 use fields::Fields;
 use settings::SettingsReader;
 
+use crate::model::Labels;
 use crate::yaml::Place;
 
 /// A whole configuration.
@@ -267,6 +272,16 @@ fn read_text(path: &Path) -> Result<String, ConfigError> {
 }
 
 impl Config {
+    /// Returns the labels that alerts get where they lack them: the external labels but the
+    /// replica's, since replicas must send the same alerts.
+    pub fn alert_labels(&self) -> Labels {
+        let labels = self.global.external_labels.clone();
+        match &self.burnwatch.ha {
+            Some(ha) => labels.filter(|name| name != ha.replica_label),
+            None => labels,
+        }
+    }
+
     /// Expands `rule_files` to the files that exist now, each once, in the order of the patterns.
     pub fn rule_paths(&self) -> Result<Vec<PathBuf>, ConfigError> {
         expand_patterns(&self.rule_files)

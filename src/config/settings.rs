@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    Access, BackfillConfig, ConfigError, Limits, RemoteWriteConfig, WebhookConfig, access,
-    backfill, limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig,
+    access, backfill, ha, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -38,6 +38,11 @@ pub struct Settings {
     pub out_of_order_time_window: DurationMs,
     /// Which samples the log keeps.
     pub log: LogContent,
+    /// Where the log lies.
+    pub log_storage: LogStorage,
+    /// How long the log keeps what no engine needs any more.
+    #[serde(serialize_with = "serialize::duration")]
+    pub log_retention: DurationMs,
     /// When the log is forced to disk.
     pub fsync: Fsync,
     /// Receivers without an Alertmanager in between.
@@ -52,6 +57,9 @@ pub struct Settings {
     /// Who is asked for history that is not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillConfig>,
+    /// How replicas that send the same are told apart; without it all samples are taken alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HaConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -67,11 +75,14 @@ impl Default for Settings {
             scrape_settle: DurationMs::from_seconds(5),
             out_of_order_time_window: DurationMs::ZERO,
             log: LogContent::Read,
+            log_storage: LogStorage::File,
+            log_retention: DurationMs::ZERO,
             fsync: Fsync::Interval,
             webhooks: Vec::new(),
             write_back: Vec::new(),
             access: Access::default(),
             backfill: None,
+            ha: None,
             limits: Limits::default(),
         }
     }
@@ -120,6 +131,17 @@ pub enum LogContent {
     All,
 }
 
+/// Where the log lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStorage {
+    /// In files of the data directory.
+    #[default]
+    File,
+    /// In memory: a restart begins anew.
+    Memory,
+}
+
 /// When the log is forced to disk. Whatever is chosen, a killed process loses nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -162,6 +184,7 @@ impl SettingsReader {
             Ok(())
         };
         duration("retention", &mut settings.retention)?;
+        duration("log_retention", &mut settings.log_retention)?;
         duration("scrape_settle", &mut settings.scrape_settle)?;
         duration(
             "out_of_order_time_window",
@@ -175,6 +198,8 @@ impl SettingsReader {
         }
         let contents = [("read", LogContent::Read), ("all", LogContent::All)];
         settings.log = fields.word("log", &contents)?.unwrap_or_default();
+        let storages = [("file", LogStorage::File), ("memory", LogStorage::Memory)];
+        settings.log_storage = fields.word("log_storage", &storages)?.unwrap_or_default();
         let policies = [
             ("always", Fsync::Always),
             ("interval", Fsync::Interval),
@@ -192,6 +217,7 @@ impl SettingsReader {
         settings.backfill = fields.read("backfill", |node, what| {
             backfill::read(node, what, base_dir)
         })?;
+        settings.ha = fields.read("ha", ha::read)?;
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::config::fields::Fields;
-use crate::config::http_client::read_url;
+use crate::config::http_client::read_hidden_url;
 use crate::config::{ConfigError, HttpClientConfig, http_client, serialize};
 use crate::model::DurationMs;
 use crate::yaml::Node;
@@ -41,7 +41,7 @@ pub struct WebhookConfig {
 
 pub(crate) fn read(node: &Node, what: &str, base_dir: &Path) -> Result<WebhookConfig, ConfigError> {
     let mut fields = Fields::open(node, what)?;
-    let Some(url) = fields.read("url", read_url)? else {
+    let Some(url) = fields.read("url", read_hidden_url)? else {
         return Err(fields
             .error("url is missing")
             .remedy("write url: http://host/path"));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::log::Commitment;
 use crate::model::TimestampMs;
 
 /// When a sender should come again after 503.
@@ -68,7 +69,7 @@ pub struct Written {
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteAnswer {
-    /// 204, 400, 413, 429 or 503.
+    /// 202 to a replica that is not listened to; 204, 400, 413, 429 or 503.
     pub status: StatusCode,
     /// What was taken.
     pub written: Written,
@@ -82,6 +83,44 @@ pub struct WriteAnswer {
     pub n_received: u64,
     /// Why the request is to come again, where it is.
     pub refusal: Option<Refusal>,
+}
+
+/// An answer that is true once the logs have what it speaks of.
+#[derive(Debug)]
+pub struct Promised {
+    /// The answer.
+    pub answer: WriteAnswer,
+    /// What is to be waited for.
+    pub commitment: Commitment,
+}
+
+impl From<WriteAnswer> for Promised {
+    /// An answer that nothing was written needs no waiting.
+    fn from(answer: WriteAnswer) -> Self {
+        Promised {
+            answer,
+            commitment: Commitment::default(),
+        }
+    }
+}
+
+impl Promised {
+    /// Waits for the logs, and returns the answer; that the sender should come again where they
+    /// cannot be written.
+    pub async fn kept(self) -> WriteAnswer {
+        match self.commitment.wait().await {
+            Ok(()) => self.answer,
+            Err(error) => {
+                let text = format!("{error}; come again\n");
+                WriteAnswer::unavailable(Refusal::LogClosed, &text)
+            }
+        }
+    }
+
+    /// As [`Promised::kept`], on a thread that may wait.
+    pub fn kept_blocking(self) -> WriteAnswer {
+        futures::executor::block_on(self.kept())
+    }
 }
 
 impl WriteAnswer {
@@ -104,6 +143,16 @@ impl WriteAnswer {
             retry_after_seconds: Some(RETRY_AFTER_SECONDS),
             refusal: Some(refusal),
             ..WriteAnswer::refused(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+
+    /// Returns the answer to a replica that is not listened to: all is well, and nothing of it is
+    /// wanted. It counts as written, since a sender that is told otherwise takes it for a failure.
+    pub(crate) fn deduplicated(held: Written) -> Self {
+        WriteAnswer {
+            written: held,
+            n_received: held.samples + held.histograms + held.exemplars,
+            ..WriteAnswer::refused(StatusCode::ACCEPTED, "")
         }
     }
 

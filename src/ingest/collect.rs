@@ -11,6 +11,7 @@ use crate::ingest::identity::{identity_of, target_of};
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::rejection::{Reason, Rejections};
+use crate::ingest::replica::ReplicaSettings;
 use crate::ingest::route::{Routing, ShardId};
 use crate::ingest::route_table::{Found, Route, RouteEntry, RouteView};
 use crate::ingest::sequencer::{Evidence, Target};
@@ -177,6 +178,8 @@ pub struct Rules<'a> {
     pub samples_required: bool,
     /// Whether exemplars must be in order (2.0).
     pub exemplars_in_order: bool,
+    /// What makes a replica, where that is told apart.
+    pub replicas: Option<&'a ReplicaSettings>,
     /// Whether to make series of recorded names at the first sight of a seeding sample.
     pub resolve_seedable: bool,
 }
@@ -373,6 +376,12 @@ impl Visitor for Collector<'_> {
         }
         match labels.read(self.rules.limits)? {
             Ok(labels) => {
+                // Found by its bytes from now on, the replica label among them: what is removed
+                // here costs nothing any more.
+                let labels = match self.rules.replicas {
+                    Some(replicas) => replicas.without_replica(labels),
+                    None => labels,
+                };
                 let fate = self.unknown(hash, labels);
                 self.begin(fate, self.target);
                 Ok(true)

@@ -21,7 +21,7 @@ use crate::model::{
 };
 
 /// Why nothing was written; the sender should come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritten {
     /// An engine is too far behind.
     #[error("the engine is behind and its log is full; come again")]
@@ -29,18 +29,18 @@ pub enum Unwritten {
     /// An engine is behind, and what room there is in its log is kept for others.
     #[error("the engine is behind and what room its log has is kept for other senders; come again")]
     Unfair,
-    /// An engine is gone.
-    #[error("the engine has stopped")]
-    Closed,
+    /// The log takes nothing.
+    #[error("{0}; come again")]
+    Log(#[from] LogError),
 }
 
 impl Unwritten {
     /// Returns it as it is counted.
-    pub fn refusal(self) -> Refusal {
+    pub fn refusal(&self) -> Refusal {
         match self {
             Unwritten::Full => Refusal::LogFull,
             Unwritten::Unfair => Refusal::FairShare,
-            Unwritten::Closed => Refusal::LogClosed,
+            Unwritten::Log(_) => Refusal::LogClosed,
         }
     }
 }
@@ -105,6 +105,7 @@ impl Writer {
         let weight = collected.log_weight().max(1);
         if !commit.logs.iter().all(|log| log.room(weight)) {
             self.shares.refused(commit.sender);
+            commit.logs.iter().try_for_each(|log| log.check())?;
             return Err(Unwritten::Full);
         }
         let shares = &mut self.shares;
@@ -274,7 +275,7 @@ impl Writer {
         let before = self.sequencer.clock();
         let mut stamp = self.sequencer.stamp(evidence, commit.wall);
         if before.is_none() && stamp.clock.is_some() {
-            start_shards(commit, &batches, stamp).map_err(|_| Unwritten::Closed)?;
+            start_shards(commit, &batches, stamp)?;
             stamp = self.sequencer.stamp_only(commit.wall);
         }
         commit.arrivals.note(stamp.sequence, commit.began);
@@ -292,7 +293,7 @@ impl Writer {
                 continue;
             };
             self.shares.appended(at, commit.sender, weight(&entry));
-            log.append(entry).map_err(|_| Unwritten::Closed)?;
+            log.append(entry)?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 //! ([`quota`]): one that floods is told to come again, and starves nobody else.
 
 pub mod answer;
+pub mod census;
 pub mod collect;
 pub mod commit;
 pub mod decode;
@@ -24,6 +25,7 @@ pub mod quota;
 pub mod recent;
 pub mod rejection;
 pub mod remote_write;
+pub mod replica;
 pub mod restore;
 pub mod route;
 pub mod route_table;
@@ -31,12 +33,13 @@ pub mod sender;
 pub mod sequencer;
 pub mod series_table;
 
-pub use answer::{Refusal, WriteAnswer, Written};
+pub use answer::{Promised, Refusal, WriteAnswer, Written};
 pub use limits::{Limits, PerSender};
 pub use metadata::{Metadata, MetadataStore};
 pub use metrics::{IngestMetrics, Sender};
 pub use node::{Node, NodeSettings, Protocol, Received};
 pub use remote_write::{IngestState, Origin, Receive, router};
+pub use replica::{Election, ReplicaSettings};
 pub use restore::HeardSeries;
 pub use route::{ReadSet, ShardId};
 pub use sender::{AuthenticatedUser, SenderShare};

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 
 use crate::arrivals::Arrivals;
 use crate::clock::Stopwatch;
-use crate::ingest::answer::{Refusal, WriteAnswer, Written};
+use crate::ingest::answer::{Promised, Refusal, WriteAnswer, Written};
+use crate::ingest::census::census;
 use crate::ingest::collect::{Collected, Collector, Rules};
 use crate::ingest::commit::{Commit, Writer};
 use crate::ingest::decode::wire::DecodeError;
@@ -26,9 +27,10 @@ use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
 use crate::ingest::oldest::oldest;
 use crate::ingest::quota::Quotas;
+use crate::ingest::replica::{Replica, ReplicaSettings, Replicas, Verdict, replica_of};
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::ingest::sender::SenderShare;
-use crate::log::{Log, LogError, Waiting};
+use crate::log::{Commitment, Log, LogError, Waiting};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
 /// Which message a body holds.
@@ -62,6 +64,8 @@ pub struct NodeSettings {
     pub backlog_timeout: DurationMs,
     /// How far behind the node's newest sample one may be older than its series' newest.
     pub out_of_order_time_window: DurationMs,
+    /// How replicas that send the same are told apart; `None` takes all samples alike.
+    pub replicas: Option<ReplicaSettings>,
 }
 
 impl Default for NodeSettings {
@@ -71,6 +75,7 @@ impl Default for NodeSettings {
             idle_timeout: DurationMs::from_seconds(60),
             backlog_timeout: DurationMs::from_seconds(300),
             out_of_order_time_window: DurationMs::ZERO,
+            replicas: None,
         }
     }
 }
@@ -103,6 +108,8 @@ pub struct Received {
     wall: TimestampMs,
     began: Stopwatch,
     sender: SenderShare,
+    /// Whose it is, where replicas are told apart.
+    replica: Option<Replica>,
     /// The routing it was routed under, and that routing's version.
     routed: Option<(u64, Arc<Routing>)>,
 }
@@ -144,6 +151,7 @@ pub struct Node {
     quotas: Quotas,
     /// What quotas count time from.
     running: Stopwatch,
+    replicas: Option<Replicas>,
 }
 
 impl Node {
@@ -172,6 +180,7 @@ impl Node {
             ),
             quotas: Quotas::new(settings.limits.per_sender.clone()),
             running: Stopwatch::start(),
+            replicas: settings.replicas.clone().map(Replicas::new),
             logs,
             settings,
         })
@@ -208,26 +217,27 @@ impl Node {
     }
 
     /// **Receive.** Takes `body` off the wire, where it lies under snappy. `Err` is the answer to
-    /// a request that ends here: too large, undecodable, or answered before.
+    /// a request that ends here: too large, undecodable, of a replica that is not listened to, or
+    /// answered before; of the last one the logs may yet have to be waited for.
     pub fn receive(
         &self,
         body: &[u8],
         protocol: Protocol,
         wall: TimestampMs,
-    ) -> Result<Received, WriteAnswer> {
+    ) -> Result<Received, Promised> {
         if self.stopping.load(Ordering::Acquire) {
             let text = "the server is stopping\n";
-            return Err(WriteAnswer::unavailable(Refusal::Stopping, text));
+            return Err(WriteAnswer::unavailable(Refusal::Stopping, text).into());
         }
         let body_hash = self.key.hash(body) ^ (protocol as u128);
         if let Some(answer) = self.locked.lock().writer.recent.get(body_hash) {
             self.metrics.add_repeated();
-            return Err(answer.clone());
+            return Err(self.promised(answer.clone()));
         }
         let mut buffers = self.buffers.lock().pop().unwrap_or_default();
         let limit = self.settings.limits.request_decoded_bytes;
         match snappy::decompress(body, limit, &mut buffers.body).map(<[u8]>::len) {
-            Ok(plain_bytes) => Ok(Received {
+            Ok(plain_bytes) => self.of_elected(Received {
                 buffers,
                 plain_bytes,
                 body_hash,
@@ -235,13 +245,67 @@ impl Node {
                 wall,
                 began: Stopwatch::start(),
                 sender: SenderShare::default(),
+                replica: None,
                 routed: None,
             }),
             Err(error) => {
                 self.give_back(buffers);
-                Err(undecodable(&error))
+                Err(undecodable(&error).into())
             }
         }
+    }
+
+    /// Lets a request pass unless another replica of its cluster is listened to.
+    fn of_elected(&self, mut received: Received) -> Result<Received, Promised> {
+        let Some(replicas) = &self.replicas else {
+            return Ok(received);
+        };
+        let (protocol, wall) = (received.protocol, received.wall);
+        let Buffers { body, decode, .. } = &mut received.buffers;
+        let plain = &body[..received.plain_bytes];
+        let items_max = self.settings.limits.request_items;
+        let judged = replica_of(plain, protocol, decode, items_max, replicas.settings());
+        let answer = match judged {
+            Ok(None) => {
+                replicas.add_of_none();
+                return Ok(received);
+            }
+            Ok(Some(from)) => {
+                // A body that cannot be decoded brings nothing.
+                let mut newest = || census(plain, protocol, decode, items_max).ok()?.newest;
+                match replicas.judge(&from, wall, &mut newest) {
+                    Verdict::Taken => {
+                        received.replica = Some(from);
+                        return Ok(received);
+                    }
+                    Verdict::Dropped => match census(plain, protocol, decode, items_max) {
+                        Ok(census) => {
+                            let held = census.held;
+                            replicas.add_dropped(&from, held.samples + held.histograms);
+                            WriteAnswer::deduplicated(held)
+                        }
+                        Err(error) => undecodable(&error),
+                    },
+                    Verdict::TooManyClusters => {
+                        let limit = replicas.settings().clusters_max;
+                        let text = format!(
+                            "{limit} HA clusters send already, and {:?} is one more (limits: \
+                             ha_clusters)\n",
+                            from.cluster
+                        );
+                        WriteAnswer::refused(StatusCode::BAD_REQUEST, text)
+                    }
+                }
+            }
+            Err(error) => undecodable(&error),
+        };
+        self.give_back(received.buffers);
+        Err(answer.into())
+    }
+
+    /// Returns who is listened to, where replicas are told apart.
+    pub fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
     }
 
     /// **Route.** Finds for each series the shards that read it; takes no lock. `Err` is the
@@ -265,9 +329,9 @@ impl Node {
     }
 
     /// **Log.** Judges the samples, stamps the request and appends it to the logs of all shards
-    /// concerned, or to none; never waits for an engine. `None` when the rules have changed since
-    /// it was routed: it is to be routed anew.
-    pub fn append(&self, received: &mut Received) -> Option<WriteAnswer> {
+    /// concerned, or to none; never waits for an engine, nor for a disk: that is left to who
+    /// answers. `None` when the rules have changed since it was routed: it is to be routed anew.
+    pub fn append(&self, received: &mut Received) -> Option<Promised> {
         let (version, routing) = received.routed.take()?;
         let mut locked = self.locked.lock();
         if self.version.load(Ordering::Acquire) != version {
@@ -276,7 +340,7 @@ impl Node {
         let body_hash = received.body_hash;
         if let Some(answer) = locked.writer.recent.get(body_hash) {
             self.metrics.add_repeated();
-            return Some(answer.clone());
+            return Some(self.promised(answer.clone()));
         }
         let Buffers {
             body,
@@ -300,12 +364,19 @@ impl Node {
             Ok(written) => written,
             Err(unwritten) => {
                 let text = format!("{unwritten}\n");
-                return Some(WriteAnswer::unavailable(unwritten.refusal(), &text));
+                return Some(WriteAnswer::unavailable(unwritten.refusal(), &text).into());
             }
         };
         let mut answer = answer(written, collected);
         locked.writer.recent.insert(body_hash, answer.clone());
         drop(locked);
+        // Also where nothing was appended: what the request repeats may not be written yet.
+        let commitment = self.commitment();
+        if let Some((replicas, from)) = self.replicas.as_ref().zip(received.replica.as_ref())
+            && let Some(newest) = answer.newest
+        {
+            replicas.took(from, newest, received.wall);
+        }
         self.count(&written, collected);
         if !collected.rejections.is_empty() {
             // Looking the series up takes as long as decoding: not under the lock.
@@ -325,7 +396,38 @@ impl Node {
             locked.writer.recent.insert(body_hash, answer.clone());
         }
         self.give_back(std::mem::take(&mut received.buffers));
-        Some(answer)
+        Some(Promised { answer, commitment })
+    }
+
+    fn promised(&self, answer: WriteAnswer) -> Promised {
+        let commitment = self.commitment();
+        Promised { answer, commitment }
+    }
+
+    /// Returns the promise that all logs have what was appended so far.
+    pub fn commitment(&self) -> Commitment {
+        let commitments = self.logs.iter().map(|log| log.commitment());
+        commitments.fold(Commitment::default(), Commitment::and)
+    }
+
+    /// Tells why nothing can be written now, if so.
+    pub fn check_logs(&self) -> Result<(), LogError> {
+        self.logs.iter().try_for_each(|log| log.check())
+    }
+
+    /// Returns the shards' logs.
+    pub fn logs(&self) -> &[Arc<dyn Log>] {
+        &self.logs
+    }
+
+    /// Goes on where an earlier process stopped: stamps follow on its newest, and the series of
+    /// each shard are given numbers from there on. Before anything is received.
+    pub fn resume(&self, newest: Option<Stamp>, next_handles: &[u32]) {
+        let mut locked = self.locked.lock();
+        if let Some(stamp) = newest {
+            locked.writer.sequencer.resume(stamp);
+        }
+        locked.writer.series.resume(next_handles);
     }
 
     fn collect(
@@ -349,6 +451,7 @@ impl Node {
                 wall,
                 samples_required: is_v2,
                 exemplars_in_order: is_v2,
+                replicas: self.settings.replicas.as_ref(),
                 resolve_seedable,
             };
             let mut collector = Collector::new(rules, collected);
@@ -407,6 +510,12 @@ impl Node {
         Ok(())
     }
 
+    /// The wall clock was set by so much while no time passed; see
+    /// [`crate::ingest::sequencer::Sequencer::wall_was_set`].
+    pub fn wall_was_set(&self, by: DurationMs) {
+        self.locked.lock().writer.sequencer.wall_was_set(by);
+    }
+
     /// Appends an entry to the logs of some shards, stamped between two requests.
     pub fn note(
         &self,
@@ -429,7 +538,10 @@ impl Node {
     /// series that are silent. Call it about every 100 ms.
     pub fn beat(&self, wall: TimestampMs) -> Result<(), LogError> {
         let mut locked = self.locked.lock();
-        if let Some(stamp) = locked.writer.sequencer.idle(wall) {
+        // What cannot be written would be queued without end; event time stands still as long.
+        if self.check_logs().is_ok()
+            && let Some(stamp) = locked.writer.sequencer.idle(wall)
+        {
             for log in &self.logs {
                 log.append(Entry::Clock { stamp })?;
             }
@@ -538,10 +650,11 @@ mod tests {
     fn write(node: &Node, body: &[u8]) -> WriteAnswer {
         let mut received = match node.receive(body, Protocol::V1, WALL) {
             Ok(received) => received,
-            Err(answer) => return answer,
+            Err(promised) => return promised.kept_blocking(),
         };
         node.route(&mut received).expect("decodes");
-        node.append(&mut received).expect("nothing is reloaded")
+        let promised = node.append(&mut received);
+        promised.expect("nothing is reloaded").kept_blocking()
     }
 
     fn node_reading(names: &[&str]) -> (Arc<Node>, Arc<RecordingLog>) {

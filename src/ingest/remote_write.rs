@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 
 use crate::clock::{Clock, Stopwatch};
-use crate::ingest::answer::{Refusal, WriteAnswer};
+use crate::ingest::answer::{Promised, Refusal, WriteAnswer};
 use crate::ingest::fair_share::InFlight;
 use crate::ingest::node::{Node, Protocol};
 use crate::ingest::sender::{SenderShare, name_of};
@@ -46,7 +46,7 @@ pub struct IngestState {
 }
 
 /// What takes a body from the wire to the logs; see `server::pipeline`.
-pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Origin) -> WriteAnswer;
+pub type Receive = fn(&Node, &[u8], Protocol, TimestampMs, Origin) -> Promised;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -131,10 +131,13 @@ async fn read_and_write(
         answer
     };
     if !is_large {
-        return write();
+        return write().kept().await;
     }
     let written = tokio::task::spawn_blocking(write).await;
-    written.unwrap_or_else(|error| refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+    match written {
+        Ok(promised) => promised.kept().await,
+        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 /// Reads a body, counting what it takes.

@@ -14,6 +14,10 @@
 //! notice absence; but not at once where silence is no news: in a backlog, or before the first
 //! sample, only after `backlog_timeout`.
 //!
+//! Silence is time that passes: where the wall clock is set, forward or back, it is told so
+//! ([`Sequencer::wall_was_set`]), and neither is absence seen that is none, nor is real absence
+//! seen an hour late.
+//!
 //! Where it is told to ([`Sequencer::set_settle`]) it also says, once, that `C` has stood still for
 //! so long that no rest of a scrape is waited for any more: by a stamp that does not move `C`.
 //!
@@ -131,6 +135,13 @@ impl Sequencer {
         }
     }
 
+    /// Goes on from the newest stamp of an earlier process.
+    pub fn resume(&mut self, newest: Stamp) {
+        self.sequence = newest.sequence;
+        self.wall = newest.wall;
+        self.clock = newest.clock;
+    }
+
     /// Says from when on [`Sequencer::idle`] tells that the clock stands still.
     pub fn set_settle(&mut self, settle: Option<Settle>) {
         self.settle = settle;
@@ -215,6 +226,23 @@ impl Sequencer {
             settle.live
         };
         self.said_still != Some(clock) && wall - since >= settle
+    }
+
+    /// The wall clock was set by so much, while no time passed: silence is no longer and no shorter
+    /// for it. What the clock shows is believed from then on, also where it went back.
+    pub fn wall_was_set(&mut self, by: DurationMs) {
+        if let Some(since) = &mut self.quiet_since {
+            *since = *since + by;
+            // What seemed a backlog by a clock that was ahead is none.
+            let lag = self.clock.map(|clock| *since - clock);
+            self.patient &= lag.is_none_or(|lag| lag > self.idle_timeout);
+        }
+        if let Some((_, since)) = &mut self.stamped {
+            *since = *since + by;
+        }
+        if by.0 < 0 {
+            self.wall = TimestampMs(self.wall.0.saturating_add(by.0));
+        }
     }
 
     fn advance(&mut self, evidence: Evidence) {
@@ -426,6 +454,43 @@ mod tests {
             (1360, &[], Some(1299)),
             (1361, &[], Some(1301)),
         ]);
+    }
+
+    /// A wall clock that leaps while samples come, or while none come, changes nothing about when
+    /// silence is noticed.
+    #[test]
+    fn silence_is_time_that_passes_whatever_the_wall_clock_shows() {
+        for by in [3_600, -3_600, 45, -45] {
+            let mut sequencer = sequencer();
+            let at = |seconds: i64| TimestampMs(seconds * 1000);
+            let clock = |sequencer: &Sequencer| sequencer.clock().map(|clock| clock.0 / 1000);
+            sequencer.stamp(one(at(9_990), 1), at(10_000));
+            sequencer.idle(at(10_030));
+            sequencer.wall_was_set(DurationMs::from_seconds(by));
+            sequencer.idle(at(10_059 + by));
+            assert_eq!(
+                clock(&sequencer),
+                Some(9_990),
+                "{by}: a minute has not passed"
+            );
+            sequencer.idle(at(10_060 + by));
+            let expected = (10_000 + by).max(9_990);
+            assert_eq!(
+                clock(&sequencer),
+                Some(expected),
+                "{by}: it has, and C never goes back"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_back_is_believed() {
+        let mut sequencer = sequencer();
+        let at = |seconds: i64| TimestampMs(seconds * 1000);
+        sequencer.stamp(one(at(9_990), 1), at(13_600));
+        sequencer.wall_was_set(DurationMs::from_seconds(-3_600));
+        let stamp = sequencer.stamp(one(at(10_005), 1), at(10_006));
+        assert_eq!((stamp.wall, stamp.clock), (at(10_006), Some(at(10_005))));
     }
 
     #[test]

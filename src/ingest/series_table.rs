@@ -291,6 +291,13 @@ impl SeriesTable {
         }
     }
 
+    /// Gives series handles from these on, shard by shard; those before are known to the logs.
+    pub fn resume(&mut self, next_handles: &[u32]) {
+        for (next, resumed) in self.next_handle.iter_mut().zip(next_handles) {
+            *next = (*next).max(*resumed);
+        }
+    }
+
     /// Returns the number of series.
     pub fn n_series(&self) -> usize {
         self.states.len() - self.free.len()

@@ -20,6 +20,11 @@ pub trait PastSeries: fmt::Debug + Send + Sync {
     /// Returns its name, by which a log knows it.
     fn name(&self) -> &str;
 
+    /// Tells whether nothing but the name is known: a log says so of what lies in a file.
+    fn is_named_only(&self) -> bool {
+        false
+    }
+
     /// Calls `visit` with each series, in the order of labels, and its samples, ascending in
     /// time.
     fn visit(&self, visit: &mut dyn FnMut(Labels, Vec<Point>)) -> Result<(), PastError>;

@@ -95,6 +95,11 @@ impl ListedStarts {
         StartsInOrder { rest: &self.0 }
     }
 
+    /// Iterates over position and start of those noted, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, TimestampMs)> {
+        self.0.iter().copied()
+    }
+
     /// Forgets all, keeping the memory.
     pub fn clear(&mut self) {
         self.0.clear();

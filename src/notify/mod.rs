@@ -90,7 +90,7 @@ impl NotifyConfig {
     pub fn new(config: &Config, external_url: &str, resend_delay: DurationMs) -> Self {
         NotifyConfig {
             alerting: config.alerting.clone(),
-            external_labels: config.global.external_labels.clone(),
+            external_labels: config.alert_labels(),
             external_url: external_url.to_owned(),
             webhooks: config.burnwatch.webhooks.clone(),
             write_back: config.burnwatch.write_back.clone(),
@@ -148,20 +148,24 @@ impl Notify {
     /// Says what the engines know at the end of a start: the newest event of each alert that they
     /// found in what was replayed ([`newest_of_each`]), and all alerts that fire now. What is
     /// remembered as firing and does not fire any more is forgotten, and receivers let it expire;
-    /// what they were told already is not news.
+    /// what they were told already is not news. Of an alert that was spoken of since the start,
+    /// because its shard was done earlier, that is the newest.
     pub fn resume(&self, found: Vec<AlertEvent>, firing: Vec<AlertMessage>) {
         let is_final = |event: &&AlertEvent| !matches!(event, AlertEvent::Pending(_));
         let spoken_of = found.iter().filter(is_final).map(AlertEvent::labels);
         let spoken_of = spoken_of.chain(firing.iter().map(|message| &message.labels));
         let spoken_of: HashSet<Labels> = spoken_of.cloned().collect();
         // The end of what a receiver never heard of must not be news to it now.
+        let ledger = &self.world.ledger;
         let is_news = |event: &AlertEvent| match event {
-            AlertEvent::State(message) => !self.world.ledger.is_known_end(message),
+            _ if ledger.is_confirmed(event.labels()) => false,
+            AlertEvent::State(message) => !ledger.is_known_end(message),
             AlertEvent::Pending(_) | AlertEvent::Forget(_) => true,
         };
         let mut gone = self.world.ledger.unconfirmed();
         gone.retain(|labels| !spoken_of.contains(labels));
-        let firing = firing.into_iter().map(|message| {
+        let is_newest = |message: &AlertMessage| !ledger.is_confirmed(&message.labels);
+        let firing = firing.into_iter().filter(is_newest).map(|message| {
             AlertEvent::State(AlertMessage {
                 backlog: true,
                 ..message

@@ -378,6 +378,15 @@ impl Schedule {
         {
             self.make_due(order, labels);
         }
+        // Nothing is ever put off for longer than this. What lies beyond was put there before the
+        // wall clock was set back, and would expire where it was sent if it waited.
+        let latest = now + self.resend_delay.max(BACKLOG_HOLD_MAX) + DurationMs(1);
+        while let Some((at, ..)) = self.later.last()
+            && *at > latest
+            && let Some((_, order, labels)) = self.later.pop_last()
+        {
+            self.make_due(order, labels);
+        }
     }
 
     fn make_due(&mut self, order: u64, labels: Labels) {
@@ -523,6 +532,24 @@ mod tests {
             AlertStatus::Firing => format!("{name}+{}", outgoing.starts_at.seconds()),
             AlertStatus::Resolved { .. } => format!("{name}-{}", outgoing.ends_at.seconds()),
         }
+    }
+
+    /// A wall clock that is set back must not silence a firing alert until it has come back to
+    /// where it was: receivers would let it expire.
+    #[test]
+    fn a_clock_that_was_set_back_does_not_stop_resends() {
+        let check = |script: &str, expected: &str| assert_eq!(run(script, 9), expected, "{script}");
+        check(
+            "at 9000
+             fire a 9000
+             send ok
+             at 5400
+             send ok
+             send ok
+             at 5461
+             send ok",
+            "a+9000 | a+5640 |  | a+5701",
+        );
     }
 
     #[test]

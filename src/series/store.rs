@@ -230,7 +230,7 @@ impl SeriesStore {
     /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
     pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
         let place = read.place()?;
-        let labels = read.labels()?;
+        let labels = self.bases.shared(&read.labels()?);
         let number = read.number()?;
         let history = SeriesHistory::load(read, self.cold.as_ref())?;
         match self.series.get_mut(place) {
@@ -354,5 +354,36 @@ mod tests {
             &[(Equal, "none", "")],
             &[r#"down{job="a"}"#, r#"up{job="a"}"#, r#"up{job="b"}"#],
         );
+    }
+
+    #[test]
+    fn series_take_no_more_memory_once_they_were_saved_and_loaded() {
+        let mut store = SeriesStore::default();
+        for n in 0..40 {
+            let (instance, code) = (format!("host-{}:9090", n / 20), (n % 20).to_string());
+            store.find_or_insert(&Labels::from_pairs([
+                ("__name__", "http_requests_total"),
+                ("code", &code),
+                ("instance", &instance),
+                ("job", "web"),
+            ]));
+        }
+        let mut out = ByteWriter::default();
+        store.save(&mut out);
+        (0..40).for_each(|place| store.save_series(place, &mut out));
+        let bytes = out.into_bytes();
+        let (mut read, mut loaded) = (ByteReader::new(&bytes), SeriesStore::default());
+        loaded.load(&mut read).expect("what was saved");
+        for place in 0..40 {
+            assert_eq!(loaded.load_series(&mut read).expect("saved"), place);
+        }
+        loaded.end_load(&read).expect("all of it");
+        let bytes = |store: &SeriesStore| {
+            let labels = store.iter().map(|(_, labels, _)| labels.heap_bytes());
+            labels.sum::<usize>() / 40
+        };
+        assert!(loaded.iter().map(|s| s.1).eq(store.iter().map(|s| s.1)));
+        assert_eq!(bytes(&loaded), bytes(&store));
+        assert!(bytes(&store) < 40, "{} bytes", bytes(&store));
     }
 }

@@ -16,7 +16,7 @@ use crate::api::{
 };
 use crate::engine::{Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
-use crate::log::{LogError, Waiting};
+use crate::log::{FileLogs, LogError, Waiting};
 use crate::model::{Entry, Generation, Labels, Matcher, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
@@ -25,9 +25,10 @@ use crate::server::backfill::Backfill;
 use crate::server::dispatch::Dispatch;
 use crate::server::health::Health;
 use crate::server::load::{Loaded, StartSettings, load};
+use crate::server::logs;
 use crate::server::metrics::{
     LimitUse, write_backfill_metrics, write_engine_metrics, write_history_metrics,
-    write_limit_metrics, write_log_metrics,
+    write_limit_metrics, write_log_file_metrics, write_log_metrics,
 };
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Assigned, Shards};
@@ -45,6 +46,10 @@ pub(crate) struct Parts {
     pub options: Options,
     pub external_url: String,
     pub pipeline: Arc<Pipeline>,
+    /// The newest rule set of earlier runs.
+    pub generation: Generation,
+    /// The logs' files, if they are in files.
+    pub log_files: Option<Arc<FileLogs>>,
     pub notify: Arc<Notify>,
     pub dispatch: Arc<Dispatch>,
     /// The files of each shard's history.
@@ -89,10 +94,10 @@ impl ServerBackend {
         let started_at = parts.options.clock.now();
         Arc::new(ServerBackend {
             started_at,
+            generation: AtomicU64::new(parts.generation.0),
             parts,
             loaded: parking_lot::RwLock::default(),
             start_settings: OnceLock::new(),
-            generation: AtomicU64::new(0),
             reloading: parking_lot::Mutex::new(()),
         })
     }
@@ -149,7 +154,14 @@ impl ServerBackend {
             generation,
             rules: Arc::clone(&assigned.sources[usize::from(shard.0)]),
         };
-        self.parts.pipeline.adopt(read_set, &mut entry)
+        self.parts.pipeline.adopt(read_set, &mut entry)?;
+        // Who asks afterwards sees these rules. Where the log cannot be written they come into
+        // force once it can, and readiness says so.
+        let written = self.parts.pipeline.node().commitment().wait_blocking();
+        if let Err(error) = written {
+            warn!(%error, "the rules are not in force yet");
+        }
+        Ok(())
     }
 
     /// Reads the configuration and the rules anew: all or nothing.
@@ -236,6 +248,9 @@ impl ServerBackend {
         // What was accepted is applied first: an answer comes behind all entries before it.
         let _ = self.ask_all(|_| ()).await;
         self.parts.notify.drain(drain).await;
+        if let Some(files) = &self.parts.log_files {
+            files.close();
+        }
     }
 
     async fn ask_all<T: Send + 'static>(
@@ -346,7 +361,16 @@ impl api::Backend for ServerBackend {
     }
 
     fn readiness(&self) -> Readiness {
-        self.parts.health.readiness()
+        let Parts {
+            pipeline, health, ..
+        } = &self.parts;
+        let (fault, replay) = (pipeline.node().check_logs().err(), pipeline.replayed());
+        // A log that cannot be read is replayed no further.
+        let is_stuck = matches!(fault, Some(LogError::Unreadable(_)));
+        let applied = if is_stuck { replay.of } else { replay.applied };
+        health.set_replayed(applied, replay.of, "entries");
+        health.set_log_fault(fault.map(|fault| fault.to_string()));
+        health.readiness()
     }
 
     fn is_stopping(&self) -> bool {
@@ -364,6 +388,10 @@ impl api::Backend for ServerBackend {
         write_backfill_metrics(&mut text, &self.parts.backfill.views());
         let waiting = self.parts.pipeline.node().waiting();
         write_log_metrics(&mut text, &waiting, self.parts.options.clock.now());
+        let counts = logs::counts(self.parts.log_files.as_ref());
+        let is_writable = self.parts.pipeline.node().check_logs().is_ok();
+        let replay = self.parts.pipeline.replayed();
+        write_log_file_metrics(&mut text, &counts, is_writable, &replay);
         write_limit_metrics(&mut text, &self.limits_used(&waiting));
         text
     }
@@ -394,6 +422,24 @@ impl api::Backend for ServerBackend {
         }
     }
 
+    fn elections(&self) -> Vec<api::ElectionView> {
+        let replicas = self.parts.pipeline.node().replicas();
+        let elections = replicas.map(|replicas| replicas.elections());
+        let view = |(cluster, election): (String, ingest::Election)| api::ElectionView {
+            cluster,
+            elected: election.elected,
+            elected_at: election.elected_at,
+            last_seen: election.last_seen,
+            n_changes: election.n_changes,
+            other: election.other,
+        };
+        elections
+            .unwrap_or_default()
+            .into_iter()
+            .map(view)
+            .collect()
+    }
+
     fn backfills(&self) -> Vec<api::BackfillView> {
         self.parts.backfill.views()
     }
@@ -405,7 +451,11 @@ impl api::Backend for ServerBackend {
             reload_succeeded: loaded.succeeded,
             config_loaded_at: loaded.at,
             retention: loaded.retention.clone(),
-            ..RuntimeView::default()
+            log_corruptions: u64::from(logs::counts(self.parts.log_files.as_ref()).torn_bytes > 0),
+            replay: {
+                let replay = self.parts.pipeline.replayed();
+                (0, replay.of, replay.applied)
+            },
         }
     }
 }

@@ -47,6 +47,9 @@ struct Asked {
     retry_at: TimestampMs,
 }
 
+/// The folder of the files of history in the data directory.
+pub const FOLDER: &str = "backfill";
+
 /// What shards lack of one selector, together.
 struct Wanted {
     lacking: Lacking,
@@ -57,7 +60,7 @@ impl Backfill {
     /// Returns a backfill that asks nobody yet.
     pub fn new(storage: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Backfill {
-            folder: storage.join("backfill"),
+            folder: storage.join(FOLDER),
             clock,
             config: Mutex::new(None),
             board: Mutex::new(BTreeMap::new()),

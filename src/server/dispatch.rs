@@ -10,8 +10,8 @@ use tracing::{error, info, warn};
 use crate::arrivals::Arrivals;
 use crate::engine::assignment::Measured;
 use crate::engine::{Effect, Engine, Stats};
-use crate::model::{AlertStatus, Generation, TimestampMs};
-use crate::notify::{AlertEvent, Notify, RecordedSample};
+use crate::model::{AlertMessage, AlertStatus, Generation, TimestampMs};
+use crate::notify::{AlertEvent, Notify, RecordedSample, newest_of_each};
 use crate::server::frontier_hold::FrontierHold;
 use crate::telemetry::Telemetry;
 
@@ -28,6 +28,15 @@ pub struct Dispatch {
     /// By shard.
     reports: Vec<parking_lot::Mutex<EngineReport>>,
     first_ticks: parking_lot::Mutex<FirstTicks>,
+    replays: parking_lot::Mutex<Replays>,
+}
+
+/// What the replays of shards have found; told when all are done.
+#[derive(Debug, Default)]
+struct Replays {
+    n_awaited: usize,
+    found: Vec<AlertEvent>,
+    firing: Vec<AlertMessage>,
 }
 
 /// Which shards' first ticks under the newest rules are still to come.
@@ -71,6 +80,10 @@ impl Dispatch {
                 .map(|_| parking_lot::Mutex::default())
                 .collect(),
             first_ticks: parking_lot::Mutex::default(),
+            replays: parking_lot::Mutex::new(Replays {
+                n_awaited: n_shards,
+                ..Replays::default()
+            }),
         }
     }
 
@@ -89,6 +102,19 @@ impl Dispatch {
             newest: None,
         };
         self.seed_before.store(i64::MAX, Ordering::Relaxed);
+    }
+
+    /// Takes what a shard's replay has found; the last to come settles what receivers are told of
+    /// alerts of before.
+    pub fn replayed(&self, engine: &Engine, effects: &[Effect]) {
+        let mut replays = self.replays.lock();
+        replays.found.extend(effects.iter().filter_map(alert_event));
+        replays.firing.extend(engine.firing());
+        replays.n_awaited = replays.n_awaited.saturating_sub(1);
+        if replays.n_awaited == 0 {
+            let Replays { found, firing, .. } = std::mem::take(&mut *replays);
+            self.notify.resume(newest_of_each(found), firing);
+        }
     }
 
     fn first_ticks(&self, generation: Generation, at: TimestampMs) {

@@ -105,7 +105,7 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
     EngineSettings {
         evaluation_interval: config.global.evaluation_interval,
         query_offset: config.global.rule_query_offset,
-        external_labels: config.global.external_labels.clone(),
+        external_labels: config.alert_labels(),
         external_url: external_url.to_owned(),
         mode: mode(own.evaluation.default),
         mode_overrides: own
@@ -170,6 +170,7 @@ impl StartSettings {
                 node.backlog_timeout != later.node.backlog_timeout,
             ),
             ("out_of_order_time_window", window),
+            ("ha", node.replicas != later.node.replicas),
             (
                 "evaluation_interval (of queries)",
                 query.default_step != later.query.default_step,
@@ -213,6 +214,12 @@ impl Loaded {
             idle_timeout: own.idle_timeout,
             backlog_timeout: own.backlog_timeout,
             out_of_order_time_window: own.out_of_order_time_window,
+            replicas: own.ha.as_ref().map(|ha| ingest::ReplicaSettings {
+                cluster_label: ha.cluster_label.clone(),
+                replica_label: ha.replica_label.clone(),
+                failover_timeout: ha.failover_timeout,
+                clusters_max: own.limits.ha_clusters,
+            }),
         }
     }
 

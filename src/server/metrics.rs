@@ -5,8 +5,10 @@ use std::sync::Arc;
 use crate::api::{BackfillState, BackfillView};
 use crate::engine::Stats;
 use crate::log::Waiting;
+use crate::log::backend::file::FileLogCounts;
 use crate::model::TimestampMs;
 use crate::server::dispatch::EngineReport;
+use crate::server::pipeline::Replayed;
 use crate::storage::{ColdCounts, ColdFiles};
 use crate::telemetry::exposition::{write_family, write_sample};
 
@@ -193,6 +195,84 @@ pub fn write_log_metrics(text: &mut String, shards: &[Waiting], now: TimestampMs
         let values = shards.iter().map(|shard| value(shard, now));
         write_of_shards(text, (name, help), values);
     }
+}
+
+/// Writes what the files of the logs are like, all shards together.
+pub fn write_log_file_metrics(
+    text: &mut String,
+    counts: &FileLogCounts,
+    is_writable: bool,
+    replay: &Replayed,
+) {
+    let counters = [
+        (
+            "burnwatch_log_entries_written",
+            "Entries written to the log.",
+            counts.entries,
+        ),
+        (
+            "burnwatch_log_groups_written",
+            "Groups of entries written to the log, each with one write for each shard concerned.",
+            counts.groups,
+        ),
+        (
+            "burnwatch_log_write_failures",
+            "Times that the log could not be written; meanwhile requests are answered 503.",
+            counts.write_failures,
+        ),
+        (
+            "burnwatch_log_syncs",
+            "Times that the log was forced to disk.",
+            counts.syncs,
+        ),
+        (
+            "burnwatch_log_sync_failures",
+            "Times that the log could not be forced to disk.",
+            counts.sync_failures,
+        ),
+        (
+            "burnwatch_log_torn_bytes",
+            "Bytes cut off the end of the log at the start, because a crash had left them torn.",
+            counts.torn_bytes,
+        ),
+        (
+            "burnwatch_log_torn_entries",
+            "Entries cut off with them, as far as they could be counted.",
+            counts.torn_entries,
+        ),
+    ];
+    write_counters(
+        text,
+        &counters.map(|(name, help, value)| (name, help, value as f64)),
+    );
+    let gauges = [
+        (
+            "burnwatch_log_segments",
+            "Files of the log.",
+            counts.segments as f64,
+        ),
+        (
+            "burnwatch_log_bytes",
+            "Bytes in these files.",
+            counts.bytes as f64,
+        ),
+        (
+            "burnwatch_log_writable",
+            "Whether the log can be written; where not, requests are answered 503.",
+            f64::from(u8::from(is_writable)),
+        ),
+        (
+            "burnwatch_log_replay_entries",
+            "Entries of earlier runs that were in the log at the start.",
+            replay.of as f64,
+        ),
+        (
+            "burnwatch_log_replay_entries_applied",
+            "Entries of earlier runs that have been applied since the start.",
+            replay.applied as f64,
+        ),
+    ];
+    write_gauges(text, &gauges);
 }
 
 /// A limit of the configuration by its name there: how much of it is used, and how much there is.

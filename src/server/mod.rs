@@ -6,11 +6,14 @@
 pub mod backend;
 pub mod backfill;
 pub mod dispatch;
+mod elections;
 pub mod frontier_hold;
 pub mod health;
 pub mod load;
+pub mod logs;
 pub mod metrics;
 pub mod pipeline;
+pub mod replay;
 pub mod shards;
 
 use std::net::SocketAddr;
@@ -27,17 +30,17 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::history::ColdStore;
 use crate::ingest::Node;
-use crate::log::{Log, LogTail, MemoryLog};
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::notify::ledger::Ledger;
 use crate::server::backend::{Parts, ServerBackend};
 use crate::server::backfill::Backfill;
 use crate::server::dispatch::{Dispatch, Observer};
-use crate::server::load::load;
+use crate::server::load::{Loaded, load};
+use crate::server::logs::Logs;
 use crate::server::pipeline::Pipeline;
 use crate::server::shards::{Shards, Share};
-use crate::storage::ColdFiles;
+use crate::storage::{ColdFiles, StorageLock};
 use crate::telemetry::{BuildInfo, Telemetry};
 use crate::web::{self, Web};
 
@@ -103,6 +106,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     backend: Arc<ServerBackend>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// The data directory is ours as long.
+    lock: StorageLock,
 }
 
 impl Server {
@@ -115,6 +120,7 @@ impl Server {
                 options.storage_path.display()
             )
         })?;
+        let lock = StorageLock::take(&options.storage_path, &holder())?;
         let listener = TcpListener::bind(&options.listen)
             .await
             .with_context(|| format!("cannot listen on {}", options.listen))?;
@@ -142,18 +148,22 @@ impl Server {
         let queries = loaded.query_settings(&options);
         let telemetry = Arc::new(Telemetry::new(&build, clock.now(), queries.concurrency_max));
         let settings = loaded.node_settings();
-        let shards = Shards::new(&loaded, options.share, options.shards);
-        let (mut logs, mut tails) = (Vec::<Arc<dyn Log>>::new(), Vec::new());
+        let (shards, logs) = open_logs(&options, &loaded)?;
         let cold = open_cold_files(&options.storage_path, shards.n_shards())?;
-        for files in &cold {
-            let (log, tail) = MemoryLog::new(settings.limits.log_samples);
-            logs.push(log);
+        let stores = cold.iter().map(|files| {
             let store: Arc<dyn ColdStore> = Arc::clone(files) as Arc<dyn ColdStore>;
-            tails.push((Box::new(tail) as Box<dyn LogTail>, Some(store)));
-        }
+            Some(store)
+        });
+        let tails = logs.tails.into_iter().zip(stores).collect();
         telemetry.register(|registry| web.metrics().register(registry));
-        let node = Node::new(logs, settings, hash_seed());
+        let node = Node::new(logs.logs, settings, hash_seed());
+        node.resume(logs.left.stamp, &logs.left.next_handles);
         telemetry.register(|registry| node.metrics().register(registry));
+        if let Some(replicas) = node.replicas() {
+            telemetry.register(|registry| replicas.register(registry));
+        }
+        elections::restore(&node, &options.storage_path, clock.now());
+        let keeping = (Arc::clone(&node), options.storage_path.clone());
         let config = loaded.notify_config(&options, &external_url);
         let ledger = Ledger::open(&options.storage_path.join("notify"))?;
         let mut notify = None;
@@ -171,7 +181,6 @@ impl Server {
         for summary in notify.summaries() {
             telemetry.register_summary(&summary);
         }
-        let resumed = Arc::clone(&notify);
         let seed_before = Arc::new(AtomicI64::new(i64::MAX));
         let dispatch = Arc::new(Dispatch::new(
             shards.n_shards(),
@@ -180,7 +189,8 @@ impl Server {
             observer,
             Arc::clone(&telemetry),
         ));
-        let pipeline = Pipeline::start(node, tails, clock, Arc::clone(&dispatch))?;
+        let past = options.storage_path.join(backfill::FOLDER);
+        let pipeline = Pipeline::start(node, tails, &past, clock, Arc::clone(&dispatch))?;
 
         let (stop, stopped) = watch::channel(false);
         let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
@@ -189,6 +199,8 @@ impl Server {
             backfill: Arc::clone(&backfill),
             external_url,
             pipeline: Arc::clone(&pipeline),
+            generation: logs.left.generation,
+            log_files: logs.files,
             notify,
             dispatch,
             shards: parking_lot::Mutex::new(shards),
@@ -201,9 +213,13 @@ impl Server {
         });
         let app = backend.router(queries, build);
         backend.adopt(loaded)?;
-        // Logs in memory hold nothing of an earlier process: no engine vouches for what it said.
-        resumed.resume(Vec::new(), Vec::new());
         let mut tasks = vec![tokio::spawn(beat(Arc::clone(&pipeline), stopped.clone()))];
+        let (node, storage) = keeping;
+        tasks.push(tokio::spawn(elections::keep(
+            node,
+            storage,
+            stopped.clone(),
+        )));
         tasks.push(tokio::spawn(backfill.run(pipeline, stopped.clone())));
         tasks.push(tokio::spawn(web::serve(
             listener, web, bounds, app, stopped,
@@ -214,6 +230,7 @@ impl Server {
             stop,
             backend,
             tasks,
+            lock,
         })
     }
 
@@ -245,8 +262,32 @@ impl Server {
             aborts.iter().for_each(|task| task.abort());
         }
         self.backend.shut_down(DRAIN).await;
+        drop(self.lock);
         info!("stopped");
     }
+}
+
+/// Opens the logs, with as many shards as the rules can use or have left a log.
+fn open_logs(options: &Options, loaded: &Loaded) -> anyhow::Result<(Shards, Logs)> {
+    let mut shards = Shards::new(loaded, options.share, options.shards);
+    let n_left = logs::n_shards_left(&options.storage_path, &loaded.config);
+    if n_left > shards.n_shards() {
+        warn!(
+            shards = n_left,
+            wanted = shards.n_shards(),
+            "as many shards run as before: the data directory holds what is theirs"
+        );
+    }
+    shards.keep(n_left);
+    let logs = logs::open(&options.storage_path, &loaded.config, shards.n_shards())?;
+    shards.resume(&logs.left.rules, loaded);
+    Ok((shards, logs))
+}
+
+/// What the lock of the data directory says of us.
+fn holder() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("burnwatch {version}, process {}", std::process::id())
 }
 
 /// Opens the files of history that is not kept in memory, a folder for each shard.

@@ -4,21 +4,23 @@
 //! ([`receive`]), the second on the shard's own thread (`run_shard`); the log lies between them,
 //! and is the only thing they share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use crate::clock::{Clock, Stopwatch};
+use crate::clock::{Clock, JumpWatch, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::history::ColdStore;
 use crate::ingest::{
-    IngestState, Node, Origin, Protocol, ReadSet, SenderShare, ShardId, WriteAnswer,
+    IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderShare, ShardId, WriteAnswer,
 };
-use crate::log::{LogError, LogTail, weight};
+use crate::log::{LogError, LogTail, Offset, weight};
 use crate::model::{Entry, Stamp, TimestampMs};
-use crate::server::dispatch::Dispatch;
+use crate::server::dispatch::{Dispatch, alert_event};
 use crate::server::frontier_hold::FrontierHold;
+use crate::server::replay::{Replay, ReplayProgress, opened};
 
 /// A question to a shard's engine, answered between two entries of its log.
 pub type Question = Box<dyn FnOnce(&Engine) + Send>;
@@ -32,26 +34,50 @@ const MEASURED_EVERY_SECONDS: f64 = 10.0;
 /// The log of a shard, and where its history goes that is not kept in memory.
 pub type ShardTail = (Box<dyn LogTail>, Option<Arc<dyn ColdStore>>);
 
+/// How far all shards' replays are, in entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Entries of earlier runs that were in the logs at the start.
+    pub of: u64,
+    /// How many of them are applied.
+    pub applied: u64,
+}
+
+impl Replayed {
+    /// Tells whether all are.
+    pub fn is_done(&self) -> bool {
+        self.applied >= self.of
+    }
+}
+
 /// The whole way of a sample.
 pub struct Pipeline {
     node: Arc<Node>,
     clock: Arc<dyn Clock>,
     questions: Vec<Sender<Question>>,
+    replays: Vec<Arc<ReplayProgress>>,
+    jumps: parking_lot::Mutex<JumpWatch>,
 }
 
 impl Pipeline {
-    /// Starts one thread for each shard's log, with a store for its history if there is one.
+    /// Starts one thread for each shard's log, with a store for its history if there is one. What
+    /// the log holds from an earlier run is applied first; `past` is the folder of the files of
+    /// history from before that it names.
     pub fn start(
         node: Arc<Node>,
         tails: Vec<ShardTail>,
+        past: &Path,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
     ) -> std::io::Result<Arc<Self>> {
-        let mut questions = Vec::new();
+        let (mut questions, mut replays) = (Vec::new(), Vec::new());
         for (shard, (tail, cold)) in tails.into_iter().enumerate() {
             let (ask, asked) = crossbeam_channel::bounded(QUESTIONS_MAX);
             let dispatch = Arc::clone(&dispatch);
             let hold = dispatch.frontier_hold(node.arrivals());
+            let replay = ReplayProgress::new(tail.begins(), tail.replay_end());
+            replays.push(Arc::clone(&replay));
+            let past = past.to_owned();
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
             thread.spawn(move || {
                 let mut engine = Engine::new();
@@ -63,6 +89,8 @@ impl Pipeline {
                     measured_at: 0.0,
                     engine,
                     effects: Vec::new(),
+                    replay: Replay::begin(&replay),
+                    past,
                     hold,
                     running: Stopwatch::start(),
                 };
@@ -74,6 +102,8 @@ impl Pipeline {
             node,
             clock,
             questions,
+            replays,
+            jumps: parking_lot::Mutex::default(),
         }))
     }
 
@@ -97,6 +127,10 @@ impl Pipeline {
 
     /// Does what time alone demands; to be called about every 100 ms.
     pub fn beat(&self) {
+        if let Some(jump) = self.jumps.lock().look(self.clock.as_ref()) {
+            tracing::warn!(seconds = jump.seconds(), "the wall clock was set");
+            self.node.wall_was_set(jump);
+        }
         if let Err(error) = self.node.beat(self.clock.now()) {
             tracing::error!(%error, "event time does not go on");
         }
@@ -105,6 +139,17 @@ impl Pipeline {
     /// Returns the node.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
+    }
+
+    /// Returns how far the shards are in applying what earlier runs left.
+    pub fn replayed(&self) -> Replayed {
+        let mut replayed = Replayed::default();
+        for replay in &self.replays {
+            let (of, applied) = replay.of_and_applied();
+            replayed.of += of;
+            replayed.applied += applied;
+        }
+        replayed
     }
 
     /// Waits until every shard has applied what its log holds now, each for so long at most.
@@ -140,17 +185,18 @@ impl Pipeline {
     }
 }
 
-/// As [`receive_since`], of a request whose body is all there is of it.
+/// As [`receive_since`], of a request whose body is all there is of it; waits for the logs.
 pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) -> WriteAnswer {
     let origin = Origin {
         began: Stopwatch::start(),
         sender: SenderShare::default(),
     };
-    receive_since(node, body, protocol, wall, origin)
+    receive_since(node, body, protocol, wall, origin).kept_blocking()
 }
 
 /// The first half, on the request's thread: **receive** the body, **route** its series to the
-/// shards that read them, append to their **log**s. Answers the sender; waits for no engine.
+/// shards that read them, append to their **log**s. The answer is true once these are written;
+/// nothing here waits for that, nor for an engine.
 /// Latencies are measured from when the request's first byte was seen.
 pub fn receive_since(
     node: &Node,
@@ -158,7 +204,7 @@ pub fn receive_since(
     protocol: Protocol,
     wall: TimestampMs,
     origin: Origin,
-) -> WriteAnswer {
+) -> Promised {
     let mut received = match node.receive(body, protocol, wall) {
         Ok(received) => received,
         Err(answer) => return answer,
@@ -167,7 +213,7 @@ pub fn receive_since(
     received.sent_by(origin.sender);
     loop {
         if let Err(answer) = node.route(&mut received) {
-            return answer;
+            return answer.into();
         }
         // Nothing comes back only when a reload has overtaken the request.
         if let Some(answer) = node.append(&mut received) {
@@ -185,17 +231,20 @@ fn run_shard(
     questions: &Receiver<Question>,
     dispatch: &Dispatch,
 ) {
+    if shard.replay.is_none() {
+        dispatch.replayed(&shard.engine, &[]);
+    }
     loop {
         select! {
             recv(tail.entries()) -> entry => {
                 // The log is closed: everything accepted has been applied.
-                let Ok((_, entry)) = entry else { return };
-                shard.step(&entry, tail, dispatch);
+                let Ok((offset, entry)) = entry else { return };
+                shard.step(offset, entry, tail, dispatch);
             }
             recv(questions) -> question => {
                 // Whoever asks sees what was accepted before the question.
-                for (_, entry) in tail.entries().try_iter().take(tail.entries().len()) {
-                    shard.step(&entry, tail, dispatch);
+                for (offset, entry) in tail.entries().try_iter().take(tail.entries().len()) {
+                    shard.step(offset, entry, tail, dispatch);
                 }
                 if let Ok(question) = question {
                     question(&shard.engine);
@@ -211,16 +260,32 @@ struct Shard {
     measured_at: f64,
     engine: Engine,
     effects: Vec<Effect>,
+    /// What an earlier run left, until it is applied.
+    replay: Option<Replay>,
+    /// The folder of history from before, whose files the log names.
+    past: PathBuf,
     hold: FrontierHold,
     running: Stopwatch,
 }
 
 impl Shard {
-    fn step(&mut self, entry: &Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+    fn step(&mut self, offset: Offset, entry: Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
+        let entry = &opened(entry, &self.past);
         let running = self.running;
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
+        if let Some(replay) = &mut self.replay {
+            // How long these took says nothing of now.
+            self.engine.take_timings();
+            if !replay.applied(offset, &mut self.effects) {
+                tail.done(weight(entry));
+                return;
+            }
+            self.replay = None;
+            dispatch.replayed(&self.engine, &self.effects);
+            self.effects.retain(|effect| alert_event(effect).is_none());
+        }
         dispatch.effects(self.number, &mut self.engine, &mut self.effects);
         self.hold.moved(entry.stamp(), self.engine.frontier());
         let now = stopwatch();

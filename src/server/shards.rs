@@ -125,6 +125,30 @@ impl Shards {
         }
     }
 
+    /// Runs at least as many as have left a log in the data directory: what they hold is theirs.
+    pub fn keep(&mut self, n_left: usize) {
+        self.n_shards = self.n_shards.max(n_left.min(SHARDS_MAX));
+    }
+
+    /// Leaves the groups where they ran before a restart, by the rule set that each shard adopted
+    /// last.
+    pub fn resume(&mut self, left: &[Option<Arc<RuleSource>>], loaded: &Loaded) {
+        for (at, rules) in left.iter().enumerate() {
+            let Some(rules) = rules else { continue };
+            match &rules.settings.share {
+                Some(share) => self
+                    .placed
+                    .extend(share.iter().map(|key| (key.clone(), at))),
+                // It ran alone, and so all of them.
+                None => {
+                    let groups = loaded.rules.groups.iter();
+                    let keys = groups.map(|group| GroupKey::new(&group.file, &group.name));
+                    self.placed.extend(keys.map(|key| (key, at)));
+                }
+            }
+        }
+    }
+
     /// Returns how many run.
     pub fn n_shards(&self) -> usize {
         self.n_shards

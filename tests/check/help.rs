@@ -19,6 +19,7 @@ fn every_example_runs() {
         ("burnwatch.yml", "log: all\n"),
         ("web.yml", "http_server_config: {http2: false}\n"),
     ]);
+    std::fs::create_dir(files.path().join("data")).expect("its place is free");
     let binary = env!("CARGO_BIN_EXE_burnwatch");
     let mut n_run = 0;
     for words in ["", "rules", "config", "web-config"] {

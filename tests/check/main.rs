@@ -13,6 +13,7 @@ mod config;
 mod help;
 mod promtool;
 mod rules;
+mod storage;
 
 use std::io::Write;
 use std::path::Path;

@@ -220,6 +220,11 @@ impl World {
         }
     }
 
+    /// The wall clock is set while no time passes.
+    pub fn set_wall(&mut self, by: f64) {
+        self.sequencer.wall_was_set(at(by) - TimestampMs(0));
+    }
+
     /// Returns `F` in seconds.
     pub fn frontier(&self) -> f64 {
         self.engine

@@ -24,8 +24,11 @@
 #[path = "../support/say.rs"]
 mod say;
 
+mod backlog;
 mod exporter;
+mod outages;
 mod processes;
+mod replicas;
 mod webhook;
 
 use serde_json::Value;

@@ -65,7 +65,8 @@ pub fn http_get(url: &str) -> Option<Value> {
     serde_json::from_str(&http_text(url)?).ok()
 }
 
-fn http_text(url: &str) -> Option<String> {
+/// Returns the text at a URL, or nothing when there is none.
+pub fn http_text(url: &str) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -76,7 +77,47 @@ fn http_text(url: &str) -> Option<String> {
     })
 }
 
-struct Running(Child);
+/// Waits until the server at a URL, of whatever kind, says that it is ready.
+pub fn wait_until_ready(url: &str) {
+    let url = format!("{url}/-/ready");
+    wait_for(&url, || {
+        let is_ready = |text: &String| text.to_lowercase().contains(" ready") || text == "OK";
+        http_text(&url).filter(is_ready)
+    });
+}
+
+/// Returns burnwatch's program.
+pub fn burnwatch() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_burnwatch"))
+}
+
+/// A running program; it is killed when it goes.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts a program in a directory; what it says goes to a file there.
+    pub fn start(directory: &Path, name: &str, program: &Path, args: &[String]) -> Running {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(directory.join(format!("{name}.log")));
+        let child = Command::new(program)
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log.expect("a log can be written")))
+            .current_dir(directory)
+            .spawn();
+        Running(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())))
+    }
+
+    /// Asks the program to end, and waits until it has.
+    pub fn end(mut self) {
+        let id = self.0.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "kill -TERM");
+        let _ = self.0.wait();
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -90,7 +131,7 @@ pub struct Stack {
     directory: TempDir,
     ports: Ports,
     _prometheus: Option<Running>,
-    _burnwatch: Option<Running>,
+    burnwatch: Option<Running>,
     alertmanager: Option<Running>,
 }
 
@@ -111,6 +152,30 @@ impl Stack {
         alertmanager_hook: u16,
         own_hook: u16,
     ) -> Stack {
+        let hooks = (alertmanager_hook, own_hook);
+        let mut stack = Stack::without_prometheus(alertmanager, rules, exporter_port, hooks);
+        let path = |name: &str| stack.directory.path().join(name).display().to_string();
+        let port = stack.ports.prometheus;
+        let prometheus = stack.spawn(
+            prometheus,
+            &[
+                format!("--config.file={}", path("scraping.yml")),
+                format!("--storage.tsdb.path={}", path("tsdb")),
+                format!("--web.listen-address=127.0.0.1:{port}"),
+            ],
+        );
+        stack._prometheus = Some(prometheus);
+        wait_until_ready(&format!("http://127.0.0.1:{port}"));
+        stack
+    }
+
+    /// The same without Prometheus: the test sends.
+    pub fn without_prometheus(
+        alertmanager: &Path,
+        rules: &str,
+        exporter_port: u16,
+        (alertmanager_hook, own_hook): (u16, u16),
+    ) -> Stack {
         let directory = TempDir::new().expect("a temporary directory");
         let ports = Ports {
             prometheus: free_port(),
@@ -128,42 +193,55 @@ impl Stack {
             directory,
             ports,
             _prometheus: None,
-            _burnwatch: None,
+            burnwatch: None,
             alertmanager: None,
         };
         stack.start_alertmanager(alertmanager, alertmanager_hook);
-        let path = |name: &str| stack.directory.path().join(name).display().to_string();
-        let burnwatch = Path::new(env!("CARGO_BIN_EXE_burnwatch"));
-        let burnwatch = stack.spawn(
-            burnwatch,
+        stack.start_burnwatch();
+        stack
+    }
+
+    /// Starts burnwatch, anew with what it has in its directory, and waits until it is ready.
+    pub fn start_burnwatch(&mut self) {
+        let path = |name: &str| self.directory.path().join(name).display().to_string();
+        let running = self.spawn(
+            burnwatch(),
             &[
                 "serve".to_owned(),
                 format!("--config.file={}", path("prometheus.yml")),
                 format!("--burnwatch.config.file={}", path("burnwatch.yml")),
                 format!("--storage.path={}", path("data")),
-                format!("--web.listen-address=127.0.0.1:{}", ports.burnwatch),
+                format!("--web.listen-address=127.0.0.1:{}", self.ports.burnwatch),
                 "--rules.alert.resend-delay=2s".to_owned(),
             ],
         );
-        let prometheus = stack.spawn(
-            prometheus,
-            &[
-                format!("--config.file={}", path("scraping.yml")),
-                format!("--storage.tsdb.path={}", path("tsdb")),
-                format!("--web.listen-address=127.0.0.1:{}", ports.prometheus),
-            ],
-        );
-        stack._burnwatch = Some(burnwatch);
-        stack._prometheus = Some(prometheus);
-        for url in [
-            stack.burnwatch_url("/-/ready"),
-            format!("http://127.0.0.1:{}/-/ready", ports.prometheus),
-        ] {
-            wait_for(&url, || {
-                http_text(&url).filter(|text| text.to_lowercase().contains("ready"))
-            });
+        self.burnwatch = Some(running);
+        wait_until_ready(&self.burnwatch_url(""));
+    }
+
+    /// Kills burnwatch: it has no time to write or to say anything.
+    pub fn kill_burnwatch(&mut self) {
+        self.burnwatch = None;
+    }
+
+    /// Asks Alertmanager to end, so that it remembers whom it notified.
+    pub fn end_alertmanager(&mut self) {
+        if let Some(alertmanager) = self.alertmanager.take() {
+            alertmanager.end();
         }
-        stack
+    }
+
+    /// Sends a body of remote write 1.0 to burnwatch; returns the status.
+    pub fn write(&self, body: Vec<u8>) -> u16 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let url = self.burnwatch_url("/api/v1/write");
+        runtime.expect("a runtime").block_on(async {
+            let client = burnwatch::notify::http_client::plain().expect("a client");
+            let sent = client.post(url).body(body).send().await;
+            sent.expect("burnwatch answers").status().as_u16()
+        })
     }
 
     /// Starts the Alertmanager.
@@ -195,15 +273,7 @@ impl Stack {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or("program");
-        let log = std::fs::File::create(self.directory.path().join(format!("{name}.log")));
-        let log = log.expect("a log can be written");
-        let child = Command::new(program)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(log))
-            .current_dir(self.directory.path())
-            .spawn();
-        Running(child.unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display())))
+        Running::start(self.directory.path(), name, program, args)
     }
 
     /// Returns a URL of burnwatch.
@@ -218,17 +288,22 @@ impl Stack {
 
     /// Returns the sum of one of burnwatch's own metrics over its labels.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        let text = http_text(&self.burnwatch_url("/metrics"))?;
-        let of_name = |line: &&str| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['{', ' ']))
-        };
-        let values = text
-            .lines()
-            .filter(of_name)
-            .filter_map(|line| line.split(' ').next_back());
-        Some(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+        metric(&self.burnwatch_url(""), name, "")
     }
+}
+
+/// Returns the sum of a metric of the server at a URL over the lines that contain `part`.
+pub fn metric(url: &str, name: &str, part: &str) -> Option<f64> {
+    let text = http_text(&format!("{url}/metrics"))?;
+    let of_name = |line: &&str| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(part))
+    };
+    let values = text
+        .lines()
+        .filter(of_name)
+        .filter_map(|line| line.split(' ').next_back());
+    Some(values.filter_map(|value| value.parse::<f64>().ok()).sum())
 }
 
 /// Small requests over several connections, so that every scrape is split. Prometheus itself
@@ -268,7 +343,8 @@ fn own_config(hook: u16) -> String {
     format!("webhooks:\n- url: http://127.0.0.1:{hook}/hook\n")
 }
 
-fn alertmanager_config(hook: u16) -> String {
+/// A route to a webhook, group by group and at once.
+pub fn alertmanager_config(hook: u16) -> String {
     format!(
         "
 route: {{receiver: hook, group_by: [alertname], group_wait: 100ms, group_interval: 1s}}

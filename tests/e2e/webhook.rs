@@ -32,6 +32,17 @@ impl Webhook {
         self.port
     }
 
+    /// Returns how often an alert of this name came with this status.
+    pub fn times(&self, name: &str, status: &str) -> usize {
+        let bodies = self.bodies.lock().expect("no test panics here");
+        let alerts = bodies
+            .iter()
+            .filter_map(|body| body["alerts"].as_array())
+            .flatten();
+        let found = alerts.filter(|a| a["labels"]["alertname"] == name && a["status"] == status);
+        found.count()
+    }
+
     /// Returns the first alert of this name that came with this status.
     pub fn seen(&self, name: &str, status: &str) -> Option<Value> {
         let bodies = self.bodies.lock().expect("no test panics here");

@@ -3,5 +3,6 @@
 mod decoding;
 mod histograms;
 mod http;
+mod replicas;
 mod routing;
 mod support;

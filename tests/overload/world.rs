@@ -83,6 +83,7 @@ impl World {
             sender: self.node.share_of(sender),
         };
         let answer = receive_since(&self.node, body, Protocol::V1, self.wall, origin);
+        let answer = answer.kept_blocking();
         match answer.status.as_u16() {
             204 => true,
             503 => {

@@ -49,6 +49,7 @@ const READ: &[&str] = &[
     "/api/v1/scrape_pools",
     "/api/v1/scrape_pools/config",
     "/api/v1/series",
+    "/api/v1/status/backfill",
     "/api/v1/status/buildinfo",
     "/api/v1/status/config",
     "/api/v1/status/flags",
@@ -150,10 +151,11 @@ impl World {
             let end = rest.find(" }").unwrap_or(rest.len());
             rest[..end].split('"').skip(1).step_by(2)
         });
-        quoted
-            .filter(|path| path.starts_with('/') && !path.contains("__private"))
-            .map(str::to_owned)
-            .collect()
+        // Below `/api/v1`, and there itself, what is no route is answered as everywhere.
+        let is_route = |path: &&str| {
+            path.starts_with('/') && !path.contains("__private") && *path != "/api/v1"
+        };
+        quoted.filter(is_route).map(str::to_owned).collect()
     }
 
     async fn ask(&self, requests: &[(String, String, Option<String>)]) -> Vec<(u16, String)> {

@@ -53,6 +53,11 @@ fn config() -> String {
     );
     let _ = write!(
         text,
+        "  backfill:\n    url: http://u:{MARK}-read-user@127.0.0.1:1/read\n    \
+         bearer_token: {MARK}-read-token\n"
+    );
+    let _ = write!(
+        text,
         "  access:\n    tokens:\n    - {{name: all, token: {MARK}-token, roles: [read, write, \
          admin]}}\n    - {{name: file, token_file: token, roles: [read]}}\n"
     );
@@ -102,7 +107,15 @@ fn nothing_that_is_said_has_a_secret_in_it() {
         assert_eq!(reply.status, 204, "{}", reply.text);
     }
     // Each kind of receiver has failed, and has been told of.
-    for receiver in ["alertmanager", "webhook", "write_back", "http discovery"] {
+    for receiver in [
+        "/api/v2/alerts",
+        "receiver=webhook:webhook",
+        "receiver=webhook:keyed",
+        "receiver=webhook:oauth",
+        "receiver=webhook:proxied",
+        "receiver=write_back",
+        "http discovery",
+    ] {
         wait_for(receiver, || {
             let log = server.log().to_lowercase();
             let failed = |line: &str| line.contains(receiver) && line.contains("warn");
@@ -131,6 +144,7 @@ fn nothing_that_is_said_has_a_secret_in_it() {
         "/",
         "/metrics",
         "/graph",
+        "/api/v1/status/backfill",
         "/api/v1/status/config",
         "/api/v1/status/flags",
         "/api/v1/status/runtimeinfo",

@@ -22,9 +22,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("answer_stall", "tests/security/slow.rs"),
     ("body_timeout", "tests/security/slow.rs"),
     ("connections_per_peer", "tests/security/slow.rs"),
+    ("ha_clusters", "tests/ingest/replicas.rs"),
     ("head_timeout", "tests/security/slow.rs"),
     ("keep_alive", "tests/security/slow.rs"),
     ("future", "bad_input"),
+    ("log_bytes", "restart"),
+    ("log_retention_bytes", "src/log/backend/file/crash_tests.rs"),
     ("missed_ticks", "tests/design/p05_ticks.rs"),
     ("notification_queue", "alerts"),
     ("query_timeout", "tests/api/query.rs"),
@@ -60,6 +63,14 @@ fn every_limit_has_its_test() {
     let mut known: Vec<&str> = LIMITS.iter().map(|limit| limit.name).collect();
     known.sort_unstable();
     assert_eq!(tested, known);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/RELIABILITY.md")).expect("the page");
+    for name in known.into_iter().chain(["per_sender"]) {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/RELIABILITY.md does not say what happens at {name}"
+        );
+    }
 }
 
 fn server(limits: &str) -> Server {
@@ -136,6 +147,8 @@ fn an_engine_that_lags_answers_503_and_catches_up() {
                 [{alert: High, expr: 'max_over_time(sum(level)[12h:1s]) > 5'}]}]";
     let config = "burnwatch: {limits: {log_samples: 1}}";
     let server = Setup::with_config(config, slow).start();
+    // The answer comes when the rules, which wait in the log too, are in force.
+    assert_eq!(server.alerts(), [""; 0]);
     // On a step of the subquery.
     let at = now_ms() / 1_000 * 1_000 - 10_000;
     assert_eq!(send(&server, &[level("n", "1", at)]).status, 204);
@@ -248,7 +261,14 @@ fn a_group_that_costs_too_much_skips_ticks_and_says_so() {
     let server = server("group_work: 2");
     let now = now_ms();
     for n in 0..4 {
-        let three = ["1", "2", "3"].map(|value| level("n", value, now - 20_000 + n * 1_000));
+        // What stands still costs a tick nothing.
+        let at = now - 20_000 + n * 1_000;
+        let moving = |value: &str| {
+            Series::new("level")
+                .label("n", value)
+                .float(at, 9.0 + n as f64)
+        };
+        let three = ["1", "2", "3"].map(moving);
         assert_eq!(send(&server, &three).status, 204);
     }
     let group = server.data("rules")["groups"][0].clone();

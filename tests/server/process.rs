@@ -35,20 +35,27 @@ pub fn now_ms() -> i64 {
     i64::try_from(ms).expect("this side of the year 292 million")
 }
 
+fn empty_directory() -> TempDir {
+    TempDir::new().expect("a temporary directory")
+}
+
 /// A directory with the files of a server to be.
 pub struct Setup {
     directory: TempDir,
     flags: Vec<String>,
+    /// The longest file that it may write, in blocks of 512 bytes.
+    file_blocks_max: Option<u32>,
 }
 
 impl Setup {
     /// Returns an empty directory.
     pub fn new() -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        let directory = empty_directory();
         let flags = ["--storage.path=data", "--web.listen-address=127.0.0.1:0"];
         Setup {
             directory,
             flags: flags.map(str::to_owned).to_vec(),
+            file_blocks_max: None,
         }
     }
 
@@ -89,10 +96,30 @@ impl Setup {
         self
     }
 
+    /// Lets it write no longer files, in blocks of 512 bytes: what is beyond fails as a full disk
+    /// does.
+    pub fn file_blocks_max(mut self, n_blocks: u32) -> Self {
+        self.file_blocks_max = Some(n_blocks);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_burnwatch");
+        let Some(n_blocks) = self.file_blocks_max else {
+            return Command::new(binary);
+        };
+        let mut command = Command::new("sh");
+        // The signal that comes with it would end the process.
+        let script = format!("trap '' XFSZ; ulimit -S -f {n_blocks}; exec \"$0\" \"$@\"");
+        command.arg("-c").arg(script).arg(binary);
+        command
+    }
+
     fn spawn(self) -> Server {
         let log_path = self.directory.path().join("stderr.log");
         let log = std::fs::File::create(&log_path).expect("a log can be written");
-        let child = Command::new(env!("CARGO_BIN_EXE_burnwatch"))
+        let child = self
+            .command()
             .arg("serve")
             .args(&self.flags)
             .current_dir(self.directory.path())
@@ -105,6 +132,7 @@ impl Setup {
             address: ([0, 0, 0, 0], 0).into(),
             log_path,
             directory: self.directory,
+            flags: self.flags,
         }
     }
 
@@ -145,6 +173,7 @@ pub struct Server {
     address: SocketAddr,
     log_path: PathBuf,
     directory: TempDir,
+    flags: Vec<String>,
 }
 
 impl Drop for Server {
@@ -184,6 +213,32 @@ impl Reply {
 }
 
 impl Server {
+    /// Kills it, and returns what it was set up with, to start it again.
+    pub fn killed(mut self) -> Setup {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("and waited for");
+        Setup {
+            directory: std::mem::replace(&mut self.directory, empty_directory()),
+            flags: std::mem::take(&mut self.flags),
+            file_blocks_max: None,
+        }
+    }
+
+    /// Lets it write files of any length.
+    pub fn lift_file_limit(&self) {
+        let lifted = Command::new("prlimit")
+            .arg(format!("--pid={}", self.child.id()))
+            .arg("--fsize=unlimited:")
+            .status();
+        assert!(lifted.expect("prlimit runs").success());
+    }
+
+    /// Returns the set-up of another server with the same data directory.
+    pub fn beside(&self) -> Setup {
+        let data = self.directory.path().join("data");
+        Setup::new().flag(&format!("--storage.path={}", data.display()))
+    }
+
     /// Returns where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

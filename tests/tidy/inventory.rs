@@ -120,17 +120,17 @@ fn members_of_families_are_registered() {
     nothing(wrong);
 }
 
-/// Returns the groups of every bundled rule file, by file name.
-fn bundled_groups() -> BTreeMap<String, Vec<RuleGroup>> {
+/// Returns the groups of every rule file of a folder, by file name.
+fn groups_in(folder: &str) -> BTreeMap<String, Vec<RuleGroup>> {
     let of_file = |path: &PathBuf| {
-        let name = below("rules", path);
+        let name = below(folder, path);
         let parsed = parse_file(&name, &read(path), &Functions, Features::default());
         (
             name.clone(),
             parsed.unwrap_or_else(|e| panic!("{name}: {e:?}")).groups,
         )
     };
-    let all = files(&root().join("rules"), ".yml");
+    let all = files(&root().join(folder), ".yml");
     all.iter()
         .filter(|path| !path.to_string_lossy().ends_with(".test.yml"))
         .map(of_file)
@@ -138,11 +138,12 @@ fn bundled_groups() -> BTreeMap<String, Vec<RuleGroup>> {
 }
 
 #[test]
-fn every_bundled_alert_has_a_runbook_and_a_unit_test() {
-    let tests: String = files(&root().join("rules/tests"), ".test.yml")
-        .iter()
-        .map(|path| read(path))
-        .collect();
+fn every_alert_has_a_runbook_and_a_unit_test() {
+    let tests = ["rules/tests", "deploy/mixin/tests"].map(|folder| {
+        let all = files(&root().join(folder), ".test.yml");
+        all.iter().map(|path| read(path)).collect::<String>()
+    });
+    let tests = tests.concat();
     let runbooks = root().join("docs/runbooks");
     let mut unclaimed: BTreeSet<String> = files(&runbooks, ".md")
         .iter()
@@ -150,30 +151,27 @@ fn every_bundled_alert_has_a_runbook_and_a_unit_test() {
         .filter(|name| name != "README.md")
         .collect();
     let mut wrong = Vec::new();
-    for (file, groups) in bundled_groups() {
-        let bundled = burnwatch::bundled::RULES
-            .iter()
-            .any(|(name, _)| *name == file);
-        if !bundled {
+    let bundled = groups_in("rules");
+    for file in bundled.keys() {
+        let is_bundled = |(name, _): &(&str, &str)| name == file;
+        if !burnwatch::bundled::RULES.iter().any(is_bundled) {
             wrong.push(format!("src/bundled.rs does not name rules/{file}"));
         }
+    }
+    for (file, groups) in bundled.into_iter().chain(groups_in("deploy/mixin")) {
         let rules = groups.iter().flat_map(|group| &group.rules);
         for rule in rules.filter(|rule| matches!(rule.kind, RuleKind::Alerting { .. })) {
             let alert = &rule.name;
             let runbook = format!("{alert}.md");
             if !runbooks.join(&runbook).is_file() {
-                wrong.push(format!(
-                    "rules/{file}: {alert} has no docs/runbooks/{runbook}"
-                ));
+                wrong.push(format!("{file}: {alert} has no docs/runbooks/{runbook}"));
             }
             unclaimed.remove(&runbook);
             if words(&tests, &format!("alertname: {alert}"))
                 .next()
                 .is_none()
             {
-                wrong.push(format!(
-                    "rules/{file}: {alert} has no unit test in rules/tests"
-                ));
+                wrong.push(format!("{file}: {alert} has no unit test"));
             }
         }
     }

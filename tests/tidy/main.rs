@@ -15,6 +15,7 @@ use crate::source::{is_word, read, root, sources, tree, words};
 /// The modules in reading order, each with those above it that it uses.
 const MODULES: &[(&str, &[&str])] = &[
     // Ground.
+    ("sync", &[]),
     ("model", &[]),
     ("clock", &["model"]),
     ("arrivals", &["clock", "model"]),
@@ -25,7 +26,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("config", &["model", "relabel", "yaml"]),
     // In.
     ("log", &["model"]),
-    ("ingest", &["arrivals", "clock", "log", "model"]),
+    ("ingest", &["arrivals", "clock", "log", "model", "sync"]),
     // Core.
     ("history", &["model"]),
     ("promql", &["model"]),
@@ -96,7 +97,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("storage", &["history", "model"]),
     ("backfill", &["config", "ingest", "model", "notify", "wire"]),
     // What stands between the socket and the router: it knows what a route needs, not what it does.
-    ("web", &["api", "clock", "config", "ingest", "model"]),
+    ("web", &["api", "clock", "config", "ingest"]),
     (
         "server",
         &[
@@ -128,11 +129,14 @@ const MODULES: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "functions",
+            // `check storage` reads a data directory without a server.
+            "log",
             "model",
             "notify",
             "promql",
             "rule",
             "server",
+            "storage",
             "telemetry",
             "web",
             "wire",
@@ -295,7 +299,7 @@ fn one_file_reads_the_clock() {
 }
 
 /// Each has the reason beside it; a new one is a change of design.
-const UNSAFE: &[&str] = &["ingest/route_table.rs", "storage/segment.rs"];
+const UNSAFE: &[&str] = &["ingest/route_table/part.rs", "storage/segment.rs"];
 
 #[test]
 fn unsafe_stands_in_named_places_alone() {

@@ -1,4 +1,5 @@
-//! `burnwatch check rules|config|web-config`: says whether files load, as promtool's commands do.
+//! `burnwatch check rules|config|web-config`: says whether files load, as promtool's commands do;
+//! `check storage`: whether a data directory can be read.
 //!
 //! Exit codes and standard output are promtool's, and so are the words on standard error, so
 //! that it can stand in promtool's place in a CI job; there it adds places, hints and advice.
@@ -8,6 +9,7 @@ mod config;
 mod files;
 mod lints;
 mod rules;
+mod storage;
 mod web_config;
 
 use std::io::{self, Write};
@@ -34,6 +36,8 @@ Examples:
     burnwatch check rules --lint=all rules.yml
   Does this configuration load, and everything it names?
     burnwatch check config prometheus.yml
+  Can this data directory be read?
+    burnwatch check storage data
   Does this web configuration load, and the certificates it names?
     burnwatch check web-config web.yml
 
@@ -55,6 +59,8 @@ enum CheckCommand {
     Rules(Box<rules::CheckRulesArgs>),
     /// Check if the config files are valid or not, and the files they name.
     Config(Box<config::CheckConfigArgs>),
+    /// Check if a data directory can be read, and cut off what cannot.
+    Storage(storage::CheckStorageArgs),
     /// Check if the web config files are valid or not, and the certificates they name.
     WebConfig(web_config::CheckWebConfigArgs),
 }
@@ -154,6 +160,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow
     let (verdict, lint_fatal) = match &args.command {
         CheckCommand::Rules(args) => (rules::check(args, &mut io)?, args.lint.lint_fatal),
         CheckCommand::Config(args) => (config::check(args, &mut io)?, args.lint.lint_fatal),
+        CheckCommand::Storage(args) => (storage::check(args, &mut io)?, false),
         CheckCommand::WebConfig(args) => (web_config::check(args, &mut io)?, false),
     };
     io.out.flush().context("write the result")?;

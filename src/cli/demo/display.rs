@@ -93,7 +93,10 @@ impl Display {
             clock(seconds),
             describe(labels)
         ));
-        if matches!(effect, Effect::Alert { message, .. } if message.status == AlertStatus::Firing)
+        // The dead man's switch is no news.
+        let is_news = labels.value("alertname") != "Watchdog";
+        if is_news
+            && matches!(effect, Effect::Alert { message, .. } if message.status == AlertStatus::Firing)
         {
             let (name, job) = (labels.value("alertname"), labels.value("job"));
             let mut seen = self.seen();

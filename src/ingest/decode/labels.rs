@@ -80,6 +80,21 @@ impl<'a> RawLabels<'a> {
         }))
     }
 
+    /// Returns the values of labels, the last where a label is sent twice.
+    pub fn values_of<const N: usize>(
+        &self,
+        names: [&str; N],
+    ) -> Result<[Option<&'a [u8]>; N], DecodeError> {
+        let mut values = [None; N];
+        self.for_each(|name, value| {
+            let at = names.iter().position(|wanted| wanted.as_bytes() == name);
+            if let Some(at) = at {
+                values[at] = Some(value);
+            }
+        })?;
+        Ok(values)
+    }
+
     /// Returns the labels for people, as sent: long and many ones are cut.
     pub fn shown(&self) -> String {
         const PAIRS_MAX: usize = 16;

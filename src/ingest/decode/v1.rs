@@ -65,6 +65,22 @@ pub fn decode<V: Visitor>(
     finish(&mut ahead, key, buffers, visitor)
 }
 
+/// Returns the labels of the first series, as far as they lie at its beginning.
+pub fn first_labels(body: &[u8]) -> Result<Option<RawLabels<'_>>, DecodeError> {
+    let mut reader = Reader::new(body);
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field != 1 {
+            reader.skip(wire_type)?;
+            continue;
+        }
+        expect("WriteRequest", field, wire_type, WireType::Bytes)?;
+        let bytes = reader.bytes()?;
+        return Ok(Some(RawLabels::V1(&bytes[..labels_end(bytes)?])));
+    }
+    Ok(None)
+}
+
 /// Hashes what seem to be the labels of a series.
 #[inline]
 fn begin<'a, F>(bytes: &'a [u8], key: &HashKey) -> Result<Begun<'a, F>, DecodeError> {

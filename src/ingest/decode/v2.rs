@@ -77,7 +77,8 @@ pub fn decode<V: Visitor>(
     table.clear();
     hashes.clear();
     // Nothing forbids series before symbols, so the symbols are read first.
-    let outcome = read_symbols(body, key, buffers, &mut table, &mut hashes).and_then(|()| {
+    let hash = |text: &[u8]| hashes.push(key.hash(text));
+    let outcome = read_symbols(body, buffers, &mut table, hash).and_then(|()| {
         let symbols = Symbols {
             body,
             table: &table,
@@ -93,12 +94,46 @@ pub fn decode<V: Visitor>(
     outcome
 }
 
+/// Calls `look` with the labels of the first series, as far as they lie at its beginning.
+pub fn first_labels(
+    body: &[u8],
+    buffers: &mut DecodeBuffers,
+    look: impl FnOnce(&RawLabels<'_>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut reader = Reader::new(body);
+    while !reader.is_empty() {
+        let (field, wire_type) = reader.tag()?;
+        if field != 5 {
+            reader.skip(wire_type)?;
+            continue;
+        }
+        expect("Request", field, wire_type, WireType::Bytes)?;
+        let mut series = Reader::new(reader.bytes()?);
+        if !series.skip_tag(REFS_TAG) {
+            return Ok(());
+        }
+        let refs = series.bytes()?;
+        let mut table = std::mem::take(&mut buffers.symbols);
+        table.clear();
+        let outcome = read_symbols(body, buffers, &mut table, |_| {}).and_then(|()| {
+            let table = &table;
+            look(&RawLabels::V2 {
+                refs,
+                symbols: Symbols { body, table },
+            })
+        });
+        buffers.symbols = table;
+        return outcome;
+    }
+    Ok(())
+}
+
+/// Reads the symbols into `table` and calls `each` with the text of each.
 fn read_symbols(
     body: &[u8],
-    key: &HashKey,
     buffers: &mut DecodeBuffers,
     table: &mut Vec<Symbol>,
-    hashes: &mut Vec<u128>,
+    mut each: impl FnMut(&[u8]),
 ) -> Result<(), DecodeError> {
     let mut reader = Reader::new(body);
     while !reader.is_empty() {
@@ -117,7 +152,7 @@ fn read_symbols(
             start: body.len() - reader.rest().len() - text.len(),
             length: text.len(),
         });
-        hashes.push(key.hash(text));
+        each(text);
     }
     Ok(())
 }

@@ -4,30 +4,21 @@
 //! one sample or fifty thousand; a float waiting costs 24 bytes, and what is larger counts for
 //! as many floats as it has room for.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use parking_lot::Mutex;
 
+use crate::log::backlog::Backlog;
 use crate::log::{Log, LogError, LogTail, Offset, Waiting, weight};
-use crate::model::{Entry, TimestampMs};
-
-/// What is under way between the two sides.
-#[derive(Debug, Default)]
-struct Between {
-    weight: AtomicUsize,
-    /// The stamped wall clock of each entry, oldest first.
-    since: Mutex<VecDeque<TimestampMs>>,
-}
+use crate::model::Entry;
 
 /// The writing side.
 #[derive(Debug)]
 pub struct MemoryLog {
     sender: Sender<(Offset, Entry)>,
     next: AtomicU64,
-    between: Arc<Between>,
+    backlog: Arc<Backlog>,
     samples_max: usize,
 }
 
@@ -35,7 +26,7 @@ pub struct MemoryLog {
 #[derive(Debug)]
 pub struct MemoryLogTail {
     receiver: Receiver<(Offset, Entry)>,
-    between: Arc<Between>,
+    backlog: Arc<Backlog>,
 }
 
 impl MemoryLog {
@@ -43,46 +34,37 @@ impl MemoryLog {
     /// [`Log::room`] says no and senders are told to come again.
     pub fn new(samples_max: usize) -> (Arc<MemoryLog>, MemoryLogTail) {
         let (sender, receiver) = unbounded();
-        let between = Arc::new(Between::default());
+        let backlog = Arc::new(Backlog::default());
         let log = MemoryLog {
             sender,
             next: AtomicU64::new(0),
-            between: Arc::clone(&between),
+            backlog: Arc::clone(&backlog),
             samples_max,
         };
-        (Arc::new(log), MemoryLogTail { receiver, between })
-    }
-
-    fn samples_waiting(&self) -> usize {
-        self.between.weight.load(Ordering::Acquire)
+        (Arc::new(log), MemoryLogTail { receiver, backlog })
     }
 }
 
 impl Log for MemoryLog {
     fn room(&self, weight: usize) -> bool {
-        let waiting = self.samples_waiting();
+        let waiting = self.backlog.weight();
         waiting == 0 || waiting.saturating_add(weight) <= self.samples_max
     }
 
     fn append(&self, entry: Entry) -> Result<Offset, LogError> {
         let weight = weight(&entry);
         // Counted before it is sent: the reader may be done with it before this returns.
-        self.between.weight.fetch_add(weight, Ordering::AcqRel);
-        self.between.since.lock().push_back(entry.stamp().wall);
+        self.backlog.add(weight, entry.stamp().wall);
         let offset = Offset(self.next.fetch_add(1, Ordering::AcqRel));
         self.sender.send((offset, entry)).map_err(|_| {
-            self.between.weight.fetch_sub(weight, Ordering::AcqRel);
-            self.between.since.lock().pop_back();
+            self.backlog.take_back(weight);
             LogError::Closed
         })?;
         Ok(offset)
     }
 
     fn waiting(&self) -> Waiting {
-        Waiting {
-            samples: self.samples_waiting(),
-            since: self.between.since.lock().front().copied(),
-        }
+        self.backlog.waiting()
     }
 }
 
@@ -92,9 +74,7 @@ impl LogTail for MemoryLogTail {
     }
 
     fn done(&self, weight: usize) {
-        self.between.since.lock().pop_front();
-        let before = self.between.weight.fetch_sub(weight, Ordering::AcqRel);
-        debug_assert!(before >= weight, "no more is done than was appended");
+        self.backlog.done(weight);
     }
 }
 

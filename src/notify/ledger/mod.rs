@@ -256,6 +256,13 @@ impl Ledger {
         entry.is_some_and(|entry| entry.is_resolved() && is_same_state(&entry.message, message))
     }
 
+    /// Tells whether an engine has spoken of an alert since the start.
+    pub fn is_confirmed(&self, labels: &Labels) -> bool {
+        let inner = self.inner.lock();
+        let entry = inner.alerts.get(labels);
+        entry.is_some_and(|entry| entry.is_confirmed)
+    }
+
     /// Returns the alerts that are remembered as firing and that no engine has spoken of.
     pub fn unconfirmed(&self) -> Vec<Labels> {
         let inner = self.inner.lock();

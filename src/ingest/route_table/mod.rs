@@ -11,19 +11,25 @@
 //!
 //! Memory: 16 bytes a slot, 67 to 88 % of them used, so 18 to 24 bytes a series.
 
+#[cfg(all(test, model_check))]
+mod models;
+mod part;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::ingest::route_table::part::{
+    AGE_MASK, HASH_MASK, HASH_SHIFT, PLACE_SHIFT, Part, Slot, TARGET_SHIFT, UNREAD, is_entry,
+    is_series, pack, prefetch, unpack,
+};
 use crate::ingest::sequencer::Target;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
+pub use part::{SERIES_MAX, TARGET_MASK};
+
 /// Parts of the table; the top bits of a hash choose one.
 const PARTS: usize = 64;
-/// Slots of a cache line.
-const BUCKET: usize = 4;
-/// Buckets of an empty part: so many that a part that is not crowded has a free slot.
-const BUCKETS_MIN: usize = 4;
 /// Ages are counted modulo this, so that age plus one fits four bits and is never 0.
 const AGES: u64 = 15;
 
@@ -55,64 +61,6 @@ pub struct RouteEntry {
     pub target: Target,
 }
 
-/// Only the low 16 bits of a target fit.
-pub const TARGET_MASK: u32 = (1 << 16) - 1;
-
-// A slot's value, from the top: 28 bits place or kind, 16 bits of the hash, 16 bits target, 4 bits
-// age plus one. Kinds are the four highest places. The top bit of a place says that the name is
-// recorded.
-const PLACE_SHIFT: u32 = 36;
-const HASH_SHIFT: u32 = 20;
-const HASH_MASK: u64 = 0xffff << HASH_SHIFT;
-const TARGET_SHIFT: u32 = 4;
-const AGE_MASK: u64 = 0xf;
-const UNREAD: u32 = (1 << 28) - 1;
-const RECORDED: u32 = UNREAD - 1;
-const SEEDABLE: u32 = UNREAD - 2;
-/// An entry that was removed; its slot is reclaimed when the part is built anew.
-const REMOVED: u32 = UNREAD - 3;
-const RECORDED_BIT: u32 = 1 << 27;
-/// The most places of series; beyond, they would be mistaken for kinds.
-pub const SERIES_MAX: usize = (RECORDED_BIT - 8) as usize;
-
-fn pack(entry: RouteEntry, age: u8) -> u64 {
-    let place = match entry.route {
-        Route::Unread => UNREAD,
-        Route::Recorded => RECORDED,
-        Route::Seedable => SEEDABLE,
-        Route::Series { at, recorded } => at | if recorded { RECORDED_BIT } else { 0 },
-    };
-    pack_place(place, entry.target.0, age)
-}
-
-fn pack_place(place: u32, target: u32, age: u8) -> u64 {
-    (u64::from(place) << PLACE_SHIFT)
-        | (u64::from(target & TARGET_MASK) << TARGET_SHIFT)
-        | (u64::from(age) + 1)
-}
-
-#[inline]
-fn unpack(value: u64) -> Option<RouteEntry> {
-    let place = (value >> PLACE_SHIFT) as u32;
-    let route = match place {
-        UNREAD => Route::Unread,
-        RECORDED => Route::Recorded,
-        SEEDABLE => Route::Seedable,
-        REMOVED => return None,
-        place => Route::Series {
-            at: place & !RECORDED_BIT,
-            recorded: place & RECORDED_BIT != 0,
-        },
-    };
-    let target = Target((value >> TARGET_SHIFT) as u32 & TARGET_MASK);
-    Some(RouteEntry { route, target })
-}
-
-/// Tells whether a value is an entry at all, neither free nor removed.
-fn is_entry(value: u64) -> bool {
-    value != 0 && unpack(value).is_some()
-}
-
 /// What a look-up finds, as it lies in the table: one word, read only as far as is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Found(u64);
@@ -129,141 +77,6 @@ impl Found {
     pub fn unread(self) -> Option<Target> {
         let is_unread = (self.0 >> PLACE_SHIFT) as u32 == UNREAD;
         is_unread.then_some(Target((self.0 >> TARGET_SHIFT) as u32 & TARGET_MASK))
-    }
-}
-
-fn is_series(value: u64) -> bool {
-    matches!(
-        unpack(value),
-        Some(RouteEntry {
-            route: Route::Series { .. },
-            ..
-        })
-    )
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    /// The low half of the hash.
-    low: AtomicU64,
-    /// 0 = free. Written last, so that whoever sees it sees the hash.
-    value: AtomicU64,
-}
-
-impl Slot {
-    /// Writes a value. A swap and not a store, so that it has one place in the order of the values
-    /// that readers exchange: one that noted an age was before it, or fails.
-    fn change(&self, value: u64) {
-        self.value.swap(value, Ordering::AcqRel);
-    }
-}
-
-/// A cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Bucket([Slot; BUCKET]);
-
-/// A 64th of the table. Clones share it.
-#[derive(Clone, Debug)]
-struct Part {
-    buckets: Arc<[Bucket]>,
-    /// Slots taken, removed ones included; only the writer uses it.
-    n_taken: Arc<AtomicUsize>,
-}
-
-impl Part {
-    /// Returns an empty part that is three quarters full with `n` entries.
-    fn with_room_for(n: usize) -> Part {
-        let n_buckets = (n * 4 / 3).div_ceil(BUCKET).max(BUCKETS_MIN);
-        Part {
-            buckets: (0..n_buckets).map(|_| Bucket::default()).collect(),
-            n_taken: Arc::default(),
-        }
-    }
-
-    fn slots(&self) -> impl Iterator<Item = &Slot> {
-        self.buckets.iter().flat_map(|bucket| &bucket.0)
-    }
-
-    fn n_slots(&self) -> usize {
-        self.buckets.len() * BUCKET
-    }
-
-    /// The place where a look-up begins.
-    #[inline]
-    fn bucket_of(&self, low: u64) -> usize {
-        ((u128::from(low) * self.buckets.len() as u128) >> 64) as usize
-    }
-
-    /// The slot that holds a hash, or the free one where it would go.
-    #[inline]
-    fn find(&self, low: u64, hash_bits: u64) -> (&Slot, u64) {
-        let mut at = self.bucket_of(low);
-        loop {
-            for slot in &self.buckets[at].0 {
-                let value = slot.value.load(Ordering::Acquire);
-                // There is always a free slot: parts grow before they are full.
-                if value == 0
-                    || (slot.low.load(Ordering::Relaxed) == low && value & HASH_MASK == hash_bits)
-                {
-                    return (slot, value);
-                }
-            }
-            at += 1;
-            if at == self.buckets.len() {
-                at = 0;
-            }
-        }
-    }
-
-    /// Copies what `keep` keeps into a part of fitting size.
-    fn rebuilt(&self, room_for: usize, keep: impl Fn(u64) -> bool) -> Part {
-        let taken = || {
-            let slots = self.slots();
-            let values = slots.map(|slot| (slot, slot.value.load(Ordering::Acquire)));
-            values.filter(|(_, value)| is_entry(*value) && keep(*value))
-        };
-        let part = Part::with_room_for(taken().count() + room_for);
-        for (slot, value) in taken() {
-            part.put(slot.low.load(Ordering::Relaxed), value);
-        }
-        part
-    }
-
-    /// Puts a value with its bits of the hash.
-    fn put(&self, low: u64, value: u64) {
-        let (slot, before) = self.find(low, value & HASH_MASK);
-        if before == 0 {
-            slot.low.store(low, Ordering::Relaxed);
-            self.n_taken.fetch_add(1, Ordering::Relaxed);
-        }
-        slot.change(value);
-    }
-
-    /// Removes what leads to the series at a place and begins its look-up where one of these
-    /// halves of a hash does: one bucket, or two.
-    fn remove_series(&self, (least, greatest): (u64, u64), at: u32) {
-        for first in self.bucket_of(least)..=self.bucket_of(greatest) {
-            let buckets = self.buckets.iter().cycle().skip(first);
-            let slots = buckets
-                .take(self.buckets.len())
-                .flat_map(|bucket| &bucket.0);
-            for slot in slots {
-                let value = slot.value.load(Ordering::Acquire);
-                if value == 0 {
-                    break;
-                }
-                let place = (value >> PLACE_SHIFT) as u32;
-                if is_series(value) && place & !RECORDED_BIT == at {
-                    let removed = pack_place(REMOVED, 0, 0) | (value & HASH_MASK);
-                    slot.change(removed);
-                }
-            }
-        }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.n_taken.load(Ordering::Relaxed) * 8 >= self.n_slots() * 7
     }
 }
 
@@ -443,14 +256,6 @@ impl RouteTable {
     }
 }
 
-impl Part {
-    fn n_unread(&self) -> usize {
-        let values = self.slots().map(|s| s.value.load(Ordering::Acquire));
-        let counts = |value: &u64| is_entry(*value) && !is_series(*value);
-        values.filter(counts).count()
-    }
-}
-
 impl RouteView {
     /// Asks for the cache line of a hash, which a look-up will need soon. In a table larger than
     /// the caches, half of what a known series costs was waiting for that line.
@@ -481,25 +286,6 @@ impl RouteView {
         Found(value)
     }
 }
-
-/// Asks for a cache line, and does not wait for it.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[allow(
-    unsafe_code,
-    reason = "there is no stable safe way to ask for a cache line"
-)]
-fn prefetch(bucket: &Bucket) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: prefetching reads and writes nothing that a program can see; the address is that
-    // of a reference, though any would do.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(bucket).cast()) }
-}
-
-/// Elsewhere the look-up itself asks.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn prefetch(_bucket: &Bucket) {}
 
 #[cfg(test)]
 mod tests {
@@ -587,93 +373,5 @@ mod tests {
         assert_eq!(table.get(hash(2)), Some(entry(Route::Unread)));
         assert_eq!(table.get(hash(3)), Some(entry(series)));
         assert_eq!(table.n_unread(), 1);
-    }
-}
-
-/// Every order in which one writer and readers may go on in a part, searched by loom.
-#[cfg(all(test, model_check))]
-mod models {
-    use super::*;
-
-    const LOW: u64 = 5;
-    const OTHER: u64 = 6;
-
-    fn value(at: u32, age: u8) -> u64 {
-        let route = Route::Series {
-            at,
-            recorded: false,
-        };
-        let target = Target(at);
-        pack(RouteEntry { route, target }, age)
-    }
-
-    fn entry(value: u64) -> Option<u32> {
-        match Found(value).entry()?.route {
-            Route::Series { at, .. } => Some(at),
-            other => panic!("{other:?} was never put"),
-        }
-    }
-
-    fn view(part: &Part, age: u8) -> RouteView {
-        let parts = std::array::from_fn(|_| part.clone());
-        let parts = Arc::new(parts);
-        RouteView { parts, age }
-    }
-
-    /// A reader finds nothing or what was put, never the value of another hash.
-    #[test]
-    fn what_is_found_was_put_under_that_hash() {
-        loom::model(|| {
-            let part = Part::with_room_for(0);
-            let writer = part.clone();
-            let writing = loom::thread::spawn(move || {
-                writer.put(LOW, value(1, 0));
-                writer.put(OTHER, value(2, 0));
-            });
-            let second = entry(part.find(OTHER, 0).1);
-            let first = entry(part.find(LOW, 0).1);
-            assert!(matches!(second, None | Some(2)));
-            assert!(matches!(first, None | Some(1)));
-            // Both hashes begin their look-up in one bucket, so the first is there if the second is.
-            assert!(second.is_none() || first.is_some());
-            writing.join().unwrap();
-        });
-    }
-
-    /// A reader that notes an age does not bring back what the writer has changed.
-    #[test]
-    fn noting_an_age_loses_against_a_change() {
-        loom::model(|| {
-            let part = Part::with_room_for(0);
-            part.put(LOW, value(1, 0));
-            let readers = [1, 2].map(|age| {
-                let view = view(&part, age);
-                loom::thread::spawn(move || {
-                    let found = view.find(u128::from(LOW));
-                    assert!(matches!(entry(found.0), Some(1 | 3)));
-                })
-            });
-            part.put(LOW, value(3, 0));
-            for reader in readers {
-                reader.join().unwrap();
-            }
-            assert_eq!(entry(part.find(LOW, 0).1), Some(3));
-        });
-    }
-
-    /// A part that is built anew while readers note ages has all entries.
-    #[test]
-    fn building_a_part_anew_loses_no_entry() {
-        loom::model(|| {
-            let part = Part::with_room_for(0);
-            part.put(LOW, value(1, 0));
-            let view = view(&part, 3);
-            let reading = loom::thread::spawn(move || {
-                view.find(u128::from(LOW));
-            });
-            let rebuilt = part.rebuilt(1, |_| true);
-            assert_eq!(entry(rebuilt.find(LOW, 0).1), Some(1));
-            reading.join().unwrap();
-        });
     }
 }
