@@ -111,8 +111,8 @@ impl Predictor {
 
     /// Returns the Rice parameters of times and of values, in eighths; `None` for what is none.
     pub fn rices(time: u64, value: u64) -> Option<(u8, u16)> {
-        let is_time = time <= (TIME_RICE_MAX << EIGHTHS).into();
-        let is_value = value <= (VALUE_RICE_MAX << EIGHTHS).into();
+        let is_time = time <= u64::from(TIME_RICE_MAX << EIGHTHS);
+        let is_value = value <= u64::from(VALUE_RICE_MAX << EIGHTHS);
         (is_time && is_value).then_some((time as u8, value as u16))
     }
 

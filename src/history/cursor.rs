@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use crate::history::SeriesHistory;
 use crate::history::bits::{SAMPLE_BYTES_MAX, Window};
-use crate::history::chunk::{ChunkReader, beginning_of, is_stale, raw_before};
+use crate::history::chunk::{beginning_of, raw_before};
 use crate::history::codec::Predictor;
 use crate::history::cold::{ColdChunk, ColdPlace, Found, RECORD_BYTES_MAX};
 use crate::history::place::Place;
-use crate::history::series_history::{ChunkView, Counted};
+use crate::history::series_history::ChunkView;
 use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 
 /// A place between two samples of one history.
@@ -27,17 +27,17 @@ use crate::model::{FloatHistogram, SampleValue, TimestampMs};
 #[derive(Clone, Copy, Debug)]
 pub struct WalkCursor {
     /// What the samples passed let one know; the last of them was at `predictor.at`.
-    predictor: Predictor,
+    pub(in crate::history) predictor: Predictor,
     /// The chunk that holds the next sample: a number, a place behind [`COLD`], or [`UNPLACED`].
-    chunk: u64,
+    pub(in crate::history) chunk: u64,
     /// The insertions that were made before it found its place.
-    insertions: u32,
+    pub(in crate::history) insertions: u32,
     /// The bit of its chunk at which the next sample begins.
-    bit: u16,
+    pub(in crate::history) bit: u16,
     /// How many samples of its chunk are passed.
-    n_passed: u8,
+    pub(in crate::history) n_passed: u8,
     /// How many samples its chunk has, if it is cold.
-    n_cold: u8,
+    pub(in crate::history) n_cold: u8,
 }
 
 /// There was no sample to stand before.
@@ -93,7 +93,7 @@ enum Stop {
 }
 
 impl WalkCursor {
-    fn unplaced(after: TimestampMs) -> WalkCursor {
+    pub(in crate::history) fn unplaced(after: TimestampMs) -> WalkCursor {
         WalkCursor {
             predictor: Predictor {
                 at: after.0,
@@ -128,7 +128,7 @@ impl WalkCursor {
     }
 
     /// Returns the place of its chunk, if it is cold.
-    fn place(&self) -> Option<ColdPlace> {
+    pub(in crate::history) fn place(&self) -> Option<ColdPlace> {
         (self.chunk & COLD != 0 && self.chunk != UNPLACED).then_some(self.chunk & !COLD)
     }
 
@@ -175,68 +175,10 @@ impl SeriesHistory {
         self.point(cursor.passed(), value).value.into()
     }
 
-    /// Returns a cursor before the first sample after `after`, and how many samples lie before it.
-    ///
-    /// Cost: that of [`SeriesHistory::walk_from`], and a look at each full chunk in memory.
-    pub fn walk_counted(&self, after: TimestampMs) -> (WalkCursor, Counted) {
-        let mut record = [0; RECORD_BYTES_MAX];
-        let found = self.chunk_of(after).and_then(|beginning| {
-            let chunk = self.view(&beginning, &mut record)?;
-            Some((beginning, chunk))
-        });
-        let Some((beginning, chunk)) = found else {
-            return (WalkCursor::unplaced(after), self.counted());
-        };
-        let mut counted = self.counted_before(&beginning);
-        let (bit, n_samples) = (beginning.bit(), chunk.n_samples);
-        let mut reader = ChunkReader::at(chunk.bytes, bit, n_samples, beginning.predictor());
-        // What is forgotten is counted as well.
-        let after = after.max(self.forgotten);
-        while let Some((at, value)) = reader.next_until(after) {
-            counted = counted.plus(1, is_stale(at, value, chunk.histograms).into());
-        }
-        let (bit, predictor) = reader.position();
-        let cursor = WalkCursor {
-            predictor,
-            bit: bit as u16,
-            n_passed: (n_samples - reader.n_left()) as u8,
-            ..beginning
-        };
-        (cursor, counted)
-    }
-
     /// Moves the cursor over the next sample, whatever that is; tells whether there is one.
     #[inline]
     pub fn walk_over(&self, cursor: &mut WalkCursor) -> bool {
         self.step(cursor, TimestampMs(i64::MAX)).is_some()
-    }
-
-    /// Returns how many samples lie before the beginning of a cursor's chunk.
-    fn counted_before(&self, cursor: &WalkCursor) -> Counted {
-        let sealed = || self.sealed().iter();
-        let in_memory = Counted::default().plus(
-            self.head.len() as u32 + sealed().map(|chunk| chunk.n_samples).sum::<u32>(),
-            self.head.n_stale() as u32 + sealed().map(|chunk| chunk.n_stale).sum::<u32>(),
-        );
-        let mut counted = self.counted().less(in_memory);
-        match cursor.number() {
-            Some(number) => {
-                let n_before = number.wrapping_sub(self.first()) as usize;
-                for chunk in sealed().take(n_before) {
-                    counted = counted.plus(chunk.n_samples, chunk.n_stale);
-                }
-            }
-            None => {
-                let cold = self.cold();
-                let header = cold.and_then(|cold| cold.header(cursor.place()?));
-                if let (Some(cold), Some(header)) = (cold, header) {
-                    let all = Counted::default().plus(cold.n_samples, cold.n_stale);
-                    let before = Counted::default().plus(header.n_before, header.n_stale_before);
-                    counted = counted.less(all.less(before));
-                }
-            }
-        }
-        counted
     }
 
     /// Returns a cursor before the first sample after `after`.
@@ -366,7 +308,7 @@ impl SeriesHistory {
 
     /// Returns the beginning of a chunk from which few steps lead to the first sample after
     /// `after`, if there is one.
-    fn chunk_of(&self, after: TimestampMs) -> Option<WalkCursor> {
+    pub(in crate::history) fn chunk_of(&self, after: TimestampMs) -> Option<WalkCursor> {
         let after = after.max(self.forgotten);
         self.newest_at().filter(|newest| *newest > after)?;
         let behind = TimestampMs(after.0.saturating_add(1));

@@ -9,10 +9,12 @@ mod breaks;
 mod chunk;
 mod codec;
 pub mod cold;
+mod counted;
 mod cursor;
 mod flat_floats;
 mod form;
 mod insert;
+mod leaving;
 #[cfg(test)]
 mod model_test;
 mod older;
@@ -22,8 +24,9 @@ mod saved;
 mod series_history;
 
 pub use cold::{ColdPlace, ColdStore};
+pub use counted::Counted;
 pub use cursor::{WalkCursor, Walked, WalkedSample};
 pub use flat_floats::FlatFloats;
 pub use place::Place;
 pub use reading::{Cursor, Samples};
-pub use series_history::{Appended, Counted, SeriesHistory};
+pub use series_history::{Appended, SeriesHistory};

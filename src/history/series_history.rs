@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use crate::history::chunk::{HeadChunk, SealedChunk, sample_value};
 use crate::history::codec::HISTOGRAM_BITS;
-use crate::history::cold::{ColdChain, ColdStore, KEEP_MIN};
+use crate::history::cold::ColdChain;
 use crate::model::{
-    CounterResetHint, DurationMs, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue,
-    StartTimes, TimestampMs, is_stale_nan,
+    CounterResetHint, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue, StartTimes,
+    TimestampMs, is_stale_nan,
 };
 
 /// What became of a sample.
@@ -36,7 +36,7 @@ pub enum Appended {
 
 /// The past of one series.
 ///
-/// There are as many as there are series, so it is small: what only some have lies in [`Rest`].
+/// There are as many as there are series, so it is small: what only some have lies in `Rest`.
 #[derive(Debug)]
 pub struct SeriesHistory {
     /// The chunk that is being written.
@@ -74,34 +74,6 @@ pub(in crate::history) struct Rest {
     pub cold: Option<ColdChain>,
     /// The start timestamps, if any sample ever stated one; shared as chunks are.
     pub starts: Option<Arc<StartTimes>>,
-}
-
-/// How many samples lie before a place, counted from the first that the series ever had; both may
-/// wrap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// All of them.
-    pub n_samples: u32,
-    /// Those that are no stale markers.
-    pub n_live: u32,
-}
-
-impl Counted {
-    /// Returns the count with so many samples more, and so many stale markers among them.
-    pub(in crate::history) fn plus(self, n_samples: u32, n_stale: u32) -> Counted {
-        Counted {
-            n_samples: self.n_samples.wrapping_add(n_samples),
-            n_live: self.n_live.wrapping_add(n_samples).wrapping_sub(n_stale),
-        }
-    }
-
-    /// Returns the count without what another has counted.
-    pub(in crate::history) fn less(self, other: Counted) -> Counted {
-        Counted {
-            n_samples: self.n_samples.wrapping_sub(other.n_samples),
-            n_live: self.n_live.wrapping_sub(other.n_live),
-        }
-    }
 }
 
 impl Default for SeriesHistory {
@@ -213,42 +185,6 @@ impl SeriesHistory {
         self.head.push(at, value, is_stale);
     }
 
-    fn count(&mut self, is_stale: bool) {
-        self.n_taken = self.n_taken.wrapping_add(1);
-        self.n_stale = self.n_stale.wrapping_add(is_stale.into());
-    }
-
-    /// Sets the head aside and begins another.
-    fn seal(&mut self) {
-        let aside = self.rest.as_mut().and_then(|rest| rest.aside.take());
-        let histograms = aside.map_or_else(Vec::new, |aside| *aside);
-        let chunk = self.head.seal(histograms);
-        self.sealed_mut().push_back(chunk);
-        self.number = self.number.wrapping_add(1);
-        self.head.begin();
-    }
-
-    /// Moves the chunks to the store in which no sample can come between others any more. Native
-    /// histograms stay in memory, and so do the chunks behind them; where there is no room, all
-    /// do, and it is tried again with the next one.
-    fn spill(&mut self, oldest_allowed: TimestampMs) {
-        let mut number = self.first();
-        let Some(rest) = &mut self.rest else { return };
-        let (Some(cold), Some(sealed)) = (&mut rest.cold, &mut rest.sealed) else {
-            return;
-        };
-        while let Some(chunk) = sealed.front() {
-            let may_change = chunk.end > oldest_allowed || !chunk.histograms.is_empty();
-            if may_change || !cold.push(number, chunk) {
-                return;
-            }
-            sealed.pop_front();
-            number = number.wrapping_add(1);
-        }
-        // There is nothing here until the next chunk is full.
-        rest.sealed = None;
-    }
-
     /// Returns what there is besides the head, made where there was nothing.
     pub(in crate::history) fn rest_mut(&mut self) -> &mut Rest {
         self.rest.get_or_insert_default()
@@ -277,21 +213,6 @@ impl SeriesHistory {
     /// Returns the number of the first chunk in memory.
     pub(in crate::history) fn first(&self) -> u32 {
         self.number.wrapping_sub(self.sealed().len() as u32)
-    }
-
-    /// Forgets what is older than `keep` at event time `now`. From then on, full chunks of a
-    /// series that looks back far go to `store`.
-    pub fn cut(&mut self, now: TimestampMs, keep: DurationMs, store: Option<&Arc<dyn ColdStore>>) {
-        self.forget(now - keep);
-        // Series that are young have nothing to put there yet.
-        let Some(rest) = &mut self.rest else { return };
-        match (&mut rest.cold, store) {
-            (Some(cold), _) => cold.set_keep(keep),
-            (None, Some(store)) if keep >= KEEP_MIN && rest.sealed.is_some() => {
-                rest.cold = Some(ColdChain::new(Arc::clone(store), keep));
-            }
-            _ => {}
-        }
     }
 
     /// Tells whether a chunk was begun by the newest sample, which is a good time to cut.
@@ -420,57 +341,10 @@ impl SeriesHistory {
         })
     }
 
-    /// Forgets what lies at or before `until`.
-    pub fn forget(&mut self, until: TimestampMs) {
-        if until <= self.forgotten {
-            return;
-        }
-        self.forgotten = until;
-        let base = self.memory_base();
-        if self.newest_at().is_none() {
-            self.number = self.number.wrapping_add(1);
-            self.head = HeadChunk::default();
-            if let Some(rest) = &mut self.rest {
-                (rest.sealed, rest.aside) = (None, None);
-            }
-        }
-        let Some(rest) = &mut self.rest else { return };
-        // What is cold ends before what is in memory begins.
-        if let Some(cold) = &mut rest.cold
-            && base.is_none_or(|base| base <= until)
-        {
-            cold.clear();
-        }
-        if let Some(sealed) = &mut rest.sealed {
-            while sealed.front().is_some_and(|chunk| chunk.end <= until) {
-                sealed.pop_front();
-            }
-            if sealed.is_empty() {
-                rest.sealed = None;
-            }
-        }
-        if let Some(starts) = &mut rest.starts {
-            let kept = Arc::make_mut(starts);
-            kept.forget(until);
-            if kept.is_empty() {
-                rest.starts = None;
-            }
-        }
-    }
-
     /// Grows whenever a sample is put where others are or were: cursors made before are to be made
     /// anew.
     pub fn insertions(&self) -> u32 {
         self.insertions
-    }
-
-    /// Returns how many samples have ever come.
-    #[inline]
-    pub fn counted(&self) -> Counted {
-        Counted {
-            n_samples: self.n_taken,
-            n_live: self.n_taken.wrapping_sub(self.n_stale),
-        }
     }
 
     /// Returns the number of samples.
