@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn old_samples_are_not_sent() {
         let mut queue = queue(|config| config.sample_age_limit = DurationMs(50));
-        queue.push(samples(0..3), TimestampMs(0));
+        queue.push(samples(0..2), TimestampMs(0));
         // Each goes by its own instant, once it is older than the limit and not before.
-        for (now, dropped) in [(50, 0), (51, 1), (52, 1), (53, 1)] {
+        for (now, dropped) in [(50, 0), (51, 1), (52, 1), (53, 0)] {
             assert_eq!(taken(&mut queue, now), [0; 0], "at {now}");
             assert_eq!(queue.take_n_dropped(), dropped, "at {now}");
         }
