@@ -1,7 +1,7 @@
 //! History from before the first sample that came here, from a Prometheus that has it.
 //!
 //! What lives here: asking by remote read ([`remote_read`]), reading what is answered
-//! ([`stream`], [`xor`]), and the files that it is kept in ([`file`]). What may not: which history
+//! ([`stream`], [`xor`]), and the files that it is kept in ([`mod@file`]). What may not: which history
 //! is wanted and when it is put in; that is the engine's (`engine::backfill`) and the server's.
 
 pub mod file;

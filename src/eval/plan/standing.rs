@@ -6,7 +6,7 @@
 //! told here from the expression, and for the values that come up by [`is_delicate`].
 //!
 //! A leaf is off by no more than 1e-14 of itself; operators add to that a bit each, and a
-//! difference a factor of [`CANCELLED_MIN`] at most. That stays far below [`CLOSE`].
+//! difference a factor of `CANCELLED_MIN` at most. That stays far below `CLOSE`.
 
 use crate::functions;
 use crate::functions::call::plain;
