@@ -7,7 +7,7 @@ CARGO ?= cargo
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench demo models deep
+.PHONY: help test lint bench demo models memcheck deep
 
 # Puts the real prometheus, promtool, alertmanager and amtool on PATH, fetched when missing. Where they
 # cannot be had (status 3) the tests run without them and say what they skip.
@@ -35,5 +35,10 @@ demo: ## an incident played through burnwatch, from samples to notifications
 models: ## every order in which threads may go on in what is lock-free, searched by loom
 	RUSTFLAGS='--cfg model_check' CARGO_TARGET_DIR=target/models $(CARGO) test --lib -- models::
 
-deep: models ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
+memcheck: ## what is unsafe, under valgrind where it is installed
+	@command -v valgrind >/dev/null || { echo 'memcheck: skipped, no valgrind here'; exit 0; }; \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='valgrind --quiet --error-exitcode=9' \
+	$(CARGO) test --lib -- storage::cold ingest::route_table
+
+deep: models memcheck ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
 	@$(with_tools) PROPTEST_CASES=$${PROPTEST_CASES:-10000} BURNWATCH_DEEP=1 $(CARGO) test --release
