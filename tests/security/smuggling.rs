@@ -7,12 +7,27 @@ use std::net::{Shutdown, TcpStream};
 use crate::process::{PATIENCE, Server, Setup};
 use crate::sender::compress;
 
+/// Sends all there is and no more: whoever waits for the rest sees the end.
 fn send(server: &Server, request: &[u8]) -> String {
+    let stream = begin(server, request);
+    let _ = stream.shutdown(Shutdown::Write);
+    answer_of(stream)
+}
+
+/// Sends a request that is whole, and waits for its answer, as long as that takes.
+fn send_whole(server: &Server, request: &[u8]) -> String {
+    answer_of(begin(server, request))
+}
+
+fn begin(server: &Server, request: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).expect("connects");
     stream.set_read_timeout(Some(PATIENCE)).expect("can be set");
     // The server may answer and close before it has read all.
     let _ = stream.write_all(request);
-    let _ = stream.shutdown(Shutdown::Write);
+    stream
+}
+
+fn answer_of(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
@@ -58,11 +73,13 @@ fn a_length_that_lies_harms_nobody() {
     let server = Setup::new().start();
     let body = compress(b"");
     let request = |length: usize| {
-        let head =
-            format!("POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
         [head.as_bytes(), &body].concat()
     };
-    assert!(send(&server, &request(body.len())).starts_with("HTTP/1.1 204"));
+    let answer = send_whole(&server, &request(body.len()));
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
     // More is announced than comes.
     let answer = send(&server, &request(body.len() + 10));
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
