@@ -28,6 +28,7 @@ mod label_replace;
 #[cfg(test)]
 mod live_forms;
 mod math;
+pub mod options;
 mod over_time;
 mod over_time_histogram;
 pub mod quantile;
