@@ -9,7 +9,7 @@ use axum::Router;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::tools::{free_address, tool};
+use crate::tools::free_address;
 
 /// How long a test waits for what must happen; reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(90);
