@@ -5,8 +5,11 @@
 
 mod absent;
 pub mod annotation;
+mod anomaly;
+mod blocks;
 mod calendar;
 pub mod call;
+mod change;
 mod changes;
 mod clamp;
 mod classic_histogram;
@@ -17,6 +20,7 @@ mod drift;
 mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
+mod forecast;
 mod formula;
 mod grouped;
 mod histogram_fraction;
@@ -115,12 +119,20 @@ pub static ALL: &[&dyn Function] = &[
     &absent::AbsentOverTime,
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
+    &anomaly::ANOMALY_EWMA,
+    &anomaly::ANOMALY_HOLT_WINTERS,
+    &anomaly::ANOMALY_MAD,
+    &anomaly::ANOMALY_SEASONAL,
+    &anomaly::ANOMALY_ZSCORE,
     &trigonometry::ASIN,
     &trigonometry::ASINH,
     &trigonometry::ATAN,
     &trigonometry::ATANH,
     &over_time::AVG_OVER_TIME,
     &math::CEIL,
+    &change::CHANGE_ADWIN,
+    &change::CHANGE_CUSUM,
+    &change::CHANGE_PAGE_HINKLEY,
     &changes::CHANGES,
     &clamp::CLAMP,
     &clamp::CLAMP_MAX,
@@ -150,6 +162,8 @@ pub static ALL: &[&dyn Function] = &[
     &math::EXP,
     &over_time::FIRST_OVER_TIME,
     &math::FLOOR,
+    &forecast::FORECAST_ERROR,
+    &forecast::FORECAST_TIME_TO,
     &histogram_statistics::HISTOGRAM_AVG,
     &histogram_statistics::HISTOGRAM_COUNT,
     &histogram_fraction::HistogramFraction,
