@@ -466,7 +466,7 @@ impl Engine {
         if series.history.is_chunk_begun() {
             let windows = self.live.get_mut();
             windows.catch_up(place, &series.history, at);
-            self.store.cut(place, at, keep);
+            self.store.cut(place, at, keep, TimestampMs::MAX);
         }
         if let Some((labels, _)) = self.store.get(place) {
             self.live.get_mut().subqueries.changed(labels, at);
