@@ -10,14 +10,17 @@ use std::collections::HashMap;
 use crate::promql::SignatureTable;
 use crate::rule::group::read_group;
 use crate::rule::hint::{self, Level};
+use crate::rule::objectives::parse_objectives;
 use crate::rule::{ParseOptions, ParsedFile, RuleError, RuleNote};
 use crate::rule::{dialect, kubernetes};
+use crate::slo;
 use crate::yaml::{Document, Node, NodeKind, Place, YamlError, all_documents, first_document};
 
 /// Parses one rule file; returns all errors, not only the first, by line.
 ///
 /// `path` is only written into groups and errors. Of several YAML documents the first is read
-/// and a warning says so; a text without any is a file without groups.
+/// and a warning says so; a text without any is a file without groups. A specification of service
+/// level objectives is compiled to rules first.
 ///
 /// # Errors
 /// Returns everything that keeps Prometheus from loading the file.
@@ -28,6 +31,19 @@ pub fn parse_file(
     options: impl Into<ParseOptions>,
 ) -> Result<ParsedFile, Vec<RuleError>> {
     let options: ParseOptions = options.into();
+    match first_document(text) {
+        Ok(first) if slo::is_spec(&first.root) => parse_objectives(path, text, functions, options),
+        _ => parse_rules(path, text, functions, options),
+    }
+}
+
+/// Parses a file of rules, and of nothing else.
+pub(crate) fn parse_rules(
+    path: &str,
+    text: &str,
+    functions: &dyn SignatureTable,
+    options: ParseOptions,
+) -> Result<ParsedFile, Vec<RuleError>> {
     let documents = read_documents(text).map_err(|e| {
         let hint = hint::for_yaml(text, e.place);
         vec![RuleError::at(path, e.place, e.to_string(), Some(hint))]
