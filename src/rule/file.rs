@@ -31,23 +31,13 @@ pub fn parse_file(
     options: impl Into<ParseOptions>,
 ) -> Result<ParsedFile, Vec<RuleError>> {
     let options: ParseOptions = options.into();
-    match first_document(text) {
-        Ok(first) if slo::is_spec(&first.root) => parse_objectives(path, text, functions, options),
-        _ => parse_rules(path, text, functions, options),
-    }
-}
-
-/// Parses a file of rules, and of nothing else.
-pub(crate) fn parse_rules(
-    path: &str,
-    text: &str,
-    functions: &dyn SignatureTable,
-    options: ParseOptions,
-) -> Result<ParsedFile, Vec<RuleError>> {
     let documents = read_documents(text).map_err(|e| {
         let hint = hint::for_yaml(text, e.place);
         vec![RuleError::at(path, e.place, e.to_string(), Some(hint))]
     })?;
+    if slo::is_spec(&documents[0].root) {
+        return parse_objectives(path, text, functions, options);
+    }
     let mut reading = Reading {
         path,
         group_file: path.to_owned(),

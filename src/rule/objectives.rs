@@ -5,7 +5,7 @@
 //! is nobody's file.
 
 use crate::promql::SignatureTable;
-use crate::rule::file::parse_rules;
+use crate::rule::file::parse_file;
 use crate::rule::{ParseOptions, ParsedFile, RuleError, RuleNote};
 use crate::slo::{self, Language, Layout, Options};
 use crate::yaml::Place;
@@ -45,7 +45,7 @@ pub(crate) fn parse_objectives(
             .copied()
             .unwrap_or_default()
     };
-    let mut parsed = parse_rules(path, &rules, functions, options).map_err(|errors| {
+    let mut parsed = parse_file(path, &rules, functions, options).map_err(|errors| {
         let errors = errors.into_iter();
         let of_objective = |error: RuleError| {
             let place = place_of_line(error.line);

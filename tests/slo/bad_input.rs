@@ -191,7 +191,7 @@ fn names_and_references() {
     );
     check(
         &format!("{}---\nx: 1\n", example("predictor.yml")),
-        "49:1",
+        "44:1",
         "is no specification of objectives",
     );
 }

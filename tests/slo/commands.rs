@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::example;
+use crate::{example, top};
 
 fn directory() -> TempDir {
     let directory = TempDir::new().unwrap();
@@ -67,8 +67,8 @@ fn the_budget_is_told_in_minutes() {
     for part in [
         "predictor/availability (burnwatch/v1)",
         "objective   99.9 % over 30d",
-        "0.1 % of all that happens; as a total outage 43.2 min (43 m 12 s) in 30d, 1 m 26 s a day",
-        "page P1    1h and 5m   14.4  1.44 %       2 %          51.8 s          1 m 44 s   8 m 38 s  4 m 56 s",
+        "0.1 % of all that happens; as a total outage 43.2 min (43 m 12 s) in 30d, 86.4 s a day",
+        "page P1    1h and 5m   14.4  1.44 %       2 %          51.8 s          1 m 44 s  8 m 38 s   4 m 56 s",
         "ticket P4  3d and 6h   1     0.1 %",
         "maintenance time with planned_retraining{service=\"predictor\"} > 0 does not count",
     ] {
@@ -153,4 +153,37 @@ fn a_resource_of_the_operator_is_a_rule_file_too() {
         written.contains("kind: PrometheusRule\nmetadata:\n  name: slo-slo\n"),
         "{written}"
     );
+}
+
+/// The page on objectives shows what the commands say.
+#[test]
+fn the_commands_of_the_page_run_and_say_what_it_shows() {
+    let page = std::fs::read_to_string(top().join("docs/SLO.md")).unwrap();
+    let mut n_run = 0;
+    for line in page
+        .lines()
+        .filter_map(|line| line.strip_prefix("burnwatch "))
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_burnwatch"));
+        let output = command
+            .args(line.split_whitespace())
+            .current_dir(top())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}\n{output:#?}");
+        n_run += 1;
+    }
+    assert_eq!(n_run, 8);
+    let (_, behind) = page
+        .split_once("says what that means:\n\n```text\n")
+        .expect("a block");
+    let (shown, _) = behind.split_once("```").expect("its end");
+    let directory = TempDir::new().unwrap();
+    let (_, first) = page
+        .split_once("## A first one\n\n```yaml\n")
+        .expect("a specification");
+    let (first, _) = first.split_once("```").expect("its end");
+    std::fs::write(directory.path().join("slo.yml"), first).unwrap();
+    let output = burnwatch(&directory, &["slo", "explain", "slo.yml"]);
+    assert_eq!(text(&output.stdout), shown);
 }
