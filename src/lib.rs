@@ -31,6 +31,7 @@ pub mod history;
 pub mod promql;
 pub mod rule;
 pub mod series;
+pub mod slo;
 pub mod template;
 pub mod windows;
 

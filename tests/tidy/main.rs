@@ -45,8 +45,11 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("template", &["model"]),
-    // Templates are read with the file, so that their faults are known before anything changes.
-    ("rule", &["model", "promql", "template", "yaml"]),
+    // Specifications of objectives, which become rules.
+    ("slo", &["model", "promql", "yaml"]),
+    // Templates are read with the file, so that their faults are known before anything changes;
+    // specifications of objectives are compiled where a rule file may stand.
+    ("rule", &["model", "promql", "slo", "template", "yaml"]),
     ("alert", &["model"]),
     (
         "engine",
@@ -136,6 +139,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "promql",
             "rule",
             "server",
+            "slo",
             "storage",
             "telemetry",
             "web",
@@ -157,6 +161,7 @@ const CORE: &[&str] = &[
     "series",
     "eval",
     "template",
+    "slo",
     "rule",
     "alert",
     "engine",
