@@ -1,7 +1,8 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 6] = [
+pub const RULES: [(&str, &str); 7] = [
+    ("feedback.yml", include_str!("../rules/feedback.yml")),
     (
         "infrastructure.yml",
         include_str!("../rules/infrastructure.yml"),
