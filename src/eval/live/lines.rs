@@ -21,7 +21,7 @@ use crate::windows::{Fixed, Known};
 const ASKED_MIN: u32 = 16;
 
 /// Which leaf: the selection, how far behind the frontier its window begins and ends, the
-/// formula's address, and its scalar arguments.
+/// formula's address, its scalar arguments and its options.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LeafKey {
     pub selection: SelectionId,
@@ -29,6 +29,7 @@ pub(super) struct LeafKey {
     pub tail: DurationMs,
     pub formula: usize,
     pub scalars: Vec<u64>,
+    pub options: Box<str>,
 }
 
 /// When each series was last given a sample, in epochs: the time between two evaluations in which
@@ -269,6 +270,7 @@ mod tests {
             tail: DurationMs(0),
             formula: 0,
             scalars: Vec::new(),
+            options: Box::default(),
         }
     }
 

@@ -51,6 +51,11 @@ impl Warmup {
         self.is_nan.then_some(f64::NAN)
     }
 
+    /// Tells whether there are enough values for a mean and a spread.
+    pub fn is_over(self, n_values: usize) -> bool {
+        n_values >= self.min_samples.max(2)
+    }
+
     /// Returns the score, if there are so many values to compare with.
     pub fn score(self, n_values: usize, score: impl FnOnce() -> f64) -> Option<f64> {
         match n_values < self.min_samples {
