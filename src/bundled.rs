@@ -1,7 +1,9 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 7] = [
+pub const RULES: [(&str, &str); 9] = [
+    ("anomaly.yml", include_str!("../rules/anomaly.yml")),
+    ("drift.yml", include_str!("../rules/drift.yml")),
     ("feedback.yml", include_str!("../rules/feedback.yml")),
     (
         "infrastructure.yml",
