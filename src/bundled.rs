@@ -1,7 +1,9 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 6] = [
+pub const RULES: [(&str, &str); 8] = [
+    ("cascades.yml", include_str!("../rules/cascades.yml")),
+    ("criteria.yml", include_str!("../rules/criteria.yml")),
     (
         "infrastructure.yml",
         include_str!("../rules/infrastructure.yml"),

@@ -48,10 +48,16 @@ const MODULES: &[(&str, &[&str])] = &[
     // Templates are read with the file, so that their faults are known before anything changes.
     ("rule", &["model", "promql", "template", "yaml"]),
     ("alert", &["model"]),
+    // What surrounds an alert: its expression is evaluated anew, its links are templates.
+    (
+        "context",
+        &["eval", "functions", "model", "promql", "series", "template"],
+    ),
     (
         "engine",
         &[
             "alert",
+            "context",
             "eval",
             "functions",
             "history",
@@ -80,6 +86,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "api",
         &[
             "clock",
+            "context",
             "engine",
             "eval",
             "functions",
@@ -159,6 +166,7 @@ const CORE: &[&str] = &[
     "template",
     "rule",
     "alert",
+    "context",
     "engine",
 ];
 /// Words that core's code does not have. (`std::net` is allowed for its addresses, which are

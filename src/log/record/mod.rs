@@ -12,6 +12,7 @@
 //!
 //! [`FORMAT`]: crate::log::backend::file::FORMAT
 
+mod change;
 mod past;
 mod rules;
 
@@ -27,6 +28,7 @@ const SAMPLES: u8 = 1;
 const CLOCK: u8 = 2;
 const RULES: u8 = 3;
 const PAST: u8 = 4;
+const CHANGE: u8 = 5;
 
 /// Appends an entry.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -60,6 +62,11 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             put_stamp(out, stamp);
             past::put(out, past);
         }
+        Entry::Change { stamp, change } => {
+            out.push(CHANGE);
+            put_stamp(out, stamp);
+            change::put(out, change);
+        }
     }
 }
 
@@ -83,6 +90,10 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         PAST => Entry::Past {
             stamp,
             past: Arc::new(past::read(&mut input)?),
+        },
+        CHANGE => Entry::Change {
+            stamp,
+            change: Arc::new(change::read(&mut input)?),
         },
         _ => return Err(Malformed("it is no kind of entry")),
     };
@@ -360,7 +371,7 @@ fn histogram(input: &mut Input<'_>) -> Result<FloatHistogram, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EngineSettings, RuleSource};
+    use crate::model::{Change, EngineSettings, RuleSource};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -455,6 +466,20 @@ mod tests {
             1 => (any_stamp(), generation(), rules).prop_map(|(stamp, generation, rules)| {
                 Entry::Rules { stamp, generation, rules }
             }),
+            1 => (any_stamp(), any::<i64>(), any_labels(), vec("\\PC{0,9}", 4)).prop_map(
+                |(stamp, at, labels, texts)| {
+                    let text = |at: usize| texts[at].clone();
+                    let change = Arc::new(Change {
+                        at: TimestampMs(at),
+                        kind: text(0),
+                        labels,
+                        version: text(1),
+                        text: text(2),
+                        link: text(3),
+                    });
+                    Entry::Change { stamp, change }
+                }
+            ),
         ]
     }
 
