@@ -24,6 +24,7 @@ pub mod log;
 
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
+pub mod context;
 pub mod engine;
 pub mod eval;
 pub mod functions;

@@ -51,10 +51,16 @@ const MODULES: &[(&str, &[&str])] = &[
     // specifications of objectives are compiled where a rule file may stand.
     ("rule", &["model", "promql", "slo", "template", "yaml"]),
     ("alert", &["model"]),
+    // What surrounds an alert: its expression is evaluated anew, its links are templates.
+    (
+        "context",
+        &["eval", "functions", "model", "promql", "series", "template"],
+    ),
     (
         "engine",
         &[
             "alert",
+            "context",
             "eval",
             "functions",
             "history",
@@ -83,6 +89,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "api",
         &[
             "clock",
+            "context",
             "engine",
             "eval",
             "functions",
@@ -164,6 +171,7 @@ const CORE: &[&str] = &[
     "slo",
     "rule",
     "alert",
+    "context",
     "engine",
 ];
 /// Words that core's code does not have. (`std::net` is allowed for its addresses, which are
