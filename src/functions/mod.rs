@@ -16,6 +16,7 @@ mod double_exponential_smoothing;
 mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
+pub mod forest;
 mod formula;
 mod histogram_fraction;
 mod histogram_quantile;
@@ -88,6 +89,12 @@ pub trait Function: Sync {
         None
     }
 
+    /// Tells whether it takes several series of a window together, which differ in the label that
+    /// its second argument names; `eval::live` keeps those together, too.
+    fn joins_series(&self) -> bool {
+        false
+    }
+
     /// Computes it at one instant. The arguments have the types of the signature.
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError>;
 }
@@ -99,6 +106,7 @@ pub static ALL: &[&dyn Function] = &[
     &absent::AbsentOverTime,
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
+    &forest::AnomalyForest,
     &trigonometry::ASIN,
     &trigonometry::ASINH,
     &trigonometry::ATAN,

@@ -6,6 +6,7 @@ use crate::eval::plan::is_vector;
 use crate::eval::plan::label_set::{LabelSet, METADATA};
 use crate::eval::plan::partition::matched;
 use crate::functions::call::plain;
+use crate::functions::forest;
 use crate::model::{METRIC_NAME, MatchOp, Matcher};
 use crate::promql::ast::{
     Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, UnaryOp,
@@ -193,6 +194,7 @@ fn of_call(call: &Call) -> OutputLabels {
         "scalar" => OutputLabels::none(),
         "absent" | "absent_over_time" => demanded(vector),
         "label_replace" | "label_join" => inner.rewrite(text(1)),
+        forest::NAME => inner.drop(METADATA).drop([text(1)]),
         "histogram_quantile" | "histogram_fraction" => inner.drop(METADATA).drop_bucket(),
         "histogram_quantiles" => inner.drop(METADATA).drop_bucket().rewrite(text(1)),
         "info" => OutputLabels {
@@ -301,6 +303,12 @@ mod tests {
         check("x{a=\"1\"} or vector(0)", "all", "", "");
         check("absent(x{a=\"1\", b=~\"2\"})", "a, b", "a=1", "");
         check("time()", "none", "", "");
+        check(
+            "anomaly_forest(a{job=\"a\", sensor=\"b\"}[1d], \"sensor\")",
+            "all but the metric name, sensor",
+            "job=a",
+            "",
+        );
         check("vector(1)", "none", "", "");
         check(
             "label_replace(x, \"b\", \"$1\", \"c\", \"(.*)\")",

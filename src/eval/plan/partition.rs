@@ -10,6 +10,7 @@
 use crate::eval::plan::is_vector;
 use crate::eval::plan::label_set::{LabelSet, METADATA};
 use crate::functions::call::plain;
+use crate::functions::forest;
 use crate::promql::ast::{
     Aggregate, AggregateOp, Binary, Call, Expr, ExprKind, UnaryOp, VectorMatching,
 };
@@ -84,6 +85,8 @@ fn of_call(call: &Call) -> LabelSet {
         _ if !reads_series => LabelSet::all(),
         "absent" | "absent_over_time" | "scalar" | "vector" => LabelSet::none(),
         "label_replace" | "label_join" => args.without([text(1)]),
+        // Series that differ in this label are taken together.
+        forest::NAME => args.without(METADATA).without([text(1)]),
         "histogram_quantile" | "histogram_fraction" => args.without(METADATA).without(["le"]),
         "histogram_quantiles" => args.without(METADATA).without(["le", text(1)]),
         // Which info series are looked at follows from the jobs and instances of all elements.
@@ -157,5 +160,9 @@ mod tests {
         check("info(rate(a[5m]))", "none");
         check("max_over_time(sum by (job) (a)[1h:1m])", "job");
         check("-(a)", "all but the metric name");
+        check(
+            "anomaly_forest(a[1d], \"sensor\")",
+            "all but the metric name, sensor",
+        );
     }
 }
