@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::eval::live::Live;
 use crate::eval::source::JointCall;
 use crate::functions::Element;
-use crate::functions::forest::model::{Blocks, Model};
+use crate::functions::forest::model::{Boundaries, Model};
 use crate::functions::forest::settings::Settings;
 use crate::functions::forest::{DIMS_MAX, group_of};
 use crate::history::{Cursor, SeriesHistory, WalkCursor, Walked};
@@ -48,7 +48,7 @@ struct CallKey {
 struct KeptCall {
     key: CallKey,
     settings: Settings,
-    blocks: Blocks,
+    boundaries: Boundaries,
     /// Whether a rule set that was adopted since has asked for it.
     is_asked_for: bool,
     /// The selection whose members are grouped here, and which version of it.
@@ -132,7 +132,7 @@ impl Joints {
                 self.calls.push(KeptCall {
                     key,
                     settings: Settings::parse(call.options).ok()?,
-                    blocks: Blocks::of(call.until - call.after),
+                    boundaries: Boundaries::of(call.until - call.after),
                     is_asked_for: true,
                     grouped: None,
                     groups: Vec::new(),
@@ -193,7 +193,7 @@ impl KeptCall {
 struct Window<'w> {
     after: TimestampMs,
     until: TimestampMs,
-    blocks: Blocks,
+    boundaries: Boundaries,
     settings: &'w Settings,
 }
 
@@ -208,7 +208,7 @@ impl Group {
             self.joined.take_if(|joined| joined.last < Some(since));
             return (None, 0);
         }
-        let boundary = window.blocks.first_from(window.after);
+        let boundary = window.boundaries.first_from(window.after);
         let is_same = |joined: &mut Joined| {
             let known = joined.dims.iter().map(|dim| (dim.place, dim.insertions));
             known.eq(dims
@@ -350,7 +350,7 @@ impl Joined {
     /// Shows the point to the models that began before it.
     fn observe(&mut self, group: &Labels, mut boundary: TimestampMs, window: &Window<'_>) {
         let Some(at) = self.last else { return };
-        let (blocks, settings) = (window.blocks, window.settings);
+        let (boundaries, settings) = (window.boundaries, window.settings);
         for number in 0.. {
             if boundary >= at {
                 return;
@@ -360,11 +360,12 @@ impl Joined {
                 .get(number)
                 .is_none_or(|(begun, _)| *begun != boundary)
             {
-                let model = Model::begin(settings, (group, self.dims.len()), (blocks, boundary));
+                let model =
+                    Model::begin(settings, (group, self.dims.len()), (boundaries, boundary));
                 self.models.insert(number, (boundary, model));
             }
             self.models[number].1.observe(settings, at, &self.point);
-            boundary = blocks.next(boundary);
+            boundary = boundaries.next(boundary);
         }
     }
 }
@@ -398,7 +399,7 @@ impl Live<'_> {
         let window = Window {
             after: call.after,
             until: call.until,
-            blocks: kept.blocks,
+            boundaries: kept.boundaries,
             settings: &kept.settings,
         };
         let mut elements = Vec::new();

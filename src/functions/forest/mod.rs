@@ -29,7 +29,7 @@ mod vectors;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::functions::call::{drop_metadata, is_label_name};
-use crate::functions::forest::model::{Blocks, Model};
+use crate::functions::forest::model::{Boundaries, Model};
 use crate::functions::forest::settings::Settings;
 use crate::functions::formula::check_mode;
 use crate::functions::{
@@ -77,6 +77,14 @@ impl Function for AnomalyForest {
             )));
         }
         Settings::parse(texts.get(1).copied().unwrap_or_default()).map(drop)
+    }
+
+    fn is_extension(&self) -> bool {
+        true
+    }
+
+    fn member_label(&self, texts: &[&str]) -> Option<String> {
+        texts.first().map(|dim| (*dim).to_owned())
     }
 
     fn joins_series(&self) -> bool {
@@ -179,9 +187,9 @@ fn value_of(
         .filter(is_present)
         .map(|series| &*series.floats)
         .collect();
-    let (blocks, after) = (Blocks::of(range.range()), range.start);
-    let boundary = blocks.first_from(after);
-    let mut model = Model::begin(settings, (group, present.len()), (blocks, boundary));
+    let (boundaries, after) = (Boundaries::of(range.range()), range.start);
+    let boundary = boundaries.first_from(after);
+    let mut model = Model::begin(settings, (group, present.len()), (boundaries, boundary));
     let mut last = None;
     for (at, point) in points(&present).filter(|(at, _)| *at > boundary) {
         model.observe(settings, at, &point);

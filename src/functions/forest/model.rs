@@ -1,12 +1,11 @@
 //! One model of a group of series, from the boundary of a block at which it begins.
 //!
-//! **Blocks.** The value of the function over a window of length `w` is to follow from the samples
-//! inside, whoever looks and since when, and yet cost a bounded time a point. So time is cut into
-//! blocks of `w / 2` on an absolute grid, and the model that answers is the one that began at the
-//! first boundary inside the window: it has seen all points since, which is between one and two
-//! blocks, or between half of the window and all of it. Whoever moves along with time keeps the
-//! models that begin at boundaries still ahead of the window's left edge: two, or three for an
-//! instant.
+//! The value of the function over a window of length `w` is to follow from the samples inside,
+//! whoever looks and since when, and yet cost a bounded time a point. So the model that answers is
+//! the one that began at the first boundary inside the window, of blocks of `w / 2` on an absolute
+//! grid ([`first_boundary`]): it has seen all points since, between half of the window and all of
+//! it. Whoever moves along with time keeps the models that begin at boundaries still ahead of the
+//! window's left edge: two, or three for an instant.
 //!
 //! Called by the function itself, which goes through a window from the boundary on, and by
 //! `eval::live`, which keeps models and shows each the points that come.
@@ -16,30 +15,28 @@ use crate::functions::forest::isolation::IsolationForest;
 use crate::functions::forest::random_cut::RandomCutForest;
 use crate::functions::forest::settings::{Kind, Settings};
 use crate::model::{DurationMs, Labels, TimestampMs};
+use crate::windows::first_boundary;
 
 /// The grid at which models begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocks {
-    length: i64,
+pub struct Boundaries {
+    range: DurationMs,
 }
 
-impl Blocks {
-    /// Returns the blocks of a window's length.
+impl Boundaries {
+    /// Returns the boundaries of a window's length.
     pub fn of(range: DurationMs) -> Self {
-        Blocks {
-            length: (range.0 / 2).max(1),
-        }
+        Boundaries { range }
     }
 
     /// Returns the first boundary at or after an instant.
     pub fn first_from(self, at: TimestampMs) -> TimestampMs {
-        let before = at.0.saturating_sub(1).div_euclid(self.length);
-        TimestampMs(before.saturating_add(1).saturating_mul(self.length))
+        first_boundary(at, self.range)
     }
 
     /// Returns the next boundary.
     pub fn next(self, boundary: TimestampMs) -> TimestampMs {
-        TimestampMs(boundary.0.saturating_add(self.length))
+        self.first_from(TimestampMs(boundary.0.saturating_add(1)))
     }
 }
 
@@ -76,7 +73,7 @@ impl Model {
     pub fn begin(
         settings: &Settings,
         (group, n_dims): (&Labels, usize),
-        (blocks, boundary): (Blocks, TimestampMs),
+        (boundaries, boundary): (Boundaries, TimestampMs),
     ) -> Self {
         let seed = settings.seed_of(group, boundary.0);
         Model {
@@ -89,7 +86,7 @@ impl Model {
                 }
                 Kind::Isolation => Trees::Isolation(IsolationForest::begin(n_dims, seed).into()),
             },
-            first_block_ends: blocks.next(boundary),
+            first_block_ends: boundaries.next(boundary),
             n_seen: 0,
             has_scored: false,
             value: None,
@@ -130,10 +127,13 @@ mod tests {
 
     #[test]
     fn the_first_boundary_in_a_window() {
-        let blocks = Blocks::of(DurationMs(100));
-        let first = |at: i64| blocks.first_from(TimestampMs(at)).0;
+        let boundaries = Boundaries::of(DurationMs(100));
+        let first = |at: i64| boundaries.first_from(TimestampMs(at)).0;
         assert_eq!([first(0), first(1), first(50), first(51)], [0, 50, 50, 100]);
         assert_eq!([first(-1), first(-50), first(-51)], [0, -50, -50]);
-        assert_eq!(Blocks::of(DurationMs(1)).first_from(TimestampMs(7)).0, 7);
+        assert_eq!(
+            Boundaries::of(DurationMs(1)).first_from(TimestampMs(7)).0,
+            7
+        );
     }
 }
