@@ -29,7 +29,6 @@
 
 pub mod backend;
 mod backlog;
-pub mod bytes;
 mod commitment;
 pub mod record;
 

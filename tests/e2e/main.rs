@@ -24,6 +24,8 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
+#[path = "../support/tools.rs"]
+mod tools;
 
 mod backlog;
 mod cascades;
@@ -36,7 +38,8 @@ mod webhook;
 use serde_json::Value;
 
 use crate::exporter::Exporter;
-use crate::processes::{Stack, http_get, tool, wait_for};
+use crate::processes::{Stack, http_get, wait_for};
+use crate::tools::tool;
 use crate::webhook::Webhook;
 
 const RULES: &str = "

@@ -8,6 +8,8 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
+#[path = "../support/tools.rs"]
+mod tools;
 
 mod alerts;
 mod api;
