@@ -59,6 +59,7 @@ impl Engine {
         self.route_series_anew();
         self.follow_series();
         self.adopt_windows();
+        self.move_baselines(&old_rules);
     }
 
     /// Puts a rule set in the place of another, with what follows from it alone. Returns the other.
@@ -180,7 +181,7 @@ impl Engine {
                 .rule_states
                 .iter()
                 .any(|state| state.written.contains_key(&labels));
-            if !still_written {
+            if !still_written && !self.is_baseline(&labels) {
                 self.end_recorded(labels, due, effects);
             }
         }

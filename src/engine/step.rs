@@ -455,7 +455,12 @@ impl Engine {
         }
     }
 
-    fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
+    pub(crate) fn append_recorded(
+        &mut self,
+        place: usize,
+        at: TimestampMs,
+        value: SampleValue,
+    ) -> bool {
         let keep = self.recorded_keep;
         self.before_change(place);
         let Some(series) = self.store.get_mut(place) else {

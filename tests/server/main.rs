@@ -14,6 +14,7 @@ mod api;
 mod backfill;
 mod bad_input;
 mod bad_queries;
+mod baselines;
 mod config;
 mod limits;
 mod mixin;

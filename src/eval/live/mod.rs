@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod lines;
+mod memories;
 mod recorder;
 mod saved;
 mod scope;
@@ -22,14 +23,15 @@ use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::lines::Lines;
+use crate::eval::live::memories::Memories;
 use crate::eval::live::scope::Parts;
 use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
 use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth};
 
@@ -48,6 +50,8 @@ pub struct LiveState {
     nameless: HashMap<SelectionId, Nameless>,
     /// Whether members still differ without their names, by selection, and of which version.
     distinct: HashMap<SelectionId, (u64, bool)>,
+    /// What calls keep.
+    memories: Memories,
     /// The subqueries whose points are kept.
     pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
@@ -131,6 +135,9 @@ impl LiveState {
                 && let Some(windows) = self.windows.0.get_mut(*place)
             {
                 *windows = None;
+            }
+            if let StoreChange::Removed(_) = change {
+                self.memories.forget();
             }
         }
         self.bound_selections();
@@ -468,6 +475,14 @@ impl LiveSource for Live<'_> {
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.unsettle();
         self.points_until(window, window.until)
+    }
+
+    fn take_memory(&self, call: &Call) -> CallMemory {
+        self.state.borrow_mut().memories.take(call)
+    }
+
+    fn put_memory(&self, call: &Call, memory: CallMemory) {
+        self.state.borrow_mut().memories.put(call, memory);
     }
 
     fn unsettle(&self) {
