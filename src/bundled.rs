@@ -1,7 +1,11 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 7] = [
+pub const RULES: [(&str, &str); 8] = [
+    (
+        "distributions.yml",
+        include_str!("../rules/distributions.yml"),
+    ),
     ("feedback.yml", include_str!("../rules/feedback.yml")),
     (
         "infrastructure.yml",
