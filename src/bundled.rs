@@ -5,11 +5,11 @@ pub const RULES: [(&str, &str); 12] = [
     ("anomaly.yml", include_str!("../rules/anomaly.yml")),
     ("cascades.yml", include_str!("../rules/cascades.yml")),
     ("criteria.yml", include_str!("../rules/criteria.yml")),
-    ("drift.yml", include_str!("../rules/drift.yml")),
     (
         "distributions.yml",
         include_str!("../rules/distributions.yml"),
     ),
+    ("drift.yml", include_str!("../rules/drift.yml")),
     ("feedback.yml", include_str!("../rules/feedback.yml")),
     (
         "infrastructure.yml",
