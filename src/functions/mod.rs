@@ -5,10 +5,13 @@
 
 mod absent;
 pub mod annotation;
+mod anomaly;
 mod bins;
+mod blocks;
 mod calendar;
 mod calibration_error;
 pub mod call;
+mod change;
 mod changes;
 mod clamp;
 mod classic_histogram;
@@ -20,6 +23,7 @@ mod embedding;
 mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
+mod forecast;
 mod formula;
 mod grouped;
 mod histogram_fraction;
@@ -121,6 +125,11 @@ pub static ALL: &[&dyn Function] = &[
     &absent::AbsentOverTime,
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
+    &anomaly::ANOMALY_EWMA,
+    &anomaly::ANOMALY_HOLT_WINTERS,
+    &anomaly::ANOMALY_MAD,
+    &anomaly::ANOMALY_SEASONAL,
+    &anomaly::ANOMALY_ZSCORE,
     &trigonometry::ASIN,
     &trigonometry::ASINH,
     &trigonometry::ATAN,
@@ -129,6 +138,9 @@ pub static ALL: &[&dyn Function] = &[
     &calibration_error::CALIBRATION_ERROR,
     &calibration_error::CALIBRATION_ERROR_SUMS,
     &math::CEIL,
+    &change::CHANGE_ADWIN,
+    &change::CHANGE_CUSUM,
+    &change::CHANGE_PAGE_HINKLEY,
     &changes::CHANGES,
     &clamp::CLAMP,
     &clamp::CLAMP_MAX,
@@ -160,6 +172,8 @@ pub static ALL: &[&dyn Function] = &[
     &math::EXP,
     &over_time::FIRST_OVER_TIME,
     &math::FLOOR,
+    &forecast::FORECAST_ERROR,
+    &forecast::FORECAST_TIME_TO,
     &histogram_statistics::HISTOGRAM_AVG,
     &histogram_statistics::HISTOGRAM_COUNT,
     &histogram_fraction::HistogramFraction,

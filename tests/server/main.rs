@@ -8,6 +8,8 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
+#[path = "../support/tools.rs"]
+mod tools;
 
 mod alerts;
 mod api;
@@ -16,6 +18,7 @@ mod bad_input;
 mod bad_queries;
 mod baselines;
 mod config;
+mod context;
 mod limits;
 mod mixin;
 mod process;
