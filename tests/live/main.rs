@@ -38,6 +38,7 @@ mod drift;
 
 mod equal;
 mod expressions;
+mod forest;
 mod idle;
 mod rule_sets;
 mod same;
