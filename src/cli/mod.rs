@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
+pub mod baseline;
 pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod rules;
 pub mod serve;
+pub mod slo;
 pub mod test;
 
 use std::process::ExitCode;
@@ -45,11 +47,16 @@ enum Command {
     /// Run unit tests of rules in promtool's format.
     #[command(subcommand, after_help = test::AFTER_HELP)]
     Test(test::TestArgs),
+    /// Freeze what series were worth, to compare with later.
+    Baseline(baseline::BaselineArgs),
     /// Say how a rule or an expression is evaluated, what it costs, how warm it is.
     Explain(Box<explain::ExplainArgs>),
     /// Write out the rule files that come with the binary.
     #[command(subcommand)]
     Rules(rules::RulesArgs),
+    /// Compile service level objectives to rules, and say what they mean.
+    #[command(subcommand, after_help = slo::EXAMPLES)]
+    Slo(slo::SloArgs),
     /// Watch three incidents of ML services being noticed, in half a minute, with nothing set up.
     Demo(demo::DemoArgs),
 }
@@ -73,8 +80,10 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Test(args) => test::run(&args, &mut std::io::stdout()),
+        Command::Baseline(args) => baseline::run(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::run(&args, &mut std::io::stdout()),
         Command::Rules(args) => rules::run(&args),
+        Command::Slo(args) => slo::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Demo(args) => demo::run(args),
     };
     outcome.unwrap_or_else(|error| {

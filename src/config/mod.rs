@@ -9,6 +9,7 @@
 mod access;
 mod alerting;
 mod backfill;
+mod context;
 mod discovery;
 mod fields;
 mod global;
@@ -34,6 +35,7 @@ use serde::Serialize;
 pub use access::{Access, AccessToken, OpenPath, Role, UserRoles};
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
 pub use backfill::BackfillConfig;
+pub use context::ContextConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,
@@ -285,6 +287,20 @@ impl Config {
     /// Expands `rule_files` to the files that exist now, each once, in the order of the patterns.
     pub fn rule_paths(&self) -> Result<Vec<PathBuf>, ConfigError> {
         expand_patterns(&self.rule_files)
+    }
+
+    /// Expands `baseline_files` likewise; a pattern without a match is an error, since rules would
+    /// compare with nothing.
+    pub fn baseline_paths(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        for pattern in &self.burnwatch.baseline_files {
+            if expand_patterns(std::slice::from_ref(pattern))?.is_empty() {
+                let error = ConfigError::at(Place::default(), "no baseline file is found here");
+                return Err(error
+                    .remedy("capture one with `burnwatch baseline capture`")
+                    .in_file(pattern));
+            }
+        }
+        expand_patterns(&self.burnwatch.baseline_files)
     }
 
     /// Returns the patterns of `rule_files` that no file matches now.

@@ -1,14 +1,14 @@
 //! Our own settings: the key `burnwatch`, or a file of its own with the same content.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    Access, BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig,
-    access, backfill, ha, limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, ContextConfig, HaConfig, Limits, RemoteWriteConfig,
+    WebhookConfig, access, backfill, context, ha, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -16,6 +16,9 @@ use crate::yaml::{Node, NodeKind, Place};
 /// Our own settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
+    /// Files of baselines, relative ones joined to the file's directory; patterns not expanded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub baseline_files: Vec<PathBuf>,
     /// Selectors of series to keep although no rule reads them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<String>,
@@ -64,6 +67,8 @@ pub struct Settings {
     /// How replicas that send the same are told apart; without it all samples are taken alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ha: Option<HaConfig>,
+    /// What alerts say about their surroundings.
+    pub context: ContextConfig,
     /// Bounds.
     pub limits: Limits,
 }
@@ -71,6 +76,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            baseline_files: Vec::new(),
             watch: Vec::new(),
             retention: DurationMs::ZERO,
             evaluation: Evaluation::default(),
@@ -88,6 +94,7 @@ impl Default for Settings {
             access: Access::default(),
             backfill: None,
             ha: None,
+            context: ContextConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -180,6 +187,8 @@ impl SettingsReader {
         let mut fields = Fields::open(node, place)?;
         let names = self.names;
         let settings = &mut self.settings;
+        let baselines = fields.texts("baseline_files")?;
+        settings.baseline_files = baselines.iter().map(|path| base_dir.join(path)).collect();
         settings.watch = fields.texts("watch")?;
         if let Some(evaluation) = fields.read("evaluation", read_evaluation)? {
             settings.evaluation = evaluation;
@@ -224,6 +233,9 @@ impl SettingsReader {
             backfill::read(node, what, base_dir)
         })?;
         settings.ha = fields.read("ha", ha::read)?;
+        if let Some(context) = fields.read("context", context::read)? {
+            settings.context = context;
+        }
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

@@ -13,11 +13,13 @@ mod alert_difference;
 mod ask;
 pub mod assignment;
 mod backfill;
+mod baselines;
 mod budget;
 pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
+mod context;
 mod effect;
 mod evaluate;
 mod expectation;
@@ -38,9 +40,11 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use crate::rule::baseline::is_baseline;
 pub use backfill::Lacking;
 pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
+pub use context::{CHANGES_TOTAL, ContextAnswer, LAST_CHANGE};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
@@ -53,6 +57,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::context::ContextState;
 use crate::engine::budget::Budget;
 use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
@@ -142,6 +147,8 @@ pub struct Engine {
     /// Instants at which a pending alert may be due, by rule and by the part of it that the alert
     /// comes from, if that is known.
     timers: BTreeSet<(TimestampMs, RuleIndex, Option<u64>)>,
+    /// Of baselines, until when no samples are written: a leap of the clock leaves them out.
+    baselines_after: TimestampMs,
     /// Series of removed rules that are to be ended, and when.
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
@@ -162,6 +169,8 @@ pub struct Engine {
     /// Elements and samples that evaluations have looked at.
     work: u64,
     timings: Timings,
+    /// What contexts of alerts are built from, beside series, and those that were built.
+    context: ContextState,
     /// The checkpoint that is being made.
     saving: Option<Box<Saving>>,
 }
@@ -194,6 +203,7 @@ impl Engine {
             moved_late: Vec::new(),
             ticks: BTreeSet::new(),
             timers: BTreeSet::new(),
+            baselines_after: TimestampMs::MIN,
             endings: BTreeSet::new(),
             kept_since: BTreeMap::new(),
             warm_from: Vec::new(),
@@ -205,6 +215,7 @@ impl Engine {
             stats: Stats::default(),
             work: 0,
             timings: Timings::default(),
+            context: ContextState::default(),
             saving: None,
         }
     }
@@ -245,6 +256,10 @@ impl Engine {
             Entry::Past { stamp, past } => {
                 self.stamp = Some(*stamp);
                 self.take_past(past);
+            }
+            Entry::Change { stamp, change } => {
+                self.stamp = Some(*stamp);
+                self.take_change(change, effects);
             }
         }
     }

@@ -10,10 +10,11 @@ use tracing::{info, warn};
 use crate::api::QuerySettings;
 use crate::bundled;
 use crate::config::{self, Config, LogContent};
-use crate::engine::{CompiledRules, compile};
+use crate::engine::{CompiledRules, compile, is_baseline};
 use crate::ingest::{self, NodeSettings};
 use crate::model::{
-    DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat, RuleSource,
+    ContextSettings, DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat,
+    RuleSource,
 };
 use crate::notify::NotifyConfig;
 use crate::server::Options;
@@ -60,6 +61,14 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
             (config, bundled::RULES.iter().map(file).collect())
         }
     };
+    let mut files = files;
+    for path in config.baseline_paths()? {
+        let (path, text) = read_rule_file(&path)?;
+        if !is_baseline(&text) {
+            bail!("{path}: is no baseline: its first key must be `baseline:`");
+        }
+        files.push((path, text));
+    }
     let settings = engine_settings(&config, options, external_url);
     let source = Arc::new(RuleSource { files, settings });
     let rules = compile(&source).map_err(|errors| {
@@ -140,6 +149,16 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
             ignore_unknown_fields: false,
         },
         ticks_when_settled: true,
+        context: ContextSettings {
+            default: own.context.default,
+            info: own.context.info.clone(),
+            links: own.context.links.clone(),
+            changes_max: own.limits.changes,
+            changes_age: own.limits.changes_age,
+            alerts_max: own.limits.context_alerts,
+            samples_max: own.limits.context_samples,
+            recent_max: own.limits.recent_alerts,
+        },
         ..defaults
     }
 }

@@ -64,6 +64,24 @@ const MORE_EXACT: [&str; 3] = [
     "ts_of_max_over_time",
     "ts_of_min_over_time",
 ];
+/// Detectors that go from sample to sample, with options that suit few of them.
+const DETECTORS: [&str; 8] = [
+    "anomaly_ewma({}, \"alpha=0.3,min_samples=2\")",
+    "anomaly_ewma({}, \"output=mean,min_samples=0,since=3600100\")",
+    "anomaly_holt_winters({}, \"m=2,min_samples=1\")",
+    "change_cusum({}, \"mu=2,sigma=3,h=2,hold=20s\")",
+    "change_cusum({}, \"train=0.2,min_samples=2,h=1,output=pos\")",
+    "change_page_hinkley({}, \"min_instances=2,threshold=1,hold=45s\")",
+    "change_adwin({}, \"clock=1,grace_period=1,min_window_length=1,delta=0.9,hold=1m\")",
+    "change_adwin({}, \"train=0.3,output=width\")",
+];
+/// Scores from sums that may be added in another order.
+const SCORES: [&str; 4] = [
+    "anomaly_zscore({}, \"min_samples=2\")",
+    "anomaly_mad({}, \"min_samples=2\")",
+    "anomaly_seasonal({}, \"season=hour_of_day,min_samples=2\")",
+    "forecast_error({}, \"horizon=30s,output=forecast\")",
+];
 /// Functions whose sums may be added in another order.
 const NEAR: [&str; 6] = [
     "sum_over_time",
@@ -120,6 +138,7 @@ fn window_call() -> Text {
         15 => (of(&EXACT), window()).prop_map(|(function, window)| format!("{function}({window})")),
         2 => (of(&MORE_EXACT), window())
             .prop_map(|(function, window)| format!("{function}({window})")),
+        2 => (of(&DETECTORS), window()).prop_map(|(call, window)| call.replace("{}", &window)),
     ]
     .boxed()
 }
@@ -233,13 +252,68 @@ fn quantile() -> Text {
     .boxed()
 }
 
+/// Functions that compare groups of two vectors, which differ in time or in what they hold.
+fn compared() -> Text {
+    let of_histograms = of(&[
+        "drift_psi",
+        "drift_ks",
+        "drift_js",
+        "drift_kl",
+        "drift_wasserstein",
+        "drift_hellinger",
+        "drift_chi2",
+        "drift_chi2_pvalue",
+        "drift_ks_pvalue",
+        "calibration_error",
+        "quality_auc",
+    ]);
+    let of_categories = of(&["drift_psi", "drift_total_variation", "drift_js"]);
+    let of_embeddings = of(&["drift_cosine_similarity", "drift_l2_distance"]);
+    let counted = || of(&["rate", "increase", "delta", "last_over_time"]);
+    let names = of(&[
+        "b_bucket",
+        "b_bucket",
+        "h",
+        "c",
+        r#"{__name__=~"h|b_bucket"}"#,
+    ]);
+    prop_oneof![
+        4 => (of_histograms, counted(), names, of(&WINDOWS), of(&OFFSETS)).prop_map(
+            |(drift, counted, name, window, offset)| format!(
+                "{drift}({counted}({name}[{window}]), {counted}({name}[{window}]{offset}))"
+            )
+        ),
+        2 => (of_categories, counted(), of(&WINDOWS), of(&OFFSETS), of(&["status", "instance"]))
+            .prop_map(|(drift, counted, window, offset, label)| format!(
+                r#"{drift}({counted}(c[{window}]), {counted}(c[{window}]{offset}), "label={label}")"#
+            )),
+        2 => (of_embeddings, selector(), of(&OFFSETS), of(&["instance", "job", "status"]))
+            .prop_map(|(drift, current, offset, label)| format!(
+                r#"{drift}({current}, g{offset}, "{label}")"#
+            )),
+        1 => (counted(), of(&WINDOWS), of(&["status", "instance", "le"])).prop_map(
+            |(counted, window, label)| format!(
+                r#"quality_entropy({counted}(c[{window}]), "{label}", "output=uniformity")"#
+            )
+        ),
+    ]
+    .boxed()
+}
+
 /// Returns expressions that are worth the same bits by either source.
 pub fn exact() -> Text {
-    let simple = prop_oneof![3 => leaf(), 3 => aggregated(leaf()), 1 => quantile()].boxed();
+    let simple = prop_oneof![
+        6 => leaf(),
+        6 => aggregated(leaf()),
+        2 => quantile(),
+        1 => compared(),
+    ]
+    .boxed();
     prop_oneof![
         4 => leaf(),
         6 => aggregated(leaf()),
         1 => quantile(),
+        2 => compared(),
         4 => joined(simple.clone(), simple.clone()),
         1 => subquery(simple.clone()),
         1 => aggregated(joined(leaf(), leaf())),
@@ -258,6 +332,7 @@ pub fn near() -> Text {
     let call = prop_oneof![
         8 => (of(&NEAR), window()).prop_map(|(function, window)| format!("{function}({window})")),
         1 => window().prop_map(|window| format!("predict_linear({window}, 60)")),
+        2 => (of(&SCORES), window()).prop_map(|(call, window)| call.replace("{}", &window)),
         1 => window().prop_map(|window| format!("quantile_over_time(0.3, {window})")),
         1 => window()
             .prop_map(|window| format!("double_exponential_smoothing({window}, 0.5, 0.5)")),

@@ -364,7 +364,9 @@ mod tests {
         let mass = |reference: Reference| {
             let mut forest =
                 HalfSpaceTrees::new(vec![tree.clone()], 1, (10, reference), Scoring::Density);
-            (0..25).for_each(|_| drop(forest.score_and_learn(&[0.0])));
+            for _ in 0..25 {
+                forest.score_and_learn(&[0.0]);
+            }
             forest.trees[0][0].mass
         };
         assert_eq!(mass(Reference::Window), 10.0);

@@ -18,14 +18,15 @@ use std::sync::Arc;
 
 use crate::model::bytes::{ByteReader, ByteWriter, Malformed, Read};
 use crate::model::{
-    Batch, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle, Stamp,
-    TimestampMs,
+    Batch, Change, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle,
+    Stamp, TimestampMs,
 };
 
 const SAMPLES: u8 = 1;
 const CLOCK: u8 = 2;
 const RULES: u8 = 3;
 const PAST: u8 = 4;
+const CHANGE: u8 = 5;
 
 /// Appends an entry.
 pub fn encode(entry: &Entry, bytes: &mut Vec<u8>) {
@@ -65,6 +66,11 @@ fn put_entry(entry: &Entry, out: &mut ByteWriter) {
             put_stamp(out, stamp);
             past::put(out, past);
         }
+        Entry::Change { stamp, change } => {
+            out.byte(CHANGE);
+            put_stamp(out, stamp);
+            change.save(out);
+        }
     }
 }
 
@@ -88,6 +94,10 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         PAST => Entry::Past {
             stamp,
             past: Arc::new(past::read(&mut input)?),
+        },
+        CHANGE => Entry::Change {
+            stamp,
+            change: Arc::new(Change::load(&mut input)?),
         },
         _ => return Err(input.malformed("a kind of entry")),
     };
@@ -390,6 +400,20 @@ mod tests {
             1 => (any_stamp(), generation(), rules).prop_map(|(stamp, generation, rules)| {
                 Entry::Rules { stamp, generation, rules }
             }),
+            1 => (any_stamp(), any::<i64>(), any_labels(), vec("\\PC{0,9}", 4)).prop_map(
+                |(stamp, at, labels, texts)| {
+                    let text = |at: usize| texts[at].clone();
+                    let change = Arc::new(Change {
+                        at: TimestampMs(at),
+                        kind: text(0),
+                        labels,
+                        version: text(1),
+                        text: text(2),
+                        link: text(3),
+                    });
+                    Entry::Change { stamp, change }
+                }
+            ),
         ]
     }
 
