@@ -8,7 +8,8 @@ use burnwatch::wire::v1;
 use prost::Message;
 use serde_json::Value;
 
-use crate::processes::{Stack, http_get, tool, wait_for};
+use crate::processes::{Stack, http_get, wait_for};
+use crate::tools::tool;
 use crate::webhook::Webhook;
 
 const STEP_MS: i64 = 30_000;
@@ -196,7 +197,7 @@ fn each_cascade_is_one_notification() {
     let mut stack = Stack::without_prometheus(
         &alertmanager,
         &rules(),
-        crate::processes::free_port(),
+        crate::tools::free_address().port(),
         (hook.port(), own.port()),
     );
     stack.stop_alertmanager();
