@@ -11,7 +11,9 @@ use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::live::Scope;
-use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::source::{
+    JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
+};
 use crate::eval::{
     EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Outcome, Scan, Source,
     evaluate,
@@ -428,6 +430,10 @@ impl LiveSource for RuleSourceAt<'_, '_> {
         window: &SubqueryWindow<'_>,
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.points_of_subquery(window)
+    }
+
+    fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
+        self.live.joint_windows(call)
     }
 
     fn unsettle(&self) {

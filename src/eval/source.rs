@@ -67,6 +67,8 @@ pub struct WindowCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// Its options, as they are written.
+    pub options: &'r str,
     /// The function of the samples of one series, where what is kept of a window does not tell.
     pub plain: &'r PlainFunction<'r>,
     /// Whether results keep the metric name.
@@ -83,6 +85,7 @@ impl WindowCall<'_> {
             end: self.until,
             at: self.at,
             scalars: self.scalars,
+            options: self.options,
         }
     }
 }
@@ -135,10 +138,29 @@ pub struct SubqueryCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// Its options, as they are written.
+    pub options: &'r str,
     /// Whether results keep the metric name.
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.
     pub delays_name_removal: bool,
+}
+
+/// A function of a window of several series together, by group, at one instant.
+#[derive(Clone, Copy)]
+pub struct JointCall<'r> {
+    /// Which series.
+    pub selector: &'r VectorSelector,
+    /// The window's open left end, ms.
+    pub after: TimestampMs,
+    /// The window's closed right end, ms.
+    pub until: TimestampMs,
+    /// The evaluation time, ms.
+    pub at: TimestampMs,
+    /// The label in which the series of a group differ.
+    pub dim: &'r str,
+    /// The function's options, which have been found good.
+    pub options: &'r str,
 }
 
 /// Points of a subquery that are known already.
@@ -168,6 +190,12 @@ pub trait LiveSource {
     /// Says that rounding could turn something on the way from the leaves to the result, so that
     /// the result does not stand by itself however long its leaves do.
     fn unsettle(&self) {}
+
+    /// Returns the value of a function for each group of series that has one, in the order of the
+    /// groups' labels.
+    fn joint_windows(&self, _call: &JointCall<'_>) -> Option<Vec<Element>> {
+        None
+    }
 
     /// Tells whether results of a window function that drop the name are sure to differ.
     fn differ_without_name(&self, selector: &VectorSelector) -> bool;

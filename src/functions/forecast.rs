@@ -5,6 +5,8 @@
 //! evaluation. `steps=cut` takes what comes after the last step alone, `method=theil_sen` the
 //! median of the slopes between pairs of samples (Sen, 1968): both read the samples.
 
+use std::any::Any;
+
 use crate::functions::FunctionError;
 use crate::functions::anomaly::{after, since};
 use crate::functions::deriv::linear_regression;
@@ -13,6 +15,7 @@ use crate::functions::options::Options;
 use crate::functions::quantile::quantile;
 use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
+use crate::windows::{Inside, Line, LiveForm, NoState, StateKind, WindowState};
 
 /// A difference between neighbouring samples that is so many times as large as the median of all
 /// is a step.
@@ -37,7 +40,27 @@ pub(super) static FORECAST_TIME_TO: WindowFunction = WindowFunction::new(
 .with_options(
     &[ValueType::Matrix, ValueType::Scalar, ValueType::String],
     |text| TimeToOptions::read(text).map(drop),
-);
+)
+.live(LiveForm::state_over_time(&TIME_TO, |held, args| {
+    let state = held.get::<TimeToState>()?;
+    let threshold = args.scalars.first().copied().unwrap_or(f64::NAN);
+    let Some(first) = held.inside.first_after(state.options.fit.since) else {
+        return Ok(None);
+    };
+    let line = state.line.through(first, args.at)?;
+    Ok(line.map(|line| state.options.until_met(line, threshold, first.value)))
+}));
+
+static TIME_TO: StateKind = StateKind {
+    name: "time to",
+    make: |args| match TimeToOptions::read(args.options) {
+        Ok(options) if options.fit.is_plain() => Box::new(TimeToState {
+            options,
+            line: Line::default(),
+        }),
+        _ => Box::new(NoState),
+    },
+};
 
 pub(super) static FORECAST_ERROR: WindowFunction = WindowFunction::new(
     "forecast_error",
@@ -52,7 +75,29 @@ pub(super) static FORECAST_ERROR: WindowFunction = WindowFunction::new(
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     ErrorOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::state_of_floats(&ERROR, |held, _| {
+    let state = held.get::<ErrorState>()?;
+    let first = held.inside.first_after(state.options.fit.since);
+    let (Some(newest), Some(first)) = (state.newest, first) else {
+        return Ok(None);
+    };
+    let line = state.line.through(first, newest.at)?;
+    Ok(line.map(|(_, forecast)| state.options.told(newest.value, forecast)))
+}));
+
+static ERROR: StateKind = StateKind {
+    name: "forecast error",
+    make: |args| match ErrorOptions::read(args.options) {
+        Ok(options) if options.fit.is_plain() => Box::new(ErrorState {
+            options,
+            newest: None,
+            line: Line::default(),
+            laid_until: None,
+        }),
+        _ => Box::new(NoState),
+    },
+};
 
 /// How a line is laid through samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +126,11 @@ impl Fit {
             cuts_steps: options.choice("steps", &[("keep", false), ("cut", true)])?,
             since: since(options)?,
         })
+    }
+
+    /// Tells whether the line follows from sums.
+    fn is_plain(&self) -> bool {
+        self.method == Method::LeastSquares && !self.cuts_steps
     }
 
     /// Returns slope per second, and value at `origin`, of the line; `None` for less than two
@@ -243,5 +293,153 @@ impl ErrorOptions {
             ErrorOutput::Relative => (value - forecast) / value.abs(),
             ErrorOutput::Forecast => forecast,
         }
+    }
+}
+
+/// The line through a window.
+#[derive(Clone, Debug)]
+struct TimeToState {
+    options: TimeToOptions,
+    line: Line,
+}
+
+impl WindowState for TimeToState {
+    fn enter(&mut self, sample: FloatPoint, inside: &Inside<'_>) {
+        if sample.at > self.options.fit.since {
+            self.line.enter(sample, inside);
+        }
+    }
+
+    fn leave(&mut self, sample: FloatPoint, inside: &Inside<'_>) {
+        if sample.at > self.options.fit.since {
+            self.line.leave(sample, inside);
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The newest sample, and the line through what was known when it was forecast.
+#[derive(Clone, Debug)]
+struct ErrorState {
+    options: ErrorOptions,
+    newest: Option<FloatPoint>,
+    line: Line,
+    /// The line goes through all that is inside up to here.
+    laid_until: Option<TimestampMs>,
+}
+
+impl WindowState for ErrorState {
+    fn enter(&mut self, sample: FloatPoint, inside: &Inside<'_>) {
+        if sample.at <= self.options.fit.since {
+            return;
+        }
+        self.newest = Some(sample);
+        let before = || TimestampMs(sample.at.0 - 1);
+        let laid_until = self.laid_until.get_or_insert_with(before);
+        let known_until = sample.at - self.options.horizon;
+        if known_until > *laid_until {
+            for known in inside.floats(*laid_until, known_until) {
+                self.line.enter(known, inside);
+            }
+            *laid_until = known_until;
+        }
+    }
+
+    fn leave(&mut self, sample: FloatPoint, inside: &Inside<'_>) {
+        if sample.at <= self.options.fit.since {
+            return;
+        }
+        if self.laid_until.is_some_and(|until| sample.at <= until) {
+            self.line.leave(sample, inside);
+        } else {
+            self.laid_until = Some(sample.at);
+        }
+        if self.newest.is_some_and(|newest| newest.at <= sample.at) {
+            self.newest = None;
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sample every 15 s.
+    fn points(values: impl Iterator<Item = f64>) -> Vec<FloatPoint> {
+        let at = |number: usize| TimestampMs(15_000 * number as i64);
+        let points = values.enumerate();
+        points
+            .map(|(number, value)| FloatPoint {
+                at: at(number),
+                value,
+            })
+            .collect()
+    }
+
+    fn time_to(options: &str, points: &[FloatPoint], threshold: f64) -> Option<f64> {
+        let read = TimeToOptions::read(options).expect(options);
+        read.time_to(points, threshold, points[points.len() - 1].at)
+    }
+
+    #[test]
+    fn a_step_is_no_trend_where_it_is_cut() {
+        // 1 a second all along, and 1000 less after a restart.
+        let value = |number: usize| match number {
+            ..60 => 15.0 * number as f64 + 1000.0,
+            _ => 15.0 * number as f64,
+        };
+        let points = points((0..120).map(value));
+        let now = value(119);
+        let cut = time_to("direction=up,steps=cut", &points, now + 600.0);
+        assert!((cut.expect("a time") - 600.0).abs() < 1e-6, "{cut:?}");
+        let kept = time_to("direction=up", &points, now + 600.0).expect("a time");
+        assert!((kept - 600.0).abs() > 300.0, "{kept}");
+    }
+
+    #[test]
+    fn outliers_do_not_bend_the_median_slope() {
+        let value = |number: usize| match number % 10 {
+            7 => 1e6,
+            _ => 30.0 * number as f64,
+        };
+        let points = points((0..1000).map(value));
+        let threshold = value(999) + 7200.0;
+        let median = time_to("method=theil_sen", &points, threshold).expect("a time");
+        assert!((median - 3600.0).abs() < 40.0, "{median}");
+        assert_eq!(time_to("direction=up", &points, threshold), Some(0.0));
+    }
+
+    #[test]
+    fn what_has_come_from_the_other_side_is_met_by_itself() {
+        let falling = points((0..20).map(|number| 100.0 - number as f64));
+        // From 81 at a fifteenth a second.
+        assert_eq!(time_to("", &falling, 71.0).map(f64::round), Some(150.0));
+        assert_eq!(time_to("direction=up", &falling, 71.0), Some(0.0));
+        assert_eq!(time_to("", &falling, 101.0), Some(f64::INFINITY));
+        assert_eq!(time_to("", &falling[..1], 71.0), None);
+    }
+
+    #[test]
+    fn an_error_is_that_of_a_forecast_made_before() {
+        let points = points((0..100).map(|number| match number {
+            99 => 150.0,
+            _ => number as f64,
+        }));
+        let error = |text: &str| ErrorOptions::read(text).expect(text).error(&points);
+        let near = |got: Option<f64>, expected: f64| {
+            let got = got.expect("a forecast");
+            assert!((got - expected).abs() < 1e-9, "{got} {expected}");
+        };
+        near(error("horizon=5m"), 51.0);
+        near(error("horizon=5m,output=forecast"), 99.0);
+        near(error("horizon=5m,output=relative"), 0.34);
+        assert_eq!(error("horizon=1h"), None);
     }
 }

@@ -21,6 +21,7 @@ mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
 mod forecast;
+pub mod forest;
 mod formula;
 mod grouped;
 mod histogram_fraction;
@@ -108,6 +109,12 @@ pub trait Function: Sync {
         None
     }
 
+    /// Tells whether it takes several series of a window together, which differ in the label that
+    /// its second argument names; `eval::live` keeps those together, too.
+    fn joins_series(&self) -> bool {
+        false
+    }
+
     /// Computes it at one instant. The arguments have the types of the signature.
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError>;
 }
@@ -120,6 +127,7 @@ pub static ALL: &[&dyn Function] = &[
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
     &anomaly::ANOMALY_EWMA,
+    &forest::AnomalyForest,
     &anomaly::ANOMALY_HOLT_WINTERS,
     &anomaly::ANOMALY_MAD,
     &anomaly::ANOMALY_SEASONAL,

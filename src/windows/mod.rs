@@ -28,9 +28,11 @@ pub use blocks::{Blocks, Detector, first_boundary};
 pub use changes::{CHANGES, Changes};
 pub use edges::{Edges, HistogramEdges};
 pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
-pub use form::{Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Worth};
+pub use form::{
+    Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Stretch, Worth,
+};
 pub use line::{LINE, Line};
 pub use ordered::{ORDERED, Ordered};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
-pub use state::{Held, Inside, StateKind, WindowState};
+pub use state::{Held, Inside, NoState, StateArgs, StateKind, WindowState};
 pub use sum::{MOMENTS, Moments, SUM, Sum};

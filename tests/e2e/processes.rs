@@ -237,9 +237,14 @@ impl Stack {
 
     /// Starts the Alertmanager.
     pub fn start_alertmanager(&mut self, program: &Path, hook: u16) {
+        self.start_alertmanager_with(program, &alertmanager_config(hook));
+    }
+
+    /// Starts the Alertmanager with another configuration.
+    pub fn start_alertmanager_with(&mut self, program: &Path, text: &str) {
         let directory = self.directory.path();
         let config = directory.join("alertmanager.yml");
-        std::fs::write(&config, alertmanager_config(hook)).expect("a file can be written");
+        std::fs::write(&config, text).expect("a file can be written");
         let running = self.spawn(
             program,
             &[

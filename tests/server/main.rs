@@ -17,6 +17,7 @@ mod backfill;
 mod bad_input;
 mod bad_queries;
 mod config;
+mod context;
 mod limits;
 mod mixin;
 mod process;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::context::ContextState;
 use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::load_readers;
-use crate::engine::checkpoint::{FORMAT, RULES, SERIES, STATE};
+use crate::engine::checkpoint::{CONTEXT, FORMAT, RULES, SERIES, STATE};
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{ASLEEP, as_place};
@@ -109,6 +110,12 @@ impl Loading {
                 Ok(())
             }
             STATE => Err(LoadError::NotWhole("it has a state twice")),
+            // What was written by the first version has none.
+            CONTEXT => {
+                let context = ContextState::load(&mut read).map_err(damaged("contexts"))?;
+                self.engine.context = context;
+                read.end().map_err(damaged("contexts"))
+            }
             SERIES => {
                 while !read.is_done() {
                     self.series(&mut read).map_err(damaged("series"))?;

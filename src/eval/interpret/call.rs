@@ -32,7 +32,11 @@ impl<'a> Interpreter<'a> {
             function.check_texts(&texts_of(call.args.iter()))?;
             memory.has_good_texts = true;
         }
-        if let Some(elements) = self.live_call(function, &exprs, at)? {
+        let found = match function.joins_series() {
+            true => self.live_joint_call(&exprs, at)?,
+            false => self.live_call(function, &exprs, at)?,
+        };
+        if let Some(elements) = found {
             self.of_calls.put(call, memory);
             return Ok(Argument::Vector(elements));
         }

@@ -8,6 +8,7 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod joint;
 mod lines;
 mod recorder;
 mod saved;
@@ -21,9 +22,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
+use crate::eval::live::joint::Joints;
 use crate::eval::live::lines::Lines;
 use crate::eval::live::scope::Parts;
-use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::source::{
+    JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
+};
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{Element, RangeSeries, RangeVector};
@@ -43,6 +47,8 @@ pub struct LiveState {
     windows: WindowsByPlace,
     groupings: Groupings,
     lines: Lines,
+    /// What is kept of groups of series that are taken together.
+    joints: Joints,
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
     nameless: HashMap<SelectionId, Nameless>,
@@ -89,6 +95,7 @@ impl LiveState {
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
+            joints: self.joints.adopted(),
             lags,
             selections_max: SELECTIONS_MIN + 2 * n_selectors,
             ..LiveState::default()
@@ -102,6 +109,7 @@ impl LiveState {
             self.selections = StandingSelections::default();
             self.groupings = Groupings::default();
             self.lines.forget();
+            self.joints.forget_selections();
             self.parts = Parts::default();
             self.nameless.clear();
             self.distinct.clear();
@@ -131,6 +139,9 @@ impl LiveState {
                 && let Some(windows) = self.windows.0.get_mut(*place)
             {
                 *windows = None;
+            }
+            if let StoreChange::Removed(place) = change {
+                self.joints.removed(*place);
             }
         }
         self.bound_selections();
@@ -468,6 +479,11 @@ impl LiveSource for Live<'_> {
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.unsettle();
         self.points_until(window, window.until)
+    }
+
+    fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
+        self.unsettle();
+        self.joined(call)
     }
 
     fn unsettle(&self) {

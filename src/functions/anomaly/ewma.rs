@@ -11,7 +11,7 @@ use crate::functions::blocks;
 use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::Detector;
+use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind, Stretch};
 
 /// The weight of a new value, where nothing else is said.
 const ALPHA: f64 = 0.05;
@@ -33,7 +33,26 @@ pub(in crate::functions) static ANOMALY_EWMA: WindowFunction = WindowFunction::n
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     EwmaOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::stretch(&EWMA, |held, args| {
+    let blocks = held.get::<Blocks<Ewma>>()?;
+    let found = blocks.of_window(args.start);
+    Ok(found.and_then(|(ewma, begins_by)| {
+        Some(Stretch {
+            value: ewma.value()?,
+            begins_by,
+            ends_before: TimestampMs::MAX,
+        })
+    }))
+}));
+
+static EWMA: StateKind = StateKind {
+    name: "ewma",
+    make: |args| match EwmaOptions::read(args.options) {
+        Ok(options) => Box::new(Blocks::new(Ewma::new(options), args.range, options.since)),
+        Err(_) => Box::new(NoState),
+    },
+};
 
 #[derive(Clone, Copy, Debug)]
 enum EwmaOutput {

@@ -18,7 +18,7 @@ use crate::functions::blocks;
 use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::Detector;
+use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind, Stretch};
 
 /// So many errors make a spread at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
@@ -42,7 +42,30 @@ pub(in crate::functions) static ANOMALY_HOLT_WINTERS: WindowFunction = WindowFun
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     HoltWintersOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::stretch(&HOLT_WINTERS, |held, args| {
+    let blocks = held.get::<Blocks<HoltWinters>>()?;
+    let found = blocks.of_window(args.start);
+    Ok(found.and_then(|(detector, begins_by)| {
+        Some(Stretch {
+            value: detector.value()?,
+            begins_by,
+            ends_before: TimestampMs::MAX,
+        })
+    }))
+}));
+
+static HOLT_WINTERS: StateKind = StateKind {
+    name: "holt_winters",
+    make: |args| match HoltWintersOptions::read(args.options) {
+        Ok(options) => Box::new(Blocks::new(
+            HoltWinters::new(options),
+            args.range,
+            options.since,
+        )),
+        Err(_) => Box::new(NoState),
+    },
+};
 
 #[derive(Clone, Copy, Debug)]
 enum HoltWintersOutput {
@@ -242,5 +265,65 @@ impl Detector for HoltWinters {
             self.squares += residual * residual;
         }
         smoothed.take(value, &self.options);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use serde_json::Value as Json;
+
+    use super::*;
+
+    const VECTORS: &[u8] = include_bytes!("../../../tests/data/ml/holt_winters.jsonl.gz");
+
+    fn numbers(json: &Json) -> Vec<f64> {
+        let numbers = json.as_array().into_iter().flatten();
+        numbers.filter_map(Json::as_f64).collect()
+    }
+
+    fn check(vector: &Json, got: f64, expected: f64) {
+        let tolerance = |which: &str| vector["tolerance"][which].as_f64().unwrap_or(0.0);
+        let allowed = tolerance("abs").max(tolerance("rel") * expected.abs());
+        let id = &vector["id"];
+        assert!((got - expected).abs() <= allowed, "{id}: {got}, {expected}");
+    }
+
+    #[test]
+    fn forecasts_from_a_given_state_are_those_of_statsmodels() {
+        let lines = BufReader::new(flate2::read::GzDecoder::new(VECTORS)).lines();
+        let mut n_vectors = 0;
+        for line in lines {
+            let vector: Json = serde_json::from_str(&line.expect("a line")).expect("a vector");
+            let (inputs, args) = (&vector["inputs"], &vector["args"]);
+            let text = ["alpha", "beta", "gamma", "m"].map(|name| format!("{name}={}", args[name]));
+            let options = HoltWintersOptions::read(&text.join(",")).expect("options");
+            let mut smoothed = Smoothed {
+                level: inputs["initial_level"].as_f64().expect("a level"),
+                trend: inputs["initial_trend"].as_f64().expect("a trend"),
+                season: numbers(&inputs["initial_seasonal"]).into(),
+                position: 0,
+            };
+            let one_step = numbers(&vector["expected"]["one_step"]);
+            for (value, expected) in numbers(&inputs["values"]).iter().zip(one_step) {
+                check(&vector, smoothed.forecast(1), expected);
+                smoothed.take(*value, &options);
+            }
+            for (ahead, expected) in numbers(&vector["expected"]["forecast"]).iter().enumerate() {
+                check(&vector, smoothed.forecast(ahead + 1), *expected);
+            }
+            n_vectors += 1;
+        }
+        assert_eq!(n_vectors, 20);
+    }
+
+    #[test]
+    fn two_seasons_of_a_line_with_a_season_are_continued() {
+        let value = |i: usize| 3.0 + 0.5 * i as f64 + [1.0, -2.0, 1.0][i % 3];
+        let begun = Smoothed::begin(&(0..6).map(value).collect::<Vec<_>>());
+        for ahead in 1..=3 {
+            assert!((begun.forecast(ahead) - value(5 + ahead)).abs() < 1e-12);
+        }
     }
 }

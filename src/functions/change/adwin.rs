@@ -22,7 +22,7 @@ use crate::functions::change::learn::{Learner, Training};
 use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::Detector;
+use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
 
 /// So many samples are learned from at least.
 const TRAINED_MIN: usize = 10;
@@ -42,7 +42,27 @@ pub(in crate::functions) static CHANGE_ADWIN: WindowFunction = WindowFunction::n
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     AdwinOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::stretch(&ADWIN, |held, args| {
+    let blocks = held.get::<Blocks<Adwin>>()?;
+    let found = blocks.of_window(args.start);
+    Ok(found.and_then(|(detector, begins_by)| {
+        let standing = detector.standing(args.end)?;
+        Some(standing.from(begins_by))
+    }))
+}));
+
+static ADWIN: StateKind = StateKind {
+    name: "adwin",
+    make: |args| match AdwinOptions::read(args.options) {
+        Ok(options) => Box::new(Blocks::new(
+            Adwin::new(options, args.range),
+            args.range,
+            options.since,
+        )),
+        Err(_) => Box::new(NoState),
+    },
+};
 
 #[derive(Clone, Copy, Debug)]
 enum AdwinOutput {

@@ -3,6 +3,7 @@
 use crate::functions::FunctionError;
 use crate::functions::options::Options;
 use crate::model::{DurationMs, TimestampMs};
+use crate::windows::Stretch;
 
 /// Which changes count.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +43,17 @@ pub struct Standing {
     pub value: f64,
     /// Where no sample comes this is so as long as the window ends before this instant, ms.
     pub until: TimestampMs,
+}
+
+impl Standing {
+    /// Returns the same of a detector that is that of all windows which begin up to an instant.
+    pub fn from(self, begins_by: TimestampMs) -> Stretch {
+        Stretch {
+            value: self.value,
+            begins_by,
+            ends_before: self.until,
+        }
+    }
 }
 
 impl Alarms {

@@ -16,7 +16,7 @@ use crate::functions::change::learn::{Learner, Training};
 use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::Detector;
+use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
 
 /// So many samples are learned from at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
@@ -39,7 +39,27 @@ pub(in crate::functions) static CHANGE_CUSUM: WindowFunction = WindowFunction::n
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     CusumOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::stretch(&CUSUM, |held, args| {
+    let blocks = held.get::<Blocks<Cusum>>()?;
+    let found = blocks.of_window(args.start);
+    Ok(found.and_then(|(detector, begins_by)| {
+        let standing = detector.standing(args.end)?;
+        Some(standing.from(begins_by))
+    }))
+}));
+
+static CUSUM: StateKind = StateKind {
+    name: "cusum",
+    make: |args| match CusumOptions::read(args.options) {
+        Ok(options) => Box::new(Blocks::new(
+            Cusum::new(options, args.range),
+            args.range,
+            options.since,
+        )),
+        Err(_) => Box::new(NoState),
+    },
+};
 
 #[derive(Clone, Copy, Debug)]
 enum CusumOutput {

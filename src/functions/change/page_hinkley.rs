@@ -17,7 +17,7 @@ use crate::functions::change::learn::{Learner, Training};
 use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::Detector;
+use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
 
 /// So many samples are learned from at least.
 const TRAINED_MIN: usize = 10;
@@ -37,7 +37,27 @@ pub(in crate::functions) static CHANGE_PAGE_HINKLEY: WindowFunction = WindowFunc
 )
 .with_options(MATRIX_WITH_OPTIONS, |text| {
     PageHinkleyOptions::read(text).map(drop)
-});
+})
+.live(LiveForm::stretch(&PAGE_HINKLEY, |held, args| {
+    let blocks = held.get::<Blocks<PageHinkley>>()?;
+    let found = blocks.of_window(args.start);
+    Ok(found.and_then(|(detector, begins_by)| {
+        let standing = detector.standing(args.end)?;
+        Some(standing.from(begins_by))
+    }))
+}));
+
+static PAGE_HINKLEY: StateKind = StateKind {
+    name: "page_hinkley",
+    make: |args| match PageHinkleyOptions::read(args.options) {
+        Ok(options) => Box::new(Blocks::new(
+            PageHinkley::new(options, args.range),
+            args.range,
+            options.since,
+        )),
+        Err(_) => Box::new(NoState),
+    },
+};
 
 #[derive(Clone, Copy, Debug)]
 enum PageHinkleyOutput {

@@ -18,14 +18,15 @@ use std::sync::Arc;
 
 use crate::model::bytes::{ByteReader, ByteWriter, Malformed, Read};
 use crate::model::{
-    Batch, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle, Stamp,
-    TimestampMs,
+    Batch, Change, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle,
+    Stamp, TimestampMs,
 };
 
 const SAMPLES: u8 = 1;
 const CLOCK: u8 = 2;
 const RULES: u8 = 3;
 const PAST: u8 = 4;
+const CHANGE: u8 = 5;
 
 /// Appends an entry.
 pub fn encode(entry: &Entry, bytes: &mut Vec<u8>) {
@@ -58,12 +59,17 @@ fn put_entry(entry: &Entry, out: &mut ByteWriter) {
             out.byte(RULES);
             put_stamp(out, stamp);
             out.number(generation.0);
-            put_rules(out, rules);
+            put_whole(out, |out| rules.save(out));
         }
         Entry::Past { stamp, past } => {
             out.byte(PAST);
             put_stamp(out, stamp);
             past::put(out, past);
+        }
+        Entry::Change { stamp, change } => {
+            out.byte(CHANGE);
+            put_stamp(out, stamp);
+            put_whole(out, |out| change.save(out));
         }
     }
 }
@@ -83,11 +89,15 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         RULES => Entry::Rules {
             stamp,
             generation: Generation(input.number()?),
-            rules: Arc::new(rules(&mut input)?),
+            rules: Arc::new(whole(&mut input, RuleSource::load)?),
         },
         PAST => Entry::Past {
             stamp,
             past: Arc::new(past::read(&mut input)?),
+        },
+        CHANGE => Entry::Change {
+            stamp,
+            change: Arc::new(whole(&mut input, Change::load)?),
         },
         _ => return Err(input.malformed("a kind of entry")),
     };
@@ -95,18 +105,21 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
     Ok(entry)
 }
 
-/// Puts a rule set in the encoding that checkpoints have of it, behind its length.
-fn put_rules(out: &mut ByteWriter, rules: &RuleSource) {
+/// Puts, behind its length, what checkpoints have an encoding for.
+fn put_whole(out: &mut ByteWriter, save: impl FnOnce(&mut ByteWriter)) {
     let mut encoded = ByteWriter::default();
-    rules.save(&mut encoded);
+    save(&mut encoded);
     out.bytes(&encoded.into_bytes());
 }
 
-fn rules(input: &mut ByteReader<'_>) -> Read<RuleSource> {
+fn whole<T>(
+    input: &mut ByteReader<'_>,
+    load: impl FnOnce(&mut ByteReader<'_>) -> Read<T>,
+) -> Read<T> {
     let mut encoded = ByteReader::new(input.bytes()?);
-    let rules = RuleSource::load(&mut encoded)?;
+    let loaded = load(&mut encoded)?;
     encoded.end()?;
-    Ok(rules)
+    Ok(loaded)
 }
 
 fn put_stamp(out: &mut ByteWriter, stamp: &Stamp) {
@@ -285,9 +298,7 @@ const HISTOGRAM_BYTES_MIN: usize = 2 + 1 + 1 + 4 * 8 + 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels, RuleSource,
-    };
+    use crate::model::{BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels};
 
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -390,6 +401,20 @@ mod tests {
             1 => (any_stamp(), generation(), rules).prop_map(|(stamp, generation, rules)| {
                 Entry::Rules { stamp, generation, rules }
             }),
+            1 => (any_stamp(), any::<i64>(), any_labels(), vec("\\PC{0,9}", 4)).prop_map(
+                |(stamp, at, labels, texts)| {
+                    let text = |at: usize| texts[at].clone();
+                    let change = Arc::new(Change {
+                        at: TimestampMs(at),
+                        kind: text(0),
+                        labels,
+                        version: text(1),
+                        text: text(2),
+                        link: text(3),
+                    });
+                    Entry::Change { stamp, change }
+                }
+            ),
         ]
     }
 
