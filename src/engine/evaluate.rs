@@ -18,12 +18,12 @@ use crate::eval::{
     EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Outcome, Scan, Source,
     evaluate,
 };
-use crate::functions::{Element, Functions, RangeSeries};
+use crate::functions::{CallMemory, Element, Functions, RangeSeries};
 use crate::model::{
     ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
     TimestampMs, Value, VectorElement,
 };
-use crate::promql::ast::{Aggregate, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, VectorSelector};
 use crate::promql::parse;
 use crate::series::SeriesStore;
 use crate::template::TemplateData;
@@ -434,6 +434,14 @@ impl LiveSource for RuleSourceAt<'_, '_> {
 
     fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
         self.live.joint_windows(call)
+    }
+
+    fn take_memory(&self, call: &Call) -> CallMemory {
+        self.live.take_memory(call)
+    }
+
+    fn put_memory(&self, call: &Call, memory: CallMemory) {
+        self.live.put_memory(call, memory);
     }
 
     fn unsettle(&self) {

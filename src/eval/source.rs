@@ -3,9 +3,9 @@
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
 use crate::eval::EvalError;
-use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::model::{DurationMs, Labels, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, Subquery, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, Subquery, VectorSelector};
 use crate::windows::{LiveArgs, LiveForm};
 
 /// What an instant selector found for one series.
@@ -186,6 +186,12 @@ pub trait LiveSource {
         leaf: &LiveLeaf<'_>,
         at: TimestampMs,
     ) -> Option<Vec<Element>>;
+
+    /// Hands out what a call has put back at an earlier evaluation.
+    fn take_memory(&self, call: &Call) -> CallMemory;
+
+    /// Keeps what a call knows for the next evaluation.
+    fn put_memory(&self, call: &Call, memory: CallMemory);
 
     /// Says that rounding could turn something on the way from the leaves to the result, so that
     /// the result does not stand by itself however long its leaves do.

@@ -10,6 +10,7 @@
 mod aggregate;
 mod joint;
 mod lines;
+mod memories;
 mod recorder;
 mod saved;
 mod scope;
@@ -24,16 +25,17 @@ use std::collections::{HashMap, HashSet};
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::joint::Joints;
 use crate::eval::live::lines::Lines;
+use crate::eval::live::memories::Memories;
 use crate::eval::live::scope::Parts;
 use crate::eval::source::{
     JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
 };
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
 use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth};
 
@@ -54,6 +56,8 @@ pub struct LiveState {
     nameless: HashMap<SelectionId, Nameless>,
     /// Whether members still differ without their names, by selection, and of which version.
     distinct: HashMap<SelectionId, (u64, bool)>,
+    /// What calls keep.
+    memories: Memories,
     /// The subqueries whose points are kept.
     pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
@@ -142,6 +146,7 @@ impl LiveState {
             }
             if let StoreChange::Removed(place) = change {
                 self.joints.removed(*place);
+                self.memories.forget();
             }
         }
         self.bound_selections();
@@ -484,6 +489,14 @@ impl LiveSource for Live<'_> {
     fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
         self.unsettle();
         self.joined(call)
+    }
+
+    fn take_memory(&self, call: &Call) -> CallMemory {
+        self.state.borrow_mut().memories.take(call)
+    }
+
+    fn put_memory(&self, call: &Call, memory: CallMemory) {
+        self.state.borrow_mut().memories.put(call, memory);
     }
 
     fn unsettle(&self) {

@@ -85,6 +85,7 @@ pub fn after(points: &[FloatPoint], since: TimestampMs) -> &[FloatPoint] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promql::ValueType;
 
     /// Every detector refuses what it does not know, and says what it knows.
     #[test]
@@ -94,16 +95,18 @@ mod tests {
             let refused = function.check_texts(&[text]).expect_err(text);
             assert_eq!(refused.0, format!("{name}(): {expected}"));
         };
+        let mut n_with_options = 0;
         for function in crate::functions::ALL {
-            let name = function.signature().name;
-            let is_detector = |prefix: &&str| name.starts_with(*prefix);
-            if ["anomaly_", "change_", "forecast_"]
-                .iter()
-                .any(|p| is_detector(&p))
-            {
+            let signature = function.signature();
+            let has_options = matches!(signature.args, [ValueType::Matrix, .., ValueType::String])
+                && !signature.args[1..signature.args.len() - 1].contains(&ValueType::String);
+            if has_options {
+                let name = signature.name;
                 assert!(function.check_texts(&["wrong=1"]).is_err(), "{name}");
+                n_with_options += 1;
             }
         }
+        assert!(n_with_options >= 10, "{n_with_options}");
         check(
             "anomaly_ewma",
             "alpha=0",
