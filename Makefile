@@ -7,7 +7,7 @@ CARGO ?= cargo
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help test lint bench demo models memcheck deep
+.PHONY: help test lint bench demo streams models memcheck deep
 
 # Puts the real prometheus, promtool, alertmanager and amtool on PATH, fetched when missing. Where they
 # cannot be had (status 3) the tests run without them and say what they skip.
@@ -31,6 +31,10 @@ bench: ## the table and plots of docs/PERFORMANCE.md: half an hour beside Promet
 
 demo: ## an incident played through burnwatch, from samples to notifications
 	$(CARGO) run --release -- demo
+
+# Replays labelled streams through the bundled rules: docs/DETECTION.md. Needs BURNWATCH_SHARED.
+streams: ## how late and how often in vain drift and anomalies are found, as tables
+	BURNWATCH_DEEP=1 $(CARGO) test --release --test streams
 
 models: ## every order in which threads may go on in what is lock-free, searched by loom
 	RUSTFLAGS='--cfg model_check' CARGO_TARGET_DIR=target/models $(CARGO) test --lib -- models::

@@ -1,7 +1,12 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 6] = [
+pub const RULES: [(&str, &str); 11] = [
+    ("anomaly.yml", include_str!("../rules/anomaly.yml")),
+    ("cascades.yml", include_str!("../rules/cascades.yml")),
+    ("criteria.yml", include_str!("../rules/criteria.yml")),
+    ("drift.yml", include_str!("../rules/drift.yml")),
+    ("feedback.yml", include_str!("../rules/feedback.yml")),
     (
         "infrastructure.yml",
         include_str!("../rules/infrastructure.yml"),

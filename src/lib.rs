@@ -24,6 +24,7 @@ pub mod log;
 
 // Core: pure, synchronous; no tokio, no I/O, no clock.
 pub mod alert;
+pub mod context;
 pub mod engine;
 pub mod eval;
 pub mod functions;
@@ -31,6 +32,7 @@ pub mod history;
 pub mod promql;
 pub mod rule;
 pub mod series;
+pub mod slo;
 pub mod template;
 pub mod windows;
 

@@ -21,12 +21,23 @@ check() {
   if "$@" >"$work/out" 2>&1; then pass "$name"; else fail "$name" "$work/out"; fi
 }
 
+# Files whose rules call burnwatch's own functions, and their tests: no Prometheus can read those;
+# tests/check does.
+own='^[^#]*\b(drift|anomaly|change|forecast|calibration|quality)_[a-z0-9_]+ *\('
+mapfile -t plain < <(grep -LE "$own" rules/*.yml)
+plain_tests=()
+for test in rules/tests/*.test.yml; do
+  # The files that it names, beside it or above.
+  mapfile -t named < <(sed -n 's/^rule_files: *\[\(.*\)\]$/\1/p' "$test" | tr -d ' ' | tr ',' '\n')
+  (cd rules/tests && grep -qE "$own" "${named[@]}" </dev/null) || plain_tests+=("$test")
+done
+
 tools=$(tests/tools.sh promtool amtool) || [ $? -eq 3 ]
 PATH=${tools:+$tools:}$PATH
 
 if command -v promtool >/dev/null; then
-  check "promtool check rules rules/*.yml" promtool check rules rules/*.yml deploy/mixin/*.yml
-  check "promtool test rules rules/tests/*.test.yml" promtool test rules rules/tests/*.test.yml
+  check "promtool check rules rules/*.yml" promtool check rules "${plain[@]}" deploy/mixin/*.yml
+  check "promtool test rules rules/tests/*.test.yml" promtool test rules "${plain_tests[@]}"
   check "promtool test rules deploy/mixin/tests/*.test.yml" promtool test rules deploy/mixin/tests/*.test.yml
   sed "s#/etc/prometheus/rules#$PWD/rules#" deploy/prometheus.yml >"$work/prometheus.yml"
   check "promtool check config deploy/prometheus.yml" promtool check config "$work/prometheus.yml"

@@ -428,7 +428,14 @@ proptest! {
     }
 
     #[test]
-    fn rule_file(data in inputs([texts(&[RULE_FILE]), files(&["rules/tests/maintenance.test.yml"])].concat())) {
+    fn rule_file(data in inputs([texts(&[RULE_FILE]), files(&[
+        "rules/tests/maintenance.test.yml",
+        "tests/data/slo/alert-windows.yml",
+        "tests/data/slo/openslo.yml",
+        "tests/data/slo/predictor.yml",
+        "tests/data/slo/pyrra.yml",
+        "tests/data/slo/sloth.yml",
+    ])].concat())) {
         bodies::rule_file(&data);
     }
 

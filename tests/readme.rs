@@ -156,7 +156,10 @@ fn kind(text: &str) -> Option<Kind> {
     };
     let keys: Vec<String> = text.lines().filter_map(key).collect();
     let has = |names: &[&str]| keys.iter().any(|key| names.contains(&key.as_str()));
-    if has(&["tests"]) {
+    if has(&["slos", "apiVersion"]) {
+        // Specifications of objectives stand where rules may.
+        Some(Kind::Rules)
+    } else if has(&["tests"]) {
         Some(Kind::UnitTest)
     } else if has(&["groups"]) {
         Some(Kind::Rules)

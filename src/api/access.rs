@@ -1,5 +1,7 @@
 //! What a request must be allowed to do, by its route.
 
+use axum::http::Method;
+
 use crate::api::routes::{Methods, ROUTES};
 
 /// What somebody must be allowed to do for a request to be answered.
@@ -24,7 +26,7 @@ const PAGES: [&str; 5] = ["/", "/alerts", "/graph", "/query", "/rules"];
 
 /// Returns what the route of a pattern needs; `None` is a path without a route. A route that
 /// nobody has thought of here needs the most.
-pub fn need_of(pattern: Option<&str>, route_prefix: &str) -> Need {
+pub fn need_of(pattern: Option<&str>, method: &Method, route_prefix: &str) -> Need {
     let Some(pattern) = pattern else {
         return Need::Known;
     };
@@ -39,11 +41,16 @@ pub fn need_of(pattern: Option<&str>, route_prefix: &str) -> Need {
         _ if PAGES.contains(&path) => return Need::Read,
         _ => {}
     }
-    let looks = path.strip_prefix("/api/v1").is_some_and(|below| {
-        let route = ROUTES.iter().find(|route| route.path == below);
-        route.is_some_and(|route| route.methods != Methods::PostPut)
-    });
-    if looks { Need::Read } else { Need::Admin }
+    let below = path.strip_prefix("/api/v1");
+    let route = below.and_then(|below| ROUTES.iter().find(|route| route.path == below));
+    let looks = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match route.map(|route| route.methods) {
+        Some(Methods::Get | Methods::GetPost) => Need::Read,
+        Some(Methods::GetTell) if looks => Need::Read,
+        // Who may send samples may say what they mean.
+        Some(Methods::GetTell) => Need::Write,
+        Some(Methods::PostPut) | None => Need::Admin,
+    }
 }
 
 #[cfg(test)]
@@ -52,11 +59,19 @@ mod tests {
 
     #[test]
     fn an_unknown_route_needs_the_most() {
-        let check = |pattern: &str, need: Need| {
-            assert_eq!(need_of(Some(pattern), ""), need, "{pattern}");
+        let check_method = |method: Method, pattern: &str, need: Need| {
+            assert_eq!(need_of(Some(pattern), &method, ""), need, "{pattern}");
             let below = format!("/bw{pattern}");
-            assert_eq!(need_of(Some(&below), "/bw"), need, "{below}");
+            assert_eq!(need_of(Some(&below), &method, "/bw"), need, "{below}");
         };
+        let check = |pattern: &str, need: Need| {
+            check_method(Method::GET, pattern, need);
+            check_method(Method::POST, pattern, need);
+        };
+        check_method(Method::GET, "/api/v1/changes", Need::Read);
+        check_method(Method::POST, "/api/v1/changes", Need::Write);
+        check_method(Method::DELETE, "/api/v1/changes", Need::Write);
+        check("/api/v1/alerts/{fingerprint}/context", Need::Read);
         check("/api/v1/query", Need::Read);
         check("/api/v1/label/{name}/values", Need::Read);
         check("/api/v1/write", Need::Write);
@@ -65,6 +80,6 @@ mod tests {
         check("/api/v1/admin/tsdb/snapshot", Need::Admin);
         check("/api/v1/new", Need::Admin);
         check("/new", Need::Admin);
-        assert_eq!(need_of(None, ""), Need::Known);
+        assert_eq!(need_of(None, &Method::GET, ""), Need::Known);
     }
 }

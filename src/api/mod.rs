@@ -8,7 +8,9 @@ mod admin;
 mod alertmanagers;
 mod alerts;
 mod answer;
+mod changes;
 mod compress;
+mod context;
 mod cors;
 pub mod execute;
 pub mod explain;
@@ -47,8 +49,8 @@ pub use state::{ApiSettings, ApiState, QuerySettings};
 
 use futures::future::BoxFuture;
 
-use crate::engine::GroupStatus;
-use crate::model::{Labels, Matcher, TimestampMs};
+use crate::engine::{ContextAnswer, GroupStatus};
+use crate::model::{Change, Labels, Matcher, TimestampMs};
 use crate::series::{Selection, Snapshot};
 
 /// Why the engines gave no answer.
@@ -57,6 +59,9 @@ pub enum BackendError {
     /// The engines are stopping.
     #[error("the server is stopping")]
     Stopping,
+    /// The log takes nothing now.
+    #[error("nothing can be written now, come again: {0}")]
+    Unwritable(String),
 }
 
 /// Metadata of a metric, as senders gave it.
@@ -231,6 +236,14 @@ pub trait Backend: Send + Sync + 'static {
     fn elections(&self) -> Vec<ElectionView> {
         Vec::new()
     }
+    /// Returns what contexts are built from, of each shard; with a fingerprint also the alert that
+    /// has it.
+    fn context(
+        &self,
+        fingerprint: Option<u64>,
+    ) -> BoxFuture<'_, Result<Vec<ContextAnswer>, BackendError>>;
+    /// Writes to the log that something was changed; it is there when this returns.
+    fn tell_change(&self, change: Change) -> BoxFuture<'_, Result<(), BackendError>>;
     /// Returns how the process does, for `status/runtimeinfo`.
     fn runtime_view(&self) -> RuntimeView;
 }

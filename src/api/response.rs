@@ -79,6 +79,8 @@ impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
         let kind = match error {
             BackendError::Stopping => ErrorKind::Unavailable,
+            // 503: whoever tells of something is to come again.
+            BackendError::Unwritable(_) => ErrorKind::Timeout,
         };
         ApiError::new(kind, error.to_string())
     }

@@ -8,8 +8,8 @@ use axum::routing::{MethodRouter, get, post};
 use crate::api::redirect::cleaned;
 use crate::api::state::ApiState;
 use crate::api::{
-    admin, alertmanagers, alerts, explain, features, metadata, parse_query, query, query_range,
-    rules, series, status, targets,
+    admin, alertmanagers, alerts, changes, context, explain, features, metadata, parse_query,
+    query, query_range, rules, series, status, targets,
 };
 
 type Shared = Arc<ApiState>;
@@ -23,6 +23,8 @@ pub enum Methods {
     GetPost,
     /// Changes something.
     PostPut,
+    /// `GET` looks, `POST` tells something.
+    GetTell,
 }
 
 impl Methods {
@@ -32,6 +34,7 @@ impl Methods {
             Methods::Get => "GET, OPTIONS",
             Methods::GetPost => "GET, OPTIONS, POST",
             Methods::PostPut => "OPTIONS, POST, PUT",
+            Methods::GetTell => "GET, OPTIONS, POST",
         }
     }
 
@@ -92,7 +95,7 @@ const fn change(path: &'static str, handler: fn() -> MethodRouter<Shared>) -> Ro
 }
 
 /// All routes but the receiver's.
-pub const ROUTES: [Route; 33] = [
+pub const ROUTES: [Route; 35] = [
     look_or_post("/query", || get(query::query).post(query::query)),
     look_or_post("/query_range", || {
         get(query_range::query_range).post(query_range::query_range)
@@ -113,6 +116,11 @@ pub const ROUTES: [Route; 33] = [
     look("/metadata", || get(metadata::metadata)),
     look("/rules", || get(rules::rules)),
     look("/alerts", || get(alerts::alerts)),
+    look("/alerts/{fingerprint}/context", || get(context::context)),
+    Route {
+        methods: Methods::GetTell,
+        ..look("/changes", || get(changes::changes).post(changes::tell))
+    },
     look("/alertmanagers", || get(alertmanagers::alertmanagers)),
     look("/scrape_pools", || get(targets::scrape_pools)),
     look("/scrape_pools/config", || get(targets::scrape_pool_config)),

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod explain;
 pub mod rules;
 pub mod serve;
+pub mod slo;
 pub mod test;
 
 use std::process::ExitCode;
@@ -50,6 +51,9 @@ enum Command {
     /// Write out the rule files that come with the binary.
     #[command(subcommand)]
     Rules(rules::RulesArgs),
+    /// Compile service level objectives to rules, and say what they mean.
+    #[command(subcommand, after_help = slo::EXAMPLES)]
+    Slo(slo::SloArgs),
     /// Watch three incidents of ML services being noticed, in half a minute, with nothing set up.
     Demo(demo::DemoArgs),
 }
@@ -75,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Test(args) => test::run(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::run(&args, &mut std::io::stdout()),
         Command::Rules(args) => rules::run(&args),
+        Command::Slo(args) => slo::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Demo(args) => demo::run(args),
     };
     outcome.unwrap_or_else(|error| {

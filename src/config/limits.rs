@@ -152,6 +152,17 @@ limits! {
     /// Elements and samples that a group's rules may look at in a second of its interval; 0 = no limit.
     /// More: ticks are skipped until it is made up for, and count as missed.
     group_work: Count = 5_000_000;
+    /// Changes that are remembered, told by `POST /api/v1/changes`. More: the oldest are forgotten.
+    changes: Count = 1_000;
+    /// How long a change is remembered, in event time. Longer: it is forgotten.
+    changes_age: Duration = 604_800_000;
+    /// Alerts of one rule that begin to fire at one instant and whose values are read for their
+    /// context. More: the others have a context without values.
+    context_alerts: Count = 100;
+    /// Samples that are read for one context. More: its history has fewer points, or none.
+    context_samples: Count = 1_000_000;
+    /// Alerts of the last 24 hours that a shard remembers. More: the oldest are forgotten.
+    recent_alerts: Count = 1_000;
     /// Connections that are open at a time. More: they wait to be accepted.
     connections: Count = 512;
     /// Connections of one peer that are open at a time. More: they are closed at once.

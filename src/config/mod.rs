@@ -9,6 +9,7 @@
 mod access;
 mod alerting;
 mod backfill;
+mod context;
 mod discovery;
 mod fields;
 mod global;
@@ -34,6 +35,7 @@ use serde::Serialize;
 pub use access::{Access, AccessToken, OpenPath, Role, UserRoles};
 pub use alerting::{Alerting, AlertmanagerConfig, Scheme};
 pub use backfill::BackfillConfig;
+pub use context::ContextConfig;
 pub use discovery::{
     Discovery, DnsRecordType, DnsSdConfig, FileSdConfig, HttpSdConfig, TargetGroup,
     read_target_groups,

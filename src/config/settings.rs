@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::config::fields::Fields;
 use crate::config::value;
 use crate::config::{
-    Access, BackfillConfig, ConfigError, HaConfig, Limits, RemoteWriteConfig, WebhookConfig,
-    access, backfill, ha, limits, remote_write, serialize, webhook,
+    Access, BackfillConfig, ConfigError, ContextConfig, HaConfig, Limits, RemoteWriteConfig,
+    WebhookConfig, access, backfill, context, ha, limits, remote_write, serialize, webhook,
 };
 use crate::model::{DurationMs, NameValidation};
 use crate::yaml::{Node, NodeKind, Place};
@@ -64,6 +64,8 @@ pub struct Settings {
     /// How replicas that send the same are told apart; without it all samples are taken alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ha: Option<HaConfig>,
+    /// What alerts say about their surroundings.
+    pub context: ContextConfig,
     /// Bounds.
     pub limits: Limits,
 }
@@ -88,6 +90,7 @@ impl Default for Settings {
             access: Access::default(),
             backfill: None,
             ha: None,
+            context: ContextConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -224,6 +227,9 @@ impl SettingsReader {
             backfill::read(node, what, base_dir)
         })?;
         settings.ha = fields.read("ha", ha::read)?;
+        if let Some(context) = fields.read("context", context::read)? {
+            settings.context = context;
+        }
         if let Some(limits) = fields.read("limits", limits::read)? {
             settings.limits = limits;
         }

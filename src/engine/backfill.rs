@@ -110,7 +110,7 @@ impl Engine {
         self.stats.samples_past += older.len() as u64;
         series.history = series.history.with_older(older);
         self.live.get_mut().moved(place);
-        self.store.cut(place, frontier, keep);
+        self.store.cut(place, frontier, keep, TimestampMs::MIN);
         if is_new {
             // Its newest sample may be days old: it is kept as long as one that still comes.
             self.kept_past.insert(place, keep);

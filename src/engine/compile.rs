@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use crate::context::{InfoSelector, check_link};
 use crate::engine::compiled_rule::{
     CompiledAlert, CompiledKind, CompiledRule, GroupIndex, RuleIndex, Text,
 };
+use crate::engine::context::is_of_changes;
 use crate::engine::grid::TickGrid;
 use crate::engine::reads::ReadIndex;
 use crate::eval::plan;
@@ -17,8 +19,8 @@ use crate::eval::plan::partition::partition;
 use crate::eval::plan::standing::{Standing, standing};
 use crate::functions::Functions;
 use crate::model::{
-    ALERTS, ALERTS_FOR_STATE, DurationMs, EngineSettings, EvaluationMode, Grid, GroupKey, Labels,
-    Matcher, RuleSource, TimestampMs,
+    ALERTS, ALERTS_FOR_STATE, ContextParts, ContextSettings, DurationMs, EngineSettings,
+    EvaluationMode, Grid, GroupKey, Labels, Matcher, RuleSource, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, SelectorUse, parse, selectors};
@@ -60,6 +62,10 @@ pub struct CompiledRules {
     pub rules: Vec<CompiledRule>,
     /// Selectors kept although no rule reads them.
     pub watch: Vec<Vec<Matcher>>,
+    /// Metrics that say which version runs, for contexts.
+    pub info: Vec<InfoSelector>,
+    /// How long their series are kept, ms; zero where no rule asks for a context.
+    pub info_kept: DurationMs,
     /// Names that rules record, those of other shards included.
     pub recorded: HashSet<String>,
     /// Which language features are on.
@@ -126,6 +132,9 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
             Err(message) => errors.push(watch_error(text, message)),
         }
     }
+    if let Err(found) = compiled.add_context(&source.settings.context, features) {
+        errors.extend(found);
+    }
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -151,6 +160,9 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     }
     if !errors.is_empty() {
         return Err(errors);
+    }
+    if compiled.asks_for_context(&compiled.rules) {
+        compiled.info_kept = source.settings.context.changes_age;
     }
     compiled.link();
     Ok(compiled)
@@ -187,8 +199,12 @@ fn watch_matchers(text: &str, features: Features) -> Result<Vec<Matcher>, String
 }
 
 fn watch_error(text: &str, message: String) -> RuleError {
+    setting_error("burnwatch.watch", text, message)
+}
+
+fn setting_error(setting: &str, text: &str, message: String) -> RuleError {
     RuleError {
-        file: "burnwatch.watch".to_owned(),
+        file: setting.to_owned(),
         line: 0,
         column: 0,
         message: format!("{text}: {message}"),
@@ -212,7 +228,55 @@ fn texts(alert: &str, pairs: &[(String, String)]) -> Result<Vec<(String, Text)>,
         .collect()
 }
 
+/// Returns which parts of a context a rule asks for.
+fn context_parts(
+    annotations: &[(String, String)],
+    settings: &ContextSettings,
+) -> Result<ContextParts, String> {
+    let name = ContextSettings::ANNOTATION;
+    let asked = annotations.iter().find(|(known, _)| known == name);
+    match asked {
+        None => Ok(settings.default),
+        Some((_, text)) => text
+            .parse()
+            .map_err(|unknown| format!("annotation {name:?}: {unknown}")),
+    }
+}
+
 impl CompiledRules {
+    /// Takes what the settings say of contexts.
+    fn add_context(
+        &mut self,
+        settings: &ContextSettings,
+        features: Features,
+    ) -> Result<(), Vec<RuleError>> {
+        let mut errors = Vec::new();
+        for metric in &settings.info {
+            match watch_matchers(&metric.selector, features) {
+                Ok(matchers) => self.info.push(InfoSelector {
+                    matchers,
+                    label: metric.label.clone(),
+                    kind: metric.kind.clone(),
+                }),
+                Err(message) => {
+                    let text = &metric.selector;
+                    errors.push(setting_error("burnwatch.context.info", text, message));
+                }
+            }
+        }
+        for (name, template) in &settings.links {
+            if let Err(message) = check_link(template) {
+                let setting = format!("burnwatch.context.links.{name}");
+                errors.push(setting_error(&setting, template, message));
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        }
+    }
+
     fn add_group(&mut self, group: &RuleGroup, settings: &EngineSettings) -> Result<(), RuleError> {
         let interval = match &settings.grid {
             Grid::UnitTest { interval, .. } => *interval,
@@ -237,7 +301,7 @@ impl CompiledRules {
             };
             rules.push(self.rules.len());
             self.rules.push(
-                self.compile_rule(rule, index, query_offset)
+                self.compile_rule(rule, index, query_offset, settings)
                     .map_err(error)?,
             );
         }
@@ -260,6 +324,7 @@ impl CompiledRules {
         rule: &crate::rule::Rule,
         group: GroupIndex,
         query_offset: DurationMs,
+        settings: &EngineSettings,
     ) -> Result<CompiledRule, String> {
         let mut read = selectors(&rule.expr);
         let kind = match &rule.kind {
@@ -275,6 +340,7 @@ impl CompiledRules {
                     labels: texts(&rule.name, &rule.labels)?,
                     annotations: annotations.clone(),
                     annotation_texts: texts(&rule.name, annotations)?,
+                    context: context_parts(annotations, &settings.context)?,
                 };
                 let queries = order::template_queries(rule, &Functions, self.features);
                 read.extend(queries.iter().flat_map(selectors));
@@ -335,7 +401,8 @@ impl CompiledRules {
     /// nothing has to be looked at where nothing has happened. What is recorded comes at ticks.
     fn stands(&self, rule: &CompiledRule) -> bool {
         let is_recorded = |used: &SelectorUse| {
-            Matcher::exact_name(&used.matchers).is_none_or(|name| self.is_recorded(name))
+            Matcher::exact_name(&used.matchers)
+                .is_none_or(|name| self.is_recorded(name) || is_of_changes(name))
         };
         rule.alerting().is_some()
             && self.groups[rule.group].on_arrival
@@ -371,7 +438,10 @@ impl CompiledRules {
     /// Returns the rules that move when this series does: those of arrival groups that read it,
     /// and those that read what is recorded from it. Also how far back any rule reads it.
     pub fn readers(&self, labels: &Labels) -> (BTreeSet<RuleIndex>, DurationMs) {
-        let (mut moved, reach) = self.reads.readers(&self.rules, labels);
+        let (mut moved, mut reach) = self.reads.readers(&self.rules, labels);
+        if reach < self.info_kept && self.is_info(labels) {
+            reach = self.info_kept;
+        }
         moved.retain(|at| {
             let rule = &self.rules[*at];
             rule.alerting().is_some() && self.groups[rule.group].on_arrival
@@ -379,11 +449,27 @@ impl CompiledRules {
         (moved, reach)
     }
 
-    /// Returns what is read: of every rule, every template's constant query, and `watch`.
+    /// Tells whether any of these rules asks for a context.
+    pub fn asks_for_context<'a>(&self, rules: impl IntoIterator<Item = &'a CompiledRule>) -> bool {
+        let mut alerts = rules.into_iter().filter_map(CompiledRule::alerting);
+        alerts.any(|alert| !alert.context.is_none())
+    }
+
+    /// Tells whether a series says which version runs.
+    fn is_info(&self, labels: &Labels) -> bool {
+        let is_of = |info: &InfoSelector| info.matchers.iter().all(|m| m.matches_labels(labels));
+        self.info.iter().any(is_of)
+    }
+
+    /// Returns what is read: of every rule, every template's constant query, `watch`, and what
+    /// contexts read.
     pub fn read_selectors(&self) -> Vec<Vec<Matcher>> {
         let mut all: BTreeMap<String, Vec<Matcher>> = BTreeMap::new();
         let used = self.rules.iter().flat_map(|rule| &rule.selectors);
-        for matchers in used.map(|used| &used.matchers).chain(&self.watch) {
+        let asks = self.info_kept > DurationMs::ZERO;
+        let info = self.info.iter().filter(|_| asks).map(|info| &info.matchers);
+        let used = used.map(|used| &used.matchers);
+        for matchers in used.chain(&self.watch).chain(info) {
             all.insert(format!("{matchers:?}"), matchers.clone());
         }
         all.into_values().collect()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::eval::plan::LabelSet;
-use crate::model::{DurationMs, Matcher};
+use crate::model::{ContextPart, ContextParts, ContextSettings, DurationMs, Matcher};
 use crate::promql::{Expr, SelectorUse};
 use crate::rule::order;
 use crate::template::Template;
@@ -73,6 +73,8 @@ pub struct CompiledAlert {
     pub annotations: Vec<(String, String)>,
     /// Annotations to expand.
     pub annotation_texts: Vec<(String, Text)>,
+    /// What is said about the surroundings of its alerts.
+    pub context: ContextParts,
 }
 
 impl CompiledRule {
@@ -82,6 +84,17 @@ impl CompiledRule {
             CompiledKind::Recording => None,
             CompiledKind::Alerting(alert) => Some(alert),
         }
+    }
+
+    /// Returns for how long the samples of a selector of this rule are wanted, ms: as long as it
+    /// looks back, and a day longer where the context of an alert says what was before.
+    pub fn wants(&self, used: &SelectorUse) -> DurationMs {
+        let context = self.alerting().map(|alert| alert.context);
+        let more = match context.is_some_and(|parts| parts.has(ContextPart::Metrics)) {
+            true => ContextSettings::HISTORY.0,
+            false => 0,
+        };
+        DurationMs(used.reach().0.saturating_add(more))
     }
 
     /// Tells whether a selector may select what this rule records.

@@ -39,8 +39,12 @@ impl Engine {
     /// Returns for how long a rule set keeps the samples of each selector.
     pub(crate) fn kept_by(&self, rules: &CompiledRules) -> KeptBy {
         let mut kept = KeptBy::new();
-        for used in rules.rules.iter().flat_map(|rule| &rule.selectors) {
-            let keep = self.keep_of(used.reach());
+        let used = rules.rules.iter().flat_map(|rule| {
+            let selectors = rule.selectors.iter();
+            selectors.map(move |used| (used, rule.wants(used)))
+        });
+        for (used, wanted) in used {
+            let keep = self.keep_of(wanted);
             let texts = texts(&used.matchers);
             let of_selector = kept.entry(texts.join(",")).or_insert_with(|| Kept {
                 texts,

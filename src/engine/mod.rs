@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod cohort;
 pub mod compile;
 pub mod compiled_rule;
+mod context;
 mod effect;
 mod evaluate;
 mod expectation;
@@ -41,6 +42,7 @@ pub mod unit_test;
 pub use backfill::Lacking;
 pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
+pub use context::{CHANGES_TOTAL, ContextAnswer, LAST_CHANGE};
 pub use effect::{Effect, Stats, Timings};
 pub use evaluate::{Leaves, View};
 pub use rule_value::RuleValue;
@@ -53,6 +55,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::context::ContextState;
 use crate::engine::budget::Budget;
 use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
@@ -162,6 +165,8 @@ pub struct Engine {
     /// Elements and samples that evaluations have looked at.
     work: u64,
     timings: Timings,
+    /// What contexts of alerts are built from, beside series, and those that were built.
+    context: ContextState,
     /// The checkpoint that is being made.
     saving: Option<Box<Saving>>,
 }
@@ -205,6 +210,7 @@ impl Engine {
             stats: Stats::default(),
             work: 0,
             timings: Timings::default(),
+            context: ContextState::default(),
             saving: None,
         }
     }
@@ -245,6 +251,10 @@ impl Engine {
             Entry::Past { stamp, past } => {
                 self.stamp = Some(*stamp);
                 self.take_past(past);
+            }
+            Entry::Change { stamp, change } => {
+                self.stamp = Some(*stamp);
+                self.take_change(change, effects);
             }
         }
     }

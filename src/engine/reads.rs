@@ -125,7 +125,7 @@ impl ReadIndex {
                 .iter()
                 .all(|matcher| matcher.matches_labels(labels))
             {
-                reach = reach.max(used.reach());
+                reach = reach.max(rules[*at].wants(used));
                 moved.insert(*at);
             }
         }

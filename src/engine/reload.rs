@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::engine::compile::{CompiledRules, compile};
 use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
+use crate::engine::context::is_of_changes;
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
 use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
@@ -127,6 +128,8 @@ impl Engine {
         gone.sort_by_key(|(at, _)| *at);
         for (at, mut state) in gone {
             for alert in state.alerts.take_all() {
+                let at = self.frontier.unwrap_or(alert.active_at);
+                self.forget_context(&alert.labels, at);
                 effects.push(Effect::Forget {
                     labels: alert.labels,
                 });
@@ -188,8 +191,11 @@ impl Engine {
 
     /// Returns how long recorded series are kept: as long as any rule looks back on them.
     fn how_long_recorded_is_kept(&self) -> DurationMs {
-        let used = self.rules.rules.iter().flat_map(|rule| &rule.selectors);
-        let recorded = used.filter(|used| {
+        let used = self.rules.rules.iter().flat_map(|rule| {
+            let selectors = rule.selectors.iter();
+            selectors.map(move |used| (used, rule.wants(used)))
+        });
+        let recorded = used.filter(|(used, _)| {
             let name = used.matchers.iter().find(|m| m.name == METRIC_NAME);
             name.is_none_or(|name| {
                 self.rules
@@ -197,9 +203,11 @@ impl Engine {
                     .iter()
                     .any(|recorded| name.matches(recorded))
                     || name.value.starts_with("ALERTS")
+                    || is_of_changes(&name.value)
             })
         });
-        let reach = recorded.map(|used| used.reach()).max().unwrap_or_default();
+        let reach = recorded.map(|(_, wanted)| wanted).max();
+        let reach = reach.unwrap_or_default();
         reach
             .max(self.settings.retention)
             .max(DurationMs::from_seconds(3600))

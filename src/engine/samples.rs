@@ -409,9 +409,12 @@ impl Engine {
         };
         let newest = series.history.newest_at().unwrap_or(TimestampMs::MIN);
         let window = self.settings.out_of_order_window;
+        let oldest_allowed = newest - window;
         let taken = series
             .history
-            .append_started(at, start, value, newest - window);
+            .append_started(at, start, value, oldest_allowed);
+        // A full chunk need not wait for the next one before it leaves memory.
+        let is_chunk_begun = series.history.is_chunk_begun();
         match taken {
             Appended::InOrder => {
                 let before = state.newest();
@@ -432,7 +435,7 @@ impl Engine {
         self.live.get_mut().moved(place);
         state.heard_at_minute = minute(wall);
         state.since_cut += 1;
-        if state.since_cut >= SAMPLES_PER_CUT {
+        if state.since_cut >= SAMPLES_PER_CUT || is_chunk_begun {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
                 if let Some((_, stored)) = self.store.get(place) {
@@ -440,7 +443,7 @@ impl Engine {
                     windows.catch_up(place, &stored.history, frontier);
                 }
                 let keep = self.readers.get(state.readers).keep;
-                self.store.cut(place, frontier, keep);
+                self.store.cut(place, frontier, keep, oldest_allowed);
             }
         }
         let is_late = frontier.is_some_and(|frontier| at <= frontier);

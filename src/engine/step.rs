@@ -178,6 +178,7 @@ impl Engine {
         }
         if std::mem::take(&mut self.rule_states[index].hold_raised) {
             for back in self.rule_states[index].alerts.hold_raised(at, policy.hold) {
+                self.forget_context(&back.labels, at);
                 effects.push(Effect::Forget {
                     labels: back.labels,
                 });
@@ -188,6 +189,7 @@ impl Engine {
             Ok(changes) => self.announce(index, at, changes, effects),
             Err(active) => {
                 for dropped in state.alerts.take_all() {
+                    self.forget_context(&dropped.labels, at);
                     effects.push(Effect::Forget {
                         labels: dropped.labels,
                     });
@@ -306,7 +308,27 @@ impl Engine {
         }
     }
 
+    /// Tells of what became of a rule's alerts.
     fn announce(
+        &mut self,
+        index: RuleIndex,
+        at: TimestampMs,
+        changes: Vec<(Alert, Transition)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.note_contexts(index, at, &changes);
+        let is_over = |transition| matches!(transition, Transition::Resolved { .. });
+        let over = changes
+            .iter()
+            .filter(|(_, transition)| is_over(*transition));
+        let over: Vec<Labels> = over.map(|(alert, _)| alert.labels.clone()).collect();
+        self.tell(index, at, changes, effects);
+        for labels in over {
+            self.context.built.remove(&labels);
+        }
+    }
+
+    fn tell(
         &self,
         index: RuleIndex,
         at: TimestampMs,
@@ -387,9 +409,23 @@ impl Engine {
     ) -> AlertMessage {
         let interval = self.rules.groups[rule.group].interval;
         let wall = self.stamp.map_or(at, |stamp| stamp.wall);
+        let built = self.context.built.get(&alert.labels);
+        let annotations = match built {
+            None => alert.annotations,
+            Some(built) => {
+                let own = alert.annotations.iter();
+                let mut all: Vec<(String, String)> =
+                    own.chain(&built.annotations).cloned().collect();
+                // What the rule says under such a name stays.
+                all.sort_by(|a, b| a.0.cmp(&b.0));
+                all.dedup_by(|next, kept| next.0 == kept.0);
+                all.into()
+            }
+        };
         AlertMessage {
             labels: alert.labels,
-            annotations: alert.annotations,
+            annotations,
+            context: built.map(|built| Arc::clone(&built.json)),
             status,
             fired_at,
             valid_for: DurationMs(4 * interval.max(self.settings.resend_delay).0),
@@ -455,7 +491,12 @@ impl Engine {
         }
     }
 
-    fn append_recorded(&mut self, place: usize, at: TimestampMs, value: SampleValue) -> bool {
+    pub(crate) fn append_recorded(
+        &mut self,
+        place: usize,
+        at: TimestampMs,
+        value: SampleValue,
+    ) -> bool {
         let keep = self.recorded_keep;
         self.before_change(place);
         let Some(series) = self.store.get_mut(place) else {
@@ -466,7 +507,7 @@ impl Engine {
         if series.history.is_chunk_begun() {
             let windows = self.live.get_mut();
             windows.catch_up(place, &series.history, at);
-            self.store.cut(place, at, keep);
+            self.store.cut(place, at, keep, TimestampMs::MAX);
         }
         if let Some((labels, _)) = self.store.get(place) {
             self.live.get_mut().subqueries.changed(labels, at);

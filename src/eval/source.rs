@@ -67,6 +67,8 @@ pub struct WindowCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// Its options, as they are written.
+    pub options: &'r str,
     /// The function of the samples of one series, where what is kept of a window does not tell.
     pub plain: &'r PlainFunction<'r>,
     /// Whether results keep the metric name.
@@ -83,6 +85,7 @@ impl WindowCall<'_> {
             end: self.until,
             at: self.at,
             scalars: self.scalars,
+            options: self.options,
         }
     }
 }
@@ -135,6 +138,8 @@ pub struct SubqueryCall<'r> {
     pub form: LiveForm,
     /// Its scalar arguments, in the order written.
     pub scalars: &'r [f64],
+    /// Its options, as they are written.
+    pub options: &'r str,
     /// Whether results keep the metric name.
     pub keeps_name: bool,
     /// Whether names that go are dropped at the end of the whole evaluation only.

@@ -107,6 +107,12 @@ pub enum Remark {
         metric: String,
     },
     MismatchedCustomBuckets(HistogramOperation),
+    MissingLabel {
+        label: String,
+    },
+    NoCommonBuckets {
+        function: &'static str,
+    },
     StartTimeOverlap {
         metric: String,
         /// In how many windows.
@@ -174,6 +180,8 @@ impl Remark {
             | R::IncompatibleBucketLayout { .. }
             | R::SortInRangeQuery
             | R::CounterResetCollision(_)
+            | R::MissingLabel { .. }
+            | R::NoCommonBuckets { .. }
             | R::StartTimeOverlap { .. } => Level::Warning,
             R::PossibleNonCounter { .. }
             | R::PossibleNonCounterByType { .. }
@@ -296,6 +304,13 @@ impl Remark {
             R::MismatchedCustomBuckets(operation) => format!(
                 "mismatched custom buckets were reconciled during {}",
                 operation.word()
+            ),
+            R::MissingLabel { label } => {
+                format!("label {} is missing in some elements", quote(label))
+            }
+            R::NoCommonBuckets { function } => format!(
+                "{function}() compares histograms with fewer than two buckets in common: give \
+                 both the same bounds"
             ),
             R::StartTimeOverlap { metric, .. } => format!(
                 "sample has start time that overlaps with previous sample timestamp for metric {}",

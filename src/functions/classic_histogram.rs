@@ -120,7 +120,7 @@ pub(super) fn map_histograms(
 }
 
 /// Reads an `le` as Go's `strconv.ParseFloat` does.
-fn upper_bound(text: &str) -> Option<f64> {
+pub(super) fn upper_bound(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
     if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {

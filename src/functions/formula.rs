@@ -155,6 +155,14 @@ impl Window<'_, '_> {
         }
     }
 
+    /// Returns the text of options: the last argument, where it is given.
+    pub fn options(&self) -> &str {
+        match self.call.args.last() {
+            Some(Argument::String(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Returns the metric's name, for remarks.
     pub fn metric(&self) -> String {
         self.metric_name().to_owned()
@@ -199,7 +207,16 @@ pub struct WindowFunction {
     pub formula: fn(&mut Window<'_, '_>) -> Result<Option<SampleValue>, FunctionError>,
     /// The same from a window that moves; without it the window is read at every evaluation.
     pub live: Option<LiveForm>,
+    /// Refuses options that are wrong, of a function whose last argument is a text of
+    /// [options](crate::functions::options); that may be left out.
+    pub check_options: Option<CheckOptions>,
 }
+
+/// Tells what is wrong with a text of options.
+pub type CheckOptions = fn(&str) -> Result<(), FunctionError>;
+
+/// The argument types of a function of one range vector with options.
+pub const MATRIX_WITH_OPTIONS: &[ValueType] = &[ValueType::Matrix, ValueType::String];
 
 /// The argument types of a function of one range vector.
 pub const MATRIX: &[ValueType] = &[ValueType::Matrix];
@@ -222,7 +239,20 @@ impl WindowFunction {
             modes: &[],
             formula,
             live: None,
+            check_options: None,
         }
+    }
+
+    /// The same, with options as its last argument, which may be left out: `args` names their
+    /// type, too.
+    pub const fn with_options(
+        mut self,
+        args: &'static [ValueType],
+        check_options: CheckOptions,
+    ) -> Self {
+        self.args = args;
+        self.check_options = Some(check_options);
+        self
     }
 
     /// The same, with an incremental form.
@@ -280,7 +310,7 @@ impl Function for WindowFunction {
         Signature {
             name: self.name,
             args: self.args,
-            variadic: 0,
+            variadic: i32::from(self.check_options.is_some()),
             returns: ValueType::Vector,
             experimental: self.experimental,
         }
@@ -292,6 +322,13 @@ impl Function for WindowFunction {
 
     fn example(&self) -> &'static str {
         self.example
+    }
+
+    fn check_texts(&self, texts: &[&str]) -> Result<(), FunctionError> {
+        match (self.check_options, texts) {
+            (Some(check), [options]) => check(options),
+            _ => Ok(()),
+        }
     }
 
     fn live(&self) -> Option<LiveFunction> {

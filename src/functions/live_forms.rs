@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use crate::functions::deriv::linear_regression;
 use crate::functions::{
     ALL, Annotations, Argument, Call, CallMemory, Function, Functions, LiveFunction, Output,
     QueryTimes, RangeSeries, RangeVector,
@@ -23,6 +24,71 @@ use crate::windows::{LiveArgs, SeriesWindows, Span};
 /// What scalar arguments are, in the order written.
 const SCALARS: &[f64] = &[0.9];
 
+/// The options that functions with options are called with.
+const OPTIONS: &[(&str, &[&str])] = &[
+    (
+        "anomaly_ewma",
+        &[
+            "alpha=0.3,min_samples=2",
+            "output=var,min_samples=0,since=1700000200",
+        ],
+    ),
+    (
+        "anomaly_holt_winters",
+        &[
+            "m=2,min_samples=1",
+            "m=3,output=forecast,horizon=2",
+            "m=1,output=one_step,warmup=nan",
+        ],
+    ),
+    ("anomaly_mad", &["min_samples=2", "since=1700000200"]),
+    (
+        "anomaly_seasonal",
+        &[
+            "season=hour_of_day,min_samples=2",
+            "min_samples=2,since=1700000200,warmup=nan",
+        ],
+    ),
+    (
+        "anomaly_zscore",
+        &["min_samples=2", "ddof=1,since=1700000200,warmup=nan"],
+    ),
+    (
+        "change_adwin",
+        &[
+            "clock=1,grace_period=1,min_window_length=1,delta=0.9,max_buckets=2,hold=1m",
+            "train=0.3,clock=2",
+        ],
+    ),
+    (
+        "change_cusum",
+        &[
+            "mu=2,sigma=3,h=2,hold=20s,mode=up",
+            "train=0.2,min_samples=2,h=1",
+            "mu=0,output=neg,train=10s,since=1700000200",
+        ],
+    ),
+    (
+        "change_page_hinkley",
+        &[
+            "min_instances=2,threshold=1,hold=45s",
+            "train=0.3,min_instances=1,threshold=0.5,output=sum_decrease",
+        ],
+    ),
+    (
+        "forecast_error",
+        &[
+            "horizon=1m",
+            "horizon=20s,output=forecast,since=1700000200",
+            "horizon=0,output=relative",
+        ],
+    ),
+    (
+        "forecast_time_to",
+        &["", "direction=up", "direction=down,since=1700000200"],
+    ),
+];
+
 /// Range and offset of the windows that are watched, ms.
 const WINDOWS: &[(i64, i64)] = &[
     (30_000, 0),
@@ -36,17 +102,19 @@ const WINDOWS: &[(i64, i64)] = &[
 /// A function with a call of it.
 struct Case {
     function: &'static dyn Function,
+    options: &'static str,
     live: LiveFunction,
     expr: Expr,
 }
 
 /// Returns all functions that have a form.
 fn cases() -> Vec<Case> {
-    let case = |function: &&'static dyn Function| {
+    let case = |(function, options): (&'static dyn Function, &'static str)| {
         let live = function.live().filter(|live| !live.is_absence)?;
         let signature = function.signature();
         let args = signature.args.iter().map(|ty| match ty {
             ValueType::Matrix => "m[1m]".to_owned(),
+            ValueType::String => format!("{options:?}"),
             _ => SCALARS[0].to_string(),
         });
         let args: Vec<String> = args.collect();
@@ -56,12 +124,20 @@ fn cases() -> Vec<Case> {
             ..Features::default()
         };
         Some(Case {
-            function: *function,
+            function,
+            options,
             live,
             expr: parse(&text, &Functions, features).expect("it is a call"),
         })
     };
-    ALL.iter().filter_map(case).collect()
+    let with_options = |function: &'static dyn Function| {
+        let name = function.signature().name;
+        let listed = OPTIONS.iter().find(|(listed, _)| *listed == name);
+        let texts = listed.map_or(&[""][..], |(_, texts)| texts);
+        texts.iter().map(move |options| (function, *options))
+    };
+    let calls = ALL.iter().flat_map(|function| with_options(*function));
+    calls.filter_map(case).collect()
 }
 
 impl Case {
@@ -83,6 +159,7 @@ impl Case {
                 end: args.end,
                 mode: RangeMode::Plain,
             }),
+            ExprKind::String(text) => Argument::String(text.clone()),
             _ => Argument::Scalar(SCALARS[0]),
         });
         let output = self.function.call(&mut Call {
@@ -120,12 +197,85 @@ impl Case {
                 1e-12 * value + 1e-14 * largest * value.sqrt() + 1e-27 * largest * largest
             }
             "stddev_over_time" => 1e-12 * value + 1e-13 * largest,
+            "anomaly_zscore" | "anomaly_seasonal" => self.score_tolerance(points, value),
+            "forecast_error" => {
+                // As of a prediction; a relative one is of the newest value.
+                let newest = points[points.len() - 1];
+                let (slope, mean_time) = self.slope_tolerance(&self.context(points), newest.at);
+                let absolute = slope * mean_time + 1e-13 * largest;
+                let newest = newest.value.abs();
+                match self.options.contains("relative") {
+                    true => absolute / newest,
+                    false => absolute,
+                }
+            }
+            "forecast_time_to" => {
+                // Where the slope may be none, or the threshold is met, anything can be.
+                let points = self.context(points);
+                let (slope, mean_time) = self.slope_tolerance(&points, at);
+                let now = slope * mean_time + 1e-13 * largest;
+                let (steepness, _) = linear_regression(&points, at);
+                match value > 0.0 && value.is_finite() && steepness.abs() > 2.0 * slope {
+                    true => 4.0 * (now + value * slope) / steepness.abs(),
+                    false => f64::INFINITY,
+                }
+            }
             "deriv" => self.slope_tolerance(points, points[0].at).0,
             "predict_linear" => {
                 let (slope, mean_time) = self.slope_tolerance(points, at);
                 slope * (mean_time + SCALARS[0]) + 1e-14 * largest
             }
             _ => 0.0,
+        }
+    }
+
+    /// Returns the samples that a score or a line follows from besides the newest.
+    fn context(&self, points: &[FloatPoint]) -> Vec<FloatPoint> {
+        let since = match self.options.contains("since=") {
+            true => TimestampMs(1_700_000_200_000),
+            false => TimestampMs::MIN,
+        };
+        let season = match self.options.contains("hour_of_day") {
+            true => 24,
+            false => 168,
+        };
+        let Some((newest, before)) = points.split_last() else {
+            return Vec::new();
+        };
+        let hour = |at: TimestampMs| at.0.div_euclid(3_600_000);
+        let is_known = |horizon: i64, at: TimestampMs| (newest.at - at).0 >= horizon;
+        let counts = |point: &&FloatPoint| match self.function.signature().name {
+            "anomaly_seasonal" => {
+                let apart = hour(newest.at) - hour(point.at);
+                !point.value.is_nan() && apart != 0 && apart % season == 0
+            }
+            "anomaly_zscore" => !point.value.is_nan(),
+            "forecast_error" if self.options.contains("horizon=1m") => is_known(60_000, point.at),
+            "forecast_error" if self.options.contains("20s") => is_known(20_000, point.at),
+            _ => true,
+        };
+        let has_newest = match self.function.signature().name {
+            "forecast_error" => self.options.contains("horizon=0"),
+            "forecast_time_to" => true,
+            _ => false,
+        };
+        let all = if has_newest { points } else { before };
+        let after = all.iter().filter(|point| point.at > since);
+        after.filter(counts).copied().collect()
+    }
+
+    /// Returns the tolerance of a distance in standard deviations: their rounding, and that of
+    /// mean and value. A deviation that is nearly too small to be one may be none.
+    fn score_tolerance(&self, points: &[FloatPoint], score: f64) -> f64 {
+        let others = self.context(points);
+        let n = others.len() as f64;
+        let mean = others.iter().map(|p| p.value).sum::<f64>() / n;
+        let squares = others.iter().map(|p| (p.value - mean) * (p.value - mean));
+        let spread = (squares.sum::<f64>() / n).sqrt();
+        let largest = largest(points);
+        match spread < 1e-11 * largest {
+            true => f64::INFINITY,
+            false => 1e-13 * (1.0 + score.abs()) * (1.0 + largest / spread),
         }
     }
 
@@ -231,10 +381,12 @@ struct World {
     newest: TimestampMs,
     frontier: TimestampMs,
     counter: FloatHistogram,
+    /// All distances in time are so many times as long.
+    scale: i64,
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(scale: i64) -> Self {
         let newest = TimestampMs(1_700_000_000_000);
         World {
             history: SeriesHistory::default(),
@@ -242,12 +394,13 @@ impl World {
             newest,
             frontier: newest,
             counter: counter(0),
+            scale,
         }
     }
 
     fn take(&mut self, step: &Step, cases: &[Case]) -> Result<(), TestCaseError> {
         let mut append = |gap: i64, value: SampleValue| {
-            self.newest = self.newest + DurationMs(gap);
+            self.newest = self.newest + DurationMs(gap * self.scale);
             self.history.append(self.newest, value, TimestampMs::MIN);
         };
         match step {
@@ -267,18 +420,19 @@ impl World {
             }
             Step::Move(by, asked) => {
                 // Samples may lie ahead of the frontier, but not by much.
-                let held = self.newest - DurationMs(60_000);
-                self.frontier = (self.frontier + DurationMs(*by)).max(held);
-                for (index, window) in WINDOWS.iter().enumerate() {
+                let held = self.newest - DurationMs(60_000 * self.scale);
+                let by = DurationMs(by * self.scale);
+                self.frontier = (self.frontier + by).max(held);
+                for (index, (range, offset)) in WINDOWS.iter().enumerate() {
                     if asked & 1 << index != 0 {
-                        self.compare(cases, *window)?;
+                        self.compare(cases, (range * self.scale, offset * self.scale))?;
                     }
                 }
             }
             Step::Forget => {
                 let longest = WINDOWS.iter().map(|(range, offset)| range + offset).max();
                 self.windows.follow(&self.history, self.frontier);
-                let until = self.frontier - DurationMs(longest.unwrap_or(0));
+                let until = self.frontier - DurationMs(longest.unwrap_or(0) * self.scale);
                 self.history.forget(until);
             }
         }
@@ -302,11 +456,16 @@ impl World {
             end: span.until,
             at: frontier,
             scalars: SCALARS,
+            options: "",
         };
         let samples = self.history.window(span.after, span.until);
         for case in cases {
             let name = case.function.signature().name;
             let windows = (&mut self.windows, &self.history);
+            let args = LiveArgs {
+                options: case.options,
+                ..args
+            };
             let Ok(kept) = case.live.form.value(windows, span, &args) else {
                 prop_assert!(may_want_samples(name, &samples), "{name} wants {samples:?}");
                 continue;
@@ -320,12 +479,14 @@ impl World {
                         || (kept.is_nan() && plain.is_nan())
                         || kept == plain
                         || (plain.is_finite() && (kept - plain).abs() <= tolerance)
+                        || tolerance == f64::INFINITY
                 }
                 (kept, plain) => kept == plain,
             };
             prop_assert!(
                 agrees,
-                "{name} of {samples:?} at {frontier:?}: kept {kept:?}, plain {plain:?}"
+                "{name} {} of {samples:?} at {frontier:?}: kept {kept:?}, plain {plain:?}",
+                case.options
             );
         }
         Ok(())
@@ -359,8 +520,10 @@ fn may_want_samples(name: &str, samples: &Samples<'_>) -> bool {
     is_added_up || !samples.floats.is_empty() || !samples.histograms.windows(2).all(goes_on)
 }
 
-fn check(steps: &[Step]) -> Result<(), TestCaseError> {
-    let (cases, mut world) = (cases(), World::new());
+fn check(steps: &[Step], scale: i64) -> Result<(), TestCaseError> {
+    let (mut cases, mut world) = (cases(), World::new(scale));
+    // What others are worth does not depend on how long a second is.
+    cases.retain(|case| scale == 1 || !case.options.is_empty());
     steps.iter().try_for_each(|step| world.take(step, &cases))
 }
 
@@ -369,14 +532,20 @@ proptest! {
     fn what_is_kept_of_histograms_is_worth_what_they_are(
         steps in prop_oneof![histogram_steps(1), histogram_steps(6)],
     ) {
-        check(&steps)?;
+        check(&steps, 1)?;
+    }
+
+    /// Hours between samples, windows of days: seasons come back.
+    #[test]
+    fn what_is_kept_of_a_long_window_is_worth_what_its_samples_are(steps in steps(tame())) {
+        check(&steps, 240)?;
     }
 
     #[test]
     fn what_is_kept_of_a_window_is_worth_what_its_samples_are(
         steps in prop_oneof![steps(value()), steps(tame())],
     ) {
-        check(&steps)?;
+        check(&steps, 1)?;
     }
 }
 

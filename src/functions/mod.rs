@@ -5,18 +5,24 @@
 
 mod absent;
 pub mod annotation;
+mod anomaly;
+mod blocks;
 mod calendar;
 pub mod call;
+mod change;
 mod changes;
 mod clamp;
 mod classic_histogram;
 mod clock;
 mod deriv;
 mod double_exponential_smoothing;
+mod drift;
 mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
+mod forecast;
 mod formula;
+mod grouped;
 mod histogram_fraction;
 mod histogram_quantile;
 mod histogram_quantiles;
@@ -33,6 +39,8 @@ mod over_time;
 mod over_time_histogram;
 pub mod quantile;
 mod rate;
+#[cfg(test)]
+mod recorded;
 mod resets;
 mod round;
 mod scalar;
@@ -83,6 +91,18 @@ pub trait Function: Sync {
         Ok(())
     }
 
+    /// Tells whether Prometheus does not have it, so that rules that call it run here alone.
+    fn is_extension(&self) -> bool {
+        false
+    }
+
+    /// Returns the label that tells the members of a group apart, where each result is made of
+    /// the elements of all vectors that are alike but for it and the name; `texts` are those of
+    /// the call.
+    fn member_label(&self, _texts: &[&str]) -> Option<String> {
+        None
+    }
+
     /// Returns how it is had from a window that moves, where it is a function of one.
     fn live(&self) -> Option<LiveFunction> {
         None
@@ -99,12 +119,20 @@ pub static ALL: &[&dyn Function] = &[
     &absent::AbsentOverTime,
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
+    &anomaly::ANOMALY_EWMA,
+    &anomaly::ANOMALY_HOLT_WINTERS,
+    &anomaly::ANOMALY_MAD,
+    &anomaly::ANOMALY_SEASONAL,
+    &anomaly::ANOMALY_ZSCORE,
     &trigonometry::ASIN,
     &trigonometry::ASINH,
     &trigonometry::ATAN,
     &trigonometry::ATANH,
     &over_time::AVG_OVER_TIME,
     &math::CEIL,
+    &change::CHANGE_ADWIN,
+    &change::CHANGE_CUSUM,
+    &change::CHANGE_PAGE_HINKLEY,
     &changes::CHANGES,
     &clamp::CLAMP,
     &clamp::CLAMP_MAX,
@@ -120,10 +148,22 @@ pub static ALL: &[&dyn Function] = &[
     &rate::DELTA,
     &deriv::DERIV,
     &double_exponential_smoothing::DOUBLE_EXPONENTIAL_SMOOTHING,
+    &drift::chi2::CHI2,
+    &drift::chi2_pvalue::CHI2_PVALUE,
+    &drift::hellinger::HELLINGER,
+    &drift::js::JS,
+    &drift::kl::KL,
+    &drift::ks::KS,
+    &drift::ks_pvalue::KS_PVALUE,
+    &drift::psi::PSI,
+    &drift::total_variation::TOTAL_VARIATION,
+    &drift::wasserstein::WASSERSTEIN,
     &clock::END,
     &math::EXP,
     &over_time::FIRST_OVER_TIME,
     &math::FLOOR,
+    &forecast::FORECAST_ERROR,
+    &forecast::FORECAST_TIME_TO,
     &histogram_statistics::HISTOGRAM_AVG,
     &histogram_statistics::HISTOGRAM_COUNT,
     &histogram_fraction::HistogramFraction,

@@ -231,11 +231,13 @@ pub struct SealedChunk {
     pub histograms: Box<[HistogramPoint]>,
 }
 
-/// Returns a length for at least so many bytes that allocators have a size for.
+/// Returns a length for at least so many bytes: one of few, because all series of a scrape outgrow
+/// a length together, and the room of the shorter ones then lies between what stays.
 fn room_for(n_bytes: usize) -> usize {
     match n_bytes {
-        0..=128 => n_bytes.next_multiple_of(16),
-        129..=256 => n_bytes.next_multiple_of(32),
+        0..=56 => 56,
+        57..=128 => 128,
+        129..=224 => 224,
         _ => n_bytes.next_multiple_of(64),
     }
 }

@@ -245,7 +245,9 @@ impl SeriesHistory {
             let skipped = cursor.bit % 8;
             let mut window = Window::of(bytes, skipped.into());
             let time = cursor.predictor.peek_time(&mut window);
-            if time.at > until {
+            // Time goes back only where bytes are damaged; to look for what comes behind such a
+            // sample would lead here again.
+            if time.at > until || time.at <= cursor.passed() {
                 return Err(Stop::Behind);
             }
             let value = cursor.predictor.decode_value(&time, &mut window);

@@ -39,9 +39,15 @@ impl SeriesHistory {
         rest.sealed = None;
     }
 
-    /// Forgets what is older than `keep` at event time `now`. From then on, full chunks of a
-    /// series that looks back far go to `store`.
-    pub fn cut(&mut self, now: TimestampMs, keep: DurationMs, store: Option<&Arc<dyn ColdStore>>) {
+    /// Forgets what is older than `keep` at event time `now`. Full chunks of a series that looks
+    /// back far go to `store`, from now on all in which no sample after `oldest_allowed` can come.
+    pub fn cut(
+        &mut self,
+        now: TimestampMs,
+        keep: DurationMs,
+        store: Option<&Arc<dyn ColdStore>>,
+        oldest_allowed: TimestampMs,
+    ) {
         self.forget(now - keep);
         // Series that are young have nothing to put there yet.
         let Some(rest) = &mut self.rest else { return };
@@ -52,6 +58,7 @@ impl SeriesHistory {
             }
             _ => {}
         }
+        self.spill(oldest_allowed);
     }
 
     /// Forgets what lies at or before `until`.

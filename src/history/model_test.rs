@@ -256,7 +256,9 @@ impl Both {
             Step::Cut(keep) => {
                 let (now, store) = (TimestampMs(newest), Arc::clone(&self.store));
                 let store: Arc<dyn ColdStore> = store;
-                self.history.cut(now, DurationMs(keep), Some(&store));
+                let oldest = TimestampMs::MAX;
+                self.history
+                    .cut(now, DurationMs(keep), Some(&store), oldest);
                 store.forget(now);
                 self.forget(newest - keep);
             }

@@ -1,6 +1,7 @@
-//! What a request holds that is not taken because another replica is listened to.
+//! What a request holds and from when to when, for the few that are asked: those that are not
+//! taken because another replica is listened to, and the one with which event time begins.
 //!
-//! A walk of its own: nothing is looked up, and no labels are read.
+//! A walk of its own: nothing is looked up, no labels are read, and other requests do not pay.
 
 use crate::ingest::answer::Written;
 use crate::ingest::decode::histogram::RawHistogram;
@@ -16,6 +17,8 @@ use crate::model::TimestampMs;
 pub struct Census {
     /// Samples, histograms and exemplars.
     pub held: Written,
+    /// The oldest timestamp since 1970, ms.
+    pub oldest: Option<TimestampMs>,
     /// The newest timestamp, ms.
     pub newest: Option<TimestampMs>,
 }
@@ -41,6 +44,9 @@ pub fn census(
 impl Census {
     fn hear(&mut self, at: TimestampMs) {
         self.newest = self.newest.max(Some(at));
+        if at.0 >= 0 && self.oldest.is_none_or(|oldest| at < oldest) {
+            self.oldest = Some(at);
+        }
     }
 }
 

@@ -20,7 +20,6 @@ pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod node;
-pub mod oldest;
 pub mod quota;
 pub mod received;
 pub mod recent;

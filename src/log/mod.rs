@@ -29,7 +29,6 @@
 
 pub mod backend;
 mod backlog;
-pub mod bytes;
 mod commitment;
 pub mod record;
 
@@ -133,6 +132,6 @@ pub fn weight(entry: &Entry) -> usize {
             let n_floats = batch.heap_bytes().div_ceil(Batch::FLOAT_BYTES);
             n_floats.max(batch.n_samples()).max(1)
         }
-        Entry::Clock { .. } | Entry::Rules { .. } | Entry::Past { .. } => 1,
+        Entry::Clock { .. } | Entry::Rules { .. } | Entry::Past { .. } | Entry::Change { .. } => 1,
     }
 }

@@ -24,6 +24,8 @@ pub struct AlertMessage {
     pub labels: Labels,
     /// Annotations, expanded, sorted by name; an empty text is kept.
     pub annotations: Arc<[(String, String)]>,
+    /// What surrounds it, as JSON, where its rule asks for that.
+    pub context: Option<Arc<str>>,
     /// Firing or resolved.
     pub status: AlertStatus,
     /// When it began to fire, event time in ms.

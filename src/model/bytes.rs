@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::model::{
     BucketSpan, CounterResetHint, DurationMs, FloatHistogram, Labels, SampleValue, TimestampMs,
 };
@@ -27,6 +29,13 @@ pub struct Malformed {
 #[derive(Clone, Debug, Default)]
 pub struct ByteWriter {
     bytes: Vec<u8>,
+}
+
+impl From<Vec<u8>> for ByteWriter {
+    /// Goes on behind `bytes`.
+    fn from(bytes: Vec<u8>) -> Self {
+        ByteWriter { bytes }
+    }
 }
 
 impl ByteWriter {
@@ -48,6 +57,11 @@ impl ByteWriter {
     /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Makes room for so many more bytes.
+    pub fn reserve(&mut self, n_bytes: usize) {
+        self.bytes.reserve(n_bytes);
     }
 
     /// Puts one byte.
@@ -84,11 +98,13 @@ impl ByteWriter {
     }
 
     /// Puts a float, bit for bit.
+    #[inline]
     pub fn float(&mut self, float: f64) {
         self.word(float.to_bits());
     }
 
     /// Puts eight bytes.
+    #[inline]
     pub fn word(&mut self, word: u64) {
         self.bytes.extend_from_slice(&word.to_le_bytes());
     }
@@ -259,7 +275,11 @@ impl<'a> ByteReader<'a> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            number |= bits << shift;
             if byte < 0x80 {
                 return Ok(number);
             }
@@ -295,11 +315,13 @@ impl<'a> ByteReader<'a> {
     }
 
     /// Takes a float.
+    #[inline]
     pub fn float(&mut self) -> Read<f64> {
         self.word().map(f64::from_bits)
     }
 
     /// Takes eight bytes.
+    #[inline]
     pub fn word(&mut self) -> Read<u64> {
         let bytes = self.exactly(8)?;
         let word = bytes.try_into().map(u64::from_le_bytes);
@@ -355,7 +377,7 @@ impl<'a> ByteReader<'a> {
     /// Takes a label set.
     pub fn labels(&mut self) -> Read<Labels> {
         let count = self.count(2)?;
-        let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(count);
+        let mut pairs: SmallVec<[(&str, &str); 32]> = SmallVec::new();
         for _ in 0..count {
             let pair = (self.text()?, self.text()?);
             let is_next = pairs.last().is_none_or(|before| before.0 < pair.0);
@@ -368,8 +390,25 @@ impl<'a> ByteReader<'a> {
         Ok(Labels::from_sorted(pairs.into_iter()))
     }
 
-    /// Takes a native histogram.
+    /// Takes a native histogram; its buckets are as many as its spans say.
     pub fn histogram(&mut self) -> Read<FloatHistogram> {
+        let histogram = self.any_histogram()?;
+        let fits = |spans: &[BucketSpan], buckets: &[f64]| {
+            let n_buckets: u64 = spans.iter().map(|span| u64::from(span.length)).sum();
+            n_buckets == buckets.len() as u64
+        };
+        let h = &histogram;
+        match fits(&h.positive_spans, &h.positive_buckets)
+            && fits(&h.negative_spans, &h.negative_buckets)
+        {
+            true => Ok(histogram),
+            false => Err(self.malformed("as many buckets as the spans say")),
+        }
+    }
+
+    /// Takes a native histogram as it was put, whatever its spans say of its buckets: nobody has
+    /// judged those that lie in a log.
+    pub fn any_histogram(&mut self) -> Read<FloatHistogram> {
         let counter_reset_hint = match self.byte()? {
             0 => CounterResetHint::Unknown,
             1 => CounterResetHint::Reset,
@@ -383,7 +422,7 @@ impl<'a> ByteReader<'a> {
         let mut spans = || self.list(2, ByteReader::bucket_span);
         let (positive_spans, negative_spans) = (spans()?, spans()?);
         let mut floats = || self.list(8, ByteReader::float);
-        let histogram = FloatHistogram {
+        Ok(FloatHistogram {
             counter_reset_hint,
             schema,
             zero_threshold,
@@ -395,19 +434,7 @@ impl<'a> ByteReader<'a> {
             positive_buckets: floats()?,
             negative_buckets: floats()?,
             custom_values: floats()?,
-        };
-        let n_buckets = |spans: &[BucketSpan]| spans.iter().map(|s| u64::from(s.length)).sum();
-        let fits = |spans: &[BucketSpan], buckets: &[f64]| {
-            let n_buckets: u64 = n_buckets(spans);
-            n_buckets == buckets.len() as u64
-        };
-        let h = &histogram;
-        match fits(&h.positive_spans, &h.positive_buckets)
-            && fits(&h.negative_spans, &h.negative_buckets)
-        {
-            true => Ok(histogram),
-            false => Err(self.malformed("as many buckets as the spans say")),
-        }
+        })
     }
 
     fn bucket_span(&mut self) -> Read<BucketSpan> {
@@ -467,6 +494,48 @@ mod tests {
             let _ = (read().number(), read().text(), read().labels(), read().histogram());
             let _ = (read().value(), read().list::<_, Vec<_>>(1, ByteReader::labels));
         }
+    }
+
+    #[test]
+    fn numbers_come_back() {
+        let edges = [
+            0,
+            1,
+            63,
+            64,
+            127,
+            128,
+            1 << 20,
+            i64::MAX,
+            i64::MIN,
+            -1,
+            -64,
+            -65,
+        ];
+        for value in edges {
+            let mut out = ByteWriter::default();
+            out.signed(value);
+            out.number(value as u64);
+            let bytes = out.into_bytes();
+            let mut read = ByteReader::new(&bytes);
+            assert_eq!(read.signed(), Ok(value));
+            assert_eq!(read.number(), Ok(value as u64));
+            assert_eq!(read.end(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_said() {
+        let refused = |bytes: &[u8]| ByteReader::new(bytes).number().map_err(|e| e.wanted);
+        assert_eq!(refused(&[0xff; 11]), Err("a number"));
+        // Ten bytes hold 70 bits, of which the last six must not be used.
+        assert_eq!(
+            refused(&[0xff, 255, 255, 255, 255, 255, 255, 255, 255, 2]),
+            Err("a number")
+        );
+        assert_eq!(refused(&[0x80]), Err("a byte"));
+        let much = ByteReader::new(&[200, 1, 0]).count(1).map_err(|e| e.wanted);
+        assert_eq!(much, Err("as many values as were announced"));
     }
 
     #[test]

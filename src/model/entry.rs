@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::model::{EngineSettings, FloatHistogram, Labels, ListedStarts, Past, TimestampMs};
+use crate::model::{
+    Change, EngineSettings, FloatHistogram, Labels, ListedStarts, Past, TimestampMs,
+};
 
 /// The number of a series within one shard; never reused within a process' life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,6 +117,13 @@ pub enum Entry {
         /// The history.
         past: Arc<Past>,
     },
+    /// Somebody said that something was changed.
+    Change {
+        /// The sequencer's stamp.
+        stamp: Stamp,
+        /// What.
+        change: Arc<Change>,
+    },
 }
 
 impl Entry {
@@ -124,7 +133,8 @@ impl Entry {
             Entry::Samples { stamp, .. }
             | Entry::Clock { stamp }
             | Entry::Rules { stamp, .. }
-            | Entry::Past { stamp, .. } => stamp,
+            | Entry::Past { stamp, .. }
+            | Entry::Change { stamp, .. } => stamp,
         }
     }
 }

@@ -6,6 +6,8 @@
 pub mod alert;
 pub mod block_list;
 pub mod bytes;
+pub mod change;
+pub mod context_settings;
 pub mod derived_labels;
 pub mod elementary;
 pub mod entry;
@@ -31,6 +33,8 @@ pub mod value;
 
 pub use alert::{AlertMessage, AlertStatus};
 pub use block_list::BlockList;
+pub use change::Change;
+pub use context_settings::{ContextPart, ContextParts, ContextSettings, InfoMetric, UnknownPart};
 pub use derived_labels::{DerivedLabels, LabelsMap};
 pub use entry::{Batch, Entry, Generation, RuleSource, SeriesDefinition, SeriesHandle, Stamp};
 pub use exact_sum::ExactSum;

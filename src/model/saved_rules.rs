@@ -3,9 +3,14 @@
 
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{
-    Dialect, EngineSettings, EvaluationMode, Grid, GroupKey, ModeOverride, NameValidation,
-    RuleFormat, RuleSource,
+    ContextSettings, Dialect, EngineSettings, EvaluationMode, Grid, GroupKey, ModeOverride,
+    NameValidation, RuleFormat, RuleSource,
 };
+
+/// The last byte of the settings: one bit says that ticks wait until what they read has settled,
+/// the other that settings of contexts follow. What was written before there were any has neither.
+const TICKS_WHEN_SETTLED: u8 = 1;
+const CONTEXT: u8 = 2;
 
 impl RuleSource {
     /// Puts the files' texts and the settings.
@@ -52,6 +57,7 @@ fn save_settings(settings: &EngineSettings, out: &mut ByteWriter) {
         rule_format,
         share,
         ticks_when_settled,
+        context,
     } = settings;
     out.span(*evaluation_interval);
     out.span(*query_offset);
@@ -99,12 +105,18 @@ fn save_settings(settings: &EngineSettings, out: &mut ByteWriter) {
             out.text(&group.name);
         });
     });
-    out.flag(*ticks_when_settled);
+    let ticks = if *ticks_when_settled {
+        TICKS_WHEN_SETTLED
+    } else {
+        0
+    };
+    out.byte(ticks | CONTEXT);
+    context.save(out);
 }
 
 fn load_settings(read: &mut ByteReader<'_>) -> Read<EngineSettings> {
     // In the order in which they were put.
-    Ok(EngineSettings {
+    let settings = EngineSettings {
         evaluation_interval: read.span()?,
         query_offset: read.span()?,
         external_labels: read.labels()?,
@@ -147,7 +159,19 @@ fn load_settings(read: &mut ByteReader<'_>) -> Read<EngineSettings> {
                 })
             })
         })?,
-        ticks_when_settled: read.flag()?,
+        ..EngineSettings::default()
+    };
+    let flags = read.byte()?;
+    if flags & !(TICKS_WHEN_SETTLED | CONTEXT) != 0 {
+        return Err(read.malformed("settings that are known"));
+    }
+    Ok(EngineSettings {
+        ticks_when_settled: flags & TICKS_WHEN_SETTLED != 0,
+        context: match flags & CONTEXT {
+            0 => ContextSettings::default(),
+            _ => ContextSettings::load(read)?,
+        },
+        ..settings
     })
 }
 
@@ -200,7 +224,7 @@ fn load_grid(read: &mut ByteReader<'_>) -> Read<Grid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DurationMs, Labels, TimestampMs};
+    use crate::model::{ContextParts, DurationMs, Labels, TimestampMs};
 
     fn check(settings: EngineSettings) {
         let source = RuleSource {
@@ -245,6 +269,12 @@ mod tests {
             },
             share: Some([GroupKey::new("x.yml", "g")].into()),
             ticks_when_settled: true,
+            context: ContextSettings {
+                default: ContextParts::ALL,
+                links: vec![("logs".to_owned(), "http://logs/".to_owned())],
+                changes_max: 7,
+                ..ContextSettings::default()
+            },
             ..EngineSettings::default()
         });
     }

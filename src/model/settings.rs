@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{DurationMs, Labels, RuleFormat, TimestampMs};
+use crate::model::{ContextSettings, DurationMs, Labels, RuleFormat, TimestampMs};
 
 /// Whether a group is evaluated as samples arrive, or at its ticks alone as Prometheus does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,6 +116,8 @@ pub struct EngineSettings {
     /// then the same for any number of shards, whatever else they read. Takes hold where all
     /// groups are of [`EvaluationMode::Tick`].
     pub ticks_when_settled: bool,
+    /// What alerts say about their surroundings.
+    pub context: ContextSettings,
 }
 
 impl EngineSettings {
@@ -169,6 +171,7 @@ impl Default for EngineSettings {
             rule_format: RuleFormat::default(),
             share: None,
             ticks_when_settled: false,
+            context: ContextSettings::default(),
         }
     }
 }

@@ -121,14 +121,7 @@ impl HttpClient {
         timeout: Duration,
         departure: &Departure,
     ) -> Result<Answer, HttpError> {
-        let mut map = self.headers().await?;
-        for (name, value) in headers {
-            insert(&mut map, name, value)?;
-        }
-        let (client, url, host) = self.client_for(url)?;
-        if let Some(host) = host {
-            insert(&mut map, "host", &host)?;
-        }
+        let (client, url, map) = self.prepared(self.headers().await?, url, headers)?;
         let send = |body: Body| {
             let request = client.post(url.clone()).headers(map.clone());
             request.timeout(timeout).body(body).send()
@@ -177,26 +170,15 @@ impl HttpClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<reqwest::Response, HttpError> {
-        let mut map = self.headers().await?;
-        for (name, value) in headers {
-            insert(&mut map, name, value)?;
-        }
-        let (client, url, host) = self.client_for(url)?;
-        if let Some(host) = host {
-            insert(&mut map, "host", &host)?;
-        }
+        let (client, url, map) = self.prepared(self.headers().await?, url, headers)?;
         let request = client.post(url).headers(map).timeout(timeout);
         request.body(body).send().await.map_err(transport)
     }
 
     /// Fetches a page as text; only a 200 counts.
     pub async fn get_text(&self, url: &Url, timeout: Duration) -> Result<String, HttpError> {
-        let (client, url, host) = self.client_for(url)?;
-        let mut map = self.headers().await?;
-        if let Some(host) = host {
-            insert(&mut map, "host", &host)?;
-        }
-        insert(&mut map, "accept", "application/json")?;
+        let accept = [("accept", "application/json")];
+        let (client, url, map) = self.prepared(self.headers().await?, url, &accept)?;
         let request = client.get(url).headers(map).timeout(timeout);
         let mut response = request.send().await.map_err(transport)?;
         if response.status() != StatusCode::OK {
@@ -221,14 +203,7 @@ impl HttpClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<(u16, Vec<u8>), HttpError> {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            insert(&mut map, name, value)?;
-        }
-        let (client, url, host) = self.client_for(url)?;
-        if let Some(host) = host {
-            insert(&mut map, "host", &host)?;
-        }
+        let (client, url, map) = self.prepared(HeaderMap::new(), url, headers)?;
         let request = client.post(url).headers(map).timeout(timeout).body(body);
         let mut response = request.send().await.map_err(transport)?;
         let mut text = Vec::new();
@@ -239,6 +214,24 @@ impl HttpClient {
             }
         }
         Ok((response.status().as_u16(), text))
+    }
+
+    /// Returns what a request to `url` is made of: the client, the address to connect to, and the
+    /// configuration's headers with `more` and the name of the host.
+    fn prepared(
+        &self,
+        mut map: HeaderMap,
+        url: &Url,
+        more: &[(&str, &str)],
+    ) -> Result<(Client, Url, HeaderMap), HttpError> {
+        for (name, value) in more {
+            insert(&mut map, name, value)?;
+        }
+        let (client, url, host) = self.client_for(url)?;
+        if let Some(host) = host {
+            insert(&mut map, "host", &host)?;
+        }
+        Ok((client, url, map))
     }
 
     /// Returns the headers that the configuration asks for.

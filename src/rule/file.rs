@@ -10,14 +10,17 @@ use std::collections::HashMap;
 use crate::promql::SignatureTable;
 use crate::rule::group::read_group;
 use crate::rule::hint::{self, Level};
+use crate::rule::objectives::parse_objectives;
 use crate::rule::{ParseOptions, ParsedFile, RuleError, RuleNote};
 use crate::rule::{dialect, kubernetes};
+use crate::slo;
 use crate::yaml::{Document, Node, NodeKind, Place, YamlError, all_documents, first_document};
 
 /// Parses one rule file; returns all errors, not only the first, by line.
 ///
 /// `path` is only written into groups and errors. Of several YAML documents the first is read
-/// and a warning says so; a text without any is a file without groups.
+/// and a warning says so; a text without any is a file without groups. A specification of service
+/// level objectives is compiled to rules first.
 ///
 /// # Errors
 /// Returns everything that keeps Prometheus from loading the file.
@@ -32,6 +35,9 @@ pub fn parse_file(
         let hint = hint::for_yaml(text, e.place);
         vec![RuleError::at(path, e.place, e.to_string(), Some(hint))]
     })?;
+    if slo::is_spec(&documents[0].root) {
+        return parse_objectives(path, text, functions, options);
+    }
     let mut reading = Reading {
         path,
         group_file: path.to_owned(),

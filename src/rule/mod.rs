@@ -12,6 +12,7 @@ mod hint;
 pub mod histogram_notation;
 mod kubernetes;
 pub mod lint;
+mod objectives;
 pub mod order;
 pub mod series_notation;
 mod template_hint;

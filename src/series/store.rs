@@ -55,10 +55,18 @@ impl SeriesStore {
         self.cold = Some(cold);
     }
 
-    /// Forgets what is older than `keep` at event time `now` in the series at a place.
-    pub fn cut(&mut self, at: usize, now: TimestampMs, keep: DurationMs) {
+    /// Forgets what is older than `keep` at event time `now` in the series at a place, into which
+    /// nothing comes any more at or before `oldest_allowed`.
+    pub fn cut(
+        &mut self,
+        at: usize,
+        now: TimestampMs,
+        keep: DurationMs,
+        oldest_allowed: TimestampMs,
+    ) {
         if let Some(Some((_, series))) = self.series.get_mut(at) {
-            series.history.cut(now, keep, self.cold.as_ref());
+            let cold = self.cold.as_ref();
+            series.history.cut(now, keep, cold, oldest_allowed);
         }
         if let Some(cold) = &self.cold {
             cold.forget(now);

@@ -14,10 +14,10 @@ use crate::api::{
     self, AlertmanagerView, ApiSettings, BackendError, MetricMetadata, QuerySettings, Readiness,
     ReceiveView, RuntimeView, SenderView,
 };
-use crate::engine::{Engine, GroupStatus};
+use crate::engine::{ContextAnswer, Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
 use crate::log::{FileLogs, LogError, Waiting};
-use crate::model::{Entry, Generation, Labels, Matcher, RuleSource, TimestampMs};
+use crate::model::{Change, Entry, Generation, Labels, Matcher, RuleSource, TimestampMs};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
@@ -487,6 +487,27 @@ impl api::Backend for ServerBackend {
 
     fn backfills(&self) -> Vec<api::BackfillView> {
         self.parts.backfill.views()
+    }
+
+    fn context(
+        &self,
+        fingerprint: Option<u64>,
+    ) -> BoxFuture<'_, Result<Vec<ContextAnswer>, BackendError>> {
+        self.ask_all(move |engine: &Engine| engine.context_of(fingerprint))
+            .boxed()
+    }
+
+    fn tell_change(&self, change: Change) -> BoxFuture<'_, Result<(), BackendError>> {
+        async move {
+            let unwritable = |error: LogError| BackendError::Unwritable(error.to_string());
+            let written = self.parts.pipeline.tell_change(Arc::new(change));
+            written
+                .map_err(unwritable)?
+                .wait()
+                .await
+                .map_err(unwritable)
+        }
+        .boxed()
     }
 
     fn runtime_view(&self) -> RuntimeView {

@@ -63,6 +63,10 @@ pub struct EngineReport {
     pub frontier: Option<TimestampMs>,
     /// What its groups have cost.
     pub measured: Measured,
+    /// Contexts of alerts that were built, and the samples read for them.
+    pub contexts: (u64, u64),
+    /// Changes that are remembered.
+    pub n_changes: usize,
 }
 
 impl Dispatch {
@@ -180,6 +184,8 @@ impl Dispatch {
         report.n_series = engine.series().len();
         report.frontier_hold_seconds = engine.frontier_hold().seconds();
         report.frontier = engine.frontier();
+        report.contexts = engine.contexts_built();
+        report.n_changes = engine.n_changes();
     }
 
     /// Notes what the groups of a shard have cost so far.

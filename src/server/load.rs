@@ -13,7 +13,8 @@ use crate::config::{self, Config, LogContent};
 use crate::engine::{CompiledRules, compile};
 use crate::ingest::{self, NodeSettings};
 use crate::model::{
-    DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat, RuleSource,
+    ContextSettings, DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat,
+    RuleSource,
 };
 use crate::notify::NotifyConfig;
 use crate::server::Options;
@@ -140,6 +141,16 @@ fn engine_settings(config: &Config, options: &Options, external_url: &str) -> En
             ignore_unknown_fields: false,
         },
         ticks_when_settled: true,
+        context: ContextSettings {
+            default: own.context.default,
+            info: own.context.info.clone(),
+            links: own.context.links.clone(),
+            changes_max: own.limits.changes,
+            changes_age: own.limits.changes_age,
+            alerts_max: own.limits.context_alerts,
+            samples_max: own.limits.context_samples,
+            recent_max: own.limits.recent_alerts,
+        },
         ..defaults
     }
 }

@@ -56,6 +56,16 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
             sum(|stats| stats.evaluations_spared),
         ),
         (
+            "burnwatch_contexts_built",
+            "Contexts of alerts that were built because the alerts began to fire.",
+            shards.iter().map(|shard| shard.contexts.0).sum(),
+        ),
+        (
+            "burnwatch_context_samples",
+            "Samples that were read from history for these contexts.",
+            shards.iter().map(|shard| shard.contexts.1).sum(),
+        ),
+        (
             "burnwatch_backfill_samples",
             "Samples from before a series' first one here that were put into its history.",
             sum(|stats| stats.samples_past),
@@ -71,6 +81,15 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
         &counters.map(|(name, help, value)| (name, help, value as f64)),
     );
     let gauges = [
+        (
+            "burnwatch_changes_remembered",
+            "Changes that were told and are remembered.",
+            shards
+                .iter()
+                .map(|shard| shard.n_changes)
+                .max()
+                .unwrap_or(0) as f64,
+        ),
         (
             "burnwatch_frontier_hold_seconds",
             "How far evaluation is behind the event-time clock.",

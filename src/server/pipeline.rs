@@ -15,8 +15,8 @@ use crate::ingest::{
     HeardSeries, IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderNumber, SenderShare,
     ShardId, WriteAnswer,
 };
-use crate::log::{LogError, LogTail, Offset, weight};
-use crate::model::{Entry, SeriesHandle, Stamp, TimestampMs};
+use crate::log::{Commitment, LogError, LogTail, Offset, weight};
+use crate::model::{Change, Entry, SeriesHandle, Stamp, TimestampMs};
 use crate::server::checkpoints::{Checkpointer, Done, ShardStorage};
 use crate::server::dispatch::{Dispatch, alert_event};
 use crate::server::fatal::{Fatal, PanicWatch};
@@ -163,6 +163,19 @@ impl Pipeline {
         make_entry: &mut dyn FnMut(ShardId, Stamp) -> Entry,
     ) -> Result<(), LogError> {
         self.node.adopt(read_set, make_entry, self.clock.now())
+    }
+
+    /// Tells all engines that something was changed; the promise is kept when their logs have it.
+    pub fn tell_change(&self, change: Arc<Change>) -> Result<Commitment, LogError> {
+        let n_shards = u16::try_from(self.questions.len()).unwrap_or(u16::MAX);
+        let shards: Vec<ShardId> = (0..n_shards).map(ShardId).collect();
+        let entry = |stamp| Entry::Change {
+            stamp,
+            change: Arc::clone(&change),
+        };
+        self.node.check_logs()?;
+        self.node.note(&shards, &entry, self.clock.now())?;
+        Ok(self.node.commitment())
     }
 
     /// Routes by the rule set that all engines have from an earlier process.

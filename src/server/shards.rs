@@ -232,8 +232,13 @@ impl Shards {
                 continue;
             };
             let rules = group.rules.iter().map(|rule| &loaded.rules.rules[*rule]);
-            for used in rules.flat_map(|rule| &rule.selectors) {
+            for used in rules.clone().flat_map(|rule| &rule.selectors) {
                 add(shard_id(*at), &used.matchers);
+            }
+            if loaded.rules.asks_for_context(rules) {
+                for info in &loaded.rules.info {
+                    add(shard_id(*at), &info.matchers);
+                }
             }
         }
         if self.share.keeps_unread() {

@@ -454,7 +454,7 @@ mod tests {
                 let value = (minute * 1000 + number as i64) as f64;
                 history.append(at, SampleValue::Float(value), TimestampMs::MAX);
                 if minute % 10 == 0 {
-                    history.cut(at, keep, Some(&store));
+                    history.cut(at, keep, Some(&store), TimestampMs::MAX);
                     store.forget(at);
                 }
             }

@@ -44,7 +44,8 @@ async fn look_at(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
         return refuse(web, &current, Refusal::RateLimit);
     }
     let pattern = request.extensions().get::<MatchedPath>();
-    let need = need_of(pattern.map(MatchedPath::as_str), &guard.route_prefix);
+    let pattern = pattern.map(MatchedPath::as_str);
+    let need = need_of(pattern, request.method(), &guard.route_prefix);
     let admitted = match of_other_site(need, &request) {
         true => Err(Refusal::CrossSite),
         false => {

@@ -8,7 +8,7 @@ use crate::windows::{Inside, StateKind, WindowState};
 /// How many floats differ from the one before them.
 pub static CHANGES: StateKind = StateKind {
     name: "changes",
-    make: || Box::new(Changes::default()),
+    make: |_| Box::new(Changes::default()),
 };
 
 /// The neighbours in a window that differ.

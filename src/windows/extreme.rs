@@ -23,25 +23,25 @@ const ENTRIES_MAX: usize = 64;
 pub static LARGEST: StateKind = StateKind {
     name: "largest",
     // Of two zeros that differ in sign the first is wanted.
-    make: || Extreme::boxed(|older, newer| newer > older || newer.to_bits() == older.to_bits()),
+    make: |_| Extreme::boxed(|older, newer| newer > older || newer.to_bits() == older.to_bits()),
 };
 
 /// The first of the smallest ones.
 pub static SMALLEST: StateKind = StateKind {
     name: "smallest",
-    make: || Extreme::boxed(|older, newer| newer < older || newer.to_bits() == older.to_bits()),
+    make: |_| Extreme::boxed(|older, newer| newer < older || newer.to_bits() == older.to_bits()),
 };
 
 /// The last of the largest.
 pub static LAST_LARGEST: StateKind = StateKind {
     name: "last largest",
-    make: || Extreme::boxed(|older, newer| newer >= older),
+    make: |_| Extreme::boxed(|older, newer| newer >= older),
 };
 
 /// The last of the smallest.
 pub static LAST_SMALLEST: StateKind = StateKind {
     name: "last smallest",
-    make: || Extreme::boxed(|older, newer| newer <= older),
+    make: |_| Extreme::boxed(|older, newer| newer <= older),
 };
 
 /// Tells whether an older value is of no more use when a newer one has come.
@@ -199,7 +199,7 @@ mod tests {
                 after,
                 until: frontier,
             };
-            let Content::Floats(held) = windows.state(&history, span, &LARGEST) else {
+            let Content::Floats(held) = windows.state(&history, span, (&LARGEST, "")) else {
                 panic!("a window has floats");
             };
             let kept = held.get::<Extreme>().expect("it is what was asked for");

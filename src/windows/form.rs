@@ -15,6 +15,8 @@ pub struct LiveArgs<'a> {
     pub at: TimestampMs,
     /// The scalar arguments, in the order written.
     pub scalars: &'a [f64],
+    /// The options, as they are written; nothing where there are none.
+    pub options: &'a str,
 }
 
 impl LiveArgs<'_> {
@@ -63,6 +65,25 @@ pub struct Fixed {
     pub n_samples: u32,
 }
 
+/// A value that follows from where its window begins and ends besides the samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stretch {
+    /// The value.
+    pub value: f64,
+    /// It is that of all windows of these samples that begin up to here, ms,
+    pub begins_by: TimestampMs,
+    /// and end before this instant, ms.
+    pub ends_before: TimestampMs,
+}
+
+impl Stretch {
+    /// Returns when a sample would have to be taken to leave the window where the value ends, ms.
+    fn first(&self, args: &LiveArgs<'_>) -> TimestampMs {
+        let begun = TimestampMs(self.begins_by.0.saturating_add(1));
+        begun.min(self.ends_before - (args.end - args.start))
+    }
+}
+
 /// What is known of a function of a window, until a sample comes or the oldest leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Known {
@@ -100,6 +121,9 @@ pub type HistogramFormula = fn(&HistogramEdges<'_>, &LiveArgs<'_>) -> LiveResult
 /// A function of a state of the floats in a window.
 pub type StateFormula = fn(&Held<'_>, &LiveArgs<'_>) -> LiveResult<f64>;
 
+/// A function of such a state, and of where the window begins and ends.
+pub type StretchFormula = fn(&Held<'_>, &LiveArgs<'_>) -> LiveResult<Stretch>;
+
 /// The incremental form of a function of one window.
 #[derive(Clone, Copy)]
 pub enum LiveForm {
@@ -129,6 +153,13 @@ pub enum LiveForm {
         ignores_histograms: bool,
         /// Whether it knows the evaluation time.
         follows_time: bool,
+    },
+    /// From a state, whose value follows from where the window begins and ends besides.
+    Stretch {
+        /// Which state.
+        kind: &'static StateKind,
+        /// What it is worth, and how long. What has no value has none until a sample comes.
+        formula: StretchFormula,
     },
 }
 
@@ -192,6 +223,12 @@ impl LiveForm {
         }
     }
 
+    /// A function of a state of floats and of where the window begins and ends. It leaves
+    /// histograms out of account.
+    pub const fn stretch(kind: &'static StateKind, formula: StretchFormula) -> Self {
+        LiveForm::Stretch { kind, formula }
+    }
+
     /// Returns a number by which functions that differ are told apart, in this process.
     pub fn number(self) -> usize {
         match self {
@@ -200,6 +237,9 @@ impl LiveForm {
             }
             LiveForm::Edges { floats, .. } => floats as usize,
             LiveForm::State { kind, formula, .. } => {
+                std::ptr::from_ref(kind).addr().rotate_left(16) ^ formula as usize
+            }
+            LiveForm::Stretch { kind, formula } => {
                 std::ptr::from_ref(kind).addr().rotate_left(16) ^ formula as usize
             }
         }
@@ -257,7 +297,7 @@ impl LiveForm {
                 ignores_histograms,
                 follows_time,
             } => {
-                let held = match windows.state(history, span, kind) {
+                let held = match windows.state(history, span, (kind, args.options)) {
                     Content::Nothing => return Ok(Worth::Known(Known::Absent)),
                     Content::Floats(held) => held,
                     Content::Histograms(held) if ignores_histograms => held,
@@ -272,6 +312,17 @@ impl LiveForm {
                 }
                 let first = to_last.then(|| held.inside.first()).flatten();
                 exact(value, first.map_or(TimestampMs::MIN, |first| first.at))
+            }
+            LiveForm::Stretch { kind, formula } => {
+                let held = match windows.state(history, span, (kind, args.options)) {
+                    Content::Nothing => return Ok(Worth::Known(Known::Absent)),
+                    Content::Floats(held) | Content::Histograms(held) => held,
+                    Content::Unknown => return Err(NeedsSamples),
+                };
+                match formula(&held, args)? {
+                    Some(stretch) => Known::Exact(stretch.value, stretch.first(args)),
+                    None => Known::Absent,
+                }
             }
         };
         Ok(Worth::Known(known))

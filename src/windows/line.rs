@@ -13,7 +13,7 @@ use crate::windows::{Inside, NeedsSamples, StateKind, WindowState};
 /// The sums that a line of least squares follows from.
 pub static LINE: StateKind = StateKind {
     name: "line",
-    make: || Box::new(Line::default()),
+    make: |_| Box::new(Line::default()),
 };
 
 /// Values from here on may make sums of products with times overflow: 2^900.

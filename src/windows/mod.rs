@@ -7,9 +7,11 @@
 //!
 //! What lives here: the cursors of a series ([`SeriesWindows`]), what is known of a window from
 //! its edges ([`Edges`]), state that samples enter and leave ([`WindowState`]), and how a function
-//! says that it can be had from either ([`LiveForm`]). What may not: labels, selectors, rules.
+//! says that it can be had from either ([`LiveForm`]). [`Blocks`] is the state of what never
+//! forgets. What may not: labels, selectors, rules.
 //! Called by the functions, which register their forms, and by `eval::live`, which asks.
 
+mod blocks;
 mod breaks;
 mod changes;
 mod cursor;
@@ -23,12 +25,15 @@ mod series_windows;
 mod state;
 mod sum;
 
+pub use blocks::{Blocks, Detector, first_boundary};
 pub use changes::{CHANGES, Changes};
 pub use edges::{Edges, HistogramEdges};
 pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
-pub use form::{Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Worth};
+pub use form::{
+    Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Stretch, Worth,
+};
 pub use line::{LINE, Line};
 pub use ordered::{ORDERED, Ordered};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
-pub use state::{Held, Inside, StateKind, WindowState};
+pub use state::{Held, Inside, NoState, StateArgs, StateKind, WindowState};
 pub use sum::{MOMENTS, Moments, SUM, Sum};

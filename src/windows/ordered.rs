@@ -17,7 +17,7 @@ const VALUES_MAX: usize = 1024;
 /// The values in order.
 pub static ORDERED: StateKind = StateKind {
     name: "ordered",
-    make: || Box::new(Ordered::default()),
+    make: |_| Box::new(Ordered::default()),
 };
 
 /// The values in a window.

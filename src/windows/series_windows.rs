@@ -409,12 +409,12 @@ impl SeriesWindows {
         })
     }
 
-    /// Returns a state of the floats in a window.
+    /// Returns a state of the floats in a window, made for a function's options.
     pub fn state<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
         span: Span,
-        kind: &'static StateKind,
+        (kind, options): (&'static StateKind, &str),
     ) -> Content<Held<'a>, Held<'a>> {
         self.check(history);
         let Some(lags) = span.lags() else {
@@ -422,11 +422,18 @@ impl SeriesWindows {
         };
         let windows = &mut self.rest.get_or_insert_default().stateful;
         let known = windows.iter().position(|window| {
-            (window.head_lag, window.tail_lag) == lags && std::ptr::eq(window.kind, kind)
+            (window.head_lag, window.tail_lag) == lags
+                && std::ptr::eq(window.kind, kind)
+                && *window.options == *options
         });
         let number = known.unwrap_or_else(|| {
             windows.reserve_exact(1);
-            windows.push(StatefulWindow::new(history, lags, kind, span.after));
+            windows.push(StatefulWindow::new(
+                history,
+                lags,
+                (kind, options),
+                span.after,
+            ));
             windows.len() - 1
         });
         let window = &mut windows[number];

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use crate::history::{SeriesHistory, WalkCursor, Walked, WalkedSample};
-use crate::model::{FloatPoint, TimestampMs, is_stale_nan};
+use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::NeedsSamples;
 use crate::windows::cursor::Lag;
 
@@ -41,6 +41,14 @@ impl<'h> Inside<'h> {
     /// Returns the oldest float inside, if there is any.
     pub fn first(&self) -> Option<FloatPoint> {
         floats(self.history, *self.head, TimestampMs::MAX).next()
+    }
+
+    /// Returns the oldest float inside that is after an instant, if there is any.
+    pub fn first_after(&self, instant: TimestampMs) -> Option<FloatPoint> {
+        match self.first() {
+            Some(first) if first.at <= instant => self.floats(instant, TimestampMs::MAX).next(),
+            first => first,
+        }
     }
 
     /// Iterates over the floats in `(after, until]`, which lie inside, oldest first.
@@ -85,13 +93,37 @@ impl Held<'_> {
     }
 }
 
+/// What a state is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct StateArgs<'a> {
+    /// The window's length.
+    pub range: DurationMs,
+    /// The function's options, as they are written.
+    pub options: &'a str,
+}
+
 /// A kind of state, by which functions of one window share it.
 #[derive(Debug)]
 pub struct StateKind {
     /// Its name, one of a kind.
     pub name: &'static str,
     /// Makes one in which there is nothing.
-    pub make: fn() -> Box<dyn WindowState>,
+    pub make: fn(&StateArgs<'_>) -> Box<dyn WindowState>,
+}
+
+/// What is kept where options are wrong: nothing, so that the function looks at the samples, and
+/// says what is wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct NoState;
+
+impl WindowState for NoState {
+    fn enter(&mut self, _: FloatPoint, _: &Inside<'_>) {}
+
+    fn leave(&mut self, _: FloatPoint, _: &Inside<'_>) {}
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
 }
 
 /// A window with a state of its own.
@@ -100,6 +132,7 @@ pub(super) struct StatefulWindow {
     pub head_lag: Lag,
     pub tail_lag: Lag,
     pub kind: &'static StateKind,
+    pub options: Box<str>,
     head: WalkCursor,
     tail: WalkCursor,
     pub state: Box<dyn WindowState>,
@@ -112,16 +145,18 @@ impl StatefulWindow {
     pub fn new(
         history: &SeriesHistory,
         (head_lag, tail_lag): (Lag, Lag),
-        kind: &'static StateKind,
+        (kind, options): (&'static StateKind, &str),
         after: TimestampMs,
     ) -> Self {
+        let range = DurationMs(head_lag.span().0 - tail_lag.span().0);
         StatefulWindow {
             head_lag,
             tail_lag,
             kind,
+            options: options.into(),
             head: history.walk_from(after),
             tail: history.walk_from(after),
-            state: (kind.make)(),
+            state: (kind.make)(&StateArgs { range, options }),
             n_floats: 0,
             n_histograms: 0,
         }

@@ -12,13 +12,13 @@ use crate::windows::{Inside, NeedsSamples, StateKind, WindowState};
 /// The sum of the values.
 pub static SUM: StateKind = StateKind {
     name: "sum",
-    make: || Box::new(Sum::default()),
+    make: |_| Box::new(Sum::default()),
 };
 
 /// The sums of the values and of their squares.
 pub static MOMENTS: StateKind = StateKind {
     name: "moments",
-    make: || Box::new(Moments::default()),
+    make: |_| Box::new(Moments::default()),
 };
 
 /// Values from here on may make a sum of 2^32 of them overflow: 2^990.
@@ -51,6 +51,14 @@ impl Unsummed {
         } else {
             &mut self.large
         })
+    }
+
+    /// Adds what others count.
+    fn add_all(&mut self, others: &Unsummed) {
+        self.nan += others.nan;
+        self.infinite += others.infinite;
+        self.negative_infinite += others.negative_infinite;
+        self.large += others.large;
     }
 
     /// Tells whether there is none.
@@ -126,6 +134,49 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// Adds a value.
+    pub fn add(&mut self, value: f64) {
+        self.n_samples += 1;
+        match self.unsummed.count_of(value, LARGE_IN_SQUARES) {
+            None => {
+                self.sum.add(value);
+                self.squares.add_product(value, value);
+            }
+            Some(count) => *count += 1,
+        }
+    }
+
+    /// Takes away a value that has been added.
+    pub fn remove(&mut self, value: f64) {
+        self.n_samples -= 1;
+        match self.unsummed.count_of(value, LARGE_IN_SQUARES) {
+            None => {
+                self.sum.subtract(value);
+                self.squares.subtract_product(value, value);
+            }
+            Some(count) => *count -= 1,
+        }
+    }
+
+    /// Adds the values that others are of.
+    pub fn add_all(&mut self, others: &Moments) {
+        self.sum.add_sum(&others.sum);
+        self.squares.add_sum(&others.squares);
+        self.n_samples += others.n_samples;
+        self.unsummed.add_all(&others.unsummed);
+    }
+
+    /// Returns how many values there are.
+    pub fn n_values(&self) -> usize {
+        self.n_samples as usize
+    }
+
+    /// Returns the mean, rounded once.
+    pub fn mean(&self) -> Result<f64, NeedsSamples> {
+        let decided = self.unsummed.total()?;
+        Ok(decided.unwrap_or_else(|| self.sum.divided(self.n_samples.into())))
+    }
+
     /// Returns the variance of all the values, rounded once: `(n Σx² - (Σx)²) / n²`.
     pub fn variance(&self) -> Result<f64, NeedsSamples> {
         if self.unsummed.large > 0 {
@@ -144,27 +195,11 @@ impl Moments {
 
 impl WindowState for Moments {
     fn enter(&mut self, sample: FloatPoint, _: &Inside<'_>) {
-        self.n_samples += 1;
-        let value = sample.value;
-        match self.unsummed.count_of(value, LARGE_IN_SQUARES) {
-            None => {
-                self.sum.add(value);
-                self.squares.add_product(value, value);
-            }
-            Some(count) => *count += 1,
-        }
+        self.add(sample.value);
     }
 
     fn leave(&mut self, sample: FloatPoint, _: &Inside<'_>) {
-        self.n_samples -= 1;
-        let value = sample.value;
-        match self.unsummed.count_of(value, LARGE_IN_SQUARES) {
-            None => {
-                self.sum.subtract(value);
-                self.squares.subtract_product(value, value);
-            }
-            Some(count) => *count -= 1,
-        }
+        self.remove(sample.value);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -13,10 +13,12 @@ use burnwatch::api::{
 };
 use burnwatch::clock::ManualClock;
 use burnwatch::engine::status::AlertingStatus;
-use burnwatch::engine::{AlertState, AlertView, GroupCost, GroupStatus, RuleHealth, RuleStatus};
+use burnwatch::engine::{
+    AlertState, AlertView, ContextAnswer, GroupCost, GroupStatus, RuleHealth, RuleStatus,
+};
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
-    DurationMs, FloatHistogram, Labels, Matcher, SampleValue, TimestampMs, stale_nan,
+    Change, DurationMs, FloatHistogram, Labels, Matcher, SampleValue, TimestampMs, stale_nan,
 };
 use burnwatch::series::{Selection, SeriesReader, Snapshot};
 use burnwatch::telemetry::{BuildInfo, Telemetry};
@@ -97,6 +99,14 @@ impl Backend for Fake {
             });
         }
         ready(Ok(found)).boxed()
+    }
+
+    fn context(&self, _: Option<u64>) -> BoxFuture<'_, Result<Vec<ContextAnswer>, BackendError>> {
+        ready(self.unless_stopped().map(|()| Vec::new())).boxed()
+    }
+
+    fn tell_change(&self, _: Change) -> BoxFuture<'_, Result<(), BackendError>> {
+        ready(self.unless_stopped()).boxed()
     }
 
     fn metadata(&self, metric: Option<&str>) -> Vec<MetricMetadata> {

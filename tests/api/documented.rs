@@ -32,6 +32,7 @@ fn every_route_has_its_row() {
             Methods::Get => "GET",
             Methods::GetPost => "GET POST",
             Methods::PostPut => "POST PUT",
+            Methods::GetTell => "GET POST",
         };
         format!("{methods} /api/v1{}", route.path)
     });

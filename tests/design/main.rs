@@ -21,9 +21,11 @@
 //! | p12 | warming rules fire; those of tick mode wait; a rule never gets warm |
 //! | p13 | limits ignored; history never cut; silent series kept |
 //! | time | `Sequencer::wall_was_set` does nothing |
+//! | context | the context is not in checkpoints; changes are not told twice apart; nothing is kept a day longer; a part is read whole |
 
 mod world;
 
+mod context;
 mod p01_value;
 mod p02_clock;
 mod p03_frontier;

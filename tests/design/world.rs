@@ -8,9 +8,9 @@ use burnwatch::eval::{EvalOptions, Scan, evaluate};
 use burnwatch::functions::Functions;
 use burnwatch::ingest::sequencer::{Evidence, Sequencer, Target};
 use burnwatch::model::{
-    AlertStatus, Batch, DurationMs, EngineSettings, Entry, EvaluationMode, Generation, Grid,
-    Labels, Matcher, Past, PastError, PastSeries, Point, RuleSource, SampleValue, SeriesDefinition,
-    SeriesHandle, Stamp, TimestampMs, Value,
+    AlertStatus, Batch, Change, DurationMs, EngineSettings, Entry, EvaluationMode, Generation,
+    Grid, Labels, Matcher, Past, PastError, PastSeries, Point, RuleSource, SampleValue,
+    SeriesDefinition, SeriesHandle, Stamp, TimestampMs, Value,
 };
 use burnwatch::promql::{Features, parse};
 
@@ -211,6 +211,13 @@ impl World {
             stamp,
             past: Arc::new(past),
         });
+    }
+
+    /// Somebody tells that something was changed.
+    pub fn change(&mut self, change: Change) {
+        let stamp = self.stamp_now();
+        let change = Arc::new(change);
+        self.apply(Entry::Change { stamp, change });
     }
 
     /// The wall clock goes on and nothing comes.

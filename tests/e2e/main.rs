@@ -16,6 +16,7 @@
 //! | `Cohorts::hold` holds nothing | half a scrape was seen |
 //! | the engine takes no firing alert back | `AtOnce` gone from Alertmanager |
 //! | `Schedule` sends no resolved alert | `endsAt` of the two webhooks: Alertmanager let it expire |
+//! | no alert carries `cascade` | one notification for each cascade |
 //! | webhooks are sent no resolved alert | `AtOnce` resolved by burnwatch's webhook |
 //!
 //! `tests/tools.sh` brings the programs; without them the tests say what they skip.
@@ -23,8 +24,11 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
+#[path = "../support/tools.rs"]
+mod tools;
 
 mod backlog;
+mod cascades;
 mod exporter;
 mod outages;
 mod processes;
@@ -34,7 +38,8 @@ mod webhook;
 use serde_json::Value;
 
 use crate::exporter::Exporter;
-use crate::processes::{Stack, http_get, tool, wait_for};
+use crate::processes::{Stack, http_get, wait_for};
+use crate::tools::tool;
 use crate::webhook::Webhook;
 
 const RULES: &str = "

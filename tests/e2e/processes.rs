@@ -1,7 +1,7 @@
 //! Starting, asking and stopping the programs of a test.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,23 +9,14 @@ use axum::Router;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::tools::free_address;
+
 /// How long a test waits for what must happen; reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Finds a program on PATH or under target/tools, where `tests/tools.sh` puts it.
-pub fn tool(name: &str) -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = std::env::split_paths(&path).chain([target]);
-    candidates
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
-}
-
 /// Returns a port that is free now.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
+    free_address().port()
 }
 
 /// Serves an application on a free port until the process ends.
@@ -246,9 +237,14 @@ impl Stack {
 
     /// Starts the Alertmanager.
     pub fn start_alertmanager(&mut self, program: &Path, hook: u16) {
+        self.start_alertmanager_with(program, &alertmanager_config(hook));
+    }
+
+    /// Starts the Alertmanager with another configuration.
+    pub fn start_alertmanager_with(&mut self, program: &Path, text: &str) {
         let directory = self.directory.path();
         let config = directory.join("alertmanager.yml");
-        std::fs::write(&config, alertmanager_config(hook)).expect("a file can be written");
+        std::fs::write(&config, text).expect("a file can be written");
         let running = self.spawn(
             program,
             &[

@@ -64,6 +64,24 @@ const MORE_EXACT: [&str; 3] = [
     "ts_of_max_over_time",
     "ts_of_min_over_time",
 ];
+/// Detectors that go from sample to sample, with options that suit few of them.
+const DETECTORS: [&str; 8] = [
+    "anomaly_ewma({}, \"alpha=0.3,min_samples=2\")",
+    "anomaly_ewma({}, \"output=mean,min_samples=0,since=3600100\")",
+    "anomaly_holt_winters({}, \"m=2,min_samples=1\")",
+    "change_cusum({}, \"mu=2,sigma=3,h=2,hold=20s\")",
+    "change_cusum({}, \"train=0.2,min_samples=2,h=1,output=pos\")",
+    "change_page_hinkley({}, \"min_instances=2,threshold=1,hold=45s\")",
+    "change_adwin({}, \"clock=1,grace_period=1,min_window_length=1,delta=0.9,hold=1m\")",
+    "change_adwin({}, \"train=0.3,output=width\")",
+];
+/// Scores from sums that may be added in another order.
+const SCORES: [&str; 4] = [
+    "anomaly_zscore({}, \"min_samples=2\")",
+    "anomaly_mad({}, \"min_samples=2\")",
+    "anomaly_seasonal({}, \"season=hour_of_day,min_samples=2\")",
+    "forecast_error({}, \"horizon=30s,output=forecast\")",
+];
 /// Functions whose sums may be added in another order.
 const NEAR: [&str; 6] = [
     "sum_over_time",
@@ -120,6 +138,7 @@ fn window_call() -> Text {
         15 => (of(&EXACT), window()).prop_map(|(function, window)| format!("{function}({window})")),
         2 => (of(&MORE_EXACT), window())
             .prop_map(|(function, window)| format!("{function}({window})")),
+        2 => (of(&DETECTORS), window()).prop_map(|(call, window)| call.replace("{}", &window)),
     ]
     .boxed()
 }
@@ -238,6 +257,7 @@ pub fn near() -> Text {
     let call = prop_oneof![
         8 => (of(&NEAR), window()).prop_map(|(function, window)| format!("{function}({window})")),
         1 => window().prop_map(|window| format!("predict_linear({window}, 60)")),
+        2 => (of(&SCORES), window()).prop_map(|(call, window)| call.replace("{}", &window)),
         1 => window().prop_map(|window| format!("quantile_over_time(0.3, {window})")),
         1 => window()
             .prop_map(|window| format!("double_exponential_smoothing({window}, 0.5, 0.5)")),

@@ -15,7 +15,8 @@
 //!
 //! `altered` changes what one of the two sides is given (a lost sample, one bit, a millisecond, a
 //! stale marker, a histogram) and demands that it is noticed; `conformance` asks what Prometheus
-//! answered; `drift` looks for traces of what has left; `scanned` for what reads history.
+//! answered; `drift` looks for traces of what has left; `scanned` for what reads history;
+//! `vectors` holds detectors against what other programs made of the same samples.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
@@ -43,4 +44,5 @@ mod rule_sets;
 mod same;
 mod scanned;
 mod streams;
+mod vectors;
 mod world;

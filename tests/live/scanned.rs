@@ -217,6 +217,15 @@ fn rules_of_service_levels_read_nothing_from_history() {
 }
 
 #[test]
+fn compiled_objectives_read_nothing_from_history() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/slo");
+    for name in ["predictor.yml", "sloth.yml", "openslo.yml", "pyrra.yml"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        nothing_is_scanned(name, &text);
+    }
+}
+
+#[test]
 fn rules_of_the_seed_documents_read_nothing_from_history() {
     let Some(shared) = std::env::var_os("BURNWATCH_SHARED") else {
         say!("skipped: BURNWATCH_SHARED is not set, so there are no seed documents");

@@ -249,6 +249,7 @@ pub fn message(name: &str, status: AlertStatus) -> AlertMessage {
     AlertMessage {
         labels: Labels::from_pairs([("alertname", name), ("severity", "page")]),
         annotations: Arc::from([("summary".to_owned(), format!("{name} is on"))]),
+        context: None,
         status,
         fired_at: TimestampMs(1_700_000_000_000),
         valid_for: DurationMs::from_seconds(240),

@@ -9,6 +9,7 @@
 #[path = "../support/say.rs"]
 mod say;
 
+mod bundled;
 mod dialects;
 mod errors;
 mod foreign;

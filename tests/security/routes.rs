@@ -21,6 +21,8 @@ use tokio::net::TcpStream;
 const HEALTH: &[&str] = &["/-/healthy", "/-/ready"];
 const METRICS: &[&str] = &["/metrics"];
 const WRITE: &[&str] = &["/api/v1/write"];
+/// `GET` looks, anything else tells something.
+const LOOK_AND_TELL: &[&str] = &["/api/v1/changes"];
 const ADMIN: &[&str] = &[
     "/-/quit",
     "/-/reload",
@@ -33,6 +35,7 @@ const READ: &[&str] = &[
     "/alerts",
     "/api/v1/alertmanagers",
     "/api/v1/alerts",
+    "/api/v1/alerts/{fingerprint}/context",
     "/api/v1/explain",
     "/api/v1/features",
     "/api/v1/format_query",
@@ -263,6 +266,7 @@ fn routes() -> Vec<(&'static str, &'static str)> {
     of("health", HEALTH)
         .chain(of("metrics", METRICS))
         .chain(of("write", WRITE))
+        .chain(of("look and tell", LOOK_AND_TELL))
         .chain(of("admin", ADMIN))
         .chain(of("read", READ))
         .collect()
@@ -284,6 +288,11 @@ async fn every_route_and_method_is_for_those_alone_who_may() {
     for (pattern, need) in routes() {
         let path = pattern.replace("{name}", "job");
         for method in METHODS {
+            let need = match (need, method) {
+                ("look and tell", "GET" | "HEAD" | "OPTIONS") => "read",
+                ("look and tell", _) => "write",
+                (need, _) => need,
+            };
             for stranger in strangers() {
                 let door = world.door(method, &path, stranger.as_deref()).await;
                 if door != Door::Unauthorized {

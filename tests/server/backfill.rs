@@ -1,7 +1,7 @@
 //! A window that is new is filled with what a real Prometheus has, and its rules are warm at once.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{Reply, Server, Setup, now_ms, send_to, wait_for};
 use crate::sender::{Protocol, Series};
+use crate::tools::{free_address, tool};
 
 const RULES: &str = "
 groups:
@@ -22,21 +23,6 @@ groups:
 /// Samples in Prometheus: one a minute for four hours.
 const N_SAMPLES: i64 = 240;
 const MINUTE: i64 = 60_000;
-
-/// Finds a program on PATH or where `tests/tools.sh` puts it.
-fn tool(name: &str) -> Option<PathBuf> {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = std::env::split_paths(&path).chain([target]);
-    candidates
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("it is bound")
-}
 
 /// A real Prometheus that takes remote write; it ends with the test.
 struct Prometheus {

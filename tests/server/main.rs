@@ -8,6 +8,8 @@
 #[macro_use]
 #[path = "../support/say.rs"]
 mod say;
+#[path = "../support/tools.rs"]
+mod tools;
 
 mod alerts;
 mod api;
@@ -15,6 +17,7 @@ mod backfill;
 mod bad_input;
 mod bad_queries;
 mod config;
+mod context;
 mod flood;
 mod limits;
 mod mixin;

@@ -45,13 +45,22 @@ const MODULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("template", &["model"]),
-    // Templates are read with the file, so that their faults are known before anything changes.
-    ("rule", &["model", "promql", "template", "yaml"]),
+    // Specifications of objectives, which become rules.
+    ("slo", &["model", "promql", "yaml"]),
+    // Templates are read with the file, so that their faults are known before anything changes;
+    // specifications of objectives are compiled where a rule file may stand.
+    ("rule", &["model", "promql", "slo", "template", "yaml"]),
     ("alert", &["model"]),
+    // What surrounds an alert: its expression is evaluated anew, its links are templates.
+    (
+        "context",
+        &["eval", "functions", "model", "promql", "series", "template"],
+    ),
     (
         "engine",
         &[
             "alert",
+            "context",
             "eval",
             "functions",
             "history",
@@ -80,6 +89,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "api",
         &[
             "clock",
+            "context",
             "engine",
             "eval",
             "functions",
@@ -137,6 +147,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "promql",
             "rule",
             "server",
+            "slo",
             "storage",
             "telemetry",
             "web",
@@ -158,8 +169,10 @@ const CORE: &[&str] = &[
     "series",
     "eval",
     "template",
+    "slo",
     "rule",
     "alert",
+    "context",
     "engine",
 ];
 /// Words that core's code does not have. (`std::net` is allowed for its addresses, which are

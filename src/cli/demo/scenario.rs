@@ -104,14 +104,10 @@ const OOM: [Expected; 7] = [
 ];
 
 /// What else fires in the last story, and should; docs/runbooks/README.md says more.
-const OOM_ALSO: [(&str, &str); 8] = [
+const OOM_ALSO: [(&str, &str); 7] = [
     (
         "GPUMemoryExhaustion",
         "95 % for five minutes, ten before the crash",
-    ),
-    (
-        "GpuForecastUnreliable",
-        "two hours earlier the memory was flat; for the digest only",
     ),
     (
         "HighErrorRate",

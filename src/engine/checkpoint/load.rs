@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::alert::ActiveAlerts;
+use crate::context::ContextState;
 use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::{SavedState, load_readers};
 use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
-use crate::engine::checkpoint::{FORMAT, FORMAT_OF_WINDOWS, RULES, SERIES, STATE};
+use crate::engine::checkpoint::{CONTEXT, FORMAT, FORMAT_OF_WINDOWS, RULES, SERIES, STATE};
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{ASLEEP, as_place};
@@ -113,6 +114,12 @@ impl Loading {
                 Ok(())
             }
             STATE => Err(LoadError::NotWhole("it has a state twice")),
+            // What was written by the first version has none.
+            CONTEXT => {
+                let context = ContextState::load(&mut read).map_err(damaged("contexts"))?;
+                self.engine.context = context;
+                read.end().map_err(damaged("contexts"))
+            }
             SERIES => {
                 let mut loader = self.loader();
                 let slice = loader.load(bytes)?;

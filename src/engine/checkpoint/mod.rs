@@ -12,8 +12,8 @@
 //! from it, too, but finding them again would read history all over the disk; each is put as it is
 //! when its series is, with the frontier from which on it may be used.
 //!
-//! A checkpoint is a list of parts, whose first byte says what they are: the rules, the state, and
-//! any number of slices of series. How parts lie in a file, with lengths and checksums, is
+//! A checkpoint is a list of parts, whose first byte says what they are: the rules, the state, what
+//! contexts of alerts are built from, and any number of slices of series. How parts lie in a file, with lengths and checksums, is
 //! `storage`'s.
 //!
 //! Cost: about half a microsecond a series, on the engine's thread; twice that to load.
@@ -36,15 +36,16 @@ use crate::model::{Labels, SeriesHandle};
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 /// From this format on the places of windows are put with their series; with an older one they are
 /// made anew.
-const FORMAT_OF_WINDOWS: u64 = 2;
+const FORMAT_OF_WINDOWS: u64 = 3;
 
 /// What a part is, by its first byte.
 const RULES: u8 = 1;
 const STATE: u8 = 2;
 const SERIES: u8 = 3;
+const CONTEXT: u8 = 4;
 
 /// A checkpoint that is being made.
 #[derive(Debug, Default)]
@@ -66,7 +67,7 @@ impl Engine {
             n_places: self.store.n_places(),
             ..Saving::default()
         }));
-        vec![self.rules_part(), self.state_part()]
+        vec![self.rules_part(), self.state_part(), self.context_part()]
     }
 
     /// Returns the next part, of about so many series; `None` when all have been returned.
@@ -181,6 +182,13 @@ impl Engine {
         self.save_readers(&mut out);
         self.cohorts.save(&mut out);
         self.store.save(&mut out);
+        out.into_bytes()
+    }
+
+    fn context_part(&self) -> Vec<u8> {
+        let mut out = ByteWriter::default();
+        out.byte(CONTEXT);
+        self.context.save(&mut out);
         out.into_bytes()
     }
 

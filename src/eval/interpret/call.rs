@@ -4,6 +4,7 @@ use crate::eval::EvalError;
 use crate::eval::interpret::invariant::is_call_step_invariant;
 use crate::eval::interpret::subquery::forget_reset_hints;
 use crate::eval::interpret::{Interpreter, n_samples_in, weight};
+use crate::eval::plan::texts_of;
 use crate::functions::call::plain;
 use crate::functions::{self, Argument, Call, Output};
 use crate::model::TimestampMs;
@@ -28,7 +29,7 @@ impl<'a> Interpreter<'a> {
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
         let mut memory = self.of_calls.take(call);
         if !memory.has_good_texts {
-            function.check_texts(&texts_of(&exprs))?;
+            function.check_texts(&texts_of(call.args.iter()))?;
             memory.has_good_texts = true;
         }
         if let Some(elements) = self.live_call(function, &exprs, at)? {
@@ -120,15 +121,6 @@ impl<'a> Interpreter<'a> {
             }
         }
     }
-}
-
-/// Returns the texts that a call is written with.
-fn texts_of<'e>(exprs: &[&'e Expr]) -> Vec<&'e str> {
-    let texts = exprs.iter().filter_map(|expr| match &expr.kind {
-        ExprKind::String(text) => Some(text.as_str()),
-        _ => None,
-    });
-    texts.collect()
 }
 
 /// Returns how many samples each series of a window has.

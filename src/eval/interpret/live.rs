@@ -12,6 +12,13 @@ use crate::model::{DerivedLabels, SampleValue, TimestampMs};
 use crate::promql::Expr;
 use crate::promql::ast::{Aggregate, Binary, ExprKind, MatrixSelector, RangeMode, Span};
 
+/// The arguments of a function of a window besides the window.
+#[derive(Default)]
+pub(super) struct GivenArguments<'e> {
+    pub scalars: Vec<f64>,
+    pub options: &'e str,
+}
+
 impl<'a> Interpreter<'a> {
     pub(super) fn live_source(&self) -> Option<&'a dyn LiveSource> {
         let source = self.source;
@@ -58,11 +65,11 @@ impl<'a> Interpreter<'a> {
         exprs: &[&Expr],
         at: TimestampMs,
     ) -> Result<Option<Vec<Element>>, EvalError> {
-        let Some((matrix, scalars)) = self.live_arguments(exprs, at)? else {
+        let Some((matrix, given)) = self.live_arguments(exprs, at)? else {
             return self.live_subquery_call((source, live), exprs, at);
         };
-        let plain = self.plain_function(function, exprs, &scalars, at);
-        let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
+        let plain = self.plain_function(function, exprs, &given.scalars, at);
+        let call = self.window_call(live, matrix, (&given, &plain), at)?;
         let Some(elements) = source.windows(&call) else {
             return Ok(None);
         };
@@ -103,16 +110,20 @@ impl<'a> Interpreter<'a> {
                     return Ok(None);
                 };
                 let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
-                let Some((matrix, scalars)) = self.live_arguments(&exprs, at)? else {
+                let Some((matrix, given)) = self.live_arguments(&exprs, at)? else {
                     return Ok(None);
                 };
+                // What is wrong with options shows where the call is made by itself.
+                if !given.options.is_empty() && function.check_texts(&[given.options]).is_err() {
+                    return Ok(None);
+                }
                 // Two series that become one by losing their names are an error, which only the
                 // elements show.
                 if !live.keeps_name && !source.differ_without_name(&matrix.selector) {
                     return Ok(None);
                 }
-                let plain = self.plain_function(function, &exprs, &scalars, at);
-                let call = self.window_call(live, matrix, (&scalars, &plain), at)?;
+                let plain = self.plain_function(function, &exprs, &given.scalars, at);
+                let call = self.window_call(live, matrix, (&given, &plain), at)?;
                 Ok(source.aggregate(aggregate, &LiveLeaf::Window(call), at))
             }
             _ => Ok(None),
@@ -133,6 +144,7 @@ impl<'a> Interpreter<'a> {
             let (mut window, mut scalars) = (Some(window), scalars.iter());
             let args = exprs.iter().map(|expr| match &expr.kind {
                 ExprKind::Matrix(_) => window.take().map(Argument::Matrix),
+                ExprKind::String(text) => Some(Argument::String(text.clone())),
                 _ => scalars.next().map(|value| Argument::Scalar(*value)),
             });
             let output = function.call(&mut Call {
@@ -159,7 +171,7 @@ impl<'a> Interpreter<'a> {
         &mut self,
         live: LiveFunction,
         matrix: &'r MatrixSelector,
-        (scalars, plain): (&'r [f64], &'r PlainFunction<'r>),
+        (given, plain): (&'r GivenArguments<'r>, &'r PlainFunction<'r>),
         at: TimestampMs,
     ) -> Result<WindowCall<'r>, EvalError> {
         let selector = &matrix.selector;
@@ -171,7 +183,8 @@ impl<'a> Interpreter<'a> {
             until,
             at,
             form: live.form,
-            scalars,
+            scalars: &given.scalars,
+            options: given.options,
             plain,
             keeps_name: live.keeps_name,
             delays_name_removal: self.options.features.delayed_name_removal,
@@ -179,12 +192,12 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Returns the one plain window among the arguments, and the values of all others, which have
-    /// to be numbers.
+    /// to be numbers or options.
     fn live_arguments<'e>(
         &mut self,
         exprs: &[&'e Expr],
         at: TimestampMs,
-    ) -> Result<Option<(&'e MatrixSelector, Vec<f64>)>, EvalError> {
+    ) -> Result<Option<(&'e MatrixSelector, GivenArguments<'e>)>, EvalError> {
         let mut windows = exprs.iter().filter_map(|expr| match &expr.kind {
             ExprKind::Matrix(matrix) => Some(matrix),
             _ => None,
@@ -192,19 +205,32 @@ impl<'a> Interpreter<'a> {
         let (Some(matrix), None) = (windows.next(), windows.next()) else {
             return Ok(None);
         };
-        if matrix.selector.mode != RangeMode::Plain {
+        let is_subquery = |expr: &&Expr| matches!(expr.kind, ExprKind::Subquery(_));
+        if matrix.selector.mode != RangeMode::Plain || exprs.iter().any(is_subquery) {
             return Ok(None);
         }
-        let mut scalars = Vec::new();
+        let given = self.given_arguments(exprs, at)?;
+        Ok(given.map(|given| (matrix, given)))
+    }
+
+    /// Returns the values of the arguments that are no windows; `None` where there are others than
+    /// numbers and one text of options.
+    pub(super) fn given_arguments<'e>(
+        &mut self,
+        exprs: &[&'e Expr],
+        at: TimestampMs,
+    ) -> Result<Option<GivenArguments<'e>>, EvalError> {
+        let mut given = GivenArguments::default();
         for expr in exprs {
-            if matches!(expr.kind, ExprKind::Matrix(_)) {
-                continue;
-            }
-            match self.eval(expr, at)? {
-                Argument::Scalar(value) => scalars.push(value),
-                _ => return Ok(None),
+            match &expr.kind {
+                ExprKind::Matrix(_) | ExprKind::Subquery(_) => {}
+                ExprKind::String(text) if given.options.is_empty() => given.options = text,
+                _ => match self.eval(expr, at)? {
+                    Argument::Scalar(value) => given.scalars.push(value),
+                    _ => return Ok(None),
+                },
             }
         }
-        Ok(Some((matrix, scalars)))
+        Ok(Some(given))
     }
 }

@@ -149,24 +149,19 @@ impl<'a> Interpreter<'a> {
         let Ok((window, _)) = self.subquery_window(subquery, at) else {
             return Ok(None);
         };
-        if self.n_steps_around != 1 {
+        let is_window = |expr: &&Expr| matches!(expr.kind, ExprKind::Matrix(_));
+        if self.n_steps_around != 1 || exprs.iter().any(is_window) {
             return Ok(None);
         }
-        let mut scalars = Vec::new();
-        for expr in exprs {
-            if matches!(expr.kind, ExprKind::Subquery(_)) {
-                continue;
-            }
-            match self.eval(expr, at)? {
-                Argument::Scalar(value) => scalars.push(value),
-                _ => return Ok(None),
-            }
-        }
+        let Some(given) = self.given_arguments(exprs, at)? else {
+            return Ok(None);
+        };
         let call = SubqueryCall {
             window,
             at,
             form: live.form,
-            scalars: &scalars,
+            scalars: &given.scalars,
+            options: given.options,
             keeps_name: live.keeps_name,
             delays_name_removal: self.options.features.delayed_name_removal,
         };

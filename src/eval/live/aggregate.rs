@@ -172,6 +172,7 @@ impl Live<'_> {
                 end: until,
                 at,
                 scalars: &[],
+                options: "",
             },
         };
         let mut add = |member: usize| -> Option<()> {
@@ -242,9 +243,9 @@ impl Live<'_> {
 
 impl LiveLeaf<'_> {
     fn key(&self, selection: SelectionId, span: windows::Span) -> LeafKey {
-        let (formula, scalars) = match self {
-            LiveLeaf::Instant { .. } => (0, &[][..]),
-            LiveLeaf::Window(call) => (call.form.number(), call.scalars),
+        let (formula, scalars, options) = match self {
+            LiveLeaf::Instant { .. } => (0, &[][..], ""),
+            LiveLeaf::Window(call) => (call.form.number(), call.scalars, call.options),
         };
         LeafKey {
             selection,
@@ -252,6 +253,7 @@ impl LiveLeaf<'_> {
             tail: span.frontier - span.until,
             formula,
             scalars: scalars.iter().map(|scalar| scalar.to_bits()).collect(),
+            options: options.into(),
         }
     }
 

@@ -17,11 +17,15 @@ use crate::model::{DurationMs, TimestampMs};
 use crate::series::{SelectionId, StandingSelection};
 use crate::windows::{Fixed, Known};
 
-/// After so many series asked for it is decided whether lines are worth their room.
+/// After so many evaluations of all members it is decided whether lines are worth their room: one
+/// or two may look as if nothing had moved, a tick between two scrapes for one.
+const EVALUATIONS: u32 = 4;
+
+/// At least so many series are asked for before it is decided.
 const ASKED_MIN: u32 = 16;
 
 /// Which leaf: the selection, how far behind the frontier its window begins and ends, the
-/// formula's address, and its scalar arguments.
+/// formula's address, its scalar arguments and its options.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LeafKey {
     pub selection: SelectionId,
@@ -29,6 +33,7 @@ pub(super) struct LeafKey {
     pub tail: DurationMs,
     pub formula: usize,
     pub scalars: Vec<u64>,
+    pub options: Box<str>,
 }
 
 /// When each series was last given a sample, in epochs: the time between two evaluations in which
@@ -135,7 +140,7 @@ impl Lines {
         }
         let leaf = self.of_leaf.entry(key).or_default();
         (leaf.last_epoch, leaf.epoch) = (leaf.epoch, self.movements.epoch);
-        leaf.decide();
+        leaf.decide(members.members().len());
         if leaf.is_kept && leaf.version != Some(members.version()) {
             leaf.put_in_order(members);
         }
@@ -151,13 +156,14 @@ impl Lines {
 }
 
 impl LeafLines {
-    /// Decides whether lines are kept from here on: where three in five of those asked for have
+    /// Decides whether lines are kept from here on: where four in five of those asked for have
     /// not moved since the last evaluation, which may have been of others.
-    fn decide(&mut self) {
-        if self.n_asked < ASKED_MIN.max(self.lines.len() as u32) {
+    fn decide(&mut self, n_members: usize) {
+        let n_members = u32::try_from(n_members).unwrap_or(u32::MAX);
+        if self.n_asked < ASKED_MIN.max(n_members.saturating_mul(EVALUATIONS)) {
             return;
         }
-        let is_worth_it = u64::from(self.n_still) * 5 > u64::from(self.n_asked) * 3;
+        let is_worth_it = u64::from(self.n_still) * 5 > u64::from(self.n_asked) * 4;
         (self.n_asked, self.n_still) = (0, 0);
         if is_worth_it != self.is_kept {
             *self = LeafLines {
@@ -269,6 +275,7 @@ mod tests {
             tail: DurationMs(0),
             formula: 0,
             scalars: Vec::new(),
+            options: Box::default(),
         }
     }
 
@@ -317,7 +324,7 @@ mod tests {
         };
         // Nothing is kept of a leaf until it has been asked for what has not moved.
         assert_eq!(go(&mut lines, &store, 0), all);
-        for _ in 0..2 {
+        for _ in 0..EVALUATIONS {
             go(&mut lines, &store, 0);
         }
         assert_eq!(go(&mut lines, &store, 0), Vec::<u32>::new());
@@ -337,7 +344,7 @@ mod tests {
             store.find_or_insert(&labels(2 * instance));
         }
         store.take_changes();
-        for _ in 0..4 {
+        for _ in 0..=EVALUATIONS {
             evaluate(&mut lines, &mut selections, &store, 0);
         }
         // One goes, its place is another's; one comes between others.

@@ -377,6 +377,7 @@ impl PointSeries {
             end: span.until,
             at: call.at,
             scalars: call.scalars,
+            options: call.options,
         };
         let windows = (&mut self.windows, &self.history);
         let mut value = call.form.value(windows, span, &args).ok()?;

@@ -17,9 +17,10 @@ pub use label_set::LabelSet;
 pub use leaf::{Leaf, LeafKind};
 pub use output::OutputLabels;
 
+use crate::functions::call::plain;
 use crate::functions::{self, Function, Functions};
 use crate::model::DurationMs;
-use crate::promql::ast::{Expr, ExprKind};
+use crate::promql::ast::{Call, Expr, ExprKind};
 use crate::promql::{ValueType, type_of};
 
 /// Functions whose value moves although nothing arrives, when called without an argument.
@@ -122,6 +123,22 @@ pub(in crate::eval) fn is_vector(expr: &Expr) -> bool {
         type_of(expr, &Functions),
         ValueType::Vector | ValueType::Matrix
     )
+}
+
+/// Returns the texts that a call is written with.
+pub(in crate::eval) fn texts_of<'e>(args: impl Iterator<Item = &'e Expr>) -> Vec<&'e str> {
+    let texts = args.filter_map(|arg| match &plain(arg).kind {
+        ExprKind::String(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// Returns the label that a call's results do not have, because it tells apart what one of them
+/// is made of.
+pub(in crate::eval) fn member_label(call: &Call) -> Option<String> {
+    let function = functions::find(&call.function)?;
+    function.member_label(&texts_of(call.args.iter()))
 }
 
 /// Describes an operation; leaves are counted in the order written.

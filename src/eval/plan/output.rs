@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::eval::plan::is_vector;
 use crate::eval::plan::label_set::{LabelSet, METADATA};
 use crate::eval::plan::partition::matched;
+use crate::eval::plan::{is_vector, member_label};
 use crate::functions::call::plain;
 use crate::model::{METRIC_NAME, MatchOp, Matcher};
 use crate::promql::ast::{
@@ -189,6 +189,9 @@ fn of_call(call: &Call) -> OutputLabels {
         return OutputLabels::none();
     };
     let inner = output_labels(vector);
+    if let Some(member) = member_label(call) {
+        return inner.drop(METADATA).drop([member.as_str()]);
+    }
     match call.function.as_str() {
         "scalar" => OutputLabels::none(),
         "absent" | "absent_over_time" => demanded(vector),
@@ -300,6 +303,12 @@ mod tests {
         check("x{a=\"1\"} or y{a=\"1\"}", "all", "a=1", "__name__");
         check("x{a=\"1\"} or vector(0)", "all", "", "");
         check("absent(x{a=\"1\", b=~\"2\"})", "a, b", "a=1", "");
+        check(
+            "drift_psi(a{job=\"x\", le=\"1\"}, b)",
+            "all but the metric name, le",
+            "job=x",
+            "",
+        );
         check("time()", "none", "", "");
         check("vector(1)", "none", "", "");
         check(

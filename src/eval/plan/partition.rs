@@ -7,8 +7,8 @@
 //!
 //! A rebuilt label loses its place: what `label_replace` writes is not what the series had.
 
-use crate::eval::plan::is_vector;
 use crate::eval::plan::label_set::{LabelSet, METADATA};
+use crate::eval::plan::{is_vector, member_label};
 use crate::functions::call::plain;
 use crate::promql::ast::{
     Aggregate, AggregateOp, Binary, Call, Expr, ExprKind, UnaryOp, VectorMatching,
@@ -80,6 +80,7 @@ fn of_call(call: &Call) -> LabelSet {
         Some(ExprKind::String(text)) => text.as_str(),
         _ => "",
     };
+    let member = member_label(call);
     match call.function.as_str() {
         _ if !reads_series => LabelSet::all(),
         "absent" | "absent_over_time" | "scalar" | "vector" => LabelSet::none(),
@@ -90,6 +91,8 @@ fn of_call(call: &Call) -> LabelSet {
         "info" => LabelSet::none(),
         // Order is of the whole, but says nothing of values.
         "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => args,
+        // A result is made of what is alike in all vectors but for the name and a label.
+        _ if member.is_some() => args.without(METADATA).without(member.as_deref()),
         // Over several vectors at once: nothing is known of how they meet.
         _ if call.args.iter().filter(|arg| is_vector(arg)).count() > 1 => LabelSet::none(),
         // Element by element.
@@ -155,6 +158,8 @@ mod tests {
             "job",
         );
         check("info(rate(a[5m]))", "none");
+        check("drift_psi(a, b)", "all but the metric name, le");
+        check("drift_psi(sum by (c, job) (a), b, \"label=c\")", "job");
         check("max_over_time(sum by (job) (a)[1h:1m])", "job");
         check("-(a)", "all but the metric name");
     }

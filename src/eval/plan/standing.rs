@@ -212,7 +212,7 @@ fn of_call(call: &Call) -> Standing {
 
 /// A function of a window of series.
 fn of_window(call: &Call, selector: &VectorSelector) -> Standing {
-    let is_number = |arg: &Expr| matches!(arg.kind, ExprKind::Number(_));
+    let is_number = |arg: &Expr| matches!(arg.kind, ExprKind::Number(_) | ExprKind::String(_));
     let is_window = |arg: &Expr| matches!(arg.kind, ExprKind::Matrix(_));
     let mut args = call.args.iter().map(plain);
     let is_simple = args.all(|arg| is_number(arg) || is_window(arg));
@@ -223,7 +223,7 @@ fn of_window(call: &Call, selector: &VectorSelector) -> Standing {
     match call.function.as_str() {
         "rate" | "increase" => Standing::Rounded,
         "delta" => Standing::Signed,
-        "predict_linear" => Standing::Moving,
+        "forecast_time_to" | "predict_linear" => Standing::Moving,
         _ => Standing::Exact,
     }
 }

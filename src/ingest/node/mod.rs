@@ -28,7 +28,6 @@ use crate::ingest::fair_share::{InFlight, InFlightRequests};
 use crate::ingest::limits::Limits;
 use crate::ingest::metadata::MetadataStore;
 use crate::ingest::metrics::IngestMetrics;
-use crate::ingest::oldest::oldest;
 use crate::ingest::quota::Quotas;
 use crate::ingest::received::{Buffers, Protocol, Received};
 use crate::ingest::replica::{ReplicaSettings, Replicas, Verdict, replica_of};
@@ -300,8 +299,13 @@ impl Node {
             collected,
         } = &mut received.buffers;
         let begins = locked.writer.sequencer.clock().is_none();
-        let oldest = || oldest(&body[..received.plain_bytes], received.protocol, decode);
-        let oldest = begins.then(oldest).flatten();
+        let plain = &body[..received.plain_bytes];
+        // The body was found well-formed before, within the limits.
+        let census = || census(plain, received.protocol, decode, usize::MAX).ok();
+        let oldest = begins
+            .then(census)
+            .flatten()
+            .and_then(|census| census.oldest);
         let commit = Commit {
             logs: &self.logs,
             settings: &self.settings,

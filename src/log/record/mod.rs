@@ -13,36 +13,42 @@
 //! [`FORMAT`]: crate::log::backend::file::FORMAT
 
 mod past;
-mod rules;
 
 use std::sync::Arc;
 
-use crate::log::bytes::{Input, Malformed, put_float, put_text, put_varint, put_zigzag};
+use crate::model::bytes::{ByteReader, ByteWriter, Malformed, Read};
 use crate::model::{
-    Batch, BucketSpan, CounterResetHint, Entry, FloatHistogram, Generation, Labels, ListedStarts,
-    SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
+    Batch, Change, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle,
+    Stamp, TimestampMs,
 };
 
 const SAMPLES: u8 = 1;
 const CLOCK: u8 = 2;
 const RULES: u8 = 3;
 const PAST: u8 = 4;
+const CHANGE: u8 = 5;
 
 /// Appends an entry.
-pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
+pub fn encode(entry: &Entry, bytes: &mut Vec<u8>) {
+    let mut out = ByteWriter::from(std::mem::take(bytes));
+    put_entry(entry, &mut out);
+    *bytes = out.into_bytes();
+}
+
+fn put_entry(entry: &Entry, out: &mut ByteWriter) {
     match entry {
         Entry::Samples {
             stamp,
             generation,
             batch,
         } => {
-            out.push(SAMPLES);
+            out.byte(SAMPLES);
             put_stamp(out, stamp);
-            put_varint(out, generation.0);
+            out.number(generation.0);
             put_batch(out, batch, stamp.wall);
         }
         Entry::Clock { stamp } => {
-            out.push(CLOCK);
+            out.byte(CLOCK);
             put_stamp(out, stamp);
         }
         Entry::Rules {
@@ -50,60 +56,86 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             generation,
             rules,
         } => {
-            out.push(RULES);
+            out.byte(RULES);
             put_stamp(out, stamp);
-            put_varint(out, generation.0);
-            rules::put(out, rules);
+            out.number(generation.0);
+            put_whole(out, |out| rules.save(out));
         }
         Entry::Past { stamp, past } => {
-            out.push(PAST);
+            out.byte(PAST);
             put_stamp(out, stamp);
             past::put(out, past);
+        }
+        Entry::Change { stamp, change } => {
+            out.byte(CHANGE);
+            put_stamp(out, stamp);
+            put_whole(out, |out| change.save(out));
         }
     }
 }
 
 /// Returns the entry that all of `bytes` are.
 pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
-    let mut input = Input::new(bytes);
+    let mut input = ByteReader::new(bytes);
     let kind = input.byte()?;
     let stamp = stamp(&mut input)?;
     let entry = match kind {
         SAMPLES => Entry::Samples {
             stamp,
-            generation: Generation(input.varint()?),
+            generation: Generation(input.number()?),
             batch: batch(&mut input, stamp.wall)?,
         },
         CLOCK => Entry::Clock { stamp },
         RULES => Entry::Rules {
             stamp,
-            generation: Generation(input.varint()?),
-            rules: Arc::new(rules::read(&mut input)?),
+            generation: Generation(input.number()?),
+            rules: Arc::new(whole(&mut input, RuleSource::load)?),
         },
         PAST => Entry::Past {
             stamp,
             past: Arc::new(past::read(&mut input)?),
         },
-        _ => return Err(Malformed("it is no kind of entry")),
+        CHANGE => Entry::Change {
+            stamp,
+            change: Arc::new(whole(&mut input, Change::load)?),
+        },
+        _ => return Err(input.malformed("a kind of entry")),
     };
-    input.finish()?;
+    input.end()?;
     Ok(entry)
 }
 
-fn put_stamp(out: &mut Vec<u8>, stamp: &Stamp) {
-    put_varint(out, stamp.sequence);
-    put_zigzag(out, stamp.wall.0);
-    out.push(u8::from(stamp.clock.is_some()));
+/// Puts, behind its length, what checkpoints have an encoding for.
+fn put_whole(out: &mut ByteWriter, save: impl FnOnce(&mut ByteWriter)) {
+    let mut encoded = ByteWriter::default();
+    save(&mut encoded);
+    out.bytes(&encoded.into_bytes());
+}
+
+fn whole<T>(
+    input: &mut ByteReader<'_>,
+    load: impl FnOnce(&mut ByteReader<'_>) -> Read<T>,
+) -> Read<T> {
+    let mut encoded = ByteReader::new(input.bytes()?);
+    let loaded = load(&mut encoded)?;
+    encoded.end()?;
+    Ok(loaded)
+}
+
+fn put_stamp(out: &mut ByteWriter, stamp: &Stamp) {
+    out.number(stamp.sequence);
+    out.signed(stamp.wall.0);
+    out.flag(stamp.clock.is_some());
     if let Some(clock) = stamp.clock {
-        put_zigzag(out, clock.0.wrapping_sub(stamp.wall.0));
+        out.signed(clock.0.wrapping_sub(stamp.wall.0));
     }
 }
 
-fn stamp(input: &mut Input<'_>) -> Result<Stamp, Malformed> {
-    let sequence = input.varint()?;
-    let wall = input.zigzag()?;
+fn stamp(input: &mut ByteReader<'_>) -> Read<Stamp> {
+    let sequence = input.number()?;
+    let wall = input.signed()?;
     let clock = match input.flag()? {
-        true => Some(TimestampMs(wall.wrapping_add(input.zigzag()?))),
+        true => Some(TimestampMs(wall.wrapping_add(input.signed()?))),
         false => None,
     };
     Ok(Stamp {
@@ -113,27 +145,27 @@ fn stamp(input: &mut Input<'_>) -> Result<Stamp, Malformed> {
     })
 }
 
-fn put_batch(out: &mut Vec<u8>, batch: &Batch, wall: TimestampMs) {
-    put_varint(out, batch.definitions.len() as u64);
+fn put_batch(out: &mut ByteWriter, batch: &Batch, wall: TimestampMs) {
+    out.number(batch.definitions.len() as u64);
     let mut handles = Differences::default();
     for definition in &batch.definitions {
         handles.put(out, definition.handle);
-        put_labels(out, &definition.labels);
+        out.labels(&definition.labels);
     }
     put_floats(out, &batch.floats, wall);
-    put_varint(out, batch.histograms.len() as u64);
+    out.number(batch.histograms.len() as u64);
     let (mut handles, mut before) = (Differences::default(), wall.0);
     for (handle, at, histogram) in &batch.histograms {
         handles.put(out, *handle);
-        put_zigzag(out, at.0.wrapping_sub(before));
+        out.signed(at.0.wrapping_sub(before));
         before = at.0;
-        put_histogram(out, histogram);
+        out.histogram(histogram);
     }
     put_starts(out, &batch.float_starts);
     put_starts(out, &batch.histogram_starts);
 }
 
-fn batch(input: &mut Input<'_>, wall: TimestampMs) -> Result<Batch, Malformed> {
+fn batch(input: &mut ByteReader<'_>, wall: TimestampMs) -> Read<Batch> {
     let mut batch = Batch::default();
     let mut handles = Differences::default();
     // A handle and a count of labels each.
@@ -142,15 +174,15 @@ fn batch(input: &mut Input<'_>, wall: TimestampMs) -> Result<Batch, Malformed> {
     for _ in 0..n_definitions {
         batch.definitions.push(SeriesDefinition {
             handle: handles.read(input)?,
-            labels: labels(input)?,
+            labels: input.labels()?,
         });
     }
     batch.floats = floats(input, wall)?;
     let (mut handles, mut before) = (Differences::default(), wall.0);
     for _ in 0..input.count(HISTOGRAM_BYTES_MIN)? {
         let handle = handles.read(input)?;
-        before = before.wrapping_add(input.zigzag()?);
-        let histogram = Arc::new(histogram(input)?);
+        before = before.wrapping_add(input.signed()?);
+        let histogram = Arc::new(input.any_histogram()?);
         let sample = (handle, TimestampMs(before), histogram);
         batch.histograms.push(sample);
     }
@@ -167,22 +199,26 @@ struct Differences {
 
 impl Differences {
     #[inline]
-    fn put(&mut self, out: &mut Vec<u8>, handle: SeriesHandle) {
-        put_zigzag(out, i64::from(handle.0) - i64::from(self.before));
+    fn put(&mut self, out: &mut ByteWriter, handle: SeriesHandle) {
+        out.signed(i64::from(handle.0) - i64::from(self.before));
         self.before = handle.0;
     }
 
     #[inline]
-    fn read(&mut self, input: &mut Input<'_>) -> Result<SeriesHandle, Malformed> {
-        let handle = i64::from(self.before).checked_add(input.zigzag()?);
+    fn read(&mut self, input: &mut ByteReader<'_>) -> Read<SeriesHandle> {
+        let handle = i64::from(self.before).checked_add(input.signed()?);
         let handle = handle.and_then(|handle| u32::try_from(handle).ok());
-        self.before = handle.ok_or(Malformed("a series has no possible number"))?;
+        self.before = handle.ok_or_else(|| input.malformed("the number of a series"))?;
         Ok(SeriesHandle(self.before))
     }
 }
 
-fn put_floats(out: &mut Vec<u8>, floats: &[(SeriesHandle, TimestampMs, f64)], wall: TimestampMs) {
-    put_varint(out, floats.len() as u64);
+fn put_floats(
+    out: &mut ByteWriter,
+    floats: &[(SeriesHandle, TimestampMs, f64)],
+    wall: TimestampMs,
+) {
+    out.number(floats.len() as u64);
     out.reserve(10 * floats.len());
     let mut handles = Differences::default();
     for (handle, ..) in floats {
@@ -193,19 +229,19 @@ fn put_floats(out: &mut Vec<u8>, floats: &[(SeriesHandle, TimestampMs, f64)], wa
         let Some((_, at, _)) = run.first() else {
             continue;
         };
-        put_varint(out, run.len() as u64);
-        put_zigzag(out, at.0.wrapping_sub(before));
+        out.number(run.len() as u64);
+        out.signed(at.0.wrapping_sub(before));
         before = at.0;
     }
     for (.., value) in floats {
-        put_float(out, *value);
+        out.float(*value);
     }
 }
 
 fn floats(
-    input: &mut Input<'_>,
+    input: &mut ByteReader<'_>,
     wall: TimestampMs,
-) -> Result<Vec<(SeriesHandle, TimestampMs, f64)>, Malformed> {
+) -> Read<Vec<(SeriesHandle, TimestampMs, f64)>> {
     // A byte of its handle, its value.
     let n_floats = input.count(9)?;
     let mut floats = Vec::with_capacity(n_floats);
@@ -215,17 +251,16 @@ fn floats(
     }
     let (mut rest, mut at) = (floats.as_mut_slice(), wall.0);
     while !rest.is_empty() {
-        let n_run = usize::try_from(input.varint()?).unwrap_or(usize::MAX);
-        let is_too_long = Malformed("a run of timestamps is empty or too long");
+        let n_run = usize::try_from(input.number()?).unwrap_or(usize::MAX);
         let run = rest.split_at_mut_checked(n_run).filter(|_| n_run > 0);
-        let (run, behind) = run.ok_or(is_too_long)?;
-        at = at.wrapping_add(input.zigzag()?);
+        let (run, behind) = run.ok_or_else(|| input.malformed("a run of timestamps"))?;
+        at = at.wrapping_add(input.signed()?);
         for sample in run {
             sample.1 = TimestampMs(at);
         }
         rest = behind;
     }
-    let values = input.bytes(8 * n_floats)?;
+    let values = input.exactly(8 * n_floats)?;
     let (values, _) = values.as_chunks::<8>();
     for (sample, bits) in floats.iter_mut().zip(values) {
         sample.2 = f64::from_bits(u64::from_le_bytes(*bits));
@@ -233,136 +268,47 @@ fn floats(
     Ok(floats)
 }
 
-fn put_starts(out: &mut Vec<u8>, starts: &ListedStarts) {
-    put_varint(out, starts.iter().count() as u64);
+fn put_starts(out: &mut ByteWriter, starts: &ListedStarts) {
+    out.number(starts.iter().count() as u64);
     let mut before = 0;
     for (position, start) in starts.iter() {
-        put_varint(out, u64::from(position - before));
-        put_zigzag(out, start.0);
+        out.number(u64::from(position - before));
+        out.signed(start.0);
         before = position;
     }
 }
 
-fn starts(input: &mut Input<'_>, n_samples: usize) -> Result<ListedStarts, Malformed> {
+fn starts(input: &mut ByteReader<'_>, n_samples: usize) -> Read<ListedStarts> {
     let mut starts = ListedStarts::default();
     let mut position: usize = 0;
     for number in 0..input.count(2)? {
-        let step = usize::try_from(input.varint()?).unwrap_or(usize::MAX);
+        let step = usize::try_from(input.number()?).unwrap_or(usize::MAX);
         position = position.saturating_add(step);
         if position >= n_samples || (number > 0 && step == 0) {
-            return Err(Malformed("a start timestamp belongs to no sample"));
+            return Err(input.malformed("the place of a sample that has a start timestamp"));
         }
-        starts.push(position, TimestampMs(input.zigzag()?));
+        starts.push(position, TimestampMs(input.signed()?));
     }
     Ok(starts)
 }
 
-/// Appends a label set.
-pub fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
-    put_varint(out, labels.iter().count() as u64);
-    for (name, value) in labels.iter() {
-        put_text(out, name);
-        put_text(out, value);
-    }
-}
-
-/// Reads a label set.
-pub fn labels(input: &mut Input<'_>) -> Result<Labels, Malformed> {
-    let n_labels = input.count(2)?;
-    let mut pairs: smallvec::SmallVec<[(&str, &str); 32]> = smallvec::SmallVec::new();
-    for _ in 0..n_labels {
-        let pair = (input.text()?, input.text()?);
-        let is_long = |text: &str| text.len() > Labels::TEXT_BYTES_MAX;
-        let is_sorted = pairs.last().is_none_or(|before| before.0 < pair.0);
-        if !is_sorted || pair.1.is_empty() || is_long(pair.0) || is_long(pair.1) {
-            return Err(Malformed("labels are not as they are kept"));
-        }
-        pairs.push(pair);
-    }
-    Ok(Labels::from_sorted(pairs.into_iter()))
-}
-
-const HINTS: [CounterResetHint; 4] = [
-    CounterResetHint::Unknown,
-    CounterResetHint::Reset,
-    CounterResetHint::NotReset,
-    CounterResetHint::Gauge,
-];
-
 /// Two differences, the hint, the schema, four floats, five counts.
 const HISTOGRAM_BYTES_MIN: usize = 2 + 1 + 1 + 4 * 8 + 5;
-
-fn put_histogram(out: &mut Vec<u8>, histogram: &FloatHistogram) {
-    let hint = HINTS
-        .iter()
-        .position(|hint| *hint == histogram.counter_reset_hint);
-    out.push(hint.unwrap_or_default() as u8);
-    put_zigzag(out, i64::from(histogram.schema));
-    for value in [
-        histogram.zero_threshold,
-        histogram.zero_count,
-        histogram.count,
-        histogram.sum,
-    ] {
-        put_float(out, value);
-    }
-    for spans in [&histogram.positive_spans, &histogram.negative_spans] {
-        put_varint(out, spans.len() as u64);
-        for span in spans {
-            put_zigzag(out, i64::from(span.offset));
-            put_varint(out, u64::from(span.length));
-        }
-    }
-    for values in [
-        &histogram.positive_buckets,
-        &histogram.negative_buckets,
-        &histogram.custom_values,
-    ] {
-        put_varint(out, values.len() as u64);
-        values.iter().for_each(|value| put_float(out, *value));
-    }
-}
-
-fn histogram(input: &mut Input<'_>) -> Result<FloatHistogram, Malformed> {
-    let hint = HINTS.get(usize::from(input.byte()?));
-    let small = |value: i64| i32::try_from(value).map_err(|_| Malformed("a number is too large"));
-    let mut histogram = FloatHistogram {
-        counter_reset_hint: *hint.ok_or(Malformed("a hint about resets is none"))?,
-        schema: small(input.zigzag()?)?,
-        zero_threshold: input.float()?,
-        zero_count: input.float()?,
-        count: input.float()?,
-        sum: input.float()?,
-        ..FloatHistogram::default()
-    };
-    for spans in [&mut histogram.positive_spans, &mut histogram.negative_spans] {
-        for _ in 0..input.count(2)? {
-            spans.push(BucketSpan {
-                offset: small(input.zigzag()?)?,
-                length: input.varint32()?,
-            });
-        }
-    }
-    for values in [
-        &mut histogram.positive_buckets,
-        &mut histogram.negative_buckets,
-        &mut histogram.custom_values,
-    ] {
-        let n_values = input.count(8)?;
-        values.reserve_exact(n_values);
-        for _ in 0..n_values {
-            values.push(input.float()?);
-        }
-    }
-    Ok(histogram)
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EngineSettings, RuleSource};
+    use crate::model::{BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels};
+
     use proptest::collection::vec;
     use proptest::prelude::*;
+
+    const HINTS: [CounterResetHint; 4] = [
+        CounterResetHint::Unknown,
+        CounterResetHint::Reset,
+        CounterResetHint::NotReset,
+        CounterResetHint::Gauge,
+    ];
 
     fn any_stamp() -> impl Strategy<Value = Stamp> {
         let clock = prop::option::of(any::<i64>().prop_map(TimestampMs));
@@ -455,6 +401,20 @@ mod tests {
             1 => (any_stamp(), generation(), rules).prop_map(|(stamp, generation, rules)| {
                 Entry::Rules { stamp, generation, rules }
             }),
+            1 => (any_stamp(), any::<i64>(), any_labels(), vec("\\PC{0,9}", 4)).prop_map(
+                |(stamp, at, labels, texts)| {
+                    let text = |at: usize| texts[at].clone();
+                    let change = Arc::new(Change {
+                        at: TimestampMs(at),
+                        kind: text(0),
+                        labels,
+                        version: text(1),
+                        text: text(2),
+                        link: text(3),
+                    });
+                    Entry::Change { stamp, change }
+                }
+            ),
         ]
     }
 

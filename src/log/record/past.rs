@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::log::bytes::{Input, Malformed, put_text, put_varint, put_zigzag};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{Labels, MatchOp, Matcher, Past, PastError, PastSeries, Point, TimestampMs};
 
 const OPS: [MatchOp; 4] = [
@@ -14,29 +14,29 @@ const OPS: [MatchOp; 4] = [
 ];
 
 /// Appends what is known of a history.
-pub fn put(out: &mut Vec<u8>, past: &Past) {
-    put_text(out, past.series.name());
-    put_zigzag(out, past.since.0);
-    put_zigzag(out, past.until.0);
-    put_varint(out, past.matchers.len() as u64);
+pub fn put(out: &mut ByteWriter, past: &Past) {
+    out.text(past.series.name());
+    out.signed(past.since.0);
+    out.signed(past.until.0);
+    out.count(past.matchers.len());
     for matcher in &past.matchers {
         let op = OPS.iter().position(|op| *op == matcher.op);
-        out.push(op.unwrap_or_default() as u8);
-        put_text(out, &matcher.name);
-        put_text(out, &matcher.value);
+        out.byte(op.unwrap_or_default() as u8);
+        out.text(&matcher.name);
+        out.text(&matcher.value);
     }
 }
 
 /// Reads what is known of a history.
-pub fn read(input: &mut Input<'_>) -> Result<Past, Malformed> {
+pub fn read(input: &mut ByteReader<'_>) -> Read<Past> {
     let series = Arc::new(NamedPast(input.text()?.to_owned()));
-    let (since, until) = (input.zigzag()?, input.zigzag()?);
+    let (since, until) = (input.signed()?, input.signed()?);
     let mut matchers = Vec::new();
     for _ in 0..input.count(3)? {
         let op = OPS.get(usize::from(input.byte()?));
-        let op = *op.ok_or(Malformed("a matcher compares in no way"))?;
+        let op = *op.ok_or_else(|| input.malformed("how a matcher compares"))?;
         let matcher = Matcher::new(op, input.text()?, input.text()?);
-        matchers.push(matcher.map_err(|_| Malformed("a matcher is none"))?);
+        matchers.push(matcher.map_err(|_| input.malformed("a matcher"))?);
     }
     Ok(Past {
         matchers,

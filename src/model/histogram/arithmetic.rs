@@ -63,6 +63,12 @@ impl FloatHistogram {
         self.combine(other, |a, b| a - b)
     }
 
+    /// Returns both with the coarser schema and the wider zero bucket. Both have exponential
+    /// buckets.
+    pub fn aligned_with(&self, other: &FloatHistogram) -> (FloatHistogram, FloatHistogram) {
+        align(self, other)
+    }
+
     fn combine(
         &mut self,
         other: &FloatHistogram,

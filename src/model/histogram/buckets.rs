@@ -56,6 +56,24 @@ impl FloatHistogram {
         all.map(|bucket| self.outside_zero_bucket(bucket)).collect()
     }
 
+    /// Returns the same, but that buckets wholly inside the zero bucket, where a sound histogram
+    /// has none, keep their bounds.
+    pub fn buckets_with_width(&self) -> Vec<Bucket> {
+        let mut negative = self.side_buckets(Side::Negative);
+        negative.reverse();
+        let zero = self.zero_bucket().filter(|bucket| bucket.count > 0.0);
+        let positive = self.side_buckets(Side::Positive);
+        let all = negative.into_iter().chain(zero).chain(positive);
+        let inside = |bucket: &Bucket| {
+            bucket.lower >= -self.zero_threshold && bucket.upper <= self.zero_threshold
+        };
+        all.map(|bucket| match inside(&bucket) {
+            true => bucket,
+            false => self.outside_zero_bucket(bucket),
+        })
+        .collect()
+    }
+
     /// Returns all buckets, highest values first.
     pub fn buckets_reversed(&self) -> Vec<Bucket> {
         let mut buckets = self.buckets();

@@ -32,6 +32,7 @@ fn run(settings: impl FnOnce(&mut GroupSettings), script: &str, out: &mut Vec<St
             let message = AlertMessage {
                 labels: labels.clone(),
                 annotations: Arc::from([]),
+                context: None,
                 status,
                 fired_at: TimestampMs(0),
                 valid_for: DurationMs::from_seconds(240),

@@ -332,6 +332,8 @@ struct StateLine {
     resolved_at_ms: Option<i64>,
     valid_for_ms: i64,
     expr: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -359,6 +361,7 @@ impl From<&Record> for Line {
                 },
                 valid_for_ms: message.valid_for.0,
                 expr: message.expr.as_ref().to_owned(),
+                context: message.context.as_deref().map(str::to_owned),
             }),
             Record::Once { id } => Line::Once(IdLine { id: *id }),
             Record::Memory {
@@ -407,6 +410,7 @@ impl StateLine {
         AlertMessage {
             labels: Labels::from_pairs(labels.map(|(n, v)| (n.as_str(), v.as_str()))),
             annotations: Arc::from(self.annotations),
+            context: self.context.map(Arc::from),
             status: self.resolved_at_ms.map_or(AlertStatus::Firing, resolved),
             fired_at: TimestampMs(self.fired_at_ms),
             valid_for: DurationMs(self.valid_for_ms),
@@ -427,6 +431,7 @@ mod tests {
         let message = |resolved: Option<i64>| AlertMessage {
             labels: Labels::from_pairs([("alertname", "Up \"é\n"), ("job", "a")]),
             annotations: Arc::from([("summary".to_owned(), "down\nfor long".to_owned())]),
+            context: resolved.map(|_| Arc::from("{\"alert\":\"Up\"}")),
             status: resolved.map_or(AlertStatus::Firing, |at| AlertStatus::Resolved {
                 resolved_at: TimestampMs(at),
             }),

@@ -28,6 +28,7 @@ fn check(script: &str, expected: &str) {
             let message = Arc::new(AlertMessage {
                 labels: labels(1),
                 annotations: Arc::from([]),
+                context: None,
                 status,
                 fired_at: match status {
                     AlertStatus::Firing => now,
@@ -179,6 +180,7 @@ fn a_write_that_fails_is_made_good() {
         AlertUpdate::State(Arc::new(AlertMessage {
             labels,
             annotations: Arc::from([]),
+            context: None,
             status: AlertStatus::Firing,
             fired_at: TimestampMs(0),
             valid_for: DurationMs(1),

@@ -259,6 +259,9 @@ struct BodyAlert {
     #[serde(rename = "generatorURL")]
     generator_url: String,
     fingerprint: String,
+    /// Ours: what surrounds the alert, where its rule asks for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<serde_json::Value>,
 }
 
 fn body<'a>(
@@ -307,6 +310,10 @@ fn body_alert(alert: &Told, external_url: &str, sent_at: TimestampMs) -> BodyAle
         },
         generator_url: generator_url(external_url, &message.expr),
         fingerprint: format!("{:016x}", alert.labels.fingerprint()),
+        context: message
+            .context
+            .as_deref()
+            .and_then(|context| serde_json::from_str(context).ok()),
     }
 }
 
@@ -386,6 +393,7 @@ mod tests {
         let message = AlertMessage {
             labels: labels.clone(),
             annotations: Arc::from(annotations),
+            context: resolved_at.map(|_| Arc::from(r#"{"alert":"Up"}"#)),
             status,
             fired_at: TimestampMs(1_000),
             valid_for: DurationMs::from_seconds(240),
@@ -435,6 +443,7 @@ mod tests {
                         "{:016x}",
                         Labels::from_pairs([("alertname", "Up"), ("instance", "b")]).fingerprint()
                     ),
+                    "context": {"alert": "Up"},
                 },
             ],
             "groupLabels": {"alertname": "Up"},

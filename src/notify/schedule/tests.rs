@@ -24,6 +24,7 @@ fn run(script: &str, waiting_max: usize) -> String {
             Arc::new(AlertMessage {
                 labels: labels.clone(),
                 annotations: Arc::from([]),
+                context: None,
                 status,
                 fired_at,
                 valid_for: DurationMs::from_seconds(240),
@@ -258,6 +259,7 @@ fn what_an_earlier_process_told_is_taken_up() {
             message: Arc::new(AlertMessage {
                 labels: Labels::from_pairs([("alertname", "a")]),
                 annotations: Arc::from([]),
+                context: None,
                 status,
                 fired_at: seconds(0),
                 valid_for: DurationMs::from_seconds(240),

@@ -4,6 +4,7 @@
 //! that is not written down it says so and counts as information. To add one: a function in the
 //! file of its subject, and a line in [`ALL`].
 
+mod burn_rates;
 mod conditions;
 mod counters;
 mod duplicates;
@@ -86,6 +87,11 @@ pub const ALL: &[Lint] = &[
         "bool-comparison",
         "an alert on `a > bool b` fires for 0 as well as for 1",
         conditions::bool_comparison,
+    ),
+    info(
+        "burn-rate",
+        "what a threshold on an error ratio means for an error budget",
+        burn_rates::burn_rate,
     ),
     advice(
         "contradictory-matchers",

@@ -259,3 +259,115 @@ fn labels_do_not_change_with_the_value() {
     );
     assert_eq!(with("x > 5", "plain"), 0);
 }
+
+/// What is said of a burn rate, in words.
+fn said(expr: &str, more: &str) -> Vec<(String, String, Severity)> {
+    let text = format!("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: {expr}\n{more}");
+    let parsed = parse_file("f.yml", &text, &Functions, Features::ALL).expect(&text);
+    let file = LintFile {
+        path: "f.yml",
+        text: &text,
+        groups: &parsed.groups,
+    };
+    let advice = advise(&[file], &Settings::default(), &Functions, &|name| {
+        name == "burn-rate"
+    });
+    let advice = advice.into_iter().flatten();
+    advice
+        .map(|one| (one.message, one.remedy, one.severity))
+        .collect()
+}
+
+#[track_caller]
+fn check_said(expr: &str, more: &str, parts: &[&str]) {
+    let found = said(expr, more);
+    let [(message, remedy, severity)] = found.as_slice() else {
+        panic!("{expr}: {found:#?}");
+    };
+    assert_eq!(*severity, Severity::Info);
+    for part in parts {
+        assert!(
+            message.contains(part) || remedy.contains(part),
+            "{part}: {message} ({remedy})"
+        );
+    }
+}
+
+#[test]
+fn thresholds_as_burn_rates() {
+    // As the rules of an often copied article have them.
+    check_said(
+        "(rate(prediction_errors_total[1m]) / rate(predictions_total[1m])) > 0.004",
+        "    for: 1m\n",
+        &[
+            "0.4 % over 1m is a burn rate of 4 for an objective of 99.9 % over 30 days (assumed)",
+            "fires when 0.01852 % of the budget is gone, and at that rate the budget lasts 7 d 12 h",
+            "with one window",
+            "without sum()",
+        ],
+    );
+    check_said(
+        "(rate(prediction_errors_total[6m]) / rate(predictions_total[6m])) > 0.002",
+        "    for: 10m\n",
+        &[
+            "a burn rate of 2",
+            "fires when 0.07407 % of the budget",
+            "lasts 15 d",
+        ],
+    );
+    let over = |burn: &str, window: &str| {
+        format!(
+            "sum(rate(errors_total[{window}])) / sum(rate(requests_total[{window}])) > {burn} * 0.001"
+        )
+    };
+    check_said(
+        &over("720", "1h"),
+        "",
+        &[
+            "72 % over 1h is a burn rate of 720 for an objective of 99.9 % over 30 days:",
+            "when 100 % of the budget is gone",
+            "too late",
+            "burn 14.4 over 1h",
+        ],
+    );
+    check_said(
+        &over("120", "6h"),
+        "",
+        &[
+            "12 % over 6h is a burn rate of 120",
+            "when 100 % of the budget is gone",
+            "burn 2.4 over 6h",
+        ],
+    );
+    // Two windows, and sums: nothing but the arithmetic is left to be said.
+    let both = format!("{} and {}", over("14.4", "1h"), over("14.4", "5m"));
+    check_said(
+        &both,
+        "",
+        &[
+            "1.44 % over 1h is a burn rate of 14.4",
+            "when 2 % of the budget is gone",
+            "lasts 2 d 2 h",
+        ],
+    );
+    assert!(!said(&both, "")[0].0.contains("one window"));
+    assert!(!said(&both, "")[0].0.contains("sum()"));
+    check_said(
+        "job:slo_errors:ratio_rate1h > 6 * 0.01",
+        "",
+        &["6 % over 1h is a burn rate of 6 for an objective of 99 %"],
+    );
+    check_said(
+        "0.01 < sum(rate(x_total{code=~\"5..\"}[5m])) / sum(rate(x_total[5m]))",
+        "",
+        &["a burn rate of 10"],
+    );
+    for other in [
+        "rate(hits_total[5m]) / rate(requests_total[5m]) > 0.5",
+        "sum(rate(errors_total[5m])) > 0.1",
+        "rate(errors_total[5m]) / rate(requests_total[5m]) > 3",
+        "rate(errors_total[5m]) / rate(requests_total[5m]) < 0.1",
+    ] {
+        assert_eq!(said(other, ""), [], "{other}");
+    }
+}

@@ -7,8 +7,9 @@ use crate::log::Offset;
 use crate::log::backend::file::error::FileLogError;
 use crate::log::backend::file::files::Files;
 use crate::log::backend::file::recovery::{Cut, recover, segment_offsets, segment_path};
-use crate::log::backend::file::segment::{Bad, FrameError, Header, HeaderError, SegmentReader};
-use crate::log::bytes::Malformed;
+use crate::log::backend::file::segment::{
+    Bad, Damage, FrameError, Header, HeaderError, SegmentReader,
+};
 use crate::model::TimestampMs;
 
 /// What a file of the log holds.
@@ -65,7 +66,7 @@ pub fn check_shard(
         let gap = gap.map(|_| Bad {
             at: segment.n_bytes,
             offset: segment.offsets.1,
-            why: Malformed("entries are missing between it and the next file"),
+            why: Damage::Frame("entries are missing between it and the next file"),
         });
         let begins_anew = |bad: &Bad| behind.is_some_and(|behind| behind.offsets.0 == bad.offset);
         let own = segment.bad.filter(|bad| !begins_anew(bad));
@@ -110,7 +111,7 @@ fn check_segment(
             report.bad = Some(Bad {
                 at: 0,
                 offset: first,
-                why: Malformed("its header cannot be used"),
+                why: Damage::Frame("its header cannot be used"),
             });
             report.header_error = Some(error);
             return Ok(report);
@@ -121,7 +122,7 @@ fn check_segment(
         report.bad = Some(Bad {
             at: 0,
             offset: first,
-            why: Malformed("its header names another place"),
+            why: Damage::Frame("its header names another place"),
         });
     }
     report.header = Some(header);

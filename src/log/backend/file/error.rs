@@ -4,8 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::log::Offset;
-use crate::log::backend::file::segment::{Bad, HeaderError};
-use crate::log::bytes::Malformed;
+use crate::log::backend::file::segment::{Bad, Damage, HeaderError};
 
 /// Why a log in files cannot be opened or read: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +43,7 @@ pub enum FileLogError {
         /// The offset of the entry that ought to be there.
         offset: Offset,
         /// What is wrong.
-        why: Malformed,
+        why: Damage,
     },
     /// What is asked for has been deleted, or was never written.
     #[error(

@@ -7,8 +7,7 @@ use crate::log::Offset;
 use crate::log::backend::file::error::FileLogError;
 use crate::log::backend::file::files::Files;
 use crate::log::backend::file::recovery::{segment_offsets, segment_path};
-use crate::log::backend::file::segment::{FrameError, SegmentReader};
-use crate::log::bytes::Malformed;
+use crate::log::backend::file::segment::{Damage, FrameError, SegmentReader};
 use crate::model::Entry;
 
 /// Reads entries in order, from files that may grow meanwhile.
@@ -75,13 +74,13 @@ impl LogReader {
                 Ok(None) if reached == self.next => {
                     let next = self.open(end)?;
                     if next.header().first == first {
-                        let why = Malformed("the next file is missing");
+                        let why = Damage::Frame("the next file is missing");
                         return Err(damaged(at, reached, why));
                     }
                     self.current = Some(next);
                 }
                 Ok(None) => {
-                    let why = Malformed("entries are missing between it and the next file");
+                    let why = Damage::Frame("entries are missing between it and the next file");
                     return Err(damaged(at, reached, why));
                 }
                 // What is left of a group whose sync failed, and which was written again.

@@ -16,9 +16,8 @@ use crate::log::Offset;
 use crate::log::backend::file::error::FileLogError;
 use crate::log::backend::file::files::{Files, LogFile};
 use crate::log::backend::file::segment::{
-    Bad, FrameError, Header, HeaderError, LogEnd, SegmentReader,
+    Bad, Damage, FrameError, Header, HeaderError, LogEnd, SegmentReader,
 };
-use crate::log::bytes::Malformed;
 use crate::model::TimestampMs;
 
 /// What file names end in.
@@ -224,8 +223,8 @@ fn scan(
                 Err(FrameError::Io(error)) => return Err(failed(error)),
             }
         },
-        Ok(_) => Malformed("its header names another place"),
-        Err(HeaderError::Damaged) => Malformed("its header is damaged"),
+        Ok(_) => Damage::Frame("its header names another place"),
+        Err(HeaderError::Damaged) => Damage::Frame("its header is damaged"),
         Err(source) => return Err(FileLogError::Header { path, source }),
     };
     scanned.bad = Some(Bad {
@@ -252,7 +251,7 @@ fn first_bad(scanned: &[Scanned]) -> Option<(usize, Bad)> {
             let bad = Bad {
                 at: found.n_bytes,
                 offset: found.next,
-                why: Malformed("entries are missing between it and the next file"),
+                why: Damage::Frame("entries are missing between it and the next file"),
             };
             return Some((number, bad));
         }

@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use crate::log::Offset;
 use crate::log::backend::file::files::LogFile;
-use crate::log::bytes::{Input, Malformed};
 use crate::log::record;
+use crate::model::bytes::{ByteReader, Malformed};
 use crate::model::{Entry, Generation, Stamp, TimestampMs};
 
 /// The version of the files' format, of the encoding of entries too. Whoever changes either counts
 /// it up, and goes on reading the one before.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a file begins with, whatever its format.
 const MAGIC: [u8; 16] = *b"burnwatch log\r\n\0";
@@ -73,7 +73,7 @@ impl LogEnd {
                 self.generation = *generation;
                 self.rules_at = Some(self.next);
             }
-            Entry::Clock { .. } | Entry::Past { .. } => {}
+            Entry::Clock { .. } | Entry::Past { .. } | Entry::Change { .. } => {}
         }
         self.next.0 += 1;
     }
@@ -260,7 +260,7 @@ pub fn put_frame<'a>(
 }
 
 /// A frame that is whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Frame<'a> {
     /// The offset of its first entry.
     pub first: Offset,
@@ -270,19 +270,30 @@ pub struct Frame<'a> {
     pub end: LogEnd,
     /// Where it ends in the file.
     pub ends_at: u64,
-    entries: Input<'a>,
+    entries: ByteReader<'a>,
 }
 
 impl Frame<'_> {
     /// Iterates over its entries with their offsets.
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Offset, Entry), Malformed>> {
-        let mut rest = self.entries;
+    pub fn entries(&self) -> impl Iterator<Item = Result<(Offset, Entry), Damage>> {
+        let mut rest = self.entries.clone();
         (self.first.0..self.end.next.0).map(move |offset| {
-            let length = word(rest.bytes(4)?, 0);
-            let bytes = rest.bytes(length as usize)?;
+            let length = word(rest.exactly(4)?, 0);
+            let bytes = rest.exactly(length as usize)?;
             Ok((Offset(offset), record::decode(bytes)?))
         })
     }
+}
+
+/// What is wrong with bytes that ought to be a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// They are no frame, or not the one that belongs there.
+    #[error("{0}")]
+    Frame(&'static str),
+    /// They are no entry.
+    #[error("an entry in it cannot be read: {0}")]
+    Entry(#[from] Malformed),
 }
 
 /// Where a file has no frame although there are bytes.
@@ -293,7 +304,7 @@ pub struct Bad {
     /// The offset of the entry that ought to be there.
     pub offset: Offset,
     /// What is wrong.
-    pub why: Malformed,
+    pub why: Damage,
 }
 
 /// Why a frame was not read.
@@ -374,7 +385,7 @@ impl SegmentReader {
         let bytes = self.buffer.get(begins..begins + length);
         let frame = parse_frame(bytes.unwrap_or_default(), at).map_err(bad)?;
         if frame.first != offset {
-            return Err(bad(Malformed("it has the offset of another place")));
+            return Err(bad(Damage::Frame("it has the offset of another place")));
         }
         self.at = frame.ends_at;
         self.next = frame.end.next;
@@ -382,18 +393,20 @@ impl SegmentReader {
     }
 
     /// Returns how long the frame at a place says it is, header included.
-    fn frame_length(&mut self, at: u64) -> Result<Result<usize, Malformed>, FrameError> {
+    fn frame_length(&mut self, at: u64) -> Result<Result<usize, Damage>, FrameError> {
         self.fill(at, FRAME_BYTES).map_err(FrameError::Io)?;
         let begins = (at - self.buffer_at) as usize;
         let Some(head) = self.buffer.get(begins..begins + FRAME_BYTES) else {
-            return Ok(Err(Malformed("the file ends within it")));
+            return Ok(Err(Damage::Frame("the file ends within it")));
         };
         if head[..4] != FRAME_MAGIC {
-            return Ok(Err(Malformed("it does not begin as a group of entries")));
+            return Ok(Err(Damage::Frame(
+                "it does not begin as a group of entries",
+            )));
         }
         let length = FRAME_BYTES + word(head, 8) as usize;
         if length as u64 > self.n_bytes - at {
-            return Ok(Err(Malformed("the file ends within it")));
+            return Ok(Err(Damage::Frame("the file ends within it")));
         }
         Ok(Ok(length))
     }
@@ -450,21 +463,21 @@ impl SegmentReader {
 }
 
 /// Reads a frame from its bytes, which lie at a place in the file.
-fn parse_frame(bytes: &[u8], at: u64) -> Result<Frame<'_>, Malformed> {
+fn parse_frame(bytes: &[u8], at: u64) -> Result<Frame<'_>, Damage> {
     if bytes.len() < FRAME_BYTES {
-        return Err(Malformed("the file ends within it"));
+        return Err(Damage::Frame("the file ends within it"));
     }
     if crc32c::crc32c(&bytes[8..]) != word(bytes, 4) {
-        return Err(Malformed("its checksum is wrong"));
+        return Err(Damage::Frame("its checksum is wrong"));
     }
     let first = double_word(bytes, 16);
     let next = first.checked_add(u64::from(word(bytes, 12)));
-    let next = next.ok_or(Malformed("its offset is none"))?;
+    let next = next.ok_or(Damage::Frame("its offset is none"))?;
     Ok(Frame {
         first: Offset(first),
         synced: Offset(double_word(bytes, 24)),
         end: LogEnd::read(bytes, next),
         ends_at: at + bytes.len() as u64,
-        entries: Input::new(&bytes[FRAME_BYTES..]),
+        entries: ByteReader::new(&bytes[FRAME_BYTES..]),
     })
 }
