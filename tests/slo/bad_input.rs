@@ -164,7 +164,7 @@ fn names_and_references() {
     );
     check(
         &openslo.replace("type: Prometheus", "type: Datadog"),
-        "29:9",
+        "27:9",
         "whose queries are no PromQL",
     );
     check(

@@ -214,11 +214,18 @@ fn read_slo(reading: &mut Reading<'_>, root: &Node, objects: &Objects) {
         let percent = read_target(reading, &objective, &about);
         let own = indicator_node(reading, &objective, objects);
         let Some(indicator) = own.or_else(|| outer.clone()) else {
-            reading.refuse(
-                node.place,
-                format!("{about} has no indicator"),
-                "write `indicator:` or `indicatorRef:`",
-            );
+            // A reference to none has been told of already.
+            if objective
+                .get("indicatorRef")
+                .or(fields.get("indicatorRef"))
+                .is_none()
+            {
+                reading.refuse(
+                    node.place,
+                    format!("{about} has no indicator"),
+                    "write `indicator:` or `indicatorRef:`",
+                );
+            }
             continue;
         };
         let sli = read_sli(reading, &indicator, &objective, budgeting, &about, objects);
