@@ -16,6 +16,7 @@ mod api;
 mod backfill;
 mod bad_input;
 mod bad_queries;
+mod baselines;
 mod config;
 mod context;
 mod limits;
