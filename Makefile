@@ -44,5 +44,6 @@ memcheck: ## what is unsafe, under valgrind where it is installed
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER='valgrind --quiet --error-exitcode=9' \
 	$(CARGO) test --lib -- storage::cold ingest::route_table
 
-deep: models memcheck ## the tests again, optimised and with 40 times as many random cases: an hour, not minutes
-	@$(with_tools) PROPTEST_CASES=$${PROPTEST_CASES:-10000} BURNWATCH_DEEP=1 $(CARGO) test --release
+# PIECES='restart crash' runs some of it; tests/deep.sh lists them.
+deep: models memcheck ## the tests again, optimised and with 40 times as many random cases, in pieces: an hour, not minutes
+	@$(with_tools) CARGO='$(CARGO)' tests/deep.sh $(PIECES)

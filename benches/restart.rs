@@ -3,20 +3,26 @@
 //! `cargo bench --bench restart -- [--series N] [--samples N]` fills an engine whose rules have four
 //! burn-rate windows over every series, saves it, and loads it. Told are how long the engine stands
 //! still when a checkpoint begins, what a slice between two entries takes, the bytes, how long
-//! loading takes, and how long the first tick after it, which makes the windows anew.
+//! loading takes, and how long the first scrapes after it: the first of all finds again which series
+//! rules select.
+
+#[path = "support/process_time.rs"]
+mod process_time;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use burnwatch::engine::checkpoint::Loading;
 use burnwatch::engine::{Effect, Engine};
 use burnwatch::history::ColdStore;
 use burnwatch::model::{
     Batch, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesDefinition, SeriesHandle,
     Stamp, TimestampMs,
 };
+use burnwatch::server::checkpoint_load::load_engine;
 use burnwatch::storage::ColdFiles;
 use burnwatch::storage::checkpoint_files::{CheckpointFolder, CheckpointHeader, CheckpointReader};
+
+use crate::process_time::cpu_seconds_of;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -107,20 +113,23 @@ fn main() {
     let mut reader = CheckpointReader::open(&path).expect("it is readable");
     let cold = ColdFiles::reopen(&history, &reader.header.cold, &Default::default());
     let cold = cold.expect("it is readable");
-    let mut loading = Loading::new(Some(cold as Arc<dyn ColdStore>));
-    while let Some(part) = reader.part().expect("it is whole") {
-        loading.part(&part).expect("it is whole");
-    }
-    let mut engine = loading.finish().expect("it is whole");
+    let cpu = cpu_seconds_of(std::process::id());
+    let engine = load_engine(&mut reader, cold as Arc<dyn ColdStore>);
+    let mut engine = engine.expect("it is whole");
     println!(
-        "loaded in {:.1?}: {} series",
+        "loaded in {:.1?}, {:.1} s of processor time: {} series",
         began.elapsed(),
+        cpu_seconds_of(std::process::id()) - cpu,
         engine.series().len()
     );
     for what in ["first", "second", "third", "fourth", "fifth"] {
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), cpu_seconds_of(std::process::id()));
         feed.scrape(&mut engine);
-        println!("the {what} scrape after it: {:.1?}", began.elapsed());
+        println!(
+            "the {what} scrape after it: {:.1?}, {:.1} s of processor time",
+            began.elapsed(),
+            cpu_seconds_of(std::process::id()) - cpu,
+        );
     }
 }
 

@@ -9,5 +9,8 @@ pub mod remote_read;
 pub mod stream;
 pub mod xor;
 
+/// The folder of the files of fetched history in the data directory.
+pub const FOLDER: &str = "backfill";
+
 pub use file::{PastFile, PastWriter};
 pub use remote_read::{Fetched, Slice, Upstream, UpstreamError};

@@ -236,8 +236,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
                     crate::api::Backend::quit(backend.as_ref());
                 })
             };
-            server.run().await;
+            let outcome = server.run().await;
             stop.abort();
-            Ok(ExitCode::SUCCESS)
+            outcome.map(|()| ExitCode::SUCCESS)
         })
 }

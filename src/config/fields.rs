@@ -47,7 +47,9 @@ impl<'a> Fields<'a> {
 
     /// Returns the node under `key`, also where it is null.
     pub fn node_or_null(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let found = self.entries.iter().find(|(name, _)| name.text == key);
         found.map(|(_, node)| *node)
     }

@@ -191,6 +191,9 @@ pub struct PerSenderLimits {
     pub samples_per_second: u64,
     /// Samples at once, saved up while it sent less; 0 = ten seconds' worth.
     pub burst: u64,
+    /// Series that rules read and that it was the first to send; 0 = any number. More: new ones
+    /// are refused with 400.
+    pub series: u64,
     /// A request header that names the sender; to be set by a proxy that can be trusted.
     pub header: String,
 }
@@ -211,6 +214,7 @@ fn read_per_sender(node: &Node, what: &str) -> Result<PerSenderLimits, ConfigErr
     let limits = PerSenderLimits {
         samples_per_second: fields.number("samples_per_second")?.unwrap_or_default(),
         burst: fields.number("burst")?.unwrap_or_default(),
+        series: fields.number("series")?.unwrap_or_default(),
         header: header.unwrap_or_default(),
     };
     fields.finish()?;

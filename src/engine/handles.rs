@@ -82,12 +82,18 @@ impl<T: Default> HandleTable<T> {
 
     /// Iterates over all series, ascending by handle.
     pub fn iter(&self) -> impl Iterator<Item = (SeriesHandle, &T)> {
-        (self.first..)
-            .zip(&self.slots)
-            .filter_map(|(handle, slot)| {
-                let value = self.values.get(*slot as usize)?;
-                Some((SeriesHandle(handle), value))
-            })
+        self.iter_from(SeriesHandle(0))
+    }
+
+    /// Iterates over the series from a handle on, ascending.
+    pub fn iter_from(&self, handle: SeriesHandle) -> impl Iterator<Item = (SeriesHandle, &T)> {
+        let place = handle.0.saturating_sub(self.first) as usize;
+        let slots = self.slots.range(place.min(self.slots.len())..);
+        let handles = self.first.max(handle.0)..;
+        handles.zip(slots).filter_map(|(handle, slot)| {
+            let value = self.values.get(*slot as usize)?;
+            Some((SeriesHandle(handle), value))
+        })
     }
 
     /// Returns the number of series.

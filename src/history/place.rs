@@ -7,6 +7,7 @@
 use crate::history::codec::{Kind, Predictor};
 use crate::history::form::Form;
 use crate::model::TimestampMs;
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 
 /// A place between two samples of one history, packed by
 /// [`WalkCursor::pack`](crate::history::WalkCursor::pack) and unpacked by
@@ -124,5 +125,60 @@ impl Place {
         }
     }
 }
+
+impl Place {
+    /// Puts the place; `newest` is an instant near it, which is known when it is taken.
+    pub fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
+        out.byte(self.mode);
+        out.signed(newest.0.wrapping_sub(self.at));
+        for number in [self.time_rice.into(), self.value_rice, self.bit] {
+            out.number(number.into());
+        }
+        out.signed(self.number);
+        for number in [self.slope, self.interval, self.phase.into()] {
+            out.signed(number.into());
+        }
+        // The highest bit says that the chunk is cold: next to the lowest it costs no byte.
+        out.number(self.chunk().rotate_left(1));
+        out.byte(self.n_passed);
+        out.byte(self.n_cold);
+    }
+
+    /// Takes what [`Place::save`] has put. Wherever it stands, its history says for itself what
+    /// lies there.
+    pub fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Place> {
+        let mode = read.byte()?;
+        let at = newest.0.wrapping_sub(read.signed()?);
+        let (time, value) = (read.number()?, read.number()?);
+        let rices = Predictor::rices(time, value);
+        let (time_rice, value_rice) = rices.ok_or_else(|| read.malformed("a Rice parameter"))?;
+        let bit = u16::try_from(read.number()?)
+            .ok()
+            .filter(|bit| *bit <= BIT_MAX);
+        let bit = bit.ok_or_else(|| read.malformed("a bit of a chunk"))?;
+        let number = read.signed()?;
+        let (slope, interval) = (read.signed()? as i32, read.signed()? as i32);
+        let predictor = Predictor {
+            at,
+            number,
+            slope,
+            interval,
+            phase: read.signed()? as i16,
+            value_rice,
+            time_rice,
+            form: Form::of_code(mode & FORM),
+            is_fresh: mode & FRESH != 0,
+            kind: Kind::of_code(mode >> KIND),
+        };
+        let chunk = read.number()?.rotate_right(1);
+        let counts = (read.byte()?, read.byte()?);
+        let mut place = Place::new(&predictor, chunk, bit, counts);
+        place.set_looked_at(mode & LOOKED_AT != 0);
+        Ok(place)
+    }
+}
+
+/// No chunk has so many bits that one more sample could not be counted in 16.
+const BIT_MAX: u16 = 1 << 15;
 
 const _: () = assert!(size_of::<Place>() == 40);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::ingest::decode::wire::DecodeError;
 use crate::log::Commitment;
 use crate::model::TimestampMs;
 
@@ -124,6 +125,17 @@ impl Promised {
 }
 
 impl WriteAnswer {
+    /// Returns the answer to a body that is not what it says it is, or too large.
+    pub fn undecodable(error: &DecodeError) -> Self {
+        let status = match error {
+            DecodeError::TooLarge { .. } | DecodeError::TooManyItems { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        WriteAnswer::refused(status, format!("{error}\n"))
+    }
+
     /// Returns the answer that nothing was written, and why.
     pub(crate) fn refused(status: StatusCode, text: impl Into<Arc<str>>) -> Self {
         WriteAnswer {

@@ -14,6 +14,7 @@ use crate::ingest::route::Routing;
 use crate::ingest::route_table::{Route, RouteEntry, SERIES_MAX};
 use crate::ingest::sender::SenderShare;
 use crate::ingest::sequencer::{Evidence, Sequencer};
+use crate::ingest::series_owners::SenderNumber;
 use crate::ingest::series_table::{SeriesTable, ValueBits, Verdict};
 use crate::log::{Log, LogError, weight};
 use crate::model::{
@@ -78,6 +79,8 @@ pub struct Commit<'a> {
     pub oldest: Option<TimestampMs>,
     /// Whose request it is.
     pub sender: SenderShare,
+    /// Who brings the series that are new.
+    pub brought_by: SenderNumber,
 }
 
 impl Writer {
@@ -85,7 +88,8 @@ impl Writer {
     pub fn new(n_shards: usize, settings: &NodeSettings) -> Self {
         Writer {
             sequencer: Sequencer::new(settings.idle_timeout, settings.backlog_timeout),
-            series: SeriesTable::new(n_shards),
+            series: SeriesTable::new(n_shards)
+                .limited_per_sender(settings.limits.per_sender.series),
             recent: RecentBodies::default(),
             shares: LogShares::new(n_shards, settings.limits.log_samples),
             newest: None,
@@ -196,11 +200,11 @@ impl Writer {
         commit: &Commit<'_>,
         unknown: &[UnknownSeries],
         batches: &mut [Batch],
-    ) -> Vec<Option<u32>> {
+    ) -> Vec<Result<u32, Reason>> {
         let mut places = Vec::with_capacity(unknown.len());
         for series in unknown {
             let (route, place) = self.resolve(commit, series, batches);
-            places.push(place);
+            places.push(place.ok_or(self.reason_without_place(commit)));
             let Some(route) = route else { continue };
             let table = &commit.routing.table;
             let is_series = matches!(route, Route::Series { .. });
@@ -210,6 +214,14 @@ impl Writer {
             }
         }
         places
+    }
+
+    /// Returns why a series has no place that was to be given one.
+    fn reason_without_place(&self, commit: &Commit<'_>) -> Reason {
+        match self.series.may_bring(commit.brought_by) {
+            true => Reason::TooManySeries,
+            false => Reason::TooManySeriesOfSender,
+        }
     }
 
     fn resolve(
@@ -238,9 +250,14 @@ impl Writer {
             None if self.series.n_series() >= series_max || !self.series.has_handles(1) => {
                 return (None, None);
             }
-            None => self
-                .series
-                .insert(series.identity, series.target, commit.wall),
+            None if !self.series.may_bring(commit.brought_by) => return (None, None),
+            None => {
+                let (identity, target) = (series.identity, series.target);
+                let at = self.series.insert(identity, target, commit.wall);
+                // At once, since the next series of the request may be one too many.
+                self.series.heard_from(at, commit.brought_by);
+                at
+            }
         };
         let generation = commit.routing.generation();
         self.series
@@ -325,7 +342,7 @@ fn start_shards(commit: &Commit<'_>, batches: &[Batch], stamp: Stamp) -> Result<
 struct Judge<'a> {
     series: &'a mut SeriesTable,
     commit: &'a Commit<'a>,
-    places: &'a [Option<u32>],
+    places: &'a [Result<u32, Reason>],
     window_is_open: bool,
     /// The oldest timestamp that the out-of-order window takes, as it was before the request.
     oldest_allowed: TimestampMs,
@@ -344,10 +361,12 @@ impl Judge<'_> {
         value: ValueBits,
         mut push: impl FnMut(usize, SeriesHandle),
     ) -> bool {
-        let Some(place) = self.place(routed.series) else {
-            return self.refuse(routed, Reason::TooManySeries);
+        let place = match self.place(routed.series) {
+            Ok(place) => place,
+            Err(reason) => return self.refuse(routed, reason),
         };
         let at = routed.at;
+        self.series.heard_from(place, self.commit.brought_by);
         let Some(state) = self.series.get_mut(place) else {
             return self.refuse(routed, Reason::TooManySeries);
         };
@@ -378,10 +397,10 @@ impl Judge<'_> {
     }
 
     #[inline]
-    fn place(&self, series: SeriesRef) -> Option<u32> {
+    fn place(&self, series: SeriesRef) -> Result<u32, Reason> {
         match series.unknown() {
             Some(unknown) => self.places[unknown],
-            None => Some(series.place()),
+            None => Ok(series.place()),
         }
     }
 

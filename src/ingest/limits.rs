@@ -47,6 +47,9 @@ pub struct PerSender {
     pub samples_per_second: u64,
     /// Samples at once, saved up while it sent less.
     pub burst: u64,
+    /// Series that rules read and that it was the first to send; 0 = any number. Beyond: a new
+    /// series is refused, 400.
+    pub series: usize,
     /// The header that names the sender; without it senders are told apart by whom they were
     /// authenticated as, or by address.
     pub header: Option<HeaderName>,

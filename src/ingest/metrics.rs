@@ -70,6 +70,7 @@ pub struct IngestMetrics {
     refused_of: Family<SenderLabel, Counter>,
     samples_of: Family<SenderLabel, Counter>,
     clock_lag: Family<SenderLabel, Gauge<f64, std::sync::atomic::AtomicU64>>,
+    series_of: Family<SenderLabel, Gauge>,
     senders: Arc<Mutex<BTreeMap<String, Sender>>>,
     invalid_labels: Counter,
     repeated: Counter,
@@ -140,6 +141,12 @@ impl IngestMetrics {
             "burnwatch_clock_lag_seconds",
             "Wall clock less the newest timestamp of a sender's last request",
             self.clock_lag.clone(),
+        );
+        registry.register(
+            "burnwatch_sender_series",
+            "Series that rules read and that the sender was the first to send, where limits: \
+             per_sender: series bounds them",
+            self.series_of.clone(),
         );
         registry.register(
             "burnwatch_ingest_series",
@@ -220,6 +227,13 @@ impl IngestMetrics {
         self.clock_lag
             .get_or_create(&SenderLabel { sender })
             .set(seconds);
+    }
+
+    /// Sets how many series a sender has brought.
+    pub fn set_series_of(&self, sender: &str, n_series: usize) {
+        let sender = told_apart(&self.senders.lock(), sender).to_owned();
+        let gauge = self.series_of.get_or_create(&SenderLabel { sender });
+        gauge.set(i64::try_from(n_series).unwrap_or(i64::MAX));
     }
 
     /// Sets the numbers of series.

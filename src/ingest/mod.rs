@@ -31,6 +31,7 @@ pub mod route;
 pub mod route_table;
 pub mod sender;
 pub mod sequencer;
+pub mod series_owners;
 pub mod series_table;
 
 pub use answer::{Promised, Refusal, WriteAnswer, Written};
@@ -44,3 +45,4 @@ pub use replica::{Election, ReplicaSettings};
 pub use restore::HeardSeries;
 pub use route::{ReadSet, ShardId};
 pub use sender::{AuthenticatedUser, SenderShare};
+pub use series_owners::SenderNumber;

@@ -103,6 +103,7 @@ mod tests {
         Quotas::new(PerSender {
             samples_per_second: 100,
             burst: 1_000,
+            series: 0,
             header: None,
         })
     }

@@ -12,6 +12,7 @@ use crate::ingest::decode::DecodeBuffers;
 use crate::ingest::replica::Replica;
 use crate::ingest::route::Routing;
 use crate::ingest::sender::SenderShare;
+use crate::ingest::series_owners::SenderNumber;
 use crate::model::TimestampMs;
 
 /// Which message a body holds.
@@ -59,6 +60,7 @@ pub struct Received {
     pub(in crate::ingest) wall: TimestampMs,
     pub(in crate::ingest) began: Stopwatch,
     pub(in crate::ingest) sender: SenderShare,
+    pub(in crate::ingest) brought_by: SenderNumber,
     /// Whose it is, where replicas are told apart.
     pub(in crate::ingest) replica: Option<Replica>,
     /// The routing it was routed under, and that routing's version.
@@ -72,7 +74,7 @@ impl Received {
     }
 
     /// Says whose request it is.
-    pub fn sent_by(&mut self, sender: SenderShare) {
-        self.sender = sender;
+    pub fn sent_by(&mut self, sender: SenderShare, brought_by: SenderNumber) {
+        (self.sender, self.brought_by) = (sender, brought_by);
     }
 }

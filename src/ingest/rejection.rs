@@ -25,6 +25,8 @@ pub enum Reason {
     NoSamples,
     /// A new series beyond the limit of series.
     TooManySeries,
+    /// A new series of a sender that has brought as many as it may.
+    TooManySeriesOfSender,
     /// A timestamp too far ahead of the wall clock.
     TooFarInFuture,
     /// A timestamp before 1970.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order in which they are told.
-    pub const ALL: [Reason; 17] = [
+    pub const ALL: [Reason; 18] = [
         Reason::MissingName,
         Reason::EmptyLabelName,
         Reason::DuplicateLabel,
@@ -54,6 +56,7 @@ impl Reason {
         Reason::BadSymbolRef,
         Reason::NoSamples,
         Reason::TooManySeries,
+        Reason::TooManySeriesOfSender,
         Reason::TooFarInFuture,
         Reason::BeforeEpoch,
         Reason::OutOfOrder,
@@ -76,6 +79,7 @@ impl Reason {
             Reason::BadSymbolRef => "bad_symbol_ref",
             Reason::NoSamples => "no_samples",
             Reason::TooManySeries => "too_many_series",
+            Reason::TooManySeriesOfSender => "too_many_series_of_sender",
             Reason::TooFarInFuture => "too_far_in_future",
             Reason::BeforeEpoch => "before_epoch",
             Reason::OutOfOrder => "out_of_order",
@@ -99,6 +103,9 @@ impl Reason {
             Reason::BadSymbolRef => "a symbol reference is out of range or has no pair",
             Reason::NoSamples => "neither samples nor histograms",
             Reason::TooManySeries => "the limit of series is reached",
+            Reason::TooManySeriesOfSender => {
+                "the sender has brought as many series as it may (limits: per_sender: series)"
+            }
             Reason::TooFarInFuture => "timestamp is too far in the future",
             Reason::BeforeEpoch => "timestamp is before 1970",
             Reason::OutOfOrder => "out of order sample",

@@ -22,6 +22,7 @@ use crate::ingest::fair_share::InFlight;
 use crate::ingest::node::Node;
 use crate::ingest::received::Protocol;
 use crate::ingest::sender::{SenderShare, name_of};
+use crate::ingest::series_owners::SenderNumber;
 use crate::model::TimestampMs;
 
 /// A body from this size on is decoded away from the threads that serve connections.
@@ -56,6 +57,8 @@ pub struct Origin {
     pub began: Stopwatch,
     /// Whose it is.
     pub sender: SenderShare,
+    /// Who brings the series in it that are new.
+    pub brought_by: SenderNumber,
 }
 
 /// Returns the route `POST /api/v1/write`.
@@ -74,6 +77,7 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
     let origin = Origin {
         began,
         sender: node.share_of(&sender),
+        brought_by: node.number_of(&sender),
     };
     let (parts, body) = request.into_parts();
     let (protocol, answer) = match negotiate(&parts.headers) {
@@ -98,6 +102,9 @@ pub async fn write(State(state): State<IngestState>, request: Request) -> Respon
     let n_samples = answer.written.samples + answer.written.histograms;
     metrics.add_request(protocol.name(), answer.status.as_u16());
     metrics.add_request_of(&sender, now, n_samples, answer.text.trim_end());
+    if let Some(n_series) = node.n_series_of(origin.brought_by) {
+        metrics.set_series_of(&sender, n_series);
+    }
     if let Some(newest) = answer.newest {
         metrics.set_clock_lag(&sender, (now - newest).seconds());
     }

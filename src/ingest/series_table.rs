@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use crate::ingest::route::ShardId;
 use crate::ingest::route_table::{RouteHint, TARGET_MASK};
 use crate::ingest::sequencer::Target;
+use crate::ingest::series_owners::{SenderNumber, SeriesOwners};
 use crate::model::{BlockList, DurationMs, FloatHistogram, Generation, SeriesHandle, TimestampMs};
 
 const PARTS: usize = 64;
@@ -271,6 +272,8 @@ pub struct SeriesTable {
     next_handle: Vec<u32>,
     /// Where the next look for silent series begins.
     hand: u32,
+    /// Who brought them, where that is limited.
+    owners: Option<SeriesOwners>,
 }
 
 /// Identities are keyed hashes: any bits of theirs are as good as others.
@@ -288,6 +291,40 @@ impl SeriesTable {
             free: Vec::new(),
             next_handle: vec![0; n_shards],
             hand: 0,
+            owners: None,
+        }
+    }
+
+    /// Lets every sender bring so many series; 0 lets them bring any number.
+    pub fn limited_per_sender(self, limit: usize) -> Self {
+        SeriesTable {
+            owners: (limit > 0).then(|| SeriesOwners::new(limit)),
+            ..self
+        }
+    }
+
+    /// Returns the number of a sender, where it matters who brings series.
+    pub fn sender(&mut self, name: &str) -> SenderNumber {
+        let owners = self.owners.as_mut();
+        owners.map_or_else(SenderNumber::default, |owners| owners.number(name))
+    }
+
+    /// Returns how many series a sender has brought; `None` where that is not limited.
+    pub fn n_series_of(&self, sender: SenderNumber) -> Option<usize> {
+        Some(self.owners.as_ref()?.n_series(sender))
+    }
+
+    /// Tells whether a sender may bring another series.
+    pub fn may_bring(&self, sender: SenderNumber) -> bool {
+        let owners = self.owners.as_ref();
+        owners.is_none_or(|owners| owners.may_bring(sender))
+    }
+
+    /// Notes that a sender sends the series at a place.
+    #[inline]
+    pub fn heard_from(&mut self, at: u32, sender: SenderNumber) {
+        if let Some(owners) = &mut self.owners {
+            owners.heard(at, sender);
         }
     }
 
@@ -439,6 +476,9 @@ impl SeriesTable {
                 entry.remove();
             }
             self.free.push(at);
+            if let Some(owners) = &mut self.owners {
+                owners.forgotten(at);
+            }
             any = true;
         }
         any.then_some(published)

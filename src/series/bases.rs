@@ -43,6 +43,13 @@ impl Bases {
         shared
     }
 
+    /// Learns the bases of others; of two that would serve the same series, the own stays.
+    pub fn learn(&mut self, others: Bases) {
+        for (key, base) in others.by_hash {
+            self.by_hash.entry(key).or_insert(base);
+        }
+    }
+
     /// Learns that a series of a store that has `n_series` has gone; now and then forgets what
     /// nothing is written against any more.
     pub fn removed(&mut self, n_series: usize) {

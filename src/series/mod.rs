@@ -11,7 +11,7 @@ mod store;
 
 pub use snapshot::{Selection, Snapshot};
 pub use standing::{SelectionId, StandingSelection, StandingSelections};
-pub use store::{SeriesStore, StoreChange, StoredSeries};
+pub use store::{LoadedSeries, SeriesLoader, SeriesStore, StoreChange, StoredSeries};
 
 use crate::history::SeriesHistory;
 use crate::model::{Labels, Matcher};

@@ -235,17 +235,30 @@ impl SeriesStore {
         }
     }
 
-    /// Takes what [`SeriesStore::save_series`] has put, and returns the place.
-    pub fn load_series(&mut self, read: &mut ByteReader<'_>) -> Read<usize> {
-        let place = read.place()?;
-        let labels = self.bases.shared(&read.labels()?);
-        let number = read.number()?;
-        let history = SeriesHistory::load(read, self.cold.as_ref())?;
-        match self.series.get_mut(place) {
-            Some(free @ None) => *free = Some((labels, StoredSeries { history, number })),
-            _ => return Err(read.malformed("the place of a series")),
+    /// Puts a series that was loaded at its place; `false` where that is not free.
+    #[must_use]
+    pub fn put_loaded(&mut self, loaded: LoadedSeries) -> bool {
+        match self.series.get_mut(loaded.place) {
+            Some(free @ None) => {
+                *free = Some((loaded.labels, loaded.series));
+                true
+            }
+            _ => false,
         }
-        Ok(place)
+    }
+
+    /// Learns what the labels of loaded series are written against.
+    pub fn learn_bases(&mut self, loader: SeriesLoader) {
+        self.bases.learn(loader.bases);
+    }
+
+    /// Returns what takes series as [`SeriesStore::save_series`] has put them; there may be several
+    /// for one store, each for some of its series.
+    pub fn loader(&self) -> SeriesLoader {
+        SeriesLoader {
+            bases: Bases::default(),
+            cold: self.cold.clone(),
+        }
     }
 
     /// Says that all series have been loaded.
@@ -323,6 +336,47 @@ impl SeriesReader for SeriesStore {
     }
 }
 
+/// Takes series out of bytes, for a store.
+#[derive(Debug)]
+pub struct SeriesLoader {
+    bases: Bases,
+    cold: Option<Arc<dyn ColdStore>>,
+}
+
+/// A series on its way to its place.
+#[derive(Debug)]
+pub struct LoadedSeries {
+    place: usize,
+    labels: Labels,
+    series: StoredSeries,
+}
+
+impl SeriesLoader {
+    /// Takes what [`SeriesStore::save_series`] has put.
+    pub fn load(&mut self, read: &mut ByteReader<'_>) -> Read<LoadedSeries> {
+        Ok(LoadedSeries {
+            place: read.place()?,
+            labels: self.bases.shared(&read.labels()?),
+            series: StoredSeries {
+                number: read.number()?,
+                history: SeriesHistory::load(read, self.cold.as_ref())?,
+            },
+        })
+    }
+}
+
+impl LoadedSeries {
+    /// Returns its place.
+    pub fn place(&self) -> usize {
+        self.place
+    }
+
+    /// Returns its past.
+    pub fn history(&self) -> &SeriesHistory {
+        &self.series.history
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,9 +436,13 @@ mod tests {
         let bytes = out.into_bytes();
         let (mut read, mut loaded) = (ByteReader::new(&bytes), SeriesStore::default());
         loaded.load(&mut read).expect("what was saved");
+        let mut loader = loaded.loader();
         for place in 0..40 {
-            assert_eq!(loaded.load_series(&mut read).expect("saved"), place);
+            let series = loader.load(&mut read).expect("saved");
+            assert_eq!(series.place(), place);
+            assert!(loaded.put_loaded(series));
         }
+        loaded.learn_bases(loader);
         loaded.end_load(&read).expect("all of it");
         let bytes = |store: &SeriesStore| {
             let labels = store.iter().map(|(_, labels, _)| labels.heap_bytes());

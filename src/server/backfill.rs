@@ -21,6 +21,7 @@ use crate::config::BackfillConfig;
 use crate::engine::{Engine, Lacking};
 use crate::ingest::ShardId;
 use crate::model::{DurationMs, Entry, Matcher, TimestampMs};
+use crate::server::past_files::PastFiles;
 use crate::server::pipeline::Pipeline;
 
 /// How often it is looked whether anything lacks history.
@@ -31,7 +32,7 @@ const PAUSE_MAX: DurationMs = DurationMs::from_seconds(300);
 
 /// What has been asked for, and what became of it.
 pub struct Backfill {
-    folder: PathBuf,
+    files: Arc<PastFiles>,
     clock: Arc<dyn Clock>,
     config: Mutex<Option<BackfillConfig>>,
     board: Mutex<BTreeMap<String, Asked>>,
@@ -47,9 +48,6 @@ struct Asked {
     retry_at: TimestampMs,
 }
 
-/// The folder of the files of history in the data directory.
-pub const FOLDER: &str = "backfill";
-
 /// What shards lack of one selector, together.
 struct Wanted {
     lacking: Lacking,
@@ -58,9 +56,9 @@ struct Wanted {
 
 impl Backfill {
     /// Returns a backfill that asks nobody yet.
-    pub fn new(storage: &std::path::Path, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub fn new(files: Arc<PastFiles>, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Backfill {
-            folder: storage.join(FOLDER),
+            files,
             clock,
             config: Mutex::new(None),
             board: Mutex::new(BTreeMap::new()),
@@ -190,11 +188,13 @@ impl Backfill {
         lacking: &Lacking,
         upstream: &Upstream,
     ) -> Result<(PathBuf, crate::backfill::Fetched), String> {
-        let folder = self.folder.clone();
+        let folder = self.files.folder();
         let cannot = |e: std::io::Error| format!("{}: {e}", folder.display());
-        tokio::fs::create_dir_all(&folder).await.map_err(cannot)?;
+        tokio::fs::create_dir_all(folder).await.map_err(cannot)?;
         let name = xxhash_rust::xxh3::xxh3_64(selector.as_bytes());
-        let path = folder.join(format!("{name:016x}-{}.past", lacking.until.0));
+        let name = format!("{name:016x}-{}.past", lacking.until.0);
+        self.files.rewritten(&name);
+        let path = folder.join(name);
         let progress = |slice: Slice| {
             self.note(selector, |asked| {
                 asked.view.done = slice.done;
@@ -222,6 +222,8 @@ impl Backfill {
             .map_err(|e| e.to_string())?
             .map_err(|e| e.to_string())?;
         let past = Arc::new(past);
+        let of_shards = shards.iter().map(|shard| usize::from(shard.0));
+        self.files.named(past.series.name(), of_shards);
         let entry = |stamp| Entry::Past {
             stamp,
             past: Arc::clone(&past),

@@ -16,12 +16,15 @@ use tracing::{debug, info, warn};
 
 use crate::clock::{Clock, Stopwatch};
 use crate::engine::Engine;
-use crate::engine::checkpoint::{Loading, rules_of};
+use crate::engine::checkpoint::{LoadError, rules_of};
 use crate::history::ColdStore;
+use crate::log::backend::file::Files;
 use crate::log::{Log, Offset};
 use crate::model::RuleSource;
+use crate::server::checkpoint_load::load_engine;
+use crate::server::past_files::PastFiles;
 use crate::storage::ColdFiles;
-use crate::storage::checkpoint_files::{CheckpointFolder, CheckpointHeader, CheckpointReader};
+use crate::storage::checkpoint_files::{CheckpointError, CheckpointFolder, CheckpointHeader};
 
 /// The folder of the checkpoints in the data directory.
 const FOLDER: &str = "checkpoints";
@@ -60,12 +63,16 @@ pub type SharedColdFiles = Arc<OnceLock<Arc<ColdFiles>>>;
 pub struct ShardStorage {
     /// The data directory.
     pub storage: PathBuf,
+    /// The disk on which its checkpoints lie.
+    pub files: Arc<dyn Files>,
     /// The shard's number.
     pub shard: usize,
     /// Its log; `None` where that is gone with the process, and checkpoints are of no use.
     pub log: Option<Arc<dyn Log>>,
     /// Its files of history.
     pub cold: SharedColdFiles,
+    /// The files of history from before that its log names.
+    pub past: Arc<PastFiles>,
     /// What becomes of checkpoints.
     pub counts: Arc<CheckpointCounts>,
     /// The wall clock.
@@ -82,15 +89,16 @@ pub struct Begun {
     pub is_restored: bool,
 }
 
-fn folder_of(storage: &Path, shard: usize) -> PathBuf {
+/// Returns the folder of a shard's checkpoints in a data directory.
+pub fn checkpoints_of(storage: &Path, shard: usize) -> PathBuf {
     storage.join(FOLDER).join(shard.to_string())
 }
 
 /// Returns the rules of the newest readable checkpoint of a shard, if there is one.
 pub fn rules_left(storage: &Path, shard: usize) -> Option<Arc<RuleSource>> {
-    let folder = CheckpointFolder::open(&folder_of(storage, shard)).ok()?;
+    let folder = CheckpointFolder::open(&checkpoints_of(storage, shard)).ok()?;
     folder.paths().ok()?.iter().find_map(|path| {
-        let mut reader = CheckpointReader::open(path).ok()?;
+        let mut reader = folder.read(path).ok()?;
         let rules = rules_of(&reader.part().ok()??).ok()?;
         Some(Arc::new(rules))
     })
@@ -101,11 +109,16 @@ impl ShardStorage {
     /// to before `end`; without one, begins with an engine that knows nothing.
     pub fn begin(&self, first: Offset, end: Offset) -> anyhow::Result<Begun> {
         if self.log.is_some() {
-            let folder = CheckpointFolder::open(&folder_of(&self.storage, self.shard))?;
+            let folder = self.folder()?;
+            let mut damaged: Vec<PathBuf> = Vec::new();
             for path in folder.paths()? {
                 match self.load(&folder, &path, first, end) {
-                    Ok(begun) => return Ok(begun),
+                    Ok(begun) => {
+                        remove_all(&folder, &damaged)?;
+                        return Ok(begun);
+                    }
                     Err(cause) => {
+                        damaged.extend(is_damaged(&cause).then(|| path.clone()));
                         let cause = format!("{cause:#}");
                         warn!(
                             cause,
@@ -115,6 +128,9 @@ impl ShardStorage {
                         self.counts.unusable.fetch_add(1, Ordering::Relaxed);
                     }
                 }
+            }
+            if first == Offset(0) {
+                remove_all(&folder, &damaged)?;
             }
         }
         if first > Offset(0) {
@@ -135,6 +151,11 @@ impl ShardStorage {
             from: first,
             is_restored: false,
         })
+    }
+
+    fn folder(&self) -> Result<CheckpointFolder, CheckpointError> {
+        let folder = checkpoints_of(&self.storage, self.shard);
+        CheckpointFolder::open_in(Arc::clone(&self.files), &folder)
     }
 
     fn history(&self) -> PathBuf {
@@ -158,7 +179,7 @@ impl ShardStorage {
         end: Offset,
     ) -> anyhow::Result<Begun> {
         let running = Stopwatch::start();
-        let mut reader = CheckpointReader::open(path)?;
+        let mut reader = folder.read(path)?;
         let from = Offset(reader.header.offset);
         anyhow::ensure!(
             (first..=end).contains(&from),
@@ -170,11 +191,7 @@ impl ShardStorage {
         let history = self.history();
         let cold = ColdFiles::reopen(&history, &reader.header.cold, &folder.named()?)
             .with_context(|| format!("cannot read history in {}", history.display()))?;
-        let mut loading = Loading::new(Some(Arc::clone(&cold) as Arc<dyn ColdStore>));
-        while let Some(part) = reader.part()? {
-            loading.part(&part)?;
-        }
-        let engine = loading.finish()?;
+        let engine = load_engine(&mut reader, Arc::clone(&cold) as Arc<dyn ColdStore>)?;
         self.take_cold(cold);
         self.counts.restored.fetch_add(1, Ordering::Relaxed);
         info!(
@@ -191,6 +208,21 @@ impl ShardStorage {
             is_restored: true,
         })
     }
+}
+
+/// Removes checkpoints that are damaged and that a start could do without: they would be kept in
+/// place of good ones.
+fn remove_all(folder: &CheckpointFolder, damaged: &[PathBuf]) -> Result<(), CheckpointError> {
+    damaged.iter().try_for_each(|path| folder.remove(path))
+}
+
+/// Tells whether a checkpoint is not what was written, so that it is of no use to any program.
+fn is_damaged(cause: &anyhow::Error) -> bool {
+    matches!(cause.downcast_ref(), Some(CheckpointError::Damaged { .. }))
+        || matches!(
+            cause.downcast_ref(),
+            Some(LoadError::Damaged { .. } | LoadError::NotWhole(_))
+        )
 }
 
 /// Who wants to know that a checkpoint is written, or is not.
@@ -252,11 +284,14 @@ impl Checkpointer {
         counts.last_pause_micros.store(pause, Ordering::Relaxed);
         let (messages, to_write) = bounded(PARTS_WAITING_MAX);
         let writing = Writing {
-            folder: folder_of(&self.storage.storage, self.storage.shard),
+            folder: checkpoints_of(&self.storage.storage, self.storage.shard),
+            files: Arc::clone(&self.storage.files),
             header,
             first,
             log: Arc::clone(log),
             cold: Arc::clone(cold),
+            past: Arc::clone(&self.storage.past),
+            shard: self.storage.shard,
             counts,
             running,
             // Dropped when it is done, however it ends.
@@ -308,11 +343,14 @@ impl Checkpointer {
 
 /// The other side: writes what comes.
 struct Writing {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     header: CheckpointHeader,
     first: Vec<Vec<u8>>,
     log: Arc<dyn Log>,
     cold: Arc<ColdFiles>,
+    past: Arc<PastFiles>,
+    shard: usize,
     counts: Arc<CheckpointCounts>,
     running: Stopwatch,
     _done: Vec<Done>,
@@ -357,7 +395,7 @@ impl Writing {
         first: Vec<Vec<u8>>,
         messages: &Receiver<Message>,
     ) -> anyhow::Result<Option<u64>> {
-        let folder = CheckpointFolder::open(&self.folder)?;
+        let folder = CheckpointFolder::open_in(Arc::clone(&self.files), &self.folder)?;
         let mut writer = folder.begin(&self.header)?;
         first.iter().try_for_each(|part| writer.part(part))?;
         loop {
@@ -379,6 +417,7 @@ impl Writing {
         // The first one alone may turn out to be of no use.
         if let [_, .., oldest] = &kept[..] {
             self.log.forget_before(Offset(oldest.offset))?;
+            self.past.kept_from(self.shard, oldest.offset);
         }
         Ok(Some(n_bytes))
     }

@@ -303,6 +303,7 @@ fn per_sender(limits: &config::PerSenderLimits) -> ingest::PerSender {
     ingest::PerSender {
         samples_per_second: limits.samples_per_second,
         burst,
+        series: usize::try_from(limits.series).unwrap_or(usize::MAX),
         // What is no header's name was refused when the configuration was read.
         header: http::HeaderName::try_from(&limits.header).ok(),
     }

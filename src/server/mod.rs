@@ -5,14 +5,17 @@
 
 pub mod backend;
 pub mod backfill;
+pub mod checkpoint_load;
 pub mod checkpoints;
 pub mod dispatch;
 mod elections;
+pub mod fatal;
 pub mod frontier_hold;
 pub mod health;
 pub mod load;
 pub mod logs;
 pub mod metrics;
+pub mod past_files;
 pub mod pipeline;
 pub mod replay;
 pub mod shards;
@@ -30,6 +33,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::ingest::Node;
+use crate::log::backend::file::StdFiles;
 use crate::model::{Dialect, DurationMs};
 use crate::notify::Notify;
 use crate::notify::ledger::Ledger;
@@ -37,8 +41,10 @@ use crate::server::backend::{Parts, ServerBackend};
 use crate::server::backfill::Backfill;
 use crate::server::checkpoints::{CheckpointCounts, ShardStorage, SharedColdFiles};
 use crate::server::dispatch::{Dispatch, Observer};
+use crate::server::fatal::Fatal;
 use crate::server::load::{Loaded, load};
 use crate::server::logs::Logs;
+use crate::server::past_files::PastFiles;
 use crate::server::pipeline::{Pipeline, ShardStart};
 use crate::server::shards::{Shards, Share};
 use crate::storage::StorageLock;
@@ -106,6 +112,7 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     backend: Arc<ServerBackend>,
+    fatal: Arc<Fatal>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     /// The data directory is ours as long.
     lock: StorageLock,
@@ -153,14 +160,18 @@ impl Server {
         let (mut cold, mut starts) = (Vec::<SharedColdFiles>::new(), Vec::new());
         let checkpoints = Arc::new(CheckpointCounts::default());
         let is_kept = logs.files.is_some();
+        let past = PastFiles::open(&options.storage_path, logs.logs.len(), is_kept);
+        let past = Arc::new(past);
         for (shard, (tail, log)) in logs.tails.into_iter().zip(&logs.logs).enumerate() {
             let of_shard = SharedColdFiles::default();
             cold.push(Arc::clone(&of_shard));
             let storage = ShardStorage {
                 storage: options.storage_path.clone(),
+                files: Arc::new(StdFiles),
                 shard,
                 log: is_kept.then(|| Arc::clone(log)),
                 cold: of_shard,
+                past: Arc::clone(&past),
                 counts: Arc::clone(&checkpoints),
                 clock: Arc::clone(&clock),
             };
@@ -205,11 +216,11 @@ impl Server {
             observer,
             Arc::clone(&telemetry),
         ));
-        let past = options.storage_path.join(backfill::FOLDER);
-        let pipeline = Pipeline::start(node, starts, &past, clock, Arc::clone(&dispatch))?;
-
         let (stop, stopped) = watch::channel(false);
-        let backfill = Backfill::new(&options.storage_path, Arc::clone(&options.clock));
+        let fatal = Arc::new(Fatal::new(stop.clone()));
+        let told = (Arc::clone(&dispatch), Arc::clone(&fatal));
+        let pipeline = Pipeline::start(node, starts, Arc::clone(&past), clock, told.0, told.1)?;
+        let backfill = Backfill::new(past, Arc::clone(&options.clock));
         let backend = ServerBackend::new(Parts {
             options,
             backfill: Arc::clone(&backfill),
@@ -252,6 +263,7 @@ impl Server {
             address,
             stop,
             backend,
+            fatal,
             tasks,
             lock,
         })
@@ -273,8 +285,8 @@ impl Server {
     }
 
     /// Waits until somebody asks for a stop, then stops in order: no more requests, the logs
-    /// are applied to their end, notifications leave.
-    pub async fn run(self) {
+    /// are applied to their end, notifications leave. An error is what it could not go on with.
+    pub async fn run(self) -> anyhow::Result<()> {
         let mut stopped = self.stop.subscribe();
         let _ = stopped.wait_for(|stopped| *stopped).await;
         self.backend.set_stopping();
@@ -287,6 +299,7 @@ impl Server {
         self.backend.shut_down(DRAIN).await;
         drop(self.lock);
         info!("stopped");
+        self.fatal.outcome()
     }
 }
 

@@ -4,7 +4,6 @@
 //! ([`receive`]), the second on the shard's own thread (`run_shard`); the log lies between them,
 //! and is the only thing they share.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +12,17 @@ use crossbeam_channel::{Receiver, Sender, select};
 use crate::clock::{Clock, JumpWatch, Stopwatch};
 use crate::engine::{Effect, Engine};
 use crate::ingest::{
-    HeardSeries, IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderShare, ShardId,
-    WriteAnswer,
+    HeardSeries, IngestState, Node, Origin, Promised, Protocol, ReadSet, SenderNumber, SenderShare,
+    ShardId, WriteAnswer,
 };
 use crate::log::{Commitment, LogError, LogTail, Offset, weight};
-use crate::model::{Change, Entry, Stamp, TimestampMs};
+use crate::model::{Change, Entry, SeriesHandle, Stamp, TimestampMs};
 use crate::server::checkpoints::{Checkpointer, Done, ShardStorage};
 use crate::server::dispatch::{Dispatch, alert_event};
+use crate::server::fatal::{Fatal, PanicWatch};
 use crate::server::frontier_hold::FrontierHold;
 use crate::server::logs::OpenTail;
+use crate::server::past_files::PastFiles;
 use crate::server::replay::{Replay, ReplayProgress, opened};
 
 /// A question to a shard's engine, answered between two entries of its log.
@@ -81,14 +82,15 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts one thread for each shard: it begins with its newest checkpoint, then applies what
-    /// the log holds behind that from an earlier run. `past` is the folder of the files of history
-    /// from before that the log names.
+    /// the log holds behind that from an earlier run. `past` are the files of history from
+    /// before that the log names. A shard that cannot begin reports to `fatal`.
     pub fn start(
         node: Arc<Node>,
         starts: Vec<ShardStart>,
-        past: &Path,
+        past: Arc<PastFiles>,
         clock: Arc<dyn Clock>,
         dispatch: Arc<Dispatch>,
+        fatal: Arc<Fatal>,
     ) -> std::io::Result<Arc<Self>> {
         let (mut questions, mut replays, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         for (shard, start) in starts.into_iter().enumerate() {
@@ -98,21 +100,24 @@ impl Pipeline {
             let hold = dispatch.frontier_hold(node.arrivals());
             let replay = ReplayProgress::new(start.first, start.end);
             replays.push(Arc::clone(&replay));
-            let (past, node) = (past.to_owned(), Arc::clone(&node));
+            let (past, node) = (Arc::clone(&past), Arc::clone(&node));
+            let fatal = Arc::clone(&fatal);
             let thread = std::thread::Builder::new().name(format!("shard-{shard}"));
             thread.spawn(move || {
+                let _watch = PanicWatch {
+                    fatal: Arc::clone(&fatal),
+                    what: format!("shard {shard}"),
+                };
                 let begun = start.storage.begin(start.first, start.end);
                 let begun = begun.and_then(|begun| Ok(((start.open_tail)(begun.from)?, begun)));
                 let (tail, begun) = match begun {
                     Ok(begun) => begun,
                     Err(cause) => {
-                        // The server says that it is not ready, and what it is given is kept.
-                        let cause = format!("{cause:#}");
-                        tracing::error!(shard, cause, "a shard cannot start");
-                        return;
+                        return fatal.report(cause.context(format!("shard {shard} cannot start")));
                     }
                 };
                 replay.begin_at(begun.from);
+                past.begun(shard, begun.from.0);
                 let shard = Shard {
                     number: shard,
                     measured_at: 0.0,
@@ -121,6 +126,7 @@ impl Pipeline {
                     checkpointer: Checkpointer::new(start.storage),
                     effects: Vec::new(),
                     replay: Replay::begin(&replay),
+                    to_tell: None,
                     past,
                     hold,
                     node,
@@ -263,6 +269,7 @@ pub fn receive(node: &Node, body: &[u8], protocol: Protocol, wall: TimestampMs) 
     let origin = Origin {
         began: Stopwatch::start(),
         sender: SenderShare::default(),
+        brought_by: SenderNumber::default(),
     };
     receive_since(node, body, protocol, wall, origin).kept_blocking()
 }
@@ -283,7 +290,7 @@ pub fn receive_since(
         Err(answer) => return answer,
     };
     received.began(origin.began);
-    received.sent_by(origin.sender);
+    received.sent_by(origin.sender, origin.brought_by);
     loop {
         if let Err(answer) = node.route(&mut received) {
             return answer.into();
@@ -308,13 +315,17 @@ fn run_shard(
     dispatch.effects(shard.number, &mut shard.engine, &mut shard.effects);
     if shard.replay.is_none() {
         dispatch.replayed(&shard.engine, &[]);
-        shard.tell_door();
+        shard.to_tell = Some(SeriesHandle(0));
     }
     loop {
         let wait = match shard.checkpointer.go_on(&mut shard.engine, shard.next) {
             Some(true) => Duration::ZERO,
             Some(false) => WRITING,
             None => NOTHING_TO_DO,
+        };
+        let wait = match shard.tell_door() {
+            true => Duration::ZERO,
+            false => wait,
         };
         select! {
             recv(tail.entries()) -> entry => {
@@ -353,20 +364,23 @@ struct Shard {
     effects: Vec<Effect>,
     /// What an earlier run left, until it is applied.
     replay: Option<Replay>,
-    /// The folder of history from before, whose files the log names.
-    past: PathBuf,
+    /// The first series of which the door has not been told yet.
+    to_tell: Option<SeriesHandle>,
+    /// The files of history from before, which the log names.
+    past: Arc<PastFiles>,
     hold: FrontierHold,
     node: Arc<Node>,
     running: Stopwatch,
 }
 
 impl Shard {
-    /// Tells the door which series there are, so that they keep their handles.
-    fn tell_door(&self) {
-        let Ok(shard) = u16::try_from(self.number).map(ShardId) else {
-            return;
+    /// Tells the door of some more series that there are, so that they keep their handles. Returns
+    /// whether there are more; what else is to be done goes on meanwhile.
+    fn tell_door(&mut self) -> bool {
+        let Some(from) = self.to_tell else {
+            return false;
         };
-        let mut series = self.engine.heard().map(|heard| HeardSeries {
+        let series = self.engine.heard(from).map(|heard| HeardSeries {
             labels: heard.labels.clone(),
             handle: heard.handle,
             newest: heard
@@ -375,17 +389,20 @@ impl Shard {
                 .map(|newest| (newest.at, newest.value)),
             heard_at_wall: TimestampMs(i64::from(heard.minute) * 60_000),
         });
-        loop {
-            let some: Vec<HeardSeries> = series.by_ref().take(TOLD_AT_ONCE).collect();
-            if some.is_empty() {
-                return;
-            }
-            self.node.restore(shard, &some);
+        let some: Vec<HeardSeries> = series.take(TOLD_AT_ONCE).collect();
+        if let Ok(shard) = u16::try_from(self.number) {
+            self.node.restore(ShardId(shard), &some);
         }
+        let last = some.last().filter(|_| some.len() == TOLD_AT_ONCE);
+        self.to_tell = last.map(|last| SeriesHandle(last.handle.0.saturating_add(1)));
+        self.to_tell.is_some()
     }
 
     fn step(&mut self, offset: Offset, entry: Entry, tail: &dyn LogTail, dispatch: &Dispatch) {
-        let entry = &opened(entry, &self.past);
+        let entry = &opened(entry, self.past.folder());
+        if let Entry::Past { past, .. } = entry {
+            self.past.applied(self.number, offset.0, past.series.name());
+        }
         let running = self.running;
         let stopwatch = move || running.elapsed().as_secs_f64();
         self.engine.take(entry, &mut self.effects);
@@ -400,7 +417,7 @@ impl Shard {
             }
             self.replay = None;
             dispatch.replayed(&self.engine, &self.effects);
-            self.tell_door();
+            self.to_tell = Some(SeriesHandle(0));
             self.effects.retain(|effect| alert_event(effect).is_none());
         }
         dispatch.effects(self.number, &mut self.engine, &mut self.effects);

@@ -15,12 +15,13 @@
 //! and the one before is used. What a part holds is the engine's.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use crate::log::backend::file::{FileReading, FileWriting, Files, StdFiles};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{Generation, TimestampMs};
 use crate::storage::cold_files::ColdFile;
@@ -123,43 +124,65 @@ impl CheckpointHeader {
 }
 
 /// The checkpoints of one shard.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CheckpointFolder {
+    files: Arc<dyn Files>,
     folder: PathBuf,
 }
 
 impl CheckpointFolder {
-    /// Opens a folder, which is made if need be; what an earlier run did not finish is removed.
+    /// Opens a folder of the file system; see [`CheckpointFolder::open_in`].
     pub fn open(folder: &Path) -> Result<CheckpointFolder, CheckpointError> {
+        CheckpointFolder::open_in(Arc::new(StdFiles), folder)
+    }
+
+    /// Opens a folder, which is made if need be; what an earlier run did not finish is removed.
+    pub fn open_in(
+        files: Arc<dyn Files>,
+        folder: &Path,
+    ) -> Result<CheckpointFolder, CheckpointError> {
         let failed = |error| failed("make the folder of", folder, error);
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let names = std::fs::read_dir(folder).map_err(failed)?;
-        for entry in names {
-            let path = entry.map_err(failed)?.path();
+        files.make_folder(folder).map_err(failed)?;
+        for name in files.names(folder).map_err(failed)? {
+            let path = folder.join(name);
             if path.extension().is_some_and(|found| found == UNFINISHED) {
-                std::fs::remove_file(&path).map_err(|e| self::failed("remove", &path, e))?;
+                files
+                    .remove(&path)
+                    .map_err(|e| self::failed("remove", &path, e))?;
             }
         }
         Ok(CheckpointFolder {
+            files,
             folder: folder.to_owned(),
         })
     }
 
-    /// Returns the checkpoints that there are, the newest first.
-    pub fn paths(&self) -> Result<Vec<PathBuf>, CheckpointError> {
-        let failed = |error| failed("list", &self.folder, error);
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+    /// Returns the checkpoints of a folder as it is, which need not be there, the newest first.
+    pub fn list(files: &dyn Files, folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+        let names = match files.names(folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed("list", folder, error)),
+        };
+        let numbered = names.into_iter().filter_map(|name| {
+            let path = folder.join(name);
             let is_one = path.extension().is_some_and(|found| found == EXTENSION);
-            let offset = path
-                .file_stem()
-                .and_then(|name| name.to_str()?.parse().ok());
-            let offset: Option<u64> = offset.filter(|_| is_one);
-            found.extend(offset.map(|offset| (offset, path)));
-        }
+            let offset: u64 = path.file_stem()?.to_str()?.parse().ok()?;
+            is_one.then_some((offset, path))
+        });
+        let mut found: Vec<(u64, PathBuf)> = numbered.collect();
         found.sort_unstable();
         Ok(found.into_iter().rev().map(|(_, path)| path).collect())
+    }
+
+    /// Returns the checkpoints that there are, the newest first.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        CheckpointFolder::list(self.files.as_ref(), &self.folder)
+    }
+
+    /// Opens a checkpoint and reads its header.
+    pub fn read(&self, path: &Path) -> Result<CheckpointReader, CheckpointError> {
+        CheckpointReader::open_in(self.files.as_ref(), path)
     }
 
     /// Begins to write a checkpoint.
@@ -168,12 +191,21 @@ impl CheckpointFolder {
             .folder
             .join(format!("{:020}.{EXTENSION}", header.offset));
         let unfinished = path.with_extension(UNFINISHED);
-        let file = File::create(&unfinished).map_err(|e| failed("make", &unfinished, e))?;
+        // One that failed before may be there.
+        match self.files.remove(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove", &unfinished, error));
+            }
+            _ => {}
+        }
+        let file = self.files.create(&unfinished);
+        let file = file.map_err(|error| failed("make", &unfinished, error))?;
         let mut writer = CheckpointWriter {
+            files: Arc::clone(&self.files),
             folder: self.folder.clone(),
             path,
             unfinished,
-            file: BufWriter::with_capacity(1 << 20, file),
+            file: BufWriter::with_capacity(1 << 20, FileWriting::of(file)),
             sums: Xxh3::new(),
             n_parts: 0,
             n_bytes: 0,
@@ -196,10 +228,10 @@ impl CheckpointFolder {
     pub fn prune(&self) -> Result<Vec<CheckpointHeader>, CheckpointError> {
         let mut kept = Vec::new();
         for path in self.paths()? {
-            let header = CheckpointReader::open(&path).map(|reader| reader.header);
+            let header = self.read(&path).map(|reader| reader.header);
             match header {
                 Ok(header) if kept.len() < KEPT => kept.push(header),
-                _ => std::fs::remove_file(&path).map_err(|e| failed("remove", &path, e))?,
+                _ => self.remove(&path)?,
             }
         }
         Ok(kept)
@@ -208,9 +240,15 @@ impl CheckpointFolder {
     /// Returns the numbers of the files of history that any checkpoint names.
     pub fn named(&self) -> Result<BTreeSet<u64>, CheckpointError> {
         let readers = self.paths()?.into_iter();
-        let readers = readers.filter_map(|path| CheckpointReader::open(&path).ok());
+        let readers = readers.filter_map(|path| self.read(&path).ok());
         let named = readers.flat_map(|reader| reader.header.cold);
         Ok(named.map(|file| file.number).collect())
+    }
+
+    /// Removes a checkpoint.
+    pub fn remove(&self, path: &Path) -> Result<(), CheckpointError> {
+        let removed = self.files.remove(path);
+        removed.map_err(|error| failed("remove", path, error))
     }
 }
 
@@ -224,10 +262,11 @@ fn failed(what: &'static str, path: &Path, error: io::Error) -> CheckpointError 
 
 /// A checkpoint that is being written. One that is not finished counts for nothing.
 pub struct CheckpointWriter {
+    files: Arc<dyn Files>,
     folder: PathBuf,
     path: PathBuf,
     unfinished: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<FileWriting>,
     sums: Xxh3,
     n_parts: u32,
     n_bytes: u64,
@@ -260,16 +299,16 @@ impl CheckpointWriter {
         self.put(&sum)?;
         let failed = |error| failed("write", &self.unfinished, error);
         self.file.flush().map_err(failed)?;
-        self.file.get_ref().sync_all().map_err(failed)?;
-        std::fs::rename(&self.unfinished, &self.path).map_err(failed)?;
-        let folder = File::open(&self.folder).map_err(failed)?;
-        folder.sync_all().map_err(failed)?;
+        self.file.get_ref().sync().map_err(failed)?;
+        let renamed = self.files.rename(&self.unfinished, &self.path);
+        renamed.map_err(failed)?;
+        self.files.sync_folder(&self.folder).map_err(failed)?;
         Ok(self.n_bytes)
     }
 }
 
 /// A checkpoint that is being read.
-pub struct CheckpointReader<R = BufReader<File>> {
+pub struct CheckpointReader<R = BufReader<FileReading>> {
     /// What it says of itself.
     pub header: CheckpointHeader,
     path: PathBuf,
@@ -282,7 +321,12 @@ pub struct CheckpointReader<R = BufReader<File>> {
 impl CheckpointReader {
     /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<CheckpointReader, CheckpointError> {
-        let file = File::open(path).map_err(|error| failed("open", path, error))?;
+        CheckpointReader::open_in(&StdFiles, path)
+    }
+
+    fn open_in(files: &dyn Files, path: &Path) -> Result<CheckpointReader, CheckpointError> {
+        let file = files.open(path);
+        let file = FileReading::of(file.map_err(|error| failed("open", path, error))?);
         CheckpointReader::of(BufReader::with_capacity(1 << 20, file), path)
     }
 }
@@ -335,6 +379,12 @@ impl<R: io::Read> CheckpointReader<R> {
 
     /// Returns the next part; nothing behind the last one, if all were there.
     pub fn part(&mut self) -> Result<Option<Vec<u8>>, CheckpointError> {
+        let packed = self.packed_part()?;
+        packed.map(PackedPart::unpack).transpose()
+    }
+
+    /// Returns the next part as it lies there, so that others may unpack it.
+    pub fn packed_part(&mut self) -> Result<Option<PackedPart>, CheckpointError> {
         let (n_bytes, n_stored) = (self.small()? as usize, self.small()?);
         let sum = self.word()?;
         if n_bytes == 0 {
@@ -354,12 +404,12 @@ impl<R: io::Read> CheckpointReader<R> {
         }
         self.sums.update(&sum.to_le_bytes());
         self.n_parts += 1;
-        let part = lz4_flex::block::decompress(&stored, n_bytes);
-        let part = part.map_err(|error| self.damaged(&format!("a part: {error}")))?;
-        match part.len() == n_bytes {
-            true => Ok(Some(part)),
-            false => Err(self.damaged("a part has another length")),
-        }
+        Ok(Some(PackedPart {
+            stored,
+            n_bytes,
+            path: self.path.clone(),
+            at: self.at,
+        }))
     }
 
     fn damaged(&self, what: &str) -> CheckpointError {
@@ -394,6 +444,32 @@ impl<R: io::Read> CheckpointReader<R> {
         let bytes = self.take(8)?;
         let number = bytes.try_into().map(u64::from_le_bytes);
         number.map_err(|_| self.damaged("a number"))
+    }
+}
+
+/// A part as it lies in a file, its checksum looked at.
+#[derive(Debug)]
+pub struct PackedPart {
+    stored: Vec<u8>,
+    n_bytes: usize,
+    /// Where it ends, for errors.
+    path: PathBuf,
+    at: u64,
+}
+
+impl PackedPart {
+    /// Returns the part.
+    pub fn unpack(self) -> Result<Vec<u8>, CheckpointError> {
+        let what = match lz4_flex::block::decompress(&self.stored, self.n_bytes) {
+            Ok(part) if part.len() == self.n_bytes => return Ok(part),
+            Ok(_) => "a part has another length".to_owned(),
+            Err(error) => format!("a part: {error}"),
+        };
+        Err(CheckpointError::Damaged {
+            path: self.path,
+            at: self.at,
+            what,
+        })
     }
 }
 

@@ -15,11 +15,11 @@ const BREAKS_MAX: usize = 1024;
 /// that a histogram is concerned.
 #[derive(Clone, Debug)]
 pub(super) struct Breaks {
-    points: VecDeque<FloatPoint>,
+    pub(super) points: VecDeque<FloatPoint>,
     /// Breaks up to here may have been dropped.
-    dropped_until: TimestampMs,
+    pub(super) dropped_until: TimestampMs,
     /// The newest sample, where that is a histogram.
-    histogram: Option<Arc<FloatHistogram>>,
+    pub(super) histogram: Option<Arc<FloatHistogram>>,
 }
 
 impl Default for Breaks {

@@ -15,7 +15,7 @@ use crate::model::{
 const STEPS_BACK_MAX: usize = 64;
 
 /// There is no sample at this time.
-const NEVER: TimestampMs = TimestampMs::MIN;
+pub(super) const NEVER: TimestampMs = TimestampMs::MIN;
 
 /// No sample has come.
 const NOTHING: FloatPoint = FloatPoint {
@@ -30,14 +30,14 @@ const HISTOGRAM_BITS: u64 = 0x7ff0_0000_0000_0bad;
 ///
 /// In milliseconds up to twelve days, in whole seconds beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lag(i32);
+pub(super) struct Lag(pub(super) i32);
 
 impl Lag {
     /// Returns the lag; `None` for one of more than 34 years, or of more than twelve days and not
     /// of whole seconds.
     pub fn of(span: DurationMs) -> Option<Lag> {
         let code = match span.0 {
-            ms if ms.abs() < 1 << 30 => ms << 1,
+            ms if ms.unsigned_abs() < 1 << 30 => ms << 1,
             ms if ms % 1000 == 0 && (ms / 1000).abs() < 1 << 30 => (ms / 1000) << 1 | 1,
             _ => return None,
         };
@@ -74,18 +74,18 @@ const _: () = assert!(size_of::<Head>() == 48 && size_of::<Tail>() == 56);
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     /// The newest sample passed that is not a stale marker.
-    last: FloatPoint,
+    pub(super) last: FloatPoint,
     /// When the newest sample was taken, if that is a stale marker; else earlier than `last`.
-    ended: TimestampMs,
+    pub(super) ended: TimestampMs,
     /// The value of the one before `last`.
-    before_last: f64,
+    pub(super) before_last: f64,
     /// How long before `last` it was, ms; [`NONE`] or [`FAR`].
-    gap: u32,
+    pub(super) gap: u32,
     /// What it has passed since the series began.
-    passed: Counted,
+    pub(super) passed: Counted,
     pub lag: Lag,
     /// Where it goes on, if it has last been seen with more than one sample before it.
-    walk: Option<Box<Place>>,
+    pub(super) walk: Option<Box<Place>>,
 }
 
 /// There is no sample before the last.

@@ -20,6 +20,7 @@ mod extreme;
 mod form;
 mod line;
 mod ordered;
+mod saved;
 mod series_windows;
 mod state;
 mod sum;

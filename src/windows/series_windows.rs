@@ -71,27 +71,27 @@ impl Newest {
 #[derive(Debug, Default)]
 pub struct SeriesWindows {
     /// Where samples leave, by lag, the hindmost last.
-    heads: Box<[Head]>,
+    pub(super) heads: Box<[Head]>,
     /// Lags farther back than all of `heads`, ascending, at which there is nothing yet that could
     /// leave: the last of `heads` stands where they do. Most series are younger than the longest
     /// windows over them.
-    waiting: Box<[Lag]>,
+    pub(super) waiting: Box<[Lag]>,
     /// Where they come in, by lag; the first one leads all places, since a window ends after it
     /// begins.
-    tails: SmallVec<[Tail; 1]>,
+    pub(super) tails: SmallVec<[Tail; 1]>,
     /// What most series do without.
-    rest: Option<Box<Rest>>,
+    pub(super) rest: Option<Box<Rest>>,
     /// [`SeriesHistory::insertions`] when the places were made.
-    insertions: u32,
+    pub(super) insertions: u32,
 }
 
 const _: () = assert!(size_of::<SeriesWindows>() == 112);
 
 #[derive(Debug, Default)]
-struct Rest {
+pub(super) struct Rest {
     /// Between the hindmost place and the leading one.
-    breaks: Breaks,
-    stateful: Vec<StatefulWindow>,
+    pub(super) breaks: Breaks,
+    pub(super) stateful: Vec<StatefulWindow>,
 }
 
 impl SeriesWindows {

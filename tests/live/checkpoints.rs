@@ -18,14 +18,14 @@ use crate::streams::{Played, play};
 
 /// Where to save, and how.
 #[derive(Clone, Debug)]
-struct Cut {
+pub struct Cut {
     /// After which share of the entries, of 256.
     of_256: u8,
     /// So many series a slice; between two slices an entry is applied.
     slice: usize,
 }
 
-fn cuts() -> impl Strategy<Value = Cut> {
+pub fn cuts() -> impl Strategy<Value = Cut> {
     let slice = prop::sample::select(&[1usize, 2, 5, 1000][..]);
     (any::<u8>(), slice).prop_map(|(of_256, slice)| Cut { of_256, slice })
 }
@@ -61,7 +61,7 @@ fn told(engine: &mut Engine) -> String {
 }
 
 /// Plays a stream and saves at a place; the error says what differs.
-fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
+pub fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
     let n = played.entries.len();
     let at = usize::from(cut.of_256) * n / 256;
     let (before, behind) = played.entries.split_at(at);
@@ -210,7 +210,7 @@ fn a_newer_format_is_refused_with_what_to_do() {
     let mut parts = some_parts();
     parts[0][1] = 0x7f;
     let refused = load(&parts).map(|_| ()).map_err(|error| error.to_string());
-    let text = "the checkpoint has format 127, and this burnwatch reads up to 1: start the newer \
+    let text = "the checkpoint has format 127, and this burnwatch reads up to 3: start the newer \
                 burnwatch that wrote it";
     assert_eq!(refused, Err(text.to_owned()));
 }

@@ -79,6 +79,7 @@ impl World {
     /// Sends a request; tells whether it was taken, the other answer being 503.
     pub fn send(&self, sender: &str, body: &[u8]) -> bool {
         let origin = Origin {
+            brought_by: Default::default(),
             began: Stopwatch::start(),
             sender: self.node.share_of(sender),
         };

@@ -192,7 +192,7 @@ impl World {
 
     async fn stop(self) {
         self.server.stop();
-        self.server.run().await;
+        self.server.run().await.expect("it stops in order");
         drop(self.directory);
     }
 }

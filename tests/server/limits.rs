@@ -260,6 +260,55 @@ fn a_sender_over_its_quota_waits_and_others_do_not() {
     }
 }
 
+#[test]
+fn a_sender_with_too_many_series_brings_no_new_ones_and_others_do() {
+    let at = now_ms() - 10_000;
+    let settings = "burnwatch: {limits: {per_sender: {series: 3, header: X-Scope-OrgID}}}";
+    let server = Setup::with_config(settings, RULES).start();
+    let send_as = |server: &Server, tenant: &str, numbers: std::ops::Range<u32>, at: i64| {
+        let series = numbers.map(|n| level("n", &n.to_string(), at));
+        let body = Protocol::V2.body(&series.collect::<Vec<_>>());
+        let headers = [
+            ("Content-Type", Protocol::V2.content_type()),
+            ("X-Scope-OrgID", tenant),
+        ];
+        server.send("POST", "/api/v1/write", &headers, &body)
+    };
+    assert_eq!(send_as(&server, "a", 0..2, at).status, 204);
+    let refused = send_as(&server, "a", 0..5, at + 1);
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    let said = "too_many_series_of_sender: 2 refused";
+    assert!(refused.text.starts_with(said), "{}", refused.text);
+    assert!(
+        refused.text.contains("per_sender: series"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(refused.written(), [3, 0, 0], "those it has go on");
+    // What another has brought counts for that one, whoever sends it.
+    assert_eq!(send_as(&server, "b", 10..13, at).status, 204);
+    assert_eq!(send_as(&server, "a", 10..13, at + 1).status, 204);
+    assert_eq!(send_as(&server, "b", 13..14, at).status, 400);
+    for (series, expected) in [
+        ("burnwatch_sender_series{sender=\"a\"}", 3.0),
+        ("burnwatch_sender_series{sender=\"b\"}", 3.0),
+        (
+            "burnwatch_samples_rejected_total{reason=\"too_many_series_of_sender\"}",
+            3.0,
+        ),
+    ] {
+        assert_eq!(server.metric(series), Some(expected), "{series}");
+    }
+    // After a start a series counts for the first to send it again.
+    let server = server.killed().start();
+    wait_for("the server to be ready", || {
+        (server.get("/-/ready").status == 200).then_some(())
+    });
+    assert_eq!(send_as(&server, "a", 0..3, at + 2).status, 204);
+    assert_eq!(send_as(&server, "a", 3..4, at + 2).status, 400);
+    assert_eq!(send_as(&server, "b", 3..4, at + 2).status, 204);
+}
+
 /// What costs too much is reported at every place where one would look.
 #[test]
 fn a_group_that_costs_too_much_skips_ticks_and_says_so() {

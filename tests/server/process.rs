@@ -87,6 +87,14 @@ impl Setup {
         self
     }
 
+    /// Puts a file where there is a folder.
+    #[allow(dead_code, reason = "not every test that shares this file needs one")]
+    pub fn replace_by_file(&self, folder: &str) {
+        let path = self.directory.path().join(folder);
+        std::fs::remove_dir_all(&path).expect("it is there");
+        std::fs::write(path, "").expect("a file can be written");
+    }
+
     /// Adds a flag; a later one of the same name takes the earlier one's place.
     pub fn flag(mut self, flag: &str) -> Self {
         let name = flag.split('=').next().unwrap_or(flag).to_owned();

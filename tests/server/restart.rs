@@ -119,6 +119,18 @@ fn a_data_directory_serves_one_process() {
 }
 
 #[test]
+fn a_shard_that_cannot_start_ends_the_process_and_says_why() {
+    let server = Setup::with_rules(RULES).start();
+    server.write(Protocol::V2, &scrape(now_ms() - 60_000, 1));
+    let setup = server.killed();
+    // Its folder of history is no folder.
+    setup.replace_by_file("data/history");
+    let said = setup.refused();
+    assert!(said.contains("shard 0 cannot start"), "{said}");
+    assert!(said.contains("cannot keep history in"), "{said}");
+}
+
+#[test]
 fn in_memory_a_restart_begins_anew() {
     let config = "burnwatch: {log_storage: memory}\n";
     let server = Setup::with_config(config, RULES).start();

@@ -108,8 +108,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("ui", &["api", "engine", "functions", "model", "promql"]),
     // Shell.
     ("bundled", &[]),
-    // The files of history, behind the trait that core knows.
-    ("storage", &["history", "model"]),
+    // The files of history, behind the trait that core knows, and of checkpoints, on the log's disk.
+    ("storage", &["history", "log", "model"]),
     ("backfill", &["config", "ingest", "model", "notify", "wire"]),
     // What stands between the socket and the router: it knows what a route needs, not what it does.
     ("web", &["api", "clock", "config", "ingest"]),
@@ -139,6 +139,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "api",
+            "backfill",
             "bundled",
             "clock",
             "config",

@@ -5,6 +5,7 @@
 //! that it can stand in promtool's place in a CI job; there it adds places, hints and advice.
 
 mod against;
+mod checkpoints;
 mod config;
 mod files;
 mod lints;

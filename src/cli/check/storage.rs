@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::cli::check::{Io, Verdict};
+use crate::backfill;
+use crate::cli::check::{Io, Verdict, checkpoints};
 use crate::log::backend::file::{
     FORMAT, Files as _, SegmentReport, ShardReport, StdFiles, check_shard, n_shards_in,
     repair_shard,
@@ -22,8 +23,8 @@ pub struct CheckStorageArgs {
     /// The data directory, as `burnwatch serve --storage.path` has it.
     #[arg(value_name = "DIR", default_value = "data")]
     directory: PathBuf,
-    /// Cut logs off where they cannot be read any further, and say what is lost. No server may
-    /// run meanwhile.
+    /// Cut logs off where they cannot be read any further, and say what is lost; remove
+    /// checkpoints that are damaged where a start can do without. No server may run meanwhile.
     #[arg(long)]
     repair: bool,
 }
@@ -51,11 +52,14 @@ pub(super) fn check(args: &CheckStorageArgs, io: &mut Io<'_>) -> anyhow::Result<
         let folder = logs.join(shard.to_string());
         let is_well = check_log(&folder, shard as u32, args.repair, io)?;
         verdict.is_invalid |= !is_well;
+        let is_well = checkpoints::check(directory, shard, args.repair, io)?;
+        verdict.is_invalid |= !is_well;
     }
     if n_shards == 0 {
         writeln!(io.out, "  no log")?;
     }
     check_history(&directory.join("history"), io)?;
+    check_fetched(&directory.join(backfill::FOLDER), io)?;
     Ok(verdict)
 }
 
@@ -130,6 +134,12 @@ fn write_log(report: &ShardReport, shard: u32, io: &mut Io<'_>) -> io::Result<()
     Ok(())
 }
 
+/// Returns an instant as people write it.
+pub(super) fn time(at: TimestampMs) -> String {
+    let instant = jiff::Timestamp::from_millisecond(at.0);
+    instant.map_or_else(|_| at.0.to_string(), |instant| instant.to_string())
+}
+
 fn write_segment(segment: &SegmentReport, io: &mut Io<'_>) -> io::Result<()> {
     let name = segment.path.file_name().unwrap_or_default();
     let by = match &segment.header {
@@ -138,10 +148,6 @@ fn write_segment(segment: &SegmentReport, io: &mut Io<'_>) -> io::Result<()> {
             header.format, header.written_by
         ),
         None => format!("no header that format {FORMAT} knows"),
-    };
-    let time = |at: TimestampMs| {
-        let instant = jiff::Timestamp::from_millisecond(at.0);
-        instant.map_or_else(|_| at.0.to_string(), |instant| instant.to_string())
     };
     let wall = segment.wall.map(|(first, last)| {
         let (first, last) = (time(first), time(last));
@@ -156,6 +162,22 @@ fn write_segment(segment: &SegmentReport, io: &mut Io<'_>) -> io::Result<()> {
         segment.offsets.1.0,
         wall.unwrap_or_default()
     )
+}
+
+/// Says how much history was fetched from elsewhere.
+fn check_fetched(folder: &Path, io: &mut Io<'_>) -> anyhow::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let names = StdFiles.names(folder).unwrap_or_default();
+    if !names.is_empty() {
+        writeln!(
+            io.out,
+            "  fetched history: {} files, which go when checkpoints hold what is in them",
+            names.len()
+        )?;
+    }
+    Ok(())
 }
 
 /// Says how much history there is.

@@ -146,7 +146,7 @@ async fn tell(args: &DemoArgs) -> anyhow::Result<bool> {
         let _ = tokio::signal::ctrl_c().await;
     }
     server.stop();
-    server.run().await;
+    server.run().await?;
     Ok(as_told)
 }
 

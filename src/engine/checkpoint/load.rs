@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::alert::ActiveAlerts;
 use crate::context::ContextState;
 use crate::engine::budget::Budget;
-use crate::engine::checkpoint::series::load_readers;
-use crate::engine::checkpoint::{CONTEXT, FORMAT, RULES, SERIES, STATE};
+use crate::engine::checkpoint::series::{SavedState, load_readers};
+use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
+use crate::engine::checkpoint::{CONTEXT, FORMAT, FORMAT_OF_WINDOWS, RULES, SERIES, STATE};
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{ASLEEP, as_place};
@@ -51,12 +52,13 @@ pub enum LoadError {
 pub fn rules_of(part: &[u8]) -> Result<RuleSource, LoadError> {
     let mut read = ByteReader::new(part);
     match read.byte() {
-        Ok(RULES) => begin_rules(&mut read),
+        Ok(RULES) => Ok(begin_rules(&mut read)?.1),
         _ => Err(LoadError::NotWhole("it does not begin with its rules")),
     }
 }
 
-fn begin_rules(read: &mut ByteReader<'_>) -> Result<RuleSource, LoadError> {
+/// Takes the format and the rules.
+fn begin_rules(read: &mut ByteReader<'_>) -> Result<(u64, RuleSource), LoadError> {
     let damaged = |malformed| LoadError::Damaged {
         part: "rules",
         malformed,
@@ -65,7 +67,7 @@ fn begin_rules(read: &mut ByteReader<'_>) -> Result<RuleSource, LoadError> {
     if found > FORMAT {
         return Err(LoadError::Newer { found });
     }
-    RuleSource::load(read).map_err(damaged)
+    Ok((found, RuleSource::load(read).map_err(damaged)?))
 }
 
 /// Takes the parts of a checkpoint, in the order in which they were made, and gives the engine.
@@ -73,6 +75,7 @@ pub struct Loading {
     engine: Engine,
     state: Option<Vec<u8>>,
     has_rules: bool,
+    format: u64,
     /// Whether which series moves which rules is to be found anew: another version of this
     /// program took rules apart otherwise.
     routes_anew: bool,
@@ -91,6 +94,7 @@ impl Loading {
             engine,
             state: None,
             has_rules: false,
+            format: FORMAT,
             routes_anew: false,
             first_handle: u64::MAX,
             last_handle: 0,
@@ -117,13 +121,56 @@ impl Loading {
                 read.end().map_err(damaged("contexts"))
             }
             SERIES => {
-                while !read.is_done() {
-                    self.series(&mut read).map_err(damaged("series"))?;
-                }
-                Ok(())
+                let mut loader = self.loader();
+                let slice = loader.load(bytes)?;
+                self.learn(loader);
+                self.put(slice)
             }
             _ => Err(damaged("parts")(read.malformed("a part"))),
         }
+    }
+
+    /// Tells whether a part is a slice of series, which a [`SliceLoader`] can take apart.
+    pub fn is_slice(part: &[u8]) -> bool {
+        part.first() == Some(&SERIES)
+    }
+
+    /// Returns what takes slices apart, once the rules have been taken. There may be several.
+    pub fn loader(&self) -> SliceLoader {
+        SliceLoader {
+            series: self.engine.store.loader(),
+            has_windows: self.format >= FORMAT_OF_WINDOWS,
+        }
+    }
+
+    /// Takes a slice that was taken apart.
+    pub fn put(&mut self, slice: LoadedSlice) -> Result<(), LoadError> {
+        for one in slice.0 {
+            let at = one.at;
+            self.put_one(one)
+                .map_err(|wanted| slice::damaged(Malformed { wanted, at }))?;
+        }
+        Ok(())
+    }
+
+    /// Takes what a loader has learned from the slices that it took apart.
+    pub fn learn(&mut self, loader: SliceLoader) {
+        self.engine.store.learn_bases(loader.series);
+    }
+
+    fn put_one(&mut self, one: LoadedOne) -> Result<(), &'static str> {
+        let place = one.series.place();
+        if !self.engine.store.put_loaded(one.series) {
+            return Err("the place of a series");
+        }
+        if let Some(windows) = one.windows {
+            self.engine.live.get_mut().put_windows(place, windows);
+        }
+        let Some((handle, saved)) = one.handle else {
+            return Ok(());
+        };
+        self.engine.by_place.set(place, handle);
+        saved.map_or(Ok(()), |saved| self.handle(handle, as_place(place), &saved))
     }
 
     /// Gives the engine when all parts have been taken.
@@ -150,7 +197,9 @@ impl Loading {
             part: "rules",
             malformed,
         };
-        let source = Arc::new(begin_rules(read)?);
+        let (format, source) = begin_rules(read)?;
+        self.format = format;
+        let source = Arc::new(source);
         let rules = compile(&source).map_err(|errors| {
             let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
             LoadError::Rules(reasons.join("; "))
@@ -175,36 +224,29 @@ impl Loading {
         read.end()
     }
 
-    fn series(&mut self, read: &mut ByteReader<'_>) -> Read<()> {
-        let place = self.engine.store.load_series(read)?;
-        let Some(handle) = read.option(ByteReader::small)?.map(SeriesHandle) else {
-            return Ok(());
-        };
-        self.engine.by_place.set(place, handle);
-        self.handle(handle, as_place(place), read)
-    }
-
     /// Takes what is known of a handle.
-    fn handle(&mut self, handle: SeriesHandle, place: u32, read: &mut ByteReader<'_>) -> Read<()> {
+    fn handle(
+        &mut self,
+        handle: SeriesHandle,
+        place: u32,
+        saved: &SavedState,
+    ) -> Result<(), &'static str> {
         let engine = &mut self.engine;
-        let Some((state, is_known)) = read.option(|read| engine.load_series_state(place, read))?
-        else {
-            return Ok(());
-        };
+        let (state, is_known) = engine.loaded_state(place, saved);
         self.routes_anew |= !is_known;
         if !engine.cohorts.has(state.target) {
-            return Err(read.malformed("a target"));
+            return Err("a target");
         }
         self.first_handle = self.first_handle.min(handle.0.into());
         self.last_handle = self.last_handle.max(handle.0.into());
         let n_series = engine.handles.len() as u64 + 1;
         let apart = self.last_handle - self.first_handle;
         if apart > HANDLES_APART.max(n_series.saturating_mul(HANDLES_PER_SERIES)) {
-            return Err(read.malformed("a handle near the others"));
+            return Err("a handle near the others");
         }
         match engine.handles.insert(handle, state) {
             None => Ok(()),
-            Some(_) => Err(read.malformed("a handle that was not there")),
+            Some(_) => Err("a handle that was not there"),
         }
     }
 
@@ -213,7 +255,10 @@ impl Loading {
             let handle = SeriesHandle(read.small()?);
             let labels = read.labels()?;
             self.engine.asleep.insert(handle, labels);
-            self.handle(handle, ASLEEP, read)?;
+            if let Some(saved) = read.option(SavedState::load)? {
+                let taken = self.handle(handle, ASLEEP, &saved);
+                taken.map_err(|wanted| read.malformed(wanted))?;
+            }
         }
         let engine = &mut self.engine;
         let (n_rules, n_groups) = (engine.rules.rules.len(), engine.rules.groups.len());

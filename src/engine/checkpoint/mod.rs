@@ -8,7 +8,9 @@
 //! follow in slices ([`Engine::checkpoint_slice`]), between which entries are applied. A series
 //! that is about to change and has not been put yet is put first, so that what is saved is the
 //! state at the beginning (copy on write, by series). What follows from the rest is not kept:
-//! selections, groups, windows.
+//! selections, groups, windows with a state of their own. The places of the other windows follow
+//! from it, too, but finding them again would read history all over the disk; each is put as it is
+//! when its series is, with the frontier from which on it may be used.
 //!
 //! A checkpoint is a list of parts, whose first byte says what they are: the rules, the state, what
 //! contexts of alerts are built from, and any number of slices of series. How parts lie in a file, with lengths and checksums, is
@@ -18,9 +20,11 @@
 
 mod load;
 mod series;
+mod slice;
 
 pub use load::{LoadError, Loading, rules_of};
 pub use series::Heard;
+pub use slice::{LoadedSlice, SliceLoader};
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,7 +36,10 @@ use crate::model::{Labels, SeriesHandle};
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
+/// From this format on the places of windows are put with their series; with an older one they are
+/// made anew.
+const FORMAT_OF_WINDOWS: u64 = 3;
 
 /// What a part is, by its first byte.
 const RULES: u8 = 1;
@@ -188,9 +195,9 @@ impl Engine {
     /// Puts the series at a place with what is known by its handle.
     fn save_place(&self, place: usize, out: &mut ByteWriter) {
         let is_first = out.is_empty();
-        if self.store.get(place).is_none() {
+        let Some((_, series)) = self.store.get(place) else {
             return;
-        }
+        };
         if is_first {
             out.byte(SERIES);
         }
@@ -200,6 +207,9 @@ impl Engine {
             let state = self.handles.get(handle);
             out.option(state, |out, state| self.save_series_state(state, out));
         });
+        let history = &series.history;
+        let live = self.live.borrow();
+        live.save_windows((place, history), self.frontier, out);
     }
 
     /// Puts all but rules and series.

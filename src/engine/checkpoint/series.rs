@@ -1,5 +1,7 @@
 //! What an engine knows of series beside labels and past, as bytes and back.
 
+use smallvec::SmallVec;
+
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
 use crate::engine::compile::CompiledRules;
@@ -25,9 +27,10 @@ pub struct Heard<'a> {
 }
 
 impl Engine {
-    /// Iterates over the series in the store that have handles, for who gives handles.
-    pub fn heard(&self) -> impl Iterator<Item = Heard<'_>> {
-        self.handles.iter().filter_map(|(handle, state)| {
+    /// Iterates over the series in the store whose handles are `from` or later, ascending, for who
+    /// gives handles.
+    pub fn heard(&self, from: SeriesHandle) -> impl Iterator<Item = Heard<'_>> {
+        self.handles.iter_from(from).filter_map(|(handle, state)| {
             let (labels, series) = self.store.get(state.place()?)?;
             Some(Heard {
                 labels,
@@ -71,31 +74,49 @@ impl Engine {
         out.byte(*since_cut);
     }
 
-    /// Takes what [`Engine::save_series_state`] has put; also tells whether rules and parts are
-    /// ones that there are.
-    pub(super) fn load_series_state(
-        &mut self,
-        place: u32,
-        read: &mut ByteReader<'_>,
-    ) -> Read<(SeriesState, bool)> {
-        let readers = read.small()?;
-        let parts: Vec<PartId> = read.list(1, ByteReader::small)?;
-        let set = self.readers.get(readers);
-        let mut of_classes = set.classes.iter().zip(&parts);
-        let is_known = set.classes.len() == parts.len()
+    /// Returns what is known of a series at a place from what was saved; also whether rules and
+    /// parts are ones that there are.
+    pub(super) fn loaded_state(&mut self, place: u32, saved: &SavedState) -> (SeriesState, bool) {
+        let set = self.readers.get(saved.readers);
+        let mut of_classes = set.classes.iter().zip(&saved.parts);
+        let is_known = set.classes.len() == saved.parts.len()
             && of_classes.all(|(class, part)| self.partitions.has_part(*class, *part));
         let state = SeriesState {
             place,
-            readers,
-            parts: self.part_lists.keep(&parts),
+            readers: saved.readers,
+            parts: self.part_lists.keep(&saved.parts),
+            target: saved.target,
+            newest: saved.newest,
+            heard_at_minute: saved.heard_at_minute,
+            since_cut: saved.since_cut,
+        };
+        (state, is_known)
+    }
+}
+
+/// What [`Engine::save_series_state`] has put.
+#[derive(Debug)]
+pub(super) struct SavedState {
+    readers: u32,
+    parts: SmallVec<[PartId; 2]>,
+    pub(super) target: TargetId,
+    newest: TimestampMs,
+    heard_at_minute: u32,
+    since_cut: u8,
+}
+
+impl SavedState {
+    pub(super) fn load(read: &mut ByteReader<'_>) -> Read<SavedState> {
+        Ok(SavedState {
+            readers: read.small()?,
+            parts: read.list(1, ByteReader::small)?,
             target: TargetId(read.small()?),
             newest: read
                 .option(ByteReader::instant)?
                 .unwrap_or(TimestampMs::MIN),
             heard_at_minute: read.small()?,
             since_cut: read.byte()?,
-        };
-        Ok((state, is_known))
+        })
     }
 }
 

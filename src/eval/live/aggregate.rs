@@ -181,7 +181,7 @@ impl Live<'_> {
                 Some(known) => known,
                 None => {
                     let (labels, series) = self.store.get(place)?;
-                    let windows = state.windows.at(place);
+                    let windows = state.windows.at(place, self.frontier);
                     let history = &series.history;
                     let worth = match leaf {
                         LiveLeaf::Instant { .. } => match windows.newest(history, span) {

@@ -15,9 +15,11 @@ mod recorder;
 mod saved;
 mod scope;
 mod subquery;
+mod windows_by_place;
 
 pub use scope::Scope;
 pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
+pub use windows_by_place::SavedWindows;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -27,6 +29,7 @@ use crate::eval::live::joint::Joints;
 use crate::eval::live::lines::Lines;
 use crate::eval::live::memories::Memories;
 use crate::eval::live::scope::Parts;
+use crate::eval::live::windows_by_place::WindowsByPlace;
 use crate::eval::source::{
     JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
 };
@@ -34,6 +37,7 @@ use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
@@ -66,20 +70,6 @@ pub struct LiveState {
     selections_max: usize,
 }
 
-/// The windows of every series that has any, by place in the store.
-#[derive(Debug, Default)]
-struct WindowsByPlace(Vec<Option<Box<SeriesWindows>>>);
-
-impl WindowsByPlace {
-    /// Returns the windows of the series at a place, made where there are none.
-    fn at(&mut self, place: usize) -> &mut SeriesWindows {
-        if place >= self.0.len() {
-            self.0.resize_with(place + 1, || None);
-        }
-        self.0[place].get_or_insert_default()
-    }
-}
-
 #[derive(Debug, Default)]
 struct Nameless {
     version: u64,
@@ -93,9 +83,7 @@ impl LiveState {
         lags.sort_unstable();
         lags.dedup();
         let is_read = |lag: DurationMs| lags.binary_search(&lag).is_ok();
-        for windows in self.windows.0.iter_mut().flatten() {
-            windows.retain(is_read);
-        }
+        self.windows.retain(is_read);
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
@@ -123,9 +111,32 @@ impl LiveState {
     /// Moves the windows of a series to where the frontier wants them. To be called before its
     /// history is cut, so that what goes has left every window.
     pub fn catch_up(&mut self, place: usize, history: &SeriesHistory, frontier: TimestampMs) {
-        if let Some(Some(windows)) = self.windows.0.get_mut(place) {
+        if let Some(windows) = self.windows.get_mut(place, frontier) {
             windows.follow(history, frontier);
         }
+    }
+
+    /// Puts the windows of a series as they are at a frontier, for a checkpoint.
+    pub fn save_windows(
+        &self,
+        of: (usize, &SeriesHistory),
+        frontier: Option<TimestampMs>,
+        out: &mut ByteWriter,
+    ) {
+        self.windows.save(of, frontier, out);
+    }
+
+    /// Takes what [`LiveState::save_windows`] has put.
+    pub fn load_windows(
+        history: &SeriesHistory,
+        read: &mut ByteReader<'_>,
+    ) -> Read<Option<SavedWindows>> {
+        WindowsByPlace::load(history, read)
+    }
+
+    /// Puts windows that were loaded where their series is.
+    pub fn put_windows(&mut self, place: usize, saved: SavedWindows) {
+        self.windows.put(place, saved);
     }
 
     /// Learns that the series at a place has been given a sample, wherever in time.
@@ -139,12 +150,8 @@ impl LiveState {
         for change in changes {
             let (StoreChange::Added(place) | StoreChange::Removed(place)) = change;
             self.moved(*place);
-            if let StoreChange::Removed(place) = change
-                && let Some(windows) = self.windows.0.get_mut(*place)
-            {
-                *windows = None;
-            }
             if let StoreChange::Removed(place) = change {
+                self.windows.remove(*place);
                 self.joints.removed(*place);
                 self.memories.forget();
             }
@@ -379,7 +386,7 @@ impl Source for Live<'_> {
             let Some((labels, series)) = self.store.get(place as usize) else {
                 continue;
             };
-            let windows = state.windows.at(place as usize);
+            let windows = state.windows.at(place as usize, self.frontier);
             let newest = windows.newest(&series.history, span);
             if let Some(newest) = newest {
                 stands = stands.min(span.leaves_at(newest.at()));
@@ -432,7 +439,7 @@ impl LiveSource for Live<'_> {
             let Some((labels, series)) = self.store.get(place as usize) else {
                 continue;
             };
-            let windows = state.windows.at(place as usize);
+            let windows = state.windows.at(place as usize, self.frontier);
             let known = (labels, &series.history);
             let to_last = stands > TimestampMs::MIN;
             let value = match self.worth(windows, known, (span, &args), call, to_last) {

@@ -33,6 +33,7 @@ use crate::ingest::received::{Buffers, Protocol, Received};
 use crate::ingest::replica::{ReplicaSettings, Replicas, Verdict, replica_of};
 use crate::ingest::route::{ReadSet, Routing, ShardId};
 use crate::ingest::sender::SenderShare;
+use crate::ingest::series_owners::SenderNumber;
 use crate::log::{Commitment, Log, LogError, Waiting};
 use crate::model::{DurationMs, Entry, Stamp, TimestampMs};
 
@@ -194,12 +195,13 @@ impl Node {
                 wall,
                 began: Stopwatch::start(),
                 sender: SenderShare::default(),
+                brought_by: SenderNumber::default(),
                 replica: None,
                 routed: None,
             }),
             Err(error) => {
                 self.give_back(buffers);
-                Err(undecodable(&error).into())
+                Err(WriteAnswer::undecodable(&error).into())
             }
         }
     }
@@ -233,7 +235,7 @@ impl Node {
                             replicas.add_dropped(&from, held.samples + held.histograms);
                             WriteAnswer::deduplicated(held)
                         }
-                        Err(error) => undecodable(&error),
+                        Err(error) => WriteAnswer::undecodable(&error),
                     },
                     Verdict::TooManyClusters => {
                         let limit = replicas.settings().clusters_max;
@@ -246,7 +248,7 @@ impl Node {
                     }
                 }
             }
-            Err(error) => undecodable(&error),
+            Err(error) => WriteAnswer::undecodable(&error),
         };
         self.give_back(received.buffers);
         Err(answer.into())
@@ -271,7 +273,7 @@ impl Node {
         let plain = &body[..received.plain_bytes];
         if let Err(error) = self.collect(plain, protocol, wall, &routing, decode, collected) {
             self.give_back(std::mem::take(&mut received.buffers));
-            return Err(undecodable(&error));
+            return Err(WriteAnswer::undecodable(&error));
         }
         received.routed = Some((version, routing));
         Ok(())
@@ -313,6 +315,7 @@ impl Node {
             arrivals: &self.arrivals,
             oldest,
             sender: received.sender,
+            brought_by: received.brought_by,
         };
         let written = match locked.writer.commit(&commit, collected) {
             Ok(written) => written,
@@ -566,16 +569,6 @@ impl Node {
     pub fn limits(&self) -> &Limits {
         &self.settings.limits
     }
-}
-
-fn undecodable(error: &DecodeError) -> WriteAnswer {
-    let status = match error {
-        DecodeError::TooLarge { .. } | DecodeError::TooManyItems { .. } => {
-            StatusCode::PAYLOAD_TOO_LARGE
-        }
-        _ => StatusCode::BAD_REQUEST,
-    };
-    WriteAnswer::refused(status, format!("{error}\n"))
 }
 
 fn answer(written: Written, collected: &Collected) -> WriteAnswer {

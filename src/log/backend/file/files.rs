@@ -1,4 +1,5 @@
-//! The file system as far as the log uses it, behind a trait, so that its faults can be simulated.
+//! The file system as far as the log and the checkpoints use it, behind a trait, so that its faults
+//! can be simulated.
 //!
 //! [`StdFiles`] is the real one; [`SimulatedFiles`] loses, tears and reorders what was not synced.
 //!
@@ -27,6 +28,9 @@ pub trait Files: Send + Sync + 'static {
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Gives a file of a folder another name there, in place of what has that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Forces to disk which files a folder holds.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
@@ -47,6 +51,57 @@ pub trait LogFile: Send + Sync {
 
     /// Forces what was written to disk. After an error nothing is known of it.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// An open file that is read from its beginning on.
+pub struct FileReading {
+    file: Arc<dyn LogFile>,
+    at: u64,
+}
+
+impl FileReading {
+    /// Begins to read a file.
+    pub fn of(file: Arc<dyn LogFile>) -> FileReading {
+        FileReading { file, at: 0 }
+    }
+}
+
+impl io::Read for FileReading {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.file.read_at(self.at, into)?;
+        self.at += n_read as u64;
+        Ok(n_read)
+    }
+}
+
+/// An open file that is written from its beginning on.
+pub struct FileWriting {
+    file: Arc<dyn LogFile>,
+    at: u64,
+}
+
+impl FileWriting {
+    /// Begins to write a file.
+    pub fn of(file: Arc<dyn LogFile>) -> FileWriting {
+        FileWriting { file, at: 0 }
+    }
+
+    /// Forces what was written to disk.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+impl io::Write for FileWriting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The system's files.
@@ -80,6 +135,10 @@ impl Files for StdFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

@@ -51,7 +51,7 @@ use crate::model::Entry;
 
 pub use check::{SegmentReport, ShardReport, check_shard, repair_shard};
 pub use error::FileLogError;
-pub use files::{Files, LogFile, StdFiles};
+pub use files::{FileReading, FileWriting, Files, LogFile, StdFiles};
 pub use segment::{FORMAT, LogEnd};
 pub use settings::{FileLogCounts, FileLogSettings, SyncPolicy};
 pub use simulated::SimulatedFiles;

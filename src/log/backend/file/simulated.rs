@@ -1,8 +1,8 @@
 //! Files that are not there: a disk in memory that can be full, fail, and lose its power.
 //!
 //! What a real disk may do at a crash is done here on purpose: of the writes since a file was last
-//! synced each sector is there or not, in no order; files that were made or removed since their
-//! folder was synced are there or not. A process that is killed loses nothing that it wrote. Which
+//! synced each sector is there or not, in no order; files that were made, renamed or removed since
+//! their folder was synced are there or not, under either name or under none. A process that is killed loses nothing that it wrote. Which
 //! of all that happens follows from a seed.
 
 use std::collections::{BTreeMap, HashMap};
@@ -267,6 +267,17 @@ impl Files for SimulatedFiles {
         let removed = disk.files.remove(path).ok_or_else(missing)?;
         let freed = removed.lock().bytes.len() as u64;
         disk.room = disk.room.map(|room| room + freed);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        disk.step()?;
+        let moved = disk.files.remove(from).ok_or_else(missing)?;
+        if let Some(replaced) = disk.files.insert(to.to_owned(), moved) {
+            let freed = replaced.lock().bytes.len() as u64;
+            disk.room = disk.room.map(|room| room + freed);
+        }
         Ok(())
     }
 

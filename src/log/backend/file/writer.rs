@@ -108,6 +108,8 @@ pub struct ShardFiles {
     /// Up to where all is known to be on disk.
     pub synced: AtomicU64,
     dirty: Mutex<Dirty>,
+    /// Held while what was dirty is being synced: who comes meanwhile must not take that for done.
+    syncing: Mutex<()>,
 }
 
 /// What a sync has to do.
@@ -124,6 +126,7 @@ impl ShardFiles {
     /// Forces to disk what was written so far; others may write at the same time. Tells whether
     /// there was anything.
     pub fn sync(&self) -> io::Result<bool> {
+        let _one_at_a_time = self.syncing.lock();
         let (files, through) = {
             let mut dirty = self.dirty.lock();
             (std::mem::take(&mut dirty.files), dirty.through)
@@ -181,6 +184,7 @@ impl ShardWriter {
                 through: recovered.end.next,
                 distrusted: false,
             }),
+            syncing: Mutex::default(),
         };
         let path = shared.segments.lock().last().map(|last| last.first);
         ShardWriter {
@@ -385,6 +389,8 @@ impl ShardFiles {
             }
             files.remove(&segment_path(folder, oldest.first))?;
             segments.remove(0);
+            // So that none comes back after a crash whose successor does not.
+            files.sync_folder(folder)?;
         }
         Ok(())
     }

@@ -1,0 +1,171 @@
+//! The places of a series as bytes and back, so that a start finds them where they were and reads
+//! no history to make them anew.
+//!
+//! Windows with a state of their own are not put: they are made anew from the samples when somebody
+//! asks.
+//!
+//! Called by `eval::live`, which knows from which frontier on the places may be used.
+
+use smallvec::SmallVec;
+
+use crate::history::{Counted, Place, SeriesHistory};
+use crate::model::bytes::{ByteReader, ByteWriter, Read};
+use crate::model::{FloatPoint, TimestampMs};
+use crate::windows::SeriesWindows;
+use crate::windows::breaks::Breaks;
+use crate::windows::cursor::{Head, Lag, Tail};
+use crate::windows::series_windows::Rest;
+
+impl SeriesWindows {
+    /// Tells whether there are places to put that are good for a history.
+    pub fn is_worth_saving(&self, history: &SeriesHistory) -> bool {
+        self.insertions == history.insertions() && !self.tails.is_empty()
+    }
+
+    /// Puts the places in a history.
+    pub fn save(&self, history: &SeriesHistory, out: &mut ByteWriter) {
+        let newest = near(history);
+        out.list(self.tails.iter(), |out, tail| tail.save(newest, out));
+        out.list(self.heads.iter(), |out, head| head.save(newest, out));
+        out.list(self.waiting.iter(), |out, lag| lag.save(out));
+        let breaks = self.rest.as_ref().map(|rest| &rest.breaks);
+        out.option(breaks.filter(|breaks| !breaks.is_empty()), |out, breaks| {
+            breaks.save(newest, out);
+        });
+    }
+
+    /// Takes what [`SeriesWindows::save`] has put of the same history.
+    pub fn load(history: &SeriesHistory, read: &mut ByteReader<'_>) -> Read<SeriesWindows> {
+        let newest = near(history);
+        let tails: SmallVec<[Tail; 1]> = read.list(8, |read| Tail::load(newest, read))?;
+        let heads: Vec<Head> = read.list(8, |read| Head::load(newest, read))?;
+        let waiting: Vec<Lag> = read.list(1, Lag::load)?;
+        let breaks = read.option(|read| Breaks::load(newest, read))?;
+        let farther = |a: &Lag, b: &Lag| a.span() < b.span();
+        let behind: Vec<Lag> = heads
+            .iter()
+            .map(|head| head.lag)
+            .chain(waiting.clone())
+            .collect();
+        let is_in_order = !tails.is_empty()
+            && tails.is_sorted_by(|a, b| farther(&a.lag, &b.lag))
+            && behind.is_sorted_by(farther)
+            && (waiting.is_empty() || !heads.is_empty());
+        if !is_in_order {
+            return Err(read.malformed("places in order"));
+        }
+        Ok(SeriesWindows {
+            heads: heads.into(),
+            waiting: waiting.into(),
+            tails,
+            rest: breaks.map(|breaks| {
+                Box::new(Rest {
+                    breaks,
+                    ..Rest::default()
+                })
+            }),
+            insertions: history.insertions(),
+        })
+    }
+}
+
+/// Instants are put by how far they are from here.
+fn near(history: &SeriesHistory) -> TimestampMs {
+    history.newest_at().unwrap_or(TimestampMs(0))
+}
+
+fn put_instant(near: TimestampMs, at: TimestampMs, out: &mut ByteWriter) {
+    out.signed(near.0.wrapping_sub(at.0));
+}
+
+fn take_instant(near: TimestampMs, read: &mut ByteReader<'_>) -> Read<TimestampMs> {
+    Ok(TimestampMs(near.0.wrapping_sub(read.signed()?)))
+}
+
+impl Lag {
+    fn save(self, out: &mut ByteWriter) {
+        out.span(self.span());
+    }
+
+    fn load(read: &mut ByteReader<'_>) -> Read<Lag> {
+        let lag = Lag::of(read.span()?);
+        lag.ok_or_else(|| read.malformed("how far a place is behind"))
+    }
+}
+
+impl Head {
+    fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
+        self.lag.save(out);
+        out.number(self.n_passed.into());
+        self.place.save(newest, out);
+    }
+
+    fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Head> {
+        Ok(Head {
+            lag: Lag::load(read)?,
+            n_passed: read.small()?,
+            place: Place::load(newest, read)?,
+        })
+    }
+}
+
+impl Tail {
+    fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
+        self.lag.save(out);
+        put_instant(newest, self.last.at, out);
+        out.float(self.last.value);
+        put_instant(newest, self.ended, out);
+        out.float(self.before_last);
+        out.number(self.gap.into());
+        out.number(self.passed.n_samples.into());
+        out.number(self.passed.n_live.into());
+        out.option(self.walk.as_ref(), |out, place| place.save(newest, out));
+    }
+
+    fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Tail> {
+        let lag = Lag::load(read)?;
+        let last = FloatPoint {
+            at: take_instant(newest, read)?,
+            value: read.float()?,
+        };
+        Ok(Tail {
+            lag,
+            last,
+            ended: take_instant(newest, read)?,
+            before_last: read.float()?,
+            gap: read.small()?,
+            passed: Counted {
+                n_samples: read.small()?,
+                n_live: read.small()?,
+            },
+            walk: read.option(|read| Place::load(newest, read))?.map(Box::new),
+        })
+    }
+}
+
+impl Breaks {
+    fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
+        out.list(self.points.iter(), |out, point| {
+            put_instant(newest, point.at, out);
+            out.float(point.value);
+        });
+        put_instant(newest, self.dropped_until, out);
+        out.option(self.histogram.as_ref(), |out, histogram| {
+            out.histogram(histogram);
+        });
+    }
+
+    fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Breaks> {
+        let points = read.list(9, |read| {
+            Ok(FloatPoint {
+                at: take_instant(newest, read)?,
+                value: read.float()?,
+            })
+        })?;
+        Ok(Breaks {
+            points,
+            dropped_until: take_instant(newest, read)?,
+            histogram: read.option(ByteReader::histogram)?.map(std::sync::Arc::new),
+        })
+    }
+}
