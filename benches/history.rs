@@ -169,7 +169,12 @@ fn float(value: &Walked) -> f64 {
 fn push(samples: &[(TimestampMs, f64)], files: Option<&Arc<ColdFiles>>) -> SeriesHistory {
     let mut history = SeriesHistory::default();
     let store = files.map(|files| Arc::clone(files) as Arc<dyn ColdStore>);
-    history.cut(TimestampMs::MIN, DurationMs(60 * DAY), store.as_ref());
+    history.cut(
+        TimestampMs::MIN,
+        DurationMs(60 * DAY),
+        store.as_ref(),
+        TimestampMs::MAX,
+    );
     for (at, value) in samples {
         history.append(*at, SampleValue::Float(*value), TimestampMs::MAX);
     }
@@ -240,7 +245,7 @@ fn long_window(n_series: usize, days: i64) {
             history.append(TimestampMs(at), value, TimestampMs::MAX);
             let now = TimestampMs(at);
             if step % 64 == 0 {
-                history.cut(now, keep, Some(&store));
+                history.cut(now, keep, Some(&store), TimestampMs::MAX);
                 store.forget(now);
             }
             let cursor = cursors[number].get_or_insert_with(|| history.walk_from(TimestampMs::MIN));

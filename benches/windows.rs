@@ -142,6 +142,7 @@ fn evaluate(
                 end: span.until,
                 at: frontier,
                 scalars,
+                options: "",
             };
             let value = form.value((&mut series.windows, &series.history), span, &args);
             assert!(std::hint::black_box(value).is_ok_and(|value| value.is_some()));

@@ -1,10 +1,14 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 11] = [
+pub const RULES: [(&str, &str); 12] = [
     ("anomaly.yml", include_str!("../rules/anomaly.yml")),
     ("cascades.yml", include_str!("../rules/cascades.yml")),
     ("criteria.yml", include_str!("../rules/criteria.yml")),
+    (
+        "distributions.yml",
+        include_str!("../rules/distributions.yml"),
+    ),
     ("drift.yml", include_str!("../rules/drift.yml")),
     ("feedback.yml", include_str!("../rules/feedback.yml")),
     (

@@ -4,7 +4,8 @@
 #   1. the service goes down and the alerts that follow from it come with it: one notification;
 #   2. the same ones of another service in planned maintenance: none;
 #   3. within a planned-maintenance interval: critical yes, medium and high no;
-#   4. a follower alone: it does notify (so 1 to 3 are not silent for another reason).
+#   4. three cascades of rules/cascades.yml, each with what follows from it: one notification each;
+#   5. a follower alone: it does notify (so 1 to 4 are not silent for another reason).
 # Takes a quarter of a minute, most of it the waits of the routes. Exit status 0 also when it is skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -127,6 +128,24 @@ followers model-server
 add PlannedMaintenance severity=info layer=service job=recommender
 followers recommender
 add HighErrorRate severity=high layer=service job=search
+
+# What follows comes with its cause, and in one case before it.
+add NaNFrequency severity=high layer=quality job=features model=ranker feature=age
+add FeatureCascade severity=critical layer=quality cascade=features job=ranking model=ranker
+add FeaturePipelineFailure severity=critical layer=quality model=ranker
+add HighUserCorrectionRate severity=medium layer=quality model=ranker
+add AccuracyDrop severity=high layer=quality model=ranker
+add HighErrorRate severity=high layer=service job=ranking
+add HighErrorRateFastBurn severity=critical layer=service job=ranking
+add DeploymentRegression severity=critical layer=service job=checkout
+add DeploymentCascade severity=critical layer=service cascade=deployment job=checkout
+add HighPredictionLatency severity=high layer=service job=checkout
+add HighErrorRateFastBurn severity=critical layer=service job=checkout instance=a:9000
+add HighClientTimeoutRate severity=high layer=service job=checkout
+add ResourceCascade severity=critical layer=service cascade=resources job=batcher
+add ResourceStarvation severity=high layer=service job=batcher
+add ThroughputDrop severity=medium layer=service job=batcher
+add HighPredictionLatencyFastBurn severity=critical layer=service job=batcher
 start inside inside
 add HighErrorRate severity=high layer=service job=search
 add ThroughputDrop severity=medium layer=service job=search
@@ -148,6 +167,12 @@ expect() {
 expect "a cascade of nine alerts is one notification" ' model-server$' \
   "outside/pagerduty-sms firing PredictionServiceDown model-server"
 expect "planned maintenance silences its job" ' recommender$' ""
+expect "a cascade of features is one notification" ' (ranking|features|-)$' \
+  "outside/pagerduty-sms firing FeatureCascade ranking"
+expect "a cascade of a deployment is one notification" ' checkout$' \
+  "outside/pagerduty-sms firing DeploymentRegression checkout"
+expect "a cascade of resources is one notification" ' batcher$' \
+  "outside/pagerduty-sms firing ResourceCascade batcher"
 expect "an alert without a cause is told" '^outside/.* search$' \
   "outside/pagerduty firing HighErrorRate search"
 expect "high and medium are muted in a maintenance interval, critical is not" '^inside/' \

@@ -12,6 +12,7 @@ use burnwatch::config::{self, Source};
 use burnwatch::functions::Functions;
 use burnwatch::promql::{self, Features};
 use burnwatch::rule;
+use burnwatch::rule::baseline::parse_baseline;
 use burnwatch::rule::test_file::parse_test_file;
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -144,6 +145,8 @@ enum Kind {
     UnitTest,
     /// What `--web.config.file` takes.
     Web,
+    /// What `baseline_files` names.
+    Baseline,
     /// Alertmanager's or Compose's; other tests look at those.
     Foreign,
 }
@@ -161,6 +164,8 @@ fn kind(text: &str) -> Option<Kind> {
         Some(Kind::Rules)
     } else if has(&["tests"]) {
         Some(Kind::UnitTest)
+    } else if has(&["baseline"]) {
+        Some(Kind::Baseline)
     } else if has(&["groups"]) {
         Some(Kind::Rules)
     } else if has(&["alert", "record"]) {
@@ -192,6 +197,7 @@ fn kind(text: &str) -> Option<Kind> {
         "access",
         "backfill",
         "backlog_timeout",
+        "baseline_files",
         "checkpoint_interval",
         "evaluation",
         "fsync",
@@ -247,6 +253,10 @@ fn wrong_yaml(text: &str) -> Option<String> {
         Kind::Web => {
             let loaded = config::load_web(Path::new("block"), text);
             loaded.map(drop).map_err(|error| error.to_string())
+        }
+        Kind::Baseline => {
+            let parsed = parse_baseline("block", text);
+            parsed.map(drop).map_err(|errors| format!("{errors:?}"))
         }
         Kind::Foreign => Ok(()),
     };

@@ -32,6 +32,8 @@ const TEXT_BYTES_MAX: usize = 4 << 10;
 const LINK_BYTES_MAX: usize = 2 << 10;
 /// How far ahead of the wall clock a change may be.
 const AHEAD_MAX: DurationMs = DurationMs::from_seconds(600);
+/// How far back metrics are looked at for versions.
+const OBSERVED: DurationMs = DurationMs::from_seconds(30 * 24 * 3600);
 /// So many are listed unless asked for otherwise.
 const LISTED: usize = 100;
 
@@ -183,20 +185,28 @@ pub async fn changes(
     let until = answers.iter().filter_map(|answer| answer.at).max();
     let told = answers.into_iter().map(|answer| answer.changes);
     let told = told.max_by_key(|changes| changes.len()).unwrap_or_default();
-    let until = until.unwrap_or(TimestampMs::MIN);
-    let selections = info.iter().map(|info| Selection {
-        matchers: info.matchers.clone(),
-        after: TimestampMs::MIN,
-        until,
-    });
-    let snapshot = state.backend.snapshot(selections.collect()).await?;
+    // Before the first sample there is nothing to observe.
+    let span = until.map(|until| (until - OBSERVED, until));
+    let mut selections = Vec::new();
+    if let Some((after, until)) = span {
+        selections.extend(info.iter().map(|info| Selection {
+            matchers: info.matchers.clone(),
+            after,
+            until,
+        }));
+    }
+    let snapshot = state.backend.snapshot(selections).await?;
     let listed = on_worker(move || {
-        let span = (TimestampMs(i64::MIN + 1), until);
-        let (observed, _) = observed_changes(&snapshot, &info, None, span);
+        let observed = span.map(|span| observed_changes(&snapshot, &info, None, span).0);
         let mut all: Vec<(Change, &'static str)> = told
             .iter()
             .map(|change| (change.clone(), "told"))
-            .chain(observed.into_iter().map(|change| (change, "observed")))
+            .chain(
+                observed
+                    .into_iter()
+                    .flatten()
+                    .map(|change| (change, "observed")),
+            )
             .filter(|(change, _)| change.at >= start && change.at <= end)
             .filter(|(change, _)| kind.is_empty() || change.kind == kind)
             .collect();

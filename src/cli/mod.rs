@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod baseline;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -46,6 +47,8 @@ enum Command {
     /// Run unit tests of rules in promtool's format.
     #[command(subcommand, after_help = test::AFTER_HELP)]
     Test(test::TestArgs),
+    /// Freeze what series were worth, to compare with later.
+    Baseline(baseline::BaselineArgs),
     /// Say how a rule or an expression is evaluated, what it costs, how warm it is.
     Explain(Box<explain::ExplainArgs>),
     /// Write out the rule files that come with the binary.
@@ -77,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Check(args) => check::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),
         Command::Test(args) => test::run(&args, &mut std::io::stdout()),
+        Command::Baseline(args) => baseline::run(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::run(&args, &mut std::io::stdout()),
         Command::Rules(args) => rules::run(&args),
         Command::Slo(args) => slo::run(&args, &mut std::io::stdout(), &mut std::io::stderr()),

@@ -289,6 +289,20 @@ impl Config {
         expand_patterns(&self.rule_files)
     }
 
+    /// Expands `baseline_files` likewise; a pattern without a match is an error, since rules would
+    /// compare with nothing.
+    pub fn baseline_paths(&self) -> Result<Vec<PathBuf>, ConfigError> {
+        for pattern in &self.burnwatch.baseline_files {
+            if expand_patterns(std::slice::from_ref(pattern))?.is_empty() {
+                let error = ConfigError::at(Place::default(), "no baseline file is found here");
+                return Err(error
+                    .remedy("capture one with `burnwatch baseline capture`")
+                    .in_file(pattern));
+            }
+        }
+        expand_patterns(&self.burnwatch.baseline_files)
+    }
+
     /// Returns the patterns of `rule_files` that no file matches now.
     pub fn rule_files_without_match(&self) -> Result<Vec<&Path>, ConfigError> {
         let mut without = Vec::new();

@@ -1,6 +1,6 @@
 //! Our own settings: the key `burnwatch`, or a file of its own with the same content.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ use crate::yaml::{Node, NodeKind, Place};
 /// Our own settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
+    /// Files of baselines, relative ones joined to the file's directory; patterns not expanded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub baseline_files: Vec<PathBuf>,
     /// Selectors of series to keep although no rule reads them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<String>,
@@ -73,6 +76,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            baseline_files: Vec::new(),
             watch: Vec::new(),
             retention: DurationMs::ZERO,
             evaluation: Evaluation::default(),
@@ -183,6 +187,8 @@ impl SettingsReader {
         let mut fields = Fields::open(node, place)?;
         let names = self.names;
         let settings = &mut self.settings;
+        let baselines = fields.texts("baseline_files")?;
+        settings.baseline_files = baselines.iter().map(|path| base_dir.join(path)).collect();
         settings.watch = fields.texts("watch")?;
         if let Some(evaluation) = fields.read("evaluation", read_evaluation)? {
             settings.evaluation = evaluation;

@@ -19,6 +19,8 @@ use crate::series::SeriesReader;
 
 /// How far back the value is read that a day's is compared with where there is no day, ms.
 pub const WEEK: DurationMs = DurationMs::from_seconds(7 * 24 * 3600);
+/// A deployment that was told and one that metrics show are the same within this time.
+const TOLD_WITHIN: DurationMs = DurationMs::from_seconds(3600);
 /// So many changes and alerts are shown, the newest.
 const SHOWN_MAX: usize = 10;
 
@@ -309,7 +311,16 @@ fn system(subject: &Subject, changes: &[Change], readings: &mut Readings<'_>) ->
     readings.spend(n_samples);
     let is_deployment =
         |change: &&Change| [DEPLOYMENT, InfoMetric::MODEL].contains(&change.kind.as_str());
-    let last_deployment = changes.iter().rev().find(is_deployment).cloned();
+    let newest = changes.iter().rev().find(is_deployment);
+    // What somebody told of it says more than that metrics show it soon after.
+    let told = newest.and_then(|newest| {
+        let is_same = |change: &&Change| {
+            let apart = (newest.at - change.at).0.abs();
+            change.kind == DEPLOYMENT && change.version == newest.version && apart <= TOLD_WITHIN.0
+        };
+        changes.iter().rev().find(is_same)
+    });
+    let last_deployment = told.or(newest).cloned();
     let told = last_deployment
         .as_ref()
         .map(|change| change.version.clone())

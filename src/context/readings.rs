@@ -133,7 +133,7 @@ impl<'a> Readings<'a> {
         let from = until - DurationMs(step.0 * (n_points - 1));
         let narrowed = self.narrowed(expr, self.identity);
         let source = Scan::new(self.reader);
-        let series = evaluate_range(&narrowed, &source, (from, until, step), &self.bounded());
+        let series = evaluate_range(&narrowed, &source, (from, until, step), &self.options);
         let outcome = series.ok()?;
         self.spend(outcome.n_samples);
         let labels = outcome.value.iter().map(|series| &series.labels);

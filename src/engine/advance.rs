@@ -4,6 +4,7 @@
 //! every tick and every timer, in order (DESIGN 2.4). At one instant groups tick in order of
 //! dependence, then rules that moved are evaluated as arrivals, then timers look.
 
+use crate::engine::baselines::BASELINES_EVERY;
 use crate::engine::compiled_rule::GroupIndex;
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{DurationMs, TimestampMs};
@@ -19,6 +20,7 @@ impl Engine {
             *since = (*since).max(at);
         }
         self.find_warm_instants();
+        self.write_baselines(at);
         for group in 0..self.rules.groups.len() {
             self.plan_tick(group, at);
         }
@@ -82,11 +84,16 @@ impl Engine {
         let tick = self.ticks.first().map(|(at, _)| *at);
         let timer = self.timers.first().map(|(at, ..)| *at);
         let ending = self.endings.first().map(|(at, _)| *at);
-        [samples, tick, timer, ending].into_iter().flatten().min()
+        let baseline = self.next_baseline();
+        let all = [samples, tick, timer, ending, baseline];
+        all.into_iter().flatten().min()
     }
 
     fn stop_at(&mut self, at: TimestampMs, stopwatch: Stopwatch<'_>, effects: &mut Vec<Effect>) {
         self.end_series(at, effects);
+        if at.0.rem_euclid(BASELINES_EVERY.0) == 0 {
+            self.write_baselines(at);
+        }
         let moved = std::mem::take(&mut self.moved_late);
         self.note_moved(&moved);
         while let Some(entry) = self
@@ -133,6 +140,7 @@ impl Engine {
             .unwrap_or(i64::MAX)
             .max(1);
         self.live.get_mut().subqueries.leap(from, target, max);
+        self.skip_baselines(target, max);
         for group in 0..self.rules.groups.len() {
             let grid = self.rules.groups[group].grid;
             let due = grid.count(from, target);

@@ -20,10 +20,13 @@ use crate::eval::plan::standing::{Standing, standing};
 use crate::functions::Functions;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, ContextParts, ContextSettings, DurationMs, EngineSettings,
-    EvaluationMode, Grid, GroupKey, Labels, Matcher, RuleSource, TimestampMs,
+    EvaluationMode, Grid, GroupKey, Labels, Matcher, RuleSource, SampleValue, TimestampMs,
 };
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, SelectorUse, parse, selectors};
+use crate::rule::baseline::{
+    Baseline, MissingBaseline, is_baseline, missing_baselines, parse_baseline,
+};
 use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
 use crate::rule::{ParseOptions, RuleError, RuleGroup, RuleKind, parse_file};
@@ -66,7 +69,10 @@ pub struct CompiledRules {
     pub info: Vec<InfoSelector>,
     /// How long their series are kept, ms; zero where no rule asks for a context.
     pub info_kept: DurationMs,
-    /// Names that rules record, those of other shards included.
+    /// Series that are worth the same at every instant: those of baseline files, and what says
+    /// which baselines are missing.
+    pub baselines: Arc<[(Labels, SampleValue)]>,
+    /// Names that rules record, those of other shards included, and those of baselines.
     pub recorded: HashSet<String>,
     /// Which language features are on.
     pub features: Features,
@@ -110,7 +116,15 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     let features = options.features;
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     let mut notes = Vec::new();
+    let mut baselines = Vec::new();
     for (path, text) in &source.files {
+        if is_baseline(text) {
+            match parse_baseline(path, text) {
+                Ok(baseline) => baselines.push(baseline),
+                Err(found) => errors.extend(found),
+            }
+            continue;
+        }
         match parse_file(path, text, &Functions, options) {
             Ok(parsed) => {
                 groups.extend(parsed.groups);
@@ -147,6 +161,7 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
             .collect();
     }
     compiled.recorded = recorded_names(&groups);
+    compiled.add_baselines(&groups, baselines);
     // The order is that of all groups, so that those of a shard keep theirs.
     for at in evaluation_order(&groups, &dependence, &source.settings.grid) {
         let (file, name) = (&groups[at].file, &groups[at].name);
@@ -275,6 +290,17 @@ impl CompiledRules {
         } else {
             Err(errors)
         }
+    }
+
+    fn add_baselines(&mut self, groups: &[RuleGroup], baselines: Vec<Baseline>) {
+        let missing = missing_baselines(groups, baselines.iter());
+        self.notes.extend(missing.iter().map(ToString::to_string));
+        let given = baselines.into_iter().flat_map(|baseline| baseline.series);
+        let mut all: BTreeMap<Labels, SampleValue> = given.collect();
+        all.extend(missing.iter().map(MissingBaseline::series));
+        let names = all.keys().map(|labels| labels.metric_name().to_owned());
+        self.recorded.extend(names);
+        self.baselines = all.into_iter().collect();
     }
 
     fn add_group(&mut self, group: &RuleGroup, settings: &EngineSettings) -> Result<(), RuleError> {

@@ -11,17 +11,19 @@ use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
 use crate::eval::live::Scope;
-use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::source::{
+    JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
+};
 use crate::eval::{
     EvalError, EvalOptions, InstantSample, Live, LiveSource, LiveState, Outcome, Scan, Source,
     evaluate,
 };
-use crate::functions::{Element, Functions, RangeSeries};
+use crate::functions::{CallMemory, Element, Functions, RangeSeries};
 use crate::model::{
     ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
     TimestampMs, Value, VectorElement,
 };
-use crate::promql::ast::{Aggregate, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, VectorSelector};
 use crate::promql::parse;
 use crate::series::SeriesStore;
 use crate::template::TemplateData;
@@ -428,6 +430,18 @@ impl LiveSource for RuleSourceAt<'_, '_> {
         window: &SubqueryWindow<'_>,
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.points_of_subquery(window)
+    }
+
+    fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
+        self.live.joint_windows(call)
+    }
+
+    fn take_memory(&self, call: &Call) -> CallMemory {
+        self.live.take_memory(call)
+    }
+
+    fn put_memory(&self, call: &Call, memory: CallMemory) {
+        self.live.put_memory(call, memory);
     }
 
     fn unsettle(&self) {

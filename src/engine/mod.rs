@@ -13,6 +13,7 @@ mod alert_difference;
 mod ask;
 pub mod assignment;
 mod backfill;
+mod baselines;
 mod budget;
 pub mod checkpoint;
 pub mod cohort;
@@ -39,6 +40,7 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use crate::rule::baseline::is_baseline;
 pub use backfill::Lacking;
 pub use budget::Overrun;
 pub use compile::{CompiledRules, compile, features};
@@ -145,6 +147,8 @@ pub struct Engine {
     /// Instants at which a pending alert may be due, by rule and by the part of it that the alert
     /// comes from, if that is known.
     timers: BTreeSet<(TimestampMs, RuleIndex, Option<u64>)>,
+    /// Of baselines, until when no samples are written: a leap of the clock leaves them out.
+    baselines_after: TimestampMs,
     /// Series of removed rules that are to be ended, and when.
     endings: BTreeSet<(TimestampMs, Labels)>,
     /// Since when each selector is kept, by its text.
@@ -199,6 +203,7 @@ impl Engine {
             moved_late: Vec::new(),
             ticks: BTreeSet::new(),
             timers: BTreeSet::new(),
+            baselines_after: TimestampMs::MIN,
             endings: BTreeSet::new(),
             kept_since: BTreeMap::new(),
             warm_from: Vec::new(),

@@ -60,6 +60,7 @@ impl Engine {
         self.route_series_anew();
         self.follow_series();
         self.adopt_windows();
+        self.move_baselines(&old_rules);
     }
 
     /// Puts a rule set in the place of another, with what follows from it alone. Returns the other.
@@ -183,7 +184,7 @@ impl Engine {
                 .rule_states
                 .iter()
                 .any(|state| state.written.contains_key(&labels));
-            if !still_written {
+            if !still_written && !self.is_baseline(&labels) {
                 self.end_recorded(labels, due, effects);
             }
         }

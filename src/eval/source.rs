@@ -3,9 +3,9 @@
 //! The interpreter resolves `offset` and `@` itself and asks with absolute instants.
 
 use crate::eval::EvalError;
-use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::model::{DurationMs, Labels, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, Subquery, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, Subquery, VectorSelector};
 use crate::windows::{LiveArgs, LiveForm};
 
 /// What an instant selector found for one series.
@@ -146,6 +146,23 @@ pub struct SubqueryCall<'r> {
     pub delays_name_removal: bool,
 }
 
+/// A function of a window of several series together, by group, at one instant.
+#[derive(Clone, Copy)]
+pub struct JointCall<'r> {
+    /// Which series.
+    pub selector: &'r VectorSelector,
+    /// The window's open left end, ms.
+    pub after: TimestampMs,
+    /// The window's closed right end, ms.
+    pub until: TimestampMs,
+    /// The evaluation time, ms.
+    pub at: TimestampMs,
+    /// The label in which the series of a group differ.
+    pub dim: &'r str,
+    /// The function's options, which have been found good.
+    pub options: &'r str,
+}
+
 /// Points of a subquery that are known already.
 pub struct SubqueryPoints {
     /// By series, in the order of labels.
@@ -170,9 +187,21 @@ pub trait LiveSource {
         at: TimestampMs,
     ) -> Option<Vec<Element>>;
 
+    /// Hands out what a call has put back at an earlier evaluation.
+    fn take_memory(&self, call: &Call) -> CallMemory;
+
+    /// Keeps what a call knows for the next evaluation.
+    fn put_memory(&self, call: &Call, memory: CallMemory);
+
     /// Says that rounding could turn something on the way from the leaves to the result, so that
     /// the result does not stand by itself however long its leaves do.
     fn unsettle(&self) {}
+
+    /// Returns the value of a function for each group of series that has one, in the order of the
+    /// groups' labels.
+    fn joint_windows(&self, _call: &JointCall<'_>) -> Option<Vec<Element>> {
+        None
+    }
 
     /// Tells whether results of a window function that drop the name are sure to differ.
     fn differ_without_name(&self, selector: &VectorSelector) -> bool;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::functions::annotation::{Annotations, Remark};
+use crate::functions::grouped::GroupMemory;
+use crate::functions::options::Options;
 use crate::model::labels::quote;
 use crate::model::raw_bytes::{has_raw_bytes, shown};
 use crate::model::{
@@ -143,6 +145,8 @@ pub struct Call<'a> {
 pub struct CallMemory {
     /// What the function makes of its elements' labels.
     pub labels: DerivedLabels,
+    /// The groups that its elements belong to.
+    pub groups: GroupMemory,
     /// The regular expression that it is called with.
     pub regex: Option<regex::Regex>,
     /// Whether its texts have been found good.
@@ -232,6 +236,30 @@ pub fn drop_metadata(labels: &Labels) -> Labels {
 /// Tells whether a text can be the name of a label: any UTF-8 but the empty text.
 pub fn is_label_name(text: &str) -> bool {
     !text.is_empty() && !has_raw_bytes(text)
+}
+
+/// Refuses a text that is to name the label by which elements of a group are told apart, and
+/// cannot.
+pub fn check_member_label(function: &str, label: &str) -> Result<(), FunctionError> {
+    if is_label_name(label) && label != METRIC_NAME {
+        return Ok(());
+    }
+    Err(FunctionError(format!(
+        "{function}(): {label:?} must be the name of the label that tells the elements of a group \
+         apart"
+    )))
+}
+
+/// Reads that label as the option `label`.
+pub fn member_option(
+    function: &str,
+    options: &mut Options<'_>,
+) -> Result<Option<String>, FunctionError> {
+    let Some(label) = options.text("label") else {
+        return Ok(None);
+    };
+    check_member_label(function, label)?;
+    Ok(Some(label.to_owned()))
 }
 
 /// Returns the labels with `name` set to `value`, which may have become too long to hold. Bytes

@@ -366,3 +366,80 @@ impl WindowState for ErrorState {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sample every 15 s.
+    fn points(values: impl Iterator<Item = f64>) -> Vec<FloatPoint> {
+        let at = |number: usize| TimestampMs(15_000 * number as i64);
+        let points = values.enumerate();
+        points
+            .map(|(number, value)| FloatPoint {
+                at: at(number),
+                value,
+            })
+            .collect()
+    }
+
+    fn time_to(options: &str, points: &[FloatPoint], threshold: f64) -> Option<f64> {
+        let read = TimeToOptions::read(options).expect(options);
+        read.time_to(points, threshold, points[points.len() - 1].at)
+    }
+
+    #[test]
+    fn a_step_is_no_trend_where_it_is_cut() {
+        // 1 a second all along, and 1000 less after a restart.
+        let value = |number: usize| match number {
+            ..60 => 15.0 * number as f64 + 1000.0,
+            _ => 15.0 * number as f64,
+        };
+        let points = points((0..120).map(value));
+        let now = value(119);
+        let cut = time_to("direction=up,steps=cut", &points, now + 600.0);
+        assert!((cut.expect("a time") - 600.0).abs() < 1e-6, "{cut:?}");
+        let kept = time_to("direction=up", &points, now + 600.0).expect("a time");
+        assert!((kept - 600.0).abs() > 300.0, "{kept}");
+    }
+
+    #[test]
+    fn outliers_do_not_bend_the_median_slope() {
+        let value = |number: usize| match number % 10 {
+            7 => 1e6,
+            _ => 30.0 * number as f64,
+        };
+        let points = points((0..1000).map(value));
+        let threshold = value(999) + 7200.0;
+        let median = time_to("method=theil_sen", &points, threshold).expect("a time");
+        assert!((median - 3600.0).abs() < 40.0, "{median}");
+        assert_eq!(time_to("direction=up", &points, threshold), Some(0.0));
+    }
+
+    #[test]
+    fn what_has_come_from_the_other_side_is_met_by_itself() {
+        let falling = points((0..20).map(|number| 100.0 - number as f64));
+        // From 81 at a fifteenth a second.
+        assert_eq!(time_to("", &falling, 71.0).map(f64::round), Some(150.0));
+        assert_eq!(time_to("direction=up", &falling, 71.0), Some(0.0));
+        assert_eq!(time_to("", &falling, 101.0), Some(f64::INFINITY));
+        assert_eq!(time_to("", &falling[..1], 71.0), None);
+    }
+
+    #[test]
+    fn an_error_is_that_of_a_forecast_made_before() {
+        let points = points((0..100).map(|number| match number {
+            99 => 150.0,
+            _ => number as f64,
+        }));
+        let error = |text: &str| ErrorOptions::read(text).expect(text).error(&points);
+        let near = |got: Option<f64>, expected: f64| {
+            let got = got.expect("a forecast");
+            assert!((got - expected).abs() < 1e-9, "{got} {expected}");
+        };
+        near(error("horizon=5m"), 51.0);
+        near(error("horizon=5m,output=forecast"), 99.0);
+        near(error("horizon=5m,output=relative"), 0.34);
+        assert_eq!(error("horizon=1h"), None);
+    }
+}

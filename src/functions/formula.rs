@@ -324,6 +324,11 @@ impl Function for WindowFunction {
         self.example
     }
 
+    fn is_extension(&self) -> bool {
+        // Prometheus' own functions have no options.
+        self.check_options.is_some()
+    }
+
     fn check_texts(&self, texts: &[&str]) -> Result<(), FunctionError> {
         match (self.check_options, texts) {
             (Some(check), [options]) => check(options),

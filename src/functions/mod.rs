@@ -6,8 +6,10 @@
 mod absent;
 pub mod annotation;
 mod anomaly;
+mod bins;
 mod blocks;
 mod calendar;
+mod calibration_error;
 pub mod call;
 mod change;
 mod changes;
@@ -17,10 +19,12 @@ mod clock;
 mod deriv;
 mod double_exponential_smoothing;
 mod drift;
+mod embedding;
 mod extended_histogram_rate;
 mod extended_rate;
 mod extremes;
 mod forecast;
+pub mod forest;
 mod formula;
 mod grouped;
 mod histogram_fraction;
@@ -37,6 +41,8 @@ mod math;
 pub mod options;
 mod over_time;
 mod over_time_histogram;
+mod quality_auc;
+mod quality_entropy;
 pub mod quantile;
 mod rate;
 #[cfg(test)]
@@ -86,7 +92,8 @@ pub trait Function: Sync {
     fn example(&self) -> &'static str;
 
     /// Refuses the texts among the arguments, in their order, before the others are evaluated: of
-    /// two errors Prometheus tells this one.
+    /// two errors Prometheus tells this one. Those of an extension are refused when an expression
+    /// is parsed, too.
     fn check_texts(&self, _texts: &[&str]) -> Result<(), FunctionError> {
         Ok(())
     }
@@ -108,6 +115,12 @@ pub trait Function: Sync {
         None
     }
 
+    /// Tells whether it takes several series of a window together, which differ in the label that
+    /// its second argument names; `eval::live` keeps those together, too.
+    fn joins_series(&self) -> bool {
+        false
+    }
+
     /// Computes it at one instant. The arguments have the types of the signature.
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError>;
 }
@@ -120,6 +133,7 @@ pub static ALL: &[&dyn Function] = &[
     &trigonometry::ACOS,
     &trigonometry::ACOSH,
     &anomaly::ANOMALY_EWMA,
+    &forest::AnomalyForest,
     &anomaly::ANOMALY_HOLT_WINTERS,
     &anomaly::ANOMALY_MAD,
     &anomaly::ANOMALY_SEASONAL,
@@ -129,6 +143,8 @@ pub static ALL: &[&dyn Function] = &[
     &trigonometry::ATAN,
     &trigonometry::ATANH,
     &over_time::AVG_OVER_TIME,
+    &calibration_error::CALIBRATION_ERROR,
+    &calibration_error::CALIBRATION_ERROR_SUMS,
     &math::CEIL,
     &change::CHANGE_ADWIN,
     &change::CHANGE_CUSUM,
@@ -150,11 +166,13 @@ pub static ALL: &[&dyn Function] = &[
     &double_exponential_smoothing::DOUBLE_EXPONENTIAL_SMOOTHING,
     &drift::chi2::CHI2,
     &drift::chi2_pvalue::CHI2_PVALUE,
+    &embedding::cosine_similarity::COSINE_SIMILARITY,
     &drift::hellinger::HELLINGER,
     &drift::js::JS,
     &drift::kl::KL,
     &drift::ks::KS,
     &drift::ks_pvalue::KS_PVALUE,
+    &embedding::l2_distance::L2_DISTANCE,
     &drift::psi::PSI,
     &drift::total_variation::TOTAL_VARIATION,
     &drift::wasserstein::WASSERSTEIN,
@@ -193,6 +211,8 @@ pub static ALL: &[&dyn Function] = &[
     &trigonometry::Pi,
     &deriv::PREDICT_LINEAR,
     &over_time::PRESENT_OVER_TIME,
+    &quality_auc::QualityAuc,
+    &quality_entropy::QualityEntropy,
     &over_time::QUANTILE_OVER_TIME,
     &trigonometry::RAD,
     &clock::RANGE,
@@ -246,6 +266,14 @@ pub struct Functions;
 impl SignatureTable for Functions {
     fn signature(&self, name: &str) -> Option<Signature> {
         find(name).map(Function::signature)
+    }
+
+    fn check_texts(&self, name: &str, texts: &[&str]) -> Result<(), String> {
+        // Prometheus finds out about its own when it evaluates them.
+        match find(name).filter(|function| function.is_extension()) {
+            Some(function) => function.check_texts(texts).map_err(|error| error.0),
+            None => Ok(()),
+        }
     }
 
     fn names(&self) -> Vec<&'static str> {

@@ -186,3 +186,37 @@ fn distances_of_distributions_are_those_of_the_references() {
     check_file("chi2_test", "drift_chi2_pvalue", None);
     check_file("wasserstein1", "drift_wasserstein", None);
 }
+
+#[test]
+fn distances_of_embeddings_are_those_of_the_references() {
+    check_file("cosine_similarity", "drift_cosine_similarity", Some("dim"));
+    check_file("l2_distance", "drift_l2_distance", Some("dim"));
+}
+
+#[test]
+fn calibration_errors_are_those_of_the_reference() {
+    for case in &cases("ece") {
+        let bins = case["inputs"]["bins"].as_array().expect("bins");
+        let by_bin = |field: &str| {
+            let of_bin = |bin: &Json| {
+                let value = SampleValue::Float(number(&bin[field]));
+                element(&[("bin", &bin["upper"].to_string())], value)
+            };
+            bins.iter().map(of_bin).collect::<Vec<_>>()
+        };
+        let mut vectors = vec![by_bin("total"), by_bin("correct")];
+        let has_sums = bins.iter().all(|bin| bin["conf_sum"].is_number());
+        let function = match has_sums {
+            true => {
+                vectors.push(by_bin("conf_sum"));
+                "calibration_error_sums"
+            }
+            false => "calibration_error",
+        };
+        for output in ["ece", "mce"] {
+            let text = format!("label=bin,output={output}");
+            let got = value(function, vectors.clone(), &text);
+            check(case, function, got, &case["expected"][output]);
+        }
+    }
+}

@@ -259,7 +259,28 @@ impl Checker<'_> {
                 self.expect_type(arg, *wanted, &context)?;
             }
         }
+        self.check_texts(call)?;
         Ok(signature.returns)
+    }
+
+    fn check_texts(&self, call: &Call) -> Result<()> {
+        let mut texts = Vec::new();
+        let mut place = call.name_span;
+        for arg in &call.args {
+            let mut plain = arg;
+            while let ExprKind::Paren(inner) = &plain.kind {
+                plain = inner;
+            }
+            if let ExprKind::String(text) = &plain.kind {
+                texts.push(text.as_str());
+                // Options come last.
+                place = plain.span;
+            }
+        }
+        match self.functions.check_texts(&call.function, &texts) {
+            Ok(()) => Ok(()),
+            Err(message) => self.error(place, message),
+        }
     }
 
     fn check_arity(&self, call: &Call, signature: &Signature, span: Span) -> Result<()> {

@@ -42,6 +42,11 @@ pub struct Signature {
 pub trait SignatureTable {
     /// Returns the signature of `name`.
     fn signature(&self, name: &str) -> Option<Signature>;
+    /// Refuses the texts among the arguments of a call, in their order, where they are known to be
+    /// wrong without an evaluation.
+    fn check_texts(&self, _name: &str, _texts: &[&str]) -> Result<(), String> {
+        Ok(())
+    }
     /// Returns all names, for "did you mean".
     fn names(&self) -> Vec<&'static str>;
 }

@@ -30,6 +30,12 @@ pub fn remedy_for_expression(
     if let Some(rest) = message.strip_prefix("unknown function with name ") {
         return for_function(rest.trim_matches('"'), functions);
     }
+    // What our own functions say of their texts has the remedy in it.
+    if error.message.contains("(): ") {
+        return "options are one text, `\"name=value,name=value\"`; `burnwatch explain --functions` \
+                lists those of each function"
+            .to_owned();
+    }
     if let Some(dialect) = other_language(text, message) {
         return dialect.to_owned();
     }

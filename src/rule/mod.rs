@@ -3,6 +3,7 @@
 //! What lives here: rules as they are written. What may not: evaluation, alert state. Called
 //! by the engine (compile) and the CLI (check, test).
 
+pub mod baseline;
 mod dialect;
 mod expression_hint;
 mod fields;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::api::QuerySettings;
 use crate::bundled;
 use crate::config::{self, Config, LogContent};
-use crate::engine::{CompiledRules, compile};
+use crate::engine::{CompiledRules, compile, is_baseline};
 use crate::ingest::{self, NodeSettings};
 use crate::model::{
     ContextSettings, DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat,
@@ -61,6 +61,14 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
             (config, bundled::RULES.iter().map(file).collect())
         }
     };
+    let mut files = files;
+    for path in config.baseline_paths()? {
+        let (path, text) = read_rule_file(&path)?;
+        if !is_baseline(&text) {
+            bail!("{path}: is no baseline: its first key must be `baseline:`");
+        }
+        files.push((path, text));
+    }
     let settings = engine_settings(&config, options, external_url);
     let source = Arc::new(RuleSource { files, settings });
     let rules = compile(&source).map_err(|errors| {

@@ -68,25 +68,26 @@ fn one(slo: &Slo, compiled: &CompiledSlo) -> String {
     if compiled.tiers.is_empty() {
         let _ = writeln!(out, "  (no alert can fire)");
     }
-    let first = |seconds: Option<f64>| seconds.filter(|seconds| seconds.is_finite());
-    let soonest = compiled
-        .tiers
-        .iter()
-        .filter_map(|tier| first(tier.detection_seconds(budget, 1.0)));
+    let found = compiled.tiers.iter();
+    let soonest = found.filter_map(|tier| tier.detection_seconds(budget, 1.0));
     if let Some(soonest) = soonest.reduce(f64::min) {
-        let _ = writeln!(
+        let thresholds = compiled.tiers.iter().map(|tier| tier.threshold(budget));
+        let lowest = thresholds.fold(1.0, f64::min);
+        let _ = write!(
             out,
-            "\n  A total outage is found {} after it begins, and what is slower than {} of errors never:\n  \
-             the budget suffices for that. Add the interval of scrapes and of the rule group.",
+            "\n  A total outage is found {} after it begins (add the interval of scrapes and of the \
+             rules).\n  No alert is raised below {} of errors: ",
             spoken(soonest),
-            percent(
-                compiled
-                    .tiers
-                    .iter()
-                    .map(|tier| tier.threshold(budget))
-                    .fold(1.0, f64::min)
-            ),
+            percent(lowest),
         );
+        let _ = match decimal(lowest) <= budget {
+            true => writeln!(out, "the budget suffices for that."),
+            false => writeln!(
+                out,
+                "what is above {} spends the budget all the same.",
+                percent(budget)
+            ),
+        };
     }
     out
 }

@@ -319,10 +319,11 @@ impl<'n> Fields<'n> {
     pub(crate) fn labels(&self, reading: &mut Reading<'_>, name: &str) -> BTreeMap<String, String> {
         let labels = self.texts(reading, name);
         for label in labels.keys() {
-            if !crate::model::labels::is_legacy_label_name(label) || label.starts_with("__") {
+            // Whether others than Prometheus 2 knows are valid is told when the rules are loaded.
+            if label.is_empty() || label.starts_with("__") {
                 let place = self.get(name).map_or(self.place, |node| node.place);
                 let message = format!("{name} of {}: {label:?} is no name of a label", self.about);
-                let hint = "a label's name has letters, digits and _, and no digit first";
+                let hint = "names that begin with __ are Prometheus' own; write another";
                 reading.refuse(place, message, hint);
             }
         }

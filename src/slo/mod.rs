@@ -4,15 +4,15 @@
 //! recording rules of the indicator over every window, alerts on how fast the error budget burns,
 //! and recordings of what is left of it. The rules are text that Prometheus loads as well.
 //!
-//! What lives here: the formats ([`format`]), what each becomes ([`objective::Slo`]), the
-//! arithmetic ([`burn_rate`]), the rules ([`compile`]). What may not: evaluation, files, clocks.
+//! What lives here: the formats (`format`), what each becomes ([`objective::Slo`]), the
+//! arithmetic ([`burn_rate`]), the rules (`compile`). What may not: evaluation, files, clocks.
 //! Called by `rule`, for a specification may stand wherever a rule file may, and by the CLI.
 
 pub mod burn_rate;
 mod compile;
 mod explain;
 mod fields;
-pub mod format;
+mod format;
 mod history;
 pub mod objective;
 mod query;

@@ -164,7 +164,10 @@ fn alert(
     if let Some(short) = tier.short {
         expr += &format!("\nand\n{} > {threshold}", ratio(short));
     }
+    // Those of the objective are the series' anyway; here they tell its alerts from others'.
     let mut own = pairs([
+        ("service", slo.service.as_str()),
+        ("slo", &slo.name),
         ("severity", &tier.severity),
         ("urgency", tier.urgency.name()),
         ("long_window", &tier.long.to_string()),

@@ -189,8 +189,10 @@ impl<'a> Page<'a> {
             body,
             format_args!(
                 "<tr><td class=\"s\"><span class=\"tag {state}\">{state}</span></td><td>\
-                 <a href=\"{root}/graph?g0.expr={expr}&amp;g0.tab=1\">{name}</a> {labels}",
+                 <a href=\"{root}/graph?g0.expr={expr}&amp;g0.tab=1\">{name}</a> {labels} \
+                 <a href=\"{root}/api/v1/alerts/{fingerprint:016x}/context\">context</a>",
                 root = Text(self.root),
+                fingerprint = alert.labels.fingerprint(),
                 expr = query_text(&rule.query),
                 labels = labels_html(&alert.labels),
             ),

@@ -18,6 +18,7 @@ async fn the_overview_tells_what_matters() {
         "warming, 1d 0h left",
         "/api/v1/explain?rule=job%3Aup%3Asum&amp;format=text",
         "10.0.0.7 &lt;Prometheus/3.7.0&gt;",
+        "/context\">context</a>",
         "http-equiv=\"refresh\"",
     ] {
         assert!(

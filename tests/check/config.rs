@@ -41,6 +41,32 @@ fn a_configuration_and_its_rules_are_checked() {
     );
 }
 
+#[test]
+fn baselines_are_looked_at_and_missed() {
+    let rules = "groups:\n- name: g\n  rules:\n  - {record: r, expr: 'drift_psi(x, x:baseline)'}\n";
+    let config = "rule_files: [a.yml]\nburnwatch: {baseline_files: [b.yml]}\n";
+    let run = |baseline: &str| {
+        let files = Files::of(&[("p.yml", config), ("a.yml", rules), ("b.yml", baseline)]);
+        files.burnwatch("config p.yml")
+    };
+    let found = run("baseline:\nseries: ['x:baseline{le=\"1\"} 5']\n");
+    assert_eq!(
+        (found.code, found.out.contains("WARNING")),
+        (0, false),
+        "{found:#?}"
+    );
+    let missing = run("baseline:\nseries: ['y:baseline{le=\"1\"} 5']\n");
+    assert!(
+        missing
+            .out
+            .contains("reads x:baseline, which no baseline has"),
+        "{missing:#?}"
+    );
+    let broken = run("baseline:\nseries: [y]\n");
+    assert_eq!(broken.code, 1, "{broken:#?}");
+    assert!(broken.err.contains("b.yml:2:10"), "{broken:#?}");
+}
+
 /// Checks that a text is refused at a place, with words and a remedy.
 fn refused(text: &str, said: &str) {
     let run = Files::of(&[("p.yml", text)]).burnwatch("config p.yml");

@@ -131,6 +131,14 @@ impl World {
         self.load();
     }
 
+    /// Loads a baseline beside the rules, or takes it away.
+    pub fn load_baseline(&mut self, text: Option<&str>) {
+        self.source.files.truncate(1);
+        let file = text.map(|text| ("baseline.yml".to_owned(), text.to_owned()));
+        self.source.files.extend(file);
+        self.load();
+    }
+
     fn stamp_now(&self) -> Stamp {
         let last = self.log.last().map(Entry::stamp).copied();
         last.map_or(

@@ -25,6 +25,7 @@ mod at_modifier;
 mod expected;
 mod features;
 mod laws;
+mod ml;
 mod notation;
 mod over_http;
 mod promql;

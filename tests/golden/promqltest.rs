@@ -76,6 +76,20 @@ const ZERO_AT_START: &str =
 const UNKNOWN_START: &str = "3.14 takes a start at the sample itself for an unknown one";
 const HISTOGRAM_STARTS: &str = "3.12 does not keep the start timestamps of histograms";
 
+/// What is said of functions that are not Prometheus', a script for each family.
+#[test]
+fn our_own_scripts_pass() {
+    let ours = Version {
+        name: "ours",
+        folder: ".",
+        n_evals: 38,
+        has_places: true,
+        exceptions: &[],
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/promqltest");
+    assert_eq!(run_version(&ours, &folder), 0, "evaluations fail");
+}
+
 #[test]
 fn prometheus_own_scripts_pass() {
     let Some(shared) = std::env::var_os("BURNWATCH_SHARED") else {

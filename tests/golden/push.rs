@@ -59,6 +59,21 @@ impl Recorded {
         Recorded { series, samples }
     }
 
+    /// Takes one sample of each series, all at one instant; counts need not be whole.
+    pub fn at_once(given: Vec<(Labels, SampleValue)>, at: i64) -> Self {
+        let (mut series, mut samples) = (Vec::new(), Vec::new());
+        for (labels, value) in given {
+            samples.push(Pushed {
+                series: series.len(),
+                at,
+                value,
+                is_whole: false,
+            });
+            series.push(labels);
+        }
+        Recorded { series, samples }
+    }
+
     /// Returns the number of series and of samples.
     pub fn len(&self) -> (usize, usize) {
         (self.series.len(), self.samples.len())

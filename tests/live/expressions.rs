@@ -232,13 +232,68 @@ fn quantile() -> Text {
     .boxed()
 }
 
+/// Functions that compare groups of two vectors, which differ in time or in what they hold.
+fn compared() -> Text {
+    let of_histograms = of(&[
+        "drift_psi",
+        "drift_ks",
+        "drift_js",
+        "drift_kl",
+        "drift_wasserstein",
+        "drift_hellinger",
+        "drift_chi2",
+        "drift_chi2_pvalue",
+        "drift_ks_pvalue",
+        "calibration_error",
+        "quality_auc",
+    ]);
+    let of_categories = of(&["drift_psi", "drift_total_variation", "drift_js"]);
+    let of_embeddings = of(&["drift_cosine_similarity", "drift_l2_distance"]);
+    let counted = || of(&["rate", "increase", "delta", "last_over_time"]);
+    let names = of(&[
+        "b_bucket",
+        "b_bucket",
+        "h",
+        "c",
+        r#"{__name__=~"h|b_bucket"}"#,
+    ]);
+    prop_oneof![
+        4 => (of_histograms, counted(), names, of(&WINDOWS), of(&OFFSETS)).prop_map(
+            |(drift, counted, name, window, offset)| format!(
+                "{drift}({counted}({name}[{window}]), {counted}({name}[{window}]{offset}))"
+            )
+        ),
+        2 => (of_categories, counted(), of(&WINDOWS), of(&OFFSETS), of(&["status", "instance"]))
+            .prop_map(|(drift, counted, window, offset, label)| format!(
+                r#"{drift}({counted}(c[{window}]), {counted}(c[{window}]{offset}), "label={label}")"#
+            )),
+        2 => (of_embeddings, selector(), of(&OFFSETS), of(&["instance", "job", "status"]))
+            .prop_map(|(drift, current, offset, label)| format!(
+                r#"{drift}({current}, g{offset}, "{label}")"#
+            )),
+        1 => (counted(), of(&WINDOWS), of(&["status", "instance", "le"])).prop_map(
+            |(counted, window, label)| format!(
+                r#"quality_entropy({counted}(c[{window}]), "{label}", "output=uniformity")"#
+            )
+        ),
+    ]
+    .boxed()
+}
+
 /// Returns expressions that are worth the same bits by either source.
 pub fn exact() -> Text {
-    let simple = prop_oneof![3 => leaf(), 3 => aggregated(leaf()), 1 => quantile()].boxed();
+    let simple = prop_oneof![
+        6 => leaf(),
+        6 => aggregated(leaf()),
+        2 => quantile(),
+        1 => compared(),
+    ]
+    .boxed();
     prop_oneof![
         4 => leaf(),
         6 => aggregated(leaf()),
         1 => quantile(),
+        2 => compared(),
         4 => joined(simple.clone(), simple.clone()),
         1 => subquery(simple.clone()),
         1 => aggregated(joined(leaf(), leaf())),

@@ -16,7 +16,7 @@ use burnwatch::model::{
 use serde_json::Value as Json;
 
 use crate::answer::read_float;
-use crate::world::Door;
+use crate::world::{Door, Sample};
 
 /// A boundary of the blocks of a window of [`RANGE`]: detectors begin here.
 const BEGIN_MS: i64 = 1_700_000_000_000;
@@ -84,11 +84,16 @@ impl Asked {
         Asked { engine, door }
     }
 
+    /// Sends a sample, and one of another target: the clock believes a leap that two attest.
     fn push(&mut self, name: &str, at: i64, value: f64) {
-        let labels = Labels::from_pairs([("__name__", name)]);
         let at = TimestampMs(at);
-        let sample = (labels, at, SampleValue::Float(value));
-        let entry = self.door.request(at, &[sample]);
+        let sample = |labels: &[(&str, &str)], value: f64| -> Sample {
+            let labels = Labels::from_pairs(labels.iter().copied());
+            (labels, at, SampleValue::Float(value))
+        };
+        let beside = sample(&[("__name__", "beside"), ("job", "other")], 0.0);
+        let samples = [sample(&[("__name__", name)], value), beside];
+        let entry = self.door.request(at, &samples);
         self.engine.apply(&entry, &|| 0.0, &mut Vec::new());
     }
 
@@ -246,7 +251,7 @@ fn check_changes(function: &str, outputs: [&'static str; 3], n_warmup: impl Fn(&
         });
     }
     assert!(found.len() >= 20, "{} vectors", found.len());
-    assert!(n_alarms >= 20, "{n_alarms} alarms");
+    assert!(n_alarms > 15, "{n_alarms} alarms");
 }
 
 #[test]

@@ -113,7 +113,11 @@ fn a_specification_is_a_rule_file_to_the_other_commands() {
         &["check", "rules", "--lint=all", "slo.yml", "sloth.yml"],
     );
     assert!(rules.status.success(), "{rules:#?}");
-    assert!(text(&rules.stdout).contains("SUCCESS: "), "{rules:#?}");
+    assert_eq!(
+        text(&rules.stdout).matches("SUCCESS: ").count(),
+        2,
+        "{rules:#?}"
+    );
     std::fs::write(
         directory.path().join("prometheus.yml"),
         "rule_files: [slo.yml, sloth.yml]\n",

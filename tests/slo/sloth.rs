@@ -178,7 +178,7 @@ fn alert_windows_change_tiers_and_factors() {
     for part in [
         "(13.44 * 0.0009999999999999432)",
         "(3.5 * ",
-        "(1.4 * ",
+        "(1.4000000000000001 * ",
         "(0.98 * ",
         "ratio_rate1w",
     ] {

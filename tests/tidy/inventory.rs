@@ -101,6 +101,7 @@ fn members_of_families_are_registered() {
         ("notify/notifier/", "impl Notifier for", "{}::new"),
         ("cli/", "pub fn run(", "{}::run("),
         ("log/backend/", "impl Log for", "pub mod {};"),
+        ("slo/format/", "impl Format for", "&{}::"),
     ];
     let mut wrong = Vec::new();
     for (folder, member, registered) in families {

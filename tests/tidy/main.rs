@@ -5,6 +5,11 @@
 //! change of design: it edits the table and says why. Comments, texts and what is compiled for
 //! tests alone do not count.
 
+#[macro_use]
+#[path = "../support/say.rs"]
+mod say;
+
+mod acceptance;
 mod inventory;
 mod source;
 

@@ -12,7 +12,11 @@ use crate::cli::check::{Io, LintArgs, Verdict};
 use crate::config::{
     self, Config, ConfigError, FileSdConfig, ScrapeJob, Scraping, Source, TargetGroup,
 };
+use crate::functions::Functions;
+use crate::promql::Features;
+use crate::rule::baseline::{missing_baselines, parse_baseline};
 use crate::rule::lint::{ScrapeIntervals, Settings};
+use crate::rule::{RuleGroup, parse_file};
 use crate::yaml::Place;
 
 /// The examples in `check config --help`; a test runs each of them.
@@ -202,7 +206,40 @@ fn check_named(
             check_targets(path, &groups, !alertmanager.relabel_configs.is_empty())?;
         }
     }
+    check_baselines(config, &rule_files, warnings)?;
     Ok(rule_files)
+}
+
+/// Looks at the baselines that a configuration names, and at whether rules ask for others.
+fn check_baselines(
+    config: &Config,
+    rule_files: &[PathBuf],
+    warnings: &mut Vec<String>,
+) -> Result<(), ConfigError> {
+    let mut baselines = Vec::new();
+    for path in config.baseline_paths()? {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| error_in(&path, Place::default(), format!("cannot be read: {e}")))?;
+        let parsed = parse_baseline(&path.display().to_string(), &text);
+        baselines.push(parsed.map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            error_in(&path, Place::default(), texts.join("; "))
+        })?);
+    }
+    // Rule files that do not load are told of elsewhere.
+    let groups = rule_files.iter().filter_map(|path| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let path = path.display().to_string();
+        Some(
+            parse_file(&path, &text, &Functions, Features::ALL)
+                .ok()?
+                .groups,
+        )
+    });
+    let groups: Vec<RuleGroup> = groups.flatten().collect();
+    let missing = missing_baselines(&groups, baselines.iter());
+    warnings.extend(missing.iter().map(ToString::to_string));
+    Ok(())
 }
 
 fn add_scrape_files(scraping: &mut Scraping) -> Result<(), ConfigError> {

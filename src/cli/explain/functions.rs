@@ -39,8 +39,12 @@ fn text(function: &dyn Function) -> String {
     } else {
         String::new()
     };
+    let origin = match function.is_extension() {
+        true => "    burnwatch's own: Prometheus does not have it\n",
+        false => "",
+    };
     format!(
-        "{} → {}\n    {}\n    {}\n{flag}",
+        "{} → {}\n    {}\n    {}\n{flag}{origin}",
         call_text(&signature),
         signature.returns.documented(),
         function.about(),
@@ -60,6 +64,7 @@ fn to_json(function: &dyn Function) -> Value {
         "about": function.about(),
         "example": function.example(),
         "feature": signature.experimental.then_some(FLAG),
+        "extension": function.is_extension(),
     })
 }
 
@@ -86,6 +91,8 @@ mod tests {
         );
         let text = describe(Some("info"), Format::Text).expect("a function");
         assert!(text.ends_with("    needs --enable-feature=promql-experimental-functions\n"));
+        let text = describe(Some("drift_psi"), Format::Text).expect("a function");
+        assert!(text.ends_with("    burnwatch's own: Prometheus does not have it\n"));
         let all = describe(None, Format::Text).expect("all");
         assert_eq!(all.matches(" → ").count(), ALL.len());
     }

@@ -27,13 +27,25 @@ impl<'a> Interpreter<'a> {
             return Err(EvalError::Execution(text));
         };
         let exprs: Vec<&Expr> = call.args.iter().map(plain).collect();
-        let mut memory = self.of_calls.take(call);
+        // Who groups elements by their labels finds the groups of last time again.
+        let keeper = self.live_source().filter(|_| function.is_extension());
+        let mut memory = match keeper {
+            Some(source) => source.take_memory(call),
+            None => self.of_calls.take(call),
+        };
         if !memory.has_good_texts {
             function.check_texts(&texts_of(call.args.iter()))?;
             memory.has_good_texts = true;
         }
-        if let Some(elements) = self.live_call(function, &exprs, at)? {
-            self.of_calls.put(call, memory);
+        let found = match function.joins_series() {
+            true => self.live_joint_call(&exprs, at)?,
+            false => self.live_call(function, &exprs, at)?,
+        };
+        if let Some(elements) = found {
+            match keeper {
+                Some(source) => source.put_memory(call, memory),
+                None => self.of_calls.put(call, memory),
+            }
             return Ok(Argument::Vector(elements));
         }
         let surroundings = self.surroundings.inside_call(&call.function);
@@ -63,7 +75,10 @@ impl<'a> Interpreter<'a> {
             memory: &mut memory,
         });
         self.put_origins(call, origins);
-        self.of_calls.put(call, memory);
+        match keeper {
+            Some(source) => source.put_memory(call, memory),
+            None => self.of_calls.put(call, memory),
+        }
         self.annotations = annotations;
         match output? {
             Output::Scalar(value) => Ok(Argument::Scalar(value)),

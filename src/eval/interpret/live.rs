@@ -2,7 +2,7 @@
 
 use crate::eval::interpret::Interpreter;
 use crate::eval::plan::standing::stands_exactly;
-use crate::eval::source::{LiveLeaf, PlainFunction, WindowCall};
+use crate::eval::source::{JointCall, LiveLeaf, PlainFunction, WindowCall};
 use crate::eval::{EvalError, LiveSource};
 use crate::functions::call::plain;
 use crate::functions::{
@@ -78,6 +78,40 @@ impl<'a> Interpreter<'a> {
             return Ok(Some(elements));
         }
         self.unique(elements).map(Some)
+    }
+
+    /// Evaluates a call of a function that takes several series of a plain window together.
+    pub(super) fn live_joint_call(
+        &mut self,
+        exprs: &[&Expr],
+        at: TimestampMs,
+    ) -> Result<Option<Vec<Element>>, EvalError> {
+        let text = |index: usize| match exprs.get(index).map(|expr| &expr.kind) {
+            Some(ExprKind::String(text)) => text.as_str(),
+            _ => "",
+        };
+        let matrix = match exprs.first().map(|expr| &expr.kind) {
+            Some(ExprKind::Matrix(matrix)) if matrix.selector.mode == RangeMode::Plain => matrix,
+            _ => return Ok(None),
+        };
+        let Some(source) = self.live_source() else {
+            return Ok(None);
+        };
+        let selector = &matrix.selector;
+        let range = self.positive(&matrix.range)?;
+        let until = self.resolve(selector.at, self.offset(&selector.offset)?, at);
+        let found = source.joint_windows(&JointCall {
+            selector,
+            after: until - range,
+            until,
+            at,
+            dim: text(1),
+            options: text(2),
+        });
+        if let Some(elements) = &found {
+            self.hold(elements.len())?;
+        }
+        Ok(found)
     }
 
     /// Evaluates an aggregation right above a leaf.

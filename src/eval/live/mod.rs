@@ -8,7 +8,9 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod joint;
 mod lines;
+mod memories;
 mod recorder;
 mod saved;
 mod scope;
@@ -23,17 +25,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
+use crate::eval::live::joint::Joints;
 use crate::eval::live::lines::Lines;
+use crate::eval::live::memories::Memories;
 use crate::eval::live::scope::Parts;
 use crate::eval::live::windows_by_place::WindowsByPlace;
-use crate::eval::source::{LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall};
+use crate::eval::source::{
+    JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
+};
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
-use crate::functions::{Element, RangeSeries, RangeVector};
+use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
 use crate::history::{Cursor, SeriesHistory};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
-use crate::promql::ast::{Aggregate, RangeMode, VectorSelector};
+use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
 use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth};
 
@@ -47,11 +53,15 @@ pub struct LiveState {
     windows: WindowsByPlace,
     groupings: Groupings,
     lines: Lines,
+    /// What is kept of groups of series that are taken together.
+    joints: Joints,
     parts: Parts,
     /// Labels without the name, for selections whose elements are asked for one by one.
     nameless: HashMap<SelectionId, Nameless>,
     /// Whether members still differ without their names, by selection, and of which version.
     distinct: HashMap<SelectionId, (u64, bool)>,
+    /// What calls keep.
+    memories: Memories,
     /// The subqueries whose points are kept.
     pub subqueries: Subqueries,
     /// The lags at which leaves stand when they are evaluated at the frontier, ascending.
@@ -77,6 +87,7 @@ impl LiveState {
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
+            joints: self.joints.adopted(),
             lags,
             selections_max: SELECTIONS_MIN + 2 * n_selectors,
             ..LiveState::default()
@@ -90,6 +101,7 @@ impl LiveState {
             self.selections = StandingSelections::default();
             self.groupings = Groupings::default();
             self.lines.forget();
+            self.joints.forget_selections();
             self.parts = Parts::default();
             self.nameless.clear();
             self.distinct.clear();
@@ -140,6 +152,10 @@ impl LiveState {
             self.moved(*place);
             if let StoreChange::Removed(place) = change {
                 self.windows.remove(*place);
+            }
+            if let StoreChange::Removed(place) = change {
+                self.joints.removed(*place);
+                self.memories.forget();
             }
         }
         self.bound_selections();
@@ -477,6 +493,19 @@ impl LiveSource for Live<'_> {
     ) -> Option<Result<SubqueryPoints, EvalError>> {
         self.unsettle();
         self.points_until(window, window.until)
+    }
+
+    fn joint_windows(&self, call: &JointCall<'_>) -> Option<Vec<Element>> {
+        self.unsettle();
+        self.joined(call)
+    }
+
+    fn take_memory(&self, call: &Call) -> CallMemory {
+        self.state.borrow_mut().memories.take(call)
+    }
+
+    fn put_memory(&self, call: &Call, memory: CallMemory) {
+        self.state.borrow_mut().memories.put(call, memory);
     }
 
     fn unsettle(&self) {

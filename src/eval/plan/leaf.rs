@@ -223,7 +223,7 @@ impl Collector {
             }
             ExprKind::Subquery(subquery) => {
                 let mut grid = grid(subquery, self.default_step);
-                if self.moving(taken_by).is_err() {
+                if self.moving(taken_by, true).is_err() {
                     grid.points_read_by = taken_by.map(str::to_owned);
                 }
                 self.subqueries.push(grid);
@@ -234,11 +234,14 @@ impl Collector {
     }
 
     /// Tells why a function cannot be had from its window as that moves, if it cannot.
-    fn moving(&self, function: Option<&str>) -> Result<(), String> {
+    fn moving(&self, function: Option<&str>, is_subquery: bool) -> Result<(), String> {
         let Some(name) = function else {
             return Err("the window is the result".to_owned());
         };
-        let has_form = functions::find(name).is_some_and(|function| function.live().is_some());
+        // Series are joined where they are kept, and not the points of a subquery.
+        let has_form = functions::find(name).is_some_and(|function| {
+            function.live().is_some() || (function.joins_series() && !is_subquery)
+        });
         match has_form && self.n_windows == 1 {
             true => Ok(()),
             false => Err(format!("{name} has no incremental form")),
@@ -261,7 +264,7 @@ impl Collector {
             LeafKind::Window { mode, .. } if mode != RangeMode::Plain => {
                 Some("it reads beyond its edges".to_owned())
             }
-            LeafKind::Window { .. } => self.moving(leaf.taken_by.as_deref()).err(),
+            LeafKind::Window { .. } => self.moving(leaf.taken_by.as_deref(), false).err(),
         }
     }
 

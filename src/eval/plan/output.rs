@@ -310,6 +310,12 @@ mod tests {
             "",
         );
         check("time()", "none", "", "");
+        check(
+            "anomaly_forest(a{job=\"a\", sensor=\"b\"}[1d], \"sensor\")",
+            "all but the metric name, sensor",
+            "job=a",
+            "",
+        );
         check("vector(1)", "none", "", "");
         check(
             "label_replace(x, \"b\", \"$1\", \"c\", \"(.*)\")",

@@ -162,5 +162,9 @@ mod tests {
         check("drift_psi(sum by (c, job) (a), b, \"label=c\")", "job");
         check("max_over_time(sum by (job) (a)[1h:1m])", "job");
         check("-(a)", "all but the metric name");
+        check(
+            "anomaly_forest(a[1d], \"sensor\")",
+            "all but the metric name, sensor",
+        );
     }
 }

@@ -85,6 +85,56 @@ pub fn after(points: &[FloatPoint], since: TimestampMs) -> &[FloatPoint] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promql::ValueType;
+
+    /// Every detector refuses what it does not know, and says what it knows.
+    #[test]
+    fn options_that_are_wrong_are_refused() {
+        let check = |name: &str, text: &str, expected: &str| {
+            let function = crate::functions::find(name).expect(name);
+            let refused = function.check_texts(&[text]).expect_err(text);
+            assert_eq!(refused.0, format!("{name}(): {expected}"));
+        };
+        let mut n_with_options = 0;
+        for function in crate::functions::ALL {
+            let signature = function.signature();
+            let has_options = matches!(signature.args, [ValueType::Matrix, .., ValueType::String])
+                && !signature.args[1..signature.args.len() - 1].contains(&ValueType::String);
+            if has_options {
+                let name = signature.name;
+                assert!(function.check_texts(&["wrong=1"]).is_err(), "{name}");
+                n_with_options += 1;
+            }
+        }
+        assert!(n_with_options >= 10, "{n_with_options}");
+        check(
+            "anomaly_ewma",
+            "alpha=0",
+            "option \"alpha\" is \"0\", but must be a number above 0, up to 1",
+        );
+        check(
+            "anomaly_zscore",
+            "min_sample=3",
+            "there is no option \"min_sample\". Did you mean \"min_samples\"? Known are: ddof, \
+             min_samples, warmup, since",
+        );
+        check(
+            "anomaly_holt_winters",
+            "m=4,horizon=5",
+            "option \"horizon\" is \"5\", but must be a whole number from 1 to 4",
+        );
+        check(
+            "change_cusum",
+            "train=0.7",
+            "option \"train\" is \"0.7\", but must be a share of the window above 0, up to 0.4, or \
+             a duration such as 6h",
+        );
+        check(
+            "forecast_time_to",
+            "direction=left",
+            "option \"direction\" is \"left\", but must be one of auto, up, down",
+        );
+    }
 
     #[test]
     fn without_spread_everything_else_is_infinitely_far() {

@@ -6,7 +6,7 @@
 //! wants `increase`, not `rate`.
 
 use crate::functions::FunctionError;
-use crate::functions::drift::bins::Bins;
+use crate::functions::bins::Bins;
 use crate::functions::drift::{DriftFunction, Measure};
 use crate::functions::options::Options;
 

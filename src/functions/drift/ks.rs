@@ -4,7 +4,7 @@
 //! larger, so this is a lower bound of the statistic of the observations themselves.
 
 use crate::functions::FunctionError;
-use crate::functions::drift::bins::Bins;
+use crate::functions::bins::Bins;
 use crate::functions::drift::{DriftFunction, Measure};
 use crate::functions::options::Options;
 

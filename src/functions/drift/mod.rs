@@ -1,6 +1,6 @@
 //! `drift_*`: how far the distribution of one histogram is from that of another.
 //!
-//! What lives here: a file for each measure, which is a formula over [`bins::Bins`], and what they
+//! What lives here: a file for each measure, which is a formula over [`Bins`], and what they
 //! share. What may not: series, rules. A measure is named in the list of all functions.
 //!
 //! Both arguments are vectors of histograms: classic ones (`le`), native ones with exponential or
@@ -15,7 +15,6 @@
 //! 3. A side that holds nothing makes NaN.
 //! 4. Buckets that are empty on both sides count nowhere.
 
-mod bins;
 pub(super) mod chi2;
 pub(super) mod chi2_pvalue;
 pub(super) mod hellinger;
@@ -28,9 +27,8 @@ mod smoothing;
 pub(super) mod total_variation;
 pub(super) mod wasserstein;
 
-use crate::functions::annotation::Remark;
-use crate::functions::drift::bins::{Bins, Unusable};
-use crate::functions::grouped::{Group, meetings, remove_unlabelled};
+use crate::functions::bins::{Bins, Unusable};
+use crate::functions::grouped::{Group, fill_with_histograms, meetings, named_floats};
 use crate::functions::options::Options;
 use crate::functions::{Call, Function, FunctionError, Output, call};
 use crate::model::BUCKET_LABEL;
@@ -72,17 +70,10 @@ impl DriftFunction {
         let mut options = Options::parse(self.name, texts.first().copied().unwrap_or_default())?;
         let category = match self.is_ordered {
             true => None,
-            false => options.text("label"),
+            false => call::member_option(self.name, &mut options)?,
         };
-        if let Some(label) = category.filter(|label| !call::is_label_name(label)) {
-            return Err(FunctionError(format!(
-                "{}(): option \"label\" is {label:?}, but must be the name of a label",
-                self.name
-            )));
-        }
         let measure = (self.measure)(&mut options)?;
         options.end()?;
-        let category = category.map(str::to_owned);
         Ok(Asked { category, measure })
     }
 
@@ -91,44 +82,17 @@ impl DriftFunction {
         &self,
         call: &mut Call<'_>,
         asked: &Asked,
-        groups: &mut [Group<'_>; 2],
+        groups: &[Group<'_>; 2],
         bins: &mut Bins,
     ) -> Result<(), Unusable> {
-        if let Some(label) = &asked.category {
-            for (index, group) in groups.iter_mut().enumerate() {
-                remove_unlabelled(call, (index, label), group);
-                if group.histogram.is_some() {
-                    let aggregation = self.name;
-                    call.remark(index, Remark::HistogramIgnoredInAggregation { aggregation });
-                }
+        match &asked.category {
+            Some(label) => {
+                let [mut current, mut reference] = named_floats(call, self.name, label, groups);
+                bins.of_categories(&mut reference, &mut current)?;
             }
-            let [current, reference] = groups;
-            return bins.of_categories(&mut reference.floats, &mut current.floats);
+            None => fill_with_histograms(call, self.name, groups.each_ref(), bins)?,
         }
-        let mut are_mixed = false;
-        for (index, group) in groups.iter().enumerate() {
-            let is_bad = |(text, _): &&(&str, f64)| bins::edge(text).is_none();
-            let metric = || group.first.labels.metric_name().to_owned();
-            if let Some((value, _)) = group.floats.iter().find(is_bad) {
-                let (metric, value) = (metric(), (*value).to_owned());
-                call.remark(index, Remark::BadBucketLabel { metric, value });
-            }
-            if group.histogram.is_some() && !group.floats.is_empty() {
-                let metric = metric();
-                call.remark(index, Remark::MixedClassicNativeHistograms { metric });
-                are_mixed = true;
-            }
-        }
-        if are_mixed {
-            return Err(Unusable::Counts);
-        }
-        let [current, reference] = groups;
-        let filled = bins.of_histograms(reference, current);
-        if filled == Err(Unusable::Layouts) {
-            let function = self.name;
-            call.remark(1, Remark::NoCommonBuckets { function });
-        }
-        filled
+        bins.check_totals()
     }
 }
 
@@ -167,11 +131,11 @@ impl Function for DriftFunction {
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {
         let asked = self.asked(&[call.text(2)])?;
         let vectors = [call.take_vector(0), call.take_vector(1)];
-        let mut met = meetings(call, self.name, asked.member(), &vectors)?;
+        let met = meetings(call, self.name, asked.member(), &vectors)?;
         let mut bins = Bins::default();
         let mut out = Vec::with_capacity(met.len());
-        for meeting in &mut met {
-            let value = match self.fill(call, &asked, &mut meeting.groups, &mut bins) {
+        for meeting in &met {
+            let value = match self.fill(call, &asked, &meeting.groups, &mut bins) {
                 Ok(()) => (asked.measure)(&mut bins),
                 Err(_) => f64::NAN,
             };

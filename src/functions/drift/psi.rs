@@ -5,7 +5,7 @@
 //! changed, above 0.25 (or 0.2) something has (Siddiqi, Credit Risk Scorecards, 2006).
 
 use crate::functions::FunctionError;
-use crate::functions::drift::bins::Bins;
+use crate::functions::bins::Bins;
 use crate::functions::drift::smoothing::{added_count, laplace, least_share};
 use crate::functions::drift::{DriftFunction, Measure};
 use crate::functions::options::Options;

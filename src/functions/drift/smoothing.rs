@@ -1,7 +1,7 @@
 //! What is done about bins that one side has nothing in, where a logarithm would be infinite.
 
 use crate::functions::FunctionError;
-use crate::functions::drift::bins::Bins;
+use crate::functions::bins::Bins;
 use crate::functions::options::Options;
 
 /// Reads `eps`, the least share.

@@ -5,7 +5,7 @@
 //! at it, as in `histogram_quantile`, so this is a lower bound.
 
 use crate::functions::FunctionError;
-use crate::functions::drift::bins::Bins;
+use crate::functions::bins::Bins;
 use crate::functions::drift::{DriftFunction, Measure};
 use crate::functions::options::Options;
 

@@ -59,7 +59,7 @@ fn put_entry(entry: &Entry, out: &mut ByteWriter) {
             out.byte(RULES);
             put_stamp(out, stamp);
             out.number(generation.0);
-            put_whole(out, |out| rules.save(out));
+            put_rules(out, rules);
         }
         Entry::Past { stamp, past } => {
             out.byte(PAST);
@@ -69,7 +69,7 @@ fn put_entry(entry: &Entry, out: &mut ByteWriter) {
         Entry::Change { stamp, change } => {
             out.byte(CHANGE);
             put_stamp(out, stamp);
-            put_whole(out, |out| change.save(out));
+            change.save(out);
         }
     }
 }
@@ -89,7 +89,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         RULES => Entry::Rules {
             stamp,
             generation: Generation(input.number()?),
-            rules: Arc::new(whole(&mut input, RuleSource::load)?),
+            rules: Arc::new(rules(&mut input)?),
         },
         PAST => Entry::Past {
             stamp,
@@ -97,7 +97,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         },
         CHANGE => Entry::Change {
             stamp,
-            change: Arc::new(whole(&mut input, Change::load)?),
+            change: Arc::new(Change::load(&mut input)?),
         },
         _ => return Err(input.malformed("a kind of entry")),
     };
@@ -105,21 +105,18 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
     Ok(entry)
 }
 
-/// Puts, behind its length, what checkpoints have an encoding for.
-fn put_whole(out: &mut ByteWriter, save: impl FnOnce(&mut ByteWriter)) {
+/// Puts a rule set in the encoding that checkpoints have of it, behind its length.
+fn put_rules(out: &mut ByteWriter, rules: &RuleSource) {
     let mut encoded = ByteWriter::default();
-    save(&mut encoded);
+    rules.save(&mut encoded);
     out.bytes(&encoded.into_bytes());
 }
 
-fn whole<T>(
-    input: &mut ByteReader<'_>,
-    load: impl FnOnce(&mut ByteReader<'_>) -> Read<T>,
-) -> Read<T> {
+fn rules(input: &mut ByteReader<'_>) -> Read<RuleSource> {
     let mut encoded = ByteReader::new(input.bytes()?);
-    let loaded = load(&mut encoded)?;
+    let rules = RuleSource::load(&mut encoded)?;
     encoded.end()?;
-    Ok(loaded)
+    Ok(rules)
 }
 
 fn put_stamp(out: &mut ByteWriter, stamp: &Stamp) {
@@ -298,7 +295,9 @@ const HISTOGRAM_BYTES_MIN: usize = 2 + 1 + 1 + 4 * 8 + 5;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels};
+    use crate::model::{
+        BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels, RuleSource,
+    };
 
     use proptest::collection::vec;
     use proptest::prelude::*;

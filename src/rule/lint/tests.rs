@@ -367,6 +367,7 @@ fn thresholds_as_burn_rates() {
         "sum(rate(errors_total[5m])) > 0.1",
         "rate(errors_total[5m]) / rate(requests_total[5m]) > 3",
         "rate(errors_total[5m]) / rate(requests_total[5m]) < 0.1",
+        "slo:sli_error:ratio_rate1h > 13.44 * 0.001",
     ] {
         assert_eq!(said(other, ""), [], "{other}");
     }

@@ -46,7 +46,6 @@ impl Format for Burnwatch {
         peek_text(root, "version") == Some(VERSION)
     }
 
-    #[allow(private_interfaces, reason = "as in the trait")]
     fn read(&self, documents: &[Rc<Node>], reading: &mut Reading<'_>) {
         for document in documents {
             read_service(reading, document);

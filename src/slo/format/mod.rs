@@ -22,7 +22,7 @@ use crate::slo::{Language, Spec, SpecError, windows};
 use crate::yaml::{Node, NodeKind, Place, YamlErrorKind, all_documents};
 
 /// A format of specifications.
-pub trait Format: fmt::Debug + Sync {
+pub(crate) trait Format: fmt::Debug + Sync {
     /// Its name, as a person says it.
     fn name(&self) -> &'static str;
     /// The header that tells it from others.
@@ -30,12 +30,11 @@ pub trait Format: fmt::Debug + Sync {
     /// Tells whether a document is of this format.
     fn is_mine(&self, root: &Node) -> bool;
     /// Reads the documents of a file that are; they may name each other.
-    #[allow(private_interfaces, reason = "formats are read in this module alone")]
     fn read(&self, documents: &[Rc<Node>], reading: &mut Reading<'_>);
 }
 
 /// All formats, sorted by name.
-pub const ALL: &[&dyn Format] = &[
+pub(crate) const ALL: &[&dyn Format] = &[
     &burnwatch::Burnwatch,
     &openslo::OpenSlo,
     &pyrra::Pyrra,
@@ -120,7 +119,7 @@ pub fn read(text: &str, language: Language<'_>) -> Result<Spec, Vec<SpecError>> 
             .map(|format| format!("{} ({})", format.header(), format.name()))
             .collect();
         let message = format!(
-            "this {} is no specification of objectives",
+            "{} here is no specification of objectives",
             root.described()
         );
         reading.refuse(

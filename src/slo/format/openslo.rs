@@ -36,7 +36,6 @@ impl Format for OpenSlo {
         peek_text(root, "apiVersion").is_some_and(|api| api.starts_with("openslo"))
     }
 
-    #[allow(private_interfaces, reason = "as in the trait")]
     fn read(&self, documents: &[Rc<Node>], reading: &mut Reading<'_>) {
         let mut objects = Objects::default();
         for document in documents {

@@ -193,12 +193,14 @@ fn read_ratio(
     let known = ["counter", "good", "bad", "total", "rawType", "raw"];
     let fields = reading.fields(node, &about, &known)?;
     let is_counter = fields.flag(reading, "counter").unwrap_or(true);
+    // The outer tells whether it is written, the inner whether it can be read.
     let mut metric = |name: &str| {
-        let node = fields.get(name)?;
         let about = format!("{name} of {about}");
-        let metric = reading.fields(node, &about, &["metricSource"])?;
-        let query = read_source(reading, &metric, &about, objects)?;
-        Some(windowed(reading, &query, &about, is_counter))
+        fields.get(name).map(|node| {
+            let metric = reading.fields(node, &about, &["metricSource"])?;
+            let query = read_source(reading, &metric, &about, objects)?;
+            windowed(reading, &query, &about, is_counter)
+        })
     };
     let (good, bad, total, raw) = (
         metric("good"),
@@ -207,17 +209,6 @@ fn read_ratio(
         metric("raw"),
     );
     let raw_type = fields.text(reading, "rawType");
-    let Metrics {
-        good,
-        bad,
-        total,
-        raw,
-    } = Metrics {
-        good,
-        bad,
-        total,
-        raw,
-    };
     match (good, bad, total, raw) {
         (Some(good), None, Some(total), None) => Some(match (good?, total?) {
             (Query::Window(good), Query::Window(total)) => Sli::Events {
@@ -266,13 +257,6 @@ fn read_ratio(
             None
         }
     }
-}
-
-struct Metrics {
-    good: Option<Option<Query>>,
-    bad: Option<Option<Query>>,
-    total: Option<Option<Query>>,
-    raw: Option<Option<Query>>,
 }
 
 /// A query that can be asked over any window, or only as it is.

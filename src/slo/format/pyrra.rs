@@ -33,7 +33,6 @@ impl Format for Pyrra {
         api.starts_with(PROPAGATED) || peek_text(root, "kind") == Some(KIND)
     }
 
-    #[allow(private_interfaces, reason = "as in the trait")]
     fn read(&self, documents: &[Rc<Node>], reading: &mut Reading<'_>) {
         for document in documents {
             read_slo(reading, document);

@@ -34,7 +34,6 @@ impl Format for Sloth {
         peek_text(root, "kind") == Some(KIND) || peek_text(root, "version") == Some(VERSION)
     }
 
-    #[allow(private_interfaces, reason = "as in the trait")]
     fn read(&self, documents: &[Rc<Node>], reading: &mut Reading<'_>) {
         for document in documents {
             match peek_text(document, "kind") {

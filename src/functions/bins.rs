@@ -1,10 +1,12 @@
-//! Two distributions over the same bins, made of what the two arguments of a measure hold.
+//! Two distributions over the same bins, made of what two arguments hold: a current one and a
+//! baseline, totals and hits, negatives and positives.
 //!
-//! The conventions stand in the folder's `mod.rs`.
+//! The conventions for histograms that are no pair stand in `drift/mod.rs`.
 
 use crate::functions::classic_histogram::upper_bound;
-use crate::functions::grouped::Group;
+use crate::functions::grouped::{Group, Member};
 use crate::model::FloatHistogram;
+use crate::model::histogram::Bucket;
 
 /// A bin with its bounds and what each side has in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +57,11 @@ pub(super) enum Unusable {
 }
 
 impl Bins {
+    /// Returns all bins.
+    pub fn all(&self) -> &[Bin] {
+        &self.bins
+    }
+
     /// Returns the bins that are not empty on both sides.
     pub fn filled(&self) -> impl Iterator<Item = &Bin> {
         self.bins.iter().filter(|bin| bin.is_filled())
@@ -150,7 +157,8 @@ impl Bins {
                 current: count(b.next_if(|(other, _)| *other == name)),
             });
         }
-        self.add_up()
+        self.add_up();
+        Ok(())
     }
 
     /// Fills the bins with two native histograms of exponential buckets.
@@ -170,7 +178,7 @@ impl Bins {
         }
         let (reference, current) = reference.aligned_with(current);
         self.bins.clear();
-        let empty = |bucket: &crate::model::histogram::Bucket| Bin {
+        let empty = |bucket: &Bucket| Bin {
             lower: bucket.lower,
             upper: bucket.upper,
             reference: 0.0,
@@ -210,7 +218,8 @@ impl Bins {
                 bin.upper = bin.lower;
             }
         }
-        self.add_up()
+        self.add_up();
+        Ok(())
     }
 
     /// Fills the bins between the bounds that both sides have.
@@ -244,21 +253,88 @@ impl Bins {
             return Err(Unusable::Layouts);
         }
         (self.reference_total, self.current_total) = before;
-        self.check_totals()
+        Ok(())
     }
 
-    fn add_up(&mut self) -> Result<(), Unusable> {
+    /// Fills the bins with counts by a label that holds the bins' bounds, which are not cumulative:
+    /// the upper one, or `lower-upper`.
+    pub fn of_bounds(
+        &mut self,
+        reference: &[(&str, f64)],
+        current: &[(&str, f64)],
+    ) -> Result<(), Unusable> {
+        self.bins.clear();
+        for (bounds, count) in reference {
+            let (lower, upper) = bounds_of(bounds).ok_or(Unusable::Layouts)?;
+            self.bins.push(Bin {
+                lower,
+                upper,
+                reference: *count,
+                current: 0.0,
+            });
+        }
+        for (bounds, count) in current {
+            let (lower, upper) = bounds_of(bounds).ok_or(Unusable::Layouts)?;
+            self.bins.push(Bin {
+                lower,
+                upper,
+                reference: 0.0,
+                current: *count,
+            });
+        }
+        if !self
+            .bins
+            .iter()
+            .all(|bin| is_count(bin.reference) && is_count(bin.current))
+        {
+            return Err(Unusable::Counts);
+        }
+        self.bins.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+        self.bins.dedup_by(|next, kept| {
+            let is_same = next.upper == kept.upper;
+            if is_same {
+                kept.reference += next.reference;
+                kept.current += next.current;
+            }
+            is_same
+        });
+        let mut lower = 0.0;
+        for bin in &mut self.bins {
+            if bin.lower.is_nan() {
+                bin.lower = if bin.upper > lower { lower } else { bin.upper };
+            }
+            lower = bin.upper;
+            if bin.upper == f64::INFINITY {
+                bin.upper = bin.lower;
+            }
+        }
+        self.add_up();
+        Ok(())
+    }
+
+    fn add_up(&mut self) {
         self.reference_total = self.bins.iter().map(|bin| bin.reference).sum();
         self.current_total = self.bins.iter().map(|bin| bin.current).sum();
-        self.check_totals()
     }
 
-    fn check_totals(&self) -> Result<(), Unusable> {
+    /// Refuses a side that holds nothing.
+    pub fn check_totals(&self) -> Result<(), Unusable> {
         match self.reference_total > 0.0 && self.current_total > 0.0 {
             true => Ok(()),
             false => Err(Unusable::Counts),
         }
     }
+}
+
+/// Reads `upper` or `lower-upper`; a lower bound that is not said is NaN.
+fn bounds_of(text: &str) -> Option<(f64, f64)> {
+    if let Some(upper) = edge(text) {
+        return Some((f64::NAN, upper));
+    }
+    // A minus may be a sign, too.
+    let (at, _) = text.char_indices().skip(1).find(|(_, c)| *c == '-')?;
+    let (lower, upper) = (edge(&text[..at])?, edge(&text[at + 1..])?);
+    (lower <= upper).then_some((lower, upper))
 }
 
 fn is_count(count: f64) -> bool {
@@ -293,10 +369,11 @@ fn cumulate(group: &Group<'_>, out: &mut Vec<Cumulative>) -> Result<(), Unusable
     Ok(())
 }
 
-fn cumulate_classic(buckets: &[(&str, f64)], out: &mut Vec<Cumulative>) {
-    let bounded = buckets.iter().filter_map(|(text, count)| {
-        let (upper, count) = (edge(text)?, *count);
-        Some(Cumulative { upper, count })
+fn cumulate_classic(buckets: &[Member<'_>], out: &mut Vec<Cumulative>) {
+    let bounded = buckets.iter().filter(|bucket| !bucket.bound.is_nan());
+    let bounded = bounded.map(|bucket| Cumulative {
+        upper: bucket.bound,
+        count: bucket.value,
     });
     out.extend(bounded);
     out.sort_by(|a, b| a.upper.total_cmp(&b.upper));
