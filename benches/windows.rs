@@ -2,14 +2,17 @@
 //! steps included, and bytes a series.
 //!
 //! `cargo bench --bench windows` prints a table of CPU time; every series gets a sample between two
-//! evaluations. `rate` is over 5m, 1h, 6h and 3d; its column is for one of the four.
+//! evaluations. `rate` is over 5m, 1h, 6h and 3d; its column is for one of the four. Below stands what
+//! a point of nine series costs `anomaly_forest`, which shows it to two models.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use burnwatch::functions::forest::model::{Boundaries, Model};
+use burnwatch::functions::forest::settings::Settings;
 use burnwatch::functions::{self, Function};
 use burnwatch::history::SeriesHistory;
-use burnwatch::model::{DurationMs, SampleValue, TimestampMs};
+use burnwatch::model::{DurationMs, Labels, SampleValue, TimestampMs};
 use burnwatch::windows::{LiveArgs, SeriesWindows, Span};
 
 /// Counts the bytes that are allocated.
@@ -68,6 +71,44 @@ fn main() {
     row("quantile_over_time", "1h", &hour, &[0.95], 2000);
     row("max_over_time", "3d", &burn_rates[3..], &[], 200);
     row("sum_over_time", "3d", &burn_rates[3..], &[], 200);
+    println!();
+    println!(
+        "{:<37} {:>14} {:>14}",
+        "anomaly_forest", "ns a point", "bytes a group"
+    );
+    for options in ["", "output=alarm", "model=isolation", "model=rcf"] {
+        forest_row(options);
+    }
+}
+
+/// Shows points to the two models of a group: a block that is not measured, and one that is.
+fn forest_row(options: &str) {
+    const DIMS: usize = 9;
+    const BLOCK: i64 = 10_000;
+    let settings = Settings::parse(options).expect("they are good");
+    let group = Labels::from_pairs([("machine", "a")]);
+    let boundaries = Boundaries::of(DurationMs(2 * BLOCK * STEP));
+    let boundary = boundaries.first_from(TimestampMs(BEGIN));
+    let before = BYTES.load(Ordering::Relaxed);
+    let model = Model::begin(&settings, (&group, DIMS), (boundaries, boundary));
+    let mut models = [model.clone(), model];
+    let mut show = |numbers: std::ops::RangeInclusive<i64>| {
+        let began = cpu_nanoseconds();
+        for number in numbers {
+            let value = |dim: i64| ((number * 31 + dim).wrapping_mul(2_654_435_761) >> 7) % 97;
+            let point: [f64; DIMS] = std::array::from_fn(|dim| value(dim as i64) as f64);
+            let at = TimestampMs(boundary.0 + number * STEP);
+            for model in &mut models {
+                model.observe(&settings, at, &point);
+                std::hint::black_box(model.value());
+            }
+        }
+        cpu_nanoseconds() - began
+    };
+    show(1..=BLOCK);
+    let spent = show(BLOCK + 1..=2 * BLOCK);
+    let bytes = BYTES.load(Ordering::Relaxed) - before;
+    println!("{options:<37} {:>14} {bytes:>14}", spent / BLOCK as u64);
 }
 
 /// Fills the longest window of some series, asks for all once, and measures what follows.

@@ -1,8 +1,9 @@
 //! The rule files that come with the binary; `burnwatch rules export DIR` writes them out.
 
 /// `(file name, text)` of every bundled rule file, sorted by name.
-pub const RULES: [(&str, &str); 12] = [
+pub const RULES: [(&str, &str); 14] = [
     ("anomaly.yml", include_str!("../rules/anomaly.yml")),
+    ("calibration.yml", include_str!("../rules/calibration.yml")),
     ("cascades.yml", include_str!("../rules/cascades.yml")),
     ("criteria.yml", include_str!("../rules/criteria.yml")),
     (
@@ -11,6 +12,7 @@ pub const RULES: [(&str, &str); 12] = [
     ),
     ("drift.yml", include_str!("../rules/drift.yml")),
     ("feedback.yml", include_str!("../rules/feedback.yml")),
+    ("forecasts.yml", include_str!("../rules/forecasts.yml")),
     (
         "infrastructure.yml",
         include_str!("../rules/infrastructure.yml"),

@@ -360,11 +360,13 @@ series:
         };
         check("baseline:\nseries:\n", &["1:1 a baseline without series"]);
         check(
-            "baseline: {auther: me}\nseries: [x 1, x 1, 'x{', '{a=\"b\"} 1', x 1 2, x stale]\n",
+            "baseline: {auther: me}\nseries: [x 1, x 1]\n",
             &[
-                "1:12 baseline: field \"auther\" is not known",
-                "2:15 {__name__=\"x\"} is listed twice",
+                "1:12 baseline: field `auther` is not known",
+                "2:15 x is listed twice",
             ],
         );
+        let text = "baseline:\nseries: ['x{', '{a=\"b\"} 1', x 1 2, x stale]\n";
+        assert_eq!(parse_baseline("b.yml", text).expect_err(text).len(), 4);
     }
 }

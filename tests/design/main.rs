@@ -20,7 +20,6 @@
 //! | p11 | any sample moves every rule |
 //! | p12 | warming rules fire; those of tick mode wait; a rule never gets warm |
 //! | p13 | limits ignored; history never cut; silent series kept |
-//! | p14 | `write_baselines`: not at the frontier of a load; not at whole minutes. `move_baselines`: nothing is ended |
 //! | time | `Sequencer::wall_was_set` does nothing |
 //! | context | the context is not in checkpoints; changes are not told twice apart; nothing is kept a day longer; a part is read whole |
 

@@ -197,7 +197,7 @@ fn each_cascade_is_one_notification() {
     let mut stack = Stack::without_prometheus(
         &alertmanager,
         &rules(),
-        crate::processes::free_port(),
+        crate::tools::free_address().port(),
         (hook.port(), own.port()),
     );
     stack.stop_alertmanager();

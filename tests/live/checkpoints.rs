@@ -18,14 +18,14 @@ use crate::streams::{Played, play};
 
 /// Where to save, and how.
 #[derive(Clone, Debug)]
-struct Cut {
+pub struct Cut {
     /// After which share of the entries, of 256.
     of_256: u8,
     /// So many series a slice; between two slices an entry is applied.
     slice: usize,
 }
 
-fn cuts() -> impl Strategy<Value = Cut> {
+pub fn cuts() -> impl Strategy<Value = Cut> {
     let slice = prop::sample::select(&[1usize, 2, 5, 1000][..]);
     (any::<u8>(), slice).prop_map(|(of_256, slice)| Cut { of_256, slice })
 }
@@ -61,7 +61,7 @@ fn told(engine: &mut Engine) -> String {
 }
 
 /// Plays a stream and saves at a place; the error says what differs.
-fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
+pub fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
     let n = played.entries.len();
     let at = usize::from(cut.of_256) * n / 256;
     let (before, behind) = played.entries.split_at(at);

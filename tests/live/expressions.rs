@@ -143,10 +143,30 @@ fn window_call() -> Text {
     .boxed()
 }
 
+/// Returns calls that take series together, of models that know what is usual after few points.
+pub fn forest() -> Text {
+    let dims = of(&["instance", "instance", "status", "job", "le", "__name__"]);
+    let models = of(&[
+        "trees=3,window_size=4",
+        "trees=3,window_size=3,reference=window,height=3",
+        "trees=2,window_size=6,score=mass,seed=3",
+        "model=isolation,trees=3",
+        "model=rcf,trees=2",
+    ]);
+    let outputs = of(&["", ",output=alarm,contamination=0.3", ",lookback=40s"]);
+    (window(), dims, models, outputs)
+        .prop_map(|(window, dim, model, output)| {
+            let options = format!("{model},sample_size=6,min_points=4{output}");
+            format!("anomaly_forest({window}, \"{dim}\", \"{options}\")")
+        })
+        .boxed()
+}
+
 fn leaf() -> Text {
     prop_oneof![
         4 => selector(),
         9 => window_call(),
+        1 => forest(),
         1 => selector().prop_map(|selector| format!("timestamp({selector})")),
         1 => selector().prop_map(|selector| format!("absent({selector})")),
     ]

@@ -39,6 +39,7 @@ mod drift;
 
 mod equal;
 mod expressions;
+mod forest;
 mod idle;
 mod rule_sets;
 mod same;

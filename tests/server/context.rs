@@ -136,6 +136,9 @@ fn an_alert_says_what_changed_and_what_else_fires() {
 
     // All of it is there after a crash.
     let server = server.killed().start();
+    wait_for("the log to be replayed", || {
+        (server.get("/-/ready").status == 200).then_some(())
+    });
     wait_for("the alerts to be back", || {
         (server.alerts().len() == 2).then_some(())
     });

@@ -93,8 +93,8 @@ fn span(text: &str) -> Result<DurationMs, String> {
     }
 }
 
-/// Runs the command.
-pub fn run(args: &CaptureArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+/// Asks a server and writes the file.
+pub fn capture(args: &CaptureArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(file) = args
         .output
         .as_ref()
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_is_told() {
         let check = |words: &[&str], expected: &str| {
-            let error = run(&args(words), &mut Vec::new()).expect_err(expected);
+            let error = capture(&args(words), &mut Vec::new()).expect_err(expected);
             let error = format!("{error:#}");
             assert!(error.contains(expected), "{error}");
         };

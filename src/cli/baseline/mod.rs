@@ -60,7 +60,7 @@ enum BaselineCommand {
 /// Runs the command.
 pub fn run(args: &BaselineArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &args.command {
-        BaselineCommand::Capture(args) => capture::run(args, out)?,
+        BaselineCommand::Capture(args) => capture::capture(args, out)?,
         BaselineCommand::Show { file } => {
             let baseline = read(file)?;
             out.write_all(shown(&baseline).as_bytes())?;

@@ -152,8 +152,6 @@ impl LiveState {
             self.moved(*place);
             if let StoreChange::Removed(place) = change {
                 self.windows.remove(*place);
-            }
-            if let StoreChange::Removed(place) = change {
                 self.joints.removed(*place);
                 self.memories.forget();
             }

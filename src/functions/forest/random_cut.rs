@@ -26,6 +26,9 @@ const NONE: u32 = u32::MAX;
 /// for a float. A power of two, so that nothing is rounded.
 const SIDE_UNIT: f64 = 4096.0;
 
+/// A tree is given room for so many nodes at a time: it grows to a known size, and there are many.
+const NODES_MORE: usize = 64;
+
 /// A node: a branch with two children, or a leaf where `left` is [`NONE`].
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -88,6 +91,10 @@ impl CutTree {
                 at
             }
             None => {
+                if self.nodes.len() == self.nodes.capacity() {
+                    self.nodes.reserve_exact(NODES_MORE);
+                    self.boxes.reserve_exact(NODES_MORE * 2 * self.n_dims);
+                }
                 self.nodes.push(node);
                 self.boxes.resize(self.boxes.len() + 2 * self.n_dims, 0.0);
                 u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
