@@ -218,10 +218,31 @@ impl SeriesHistory {
             Ok(sample) => Some(sample),
             Err(Stop::Behind) => None,
             Err(Stop::Lost) => {
-                let passed = cursor.passed();
-                *cursor = self.walk_from(passed);
+                let found = self.walk_from(cursor.passed());
+                if self.leads_back(cursor, &found) {
+                    return None;
+                }
+                *cursor = found;
                 self.advance(cursor, until).ok()
             }
+        }
+    }
+
+    /// Tells whether the place found for a lost cursor is one that it has passed: in damaged bytes
+    /// time may go back, and from there it would be lost here again.
+    fn leads_back(&self, lost: &WalkCursor, found: &WalkCursor) -> bool {
+        if !self.is_placed(lost) || !self.is_placed(found) {
+            return false;
+        }
+        match (lost.number(), found.number()) {
+            (Some(lost_in), Some(found_in)) => match found_in.wrapping_sub(lost_in) as i32 {
+                0 => found.bit <= lost.bit,
+                ahead => ahead < 0,
+            },
+            // What has left memory since is cold.
+            (Some(lost_in), None) => self.chunk(lost_in).is_some(),
+            (None, Some(_)) => false,
+            (None, None) => (found.chunk, found.bit) <= (lost.chunk, lost.bit),
         }
     }
 
@@ -245,9 +266,7 @@ impl SeriesHistory {
             let skipped = cursor.bit % 8;
             let mut window = Window::of(bytes, skipped.into());
             let time = cursor.predictor.peek_time(&mut window);
-            // Time goes back only where bytes are damaged; to look for what comes behind such a
-            // sample would lead here again.
-            if time.at > until || time.at <= cursor.passed() {
+            if time.at > until {
                 return Err(Stop::Behind);
             }
             let value = cursor.predictor.decode_value(&time, &mut window);
