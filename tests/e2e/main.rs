@@ -16,7 +16,7 @@
 //! | `Cohorts::hold` holds nothing | half a scrape was seen |
 //! | the engine takes no firing alert back | `AtOnce` gone from Alertmanager |
 //! | `Schedule` sends no resolved alert | `endsAt` of the two webhooks: Alertmanager let it expire |
-//! | no alert carries `cascade` | one notification for each cascade |
+//! | no alert carries `cascade` | not held back |
 //! | webhooks are sent no resolved alert | `AtOnce` resolved by burnwatch's webhook |
 //!
 //! `tests/tools.sh` brings the programs; without them the tests say what they skip.

@@ -43,20 +43,6 @@ impl Webhook {
         found.count()
     }
 
-    /// Returns the names of the alerts that came with this status, once for each time.
-    pub fn names(&self, status: &str) -> Vec<String> {
-        let bodies = self.bodies.lock().expect("no test panics here");
-        let alerts = bodies
-            .iter()
-            .filter_map(|body| body["alerts"].as_array())
-            .flatten();
-        let of_status = alerts.filter(|alert| alert["status"] == status);
-        let names = of_status.filter_map(|alert| alert["labels"]["alertname"].as_str());
-        let mut names: Vec<String> = names.map(str::to_owned).collect();
-        names.sort();
-        names
-    }
-
     /// Returns the first alert of this name that came with this status.
     pub fn seen(&self, name: &str, status: &str) -> Option<Value> {
         let bodies = self.bodies.lock().expect("no test panics here");
