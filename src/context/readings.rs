@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn the_alerts_own_element_is_read() {
         let snapshot = two_jobs();
-        let identity = Labels::from_pairs([("job", "b"), ("severity", "x")]);
+        let identity = Labels::from_pairs([("job", "b")]);
         let mut readings = Readings::new(&snapshot, &identity, &EvalOptions::default(), 1000);
         let at = TimestampMs(30 * HOUR);
         assert_eq!(readings.value(&expr("x"), None, at), Some(130.0));

@@ -64,9 +64,7 @@ fn at_the_end(recorded: &Recorded) -> Vec<(String, f64)> {
 
 /// Asks promtool whether the rules load, and whether their series have these values.
 fn check_with_promtool(name: &str, rules: &str) -> usize {
-    let ending = format!(
-        "\n  promql_expr_test:\n  - {{expr: vector(1), eval_time: 10810s, exp_samples: [{{labels: '{{}}', value: 1}}]}}\n"
-    );
+    let ending = "\n  promql_expr_test:\n  - {expr: vector(1), eval_time: 10810s, exp_samples: [{labels: '{}', value: 1}]}\n";
     let recorded = run(rules, &format!("{ODD_HEAD}{SERIES}{ending}"));
     let values = at_the_end(&recorded);
     assert!(values.len() > 10, "{name}: {values:#?}");
