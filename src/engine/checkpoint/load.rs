@@ -7,7 +7,9 @@ use crate::context::ContextState;
 use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::{SavedState, load_readers};
 use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
-use crate::engine::checkpoint::{CONTEXT, FORMAT, FORMAT_OF_WINDOWS, RULES, SERIES, STATE};
+use crate::engine::checkpoint::{
+    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_WINDOWS, RULES, SERIES, STATE,
+};
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{ASLEEP, as_place};
@@ -75,6 +77,7 @@ pub struct Loading {
     engine: Engine,
     state: Option<Vec<u8>>,
     has_rules: bool,
+    has_context: bool,
     format: u64,
     /// Whether which series moves which rules is to be found anew: another version of this
     /// program took rules apart otherwise.
@@ -94,6 +97,7 @@ impl Loading {
             engine,
             state: None,
             has_rules: false,
+            has_context: false,
             format: FORMAT,
             routes_anew: false,
             first_handle: u64::MAX,
@@ -114,8 +118,9 @@ impl Loading {
                 Ok(())
             }
             STATE => Err(LoadError::NotWhole("it has a state twice")),
-            // What was written by the first version has none.
+            CONTEXT if self.has_context => Err(LoadError::NotWhole("it has contexts twice")),
             CONTEXT => {
+                self.has_context = true;
                 let context = ContextState::load(&mut read).map_err(damaged("contexts"))?;
                 self.engine.context = context;
                 read.end().map_err(damaged("contexts"))
@@ -178,6 +183,9 @@ impl Loading {
         let damaged = |part| move |malformed| LoadError::Damaged { part, malformed };
         let state = self.state.take();
         let state = state.ok_or(LoadError::NotWhole("its state is missing"))?;
+        if !self.has_context && self.format >= FORMAT_OF_CONTEXTS {
+            return Err(LoadError::NotWhole("its contexts are missing"));
+        }
         let mut read = ByteReader::new(&state);
         let store = &mut self.engine.store;
         store.end_load(&read).map_err(damaged("series"))?;
