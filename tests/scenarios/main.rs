@@ -15,7 +15,8 @@
 //! few values, the end of a peak, a forecast for another instant (night and Monday).
 //!
 //! The generator lies beside the recorded data (`BURNWATCH_SHARED`) and needs python3; without
-//! them `incidents` says what it skips. Seed 1 alone; with `BURNWATCH_DEEP=1` seeds 1, 2 and 11.
+//! them `incidents` says what it skips. Seed 1 and one control alone (`tests/demo` plays the others);
+//! with `BURNWATCH_DEEP=1` seeds 1, 2 and 11 of all.
 
 #[macro_use]
 #[path = "../support/say.rs"]
@@ -26,3 +27,8 @@ mod inhibition;
 mod quiet;
 mod story;
 mod world;
+
+/// Whether there is time for all of it: minutes without optimisation.
+fn is_deep() -> bool {
+    std::env::var_os("BURNWATCH_DEEP").is_some()
+}
