@@ -153,6 +153,12 @@ pub struct Rejections {
 }
 
 impl Rejections {
+    /// Tells whether something was refused because of who sent it.
+    pub fn are_of_sender(&self) -> bool {
+        let mut reasons = self.refused.iter().map(|refused| refused.reason);
+        reasons.any(|reason| reason == Reason::TooManySeriesOfSender)
+    }
+
     /// Counts a refusal; `example`, the series, is asked only for the first of its reason.
     pub fn add(&mut self, reason: Reason, n_samples: u64, example: impl FnOnce() -> String) {
         self.count(reason, n_samples, || Example::Shown(shortened(example())));

@@ -131,7 +131,7 @@ fn what_is_captured_from_one_server_is_compared_with_in_another() {
         (lines.len() == 2).then_some(lines)
     });
     for (line, name) in drift.iter().zip(["drift", "native_drift"]) {
-        let value = line.strip_prefix(&format!("{name}{{model=a}} "));
+        let value = line.strip_prefix(&format!("{name}{{model=\"a\"}} "));
         let value: f64 = value.and_then(|value| value.parse().ok()).expect(line);
         assert!(value.abs() < 1e-12, "{line}");
     }

@@ -100,7 +100,12 @@ fn check_with_promtool(name: &str, rules: &str) -> usize {
         let name = name.expect("a name");
         let others = labels.replacen(&format!("__name__=\"{name}\""), "", 1);
         let others = others.replace("{, ", "{").replace(", , ", ", ");
-        let selector = format!("{name}{others}");
+        // Totals and the buckets under a threshold have the same name, and differ by `le` alone.
+        let exactly = match others.trim_matches(['{', '}']) {
+            labels if labels.contains("le=\"") => format!("{{{labels}}}"),
+            labels => format!("{{{labels}, le=\"\"}}").replacen("{, ", "{", 1),
+        };
+        let selector = format!("{name}{exactly}");
         // Versions of Prometheus add floats up in different orders.
         let expr = match value.is_nan() {
             true => format!("({selector} != {selector}) * 0 + 1"),

@@ -325,7 +325,11 @@ impl Node {
             }
         };
         let mut answer = answer(written, collected);
-        locked.writer.recent.insert(body_hash, answer.clone());
+        // The same body of another sender is another matter where it was too much for this one.
+        let is_for_all = !collected.rejections.are_of_sender();
+        if is_for_all {
+            locked.writer.recent.insert(body_hash, answer.clone());
+        }
         drop(locked);
         // Also where nothing was appended: what the request repeats may not be written yet.
         let commitment = self.commitment();
@@ -349,8 +353,10 @@ impl Node {
                 },
             );
             answer.text = Arc::from(collected.rejections.to_string());
-            let mut locked = self.locked.lock();
-            locked.writer.recent.insert(body_hash, answer.clone());
+            if is_for_all {
+                let mut locked = self.locked.lock();
+                locked.writer.recent.insert(body_hash, answer.clone());
+            }
         }
         self.give_back(std::mem::take(&mut received.buffers));
         Some(Promised { answer, commitment })
