@@ -31,6 +31,8 @@ pub mod recovery;
 pub mod segment;
 mod settings;
 mod simulated;
+#[cfg(test)]
+mod sync_tests;
 pub mod tail;
 pub mod writer;
 
@@ -313,10 +315,11 @@ fn open_shard(
     let files = Arc::clone(files);
     let n_bytes = settings.segment_bytes_max;
     let writer = ShardWriter::new(files, folder, number, n_bytes, recovered);
-    if settings.sync != SyncPolicy::Never {
-        let settled = writer.settle();
-        settled.map_err(|error| FileLogError::io("sync", folder, error))?;
-    }
+    let settled = match settings.sync {
+        SyncPolicy::Never => writer.settle_names(),
+        SyncPolicy::Always | SyncPolicy::Interval(_) => writer.settle(),
+    };
+    settled.map_err(|error| FileLogError::io("sync", folder, error))?;
     Ok((writer, cut))
 }
 

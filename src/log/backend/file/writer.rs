@@ -204,6 +204,13 @@ impl ShardWriter {
     /// Forces to disk what was found: what survived the process may not survive the power yet.
     pub fn settle(&self) -> io::Result<()> {
         self.shared.sync()?;
+        self.settle_names()
+    }
+
+    /// Forces to disk which files were found, not what is in them. A process that was killed may
+    /// have made the last one and not come to this, and a sync of what is written to it later
+    /// would not keep its name.
+    pub fn settle_names(&self) -> io::Result<()> {
         self.files.sync_folder(&self.folder)
     }
 
