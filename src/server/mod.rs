@@ -5,6 +5,8 @@
 
 pub mod backend;
 pub mod backfill;
+#[cfg(test)]
+mod checkpoint_crash_tests;
 pub mod checkpoint_load;
 pub mod checkpoints;
 pub mod dispatch;
