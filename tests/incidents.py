@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -40,8 +41,11 @@ def skip(why):
 
 def ask(url, path, **parameters):
     body = urllib.parse.urlencode(parameters).encode() if parameters else None
-    with urllib.request.urlopen(url + path, body) as answer:
-        return json.load(answer)["data"]
+    try:
+        with urllib.request.urlopen(url + path, body) as answer:
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as error:
+        sys.exit(f"{path} {parameters}: {error.read().decode()}")
 
 
 def seconds(duration):
@@ -58,6 +62,8 @@ def alerts_of(url):
         for name, (query, interval) in recorded.items():
             name = re.escape(name)
             expression = re.sub(rf"{name}\[(\w+)\]", lambda m: f"({query})[{m[1]}:{interval}s]", expression)
+            expression = re.sub(rf"{name} offset (\w+)",
+                                lambda m: f"last_over_time(({query})[5m:{interval}s] offset {m[1]})", expression)
             expression = re.sub(rf"{name}(?![\w:])", lambda _: f"({query})", expression)
         return expression
 
