@@ -7,11 +7,11 @@
 
 use crate::functions::FunctionError;
 use crate::functions::anomaly::score::{Warmup, since};
-use crate::functions::blocks;
-use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
+use crate::functions::blocks::{self, DetectorFunction, Standing};
+use crate::functions::formula::WindowFunction;
 use crate::functions::options::Options;
-use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind, Stretch};
+use crate::model::{DurationMs, FloatPoint, TimestampMs};
+use crate::windows::{Detector, StateKind};
 
 /// The weight of a new value, where nothing else is said.
 const ALPHA: f64 = 0.05;
@@ -19,40 +19,15 @@ const ALPHA: f64 = 0.05;
 /// So many values are learned from at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
 
-pub(in crate::functions) static ANOMALY_EWMA: WindowFunction = WindowFunction::new(
+pub(in crate::functions) static ANOMALY_EWMA: WindowFunction = blocks::function::<Ewma>(
     "anomaly_ewma",
     "Returns by how many standard deviations the newest sample differs from the exponentially \
      weighted mean of those before it.",
     "abs(anomaly_ewma(node_load1[1d], \"alpha=0.1\")) > 4",
-    |window| {
-        let options = EwmaOptions::read(window.options())?;
-        window.remark_ignored_histograms();
-        let ewma = blocks::run(Ewma::new(options), window, options.since);
-        Ok(ewma.and_then(|ewma| ewma.value()).map(SampleValue::Float))
-    },
-)
-.with_options(MATRIX_WITH_OPTIONS, |text| {
-    EwmaOptions::read(text).map(drop)
-})
-.live(LiveForm::stretch(&EWMA, |held, args| {
-    let blocks = held.get::<Blocks<Ewma>>()?;
-    let found = blocks.of_window(args.start);
-    Ok(found.and_then(|(ewma, begins_by)| {
-        Some(Stretch {
-            value: ewma.value()?,
-            begins_by,
-            ends_before: TimestampMs::MAX,
-        })
-    }))
-}));
+    &EWMA,
+);
 
-static EWMA: StateKind = StateKind {
-    name: "ewma",
-    make: |args| match EwmaOptions::read(args.options) {
-        Ok(options) => Box::new(Blocks::new(Ewma::new(options), args.range, options.since)),
-        Err(_) => Box::new(NoState),
-    },
-};
+static EWMA: StateKind = blocks::kind::<Ewma>("ewma");
 
 #[derive(Clone, Copy, Debug)]
 enum EwmaOutput {
@@ -103,7 +78,29 @@ struct Ewma {
 }
 
 impl Ewma {
-    fn new(options: EwmaOptions) -> Self {
+    fn value(&self) -> Option<f64> {
+        self.options
+            .warmup
+            .score(self.n_before, || match self.options.output {
+                EwmaOutput::Score => self.score,
+                EwmaOutput::Mean => self.mean,
+                EwmaOutput::Variance => self.variance,
+            })
+    }
+}
+
+impl DetectorFunction for Ewma {
+    type Options = EwmaOptions;
+
+    fn read(text: &str) -> Result<Self::Options, FunctionError> {
+        EwmaOptions::read(text)
+    }
+
+    fn since(options: &Self::Options) -> TimestampMs {
+        options.since
+    }
+
+    fn begin(options: EwmaOptions, _: DurationMs) -> Self {
         Ewma {
             options,
             n_learned: 0,
@@ -114,14 +111,8 @@ impl Ewma {
         }
     }
 
-    fn value(&self) -> Option<f64> {
-        self.options
-            .warmup
-            .score(self.n_before, || match self.options.output {
-                EwmaOutput::Score => self.score,
-                EwmaOutput::Mean => self.mean,
-                EwmaOutput::Variance => self.variance,
-            })
+    fn standing(&self, _: TimestampMs) -> Option<Standing> {
+        self.value().map(Standing::lasting)
     }
 }
 

@@ -14,11 +14,11 @@
 
 use crate::functions::FunctionError;
 use crate::functions::anomaly::score::{Warmup, distance, since};
-use crate::functions::blocks;
-use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
+use crate::functions::blocks::{self, DetectorFunction, Standing};
+use crate::functions::formula::WindowFunction;
 use crate::functions::options::Options;
-use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind, Stretch};
+use crate::model::{DurationMs, FloatPoint, TimestampMs};
+use crate::windows::{Detector, StateKind};
 
 /// So many errors make a spread at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
@@ -26,46 +26,17 @@ const MIN_SAMPLES: usize = 10;
 /// A day of samples every minute; each series keeps so many numbers two or three times.
 const SEASON_MAX: usize = 1440;
 
-pub(in crate::functions) static ANOMALY_HOLT_WINTERS: WindowFunction = WindowFunction::new(
+pub(in crate::functions) static ANOMALY_HOLT_WINTERS: WindowFunction = blocks::function::<
+    HoltWinters,
+>(
     "anomaly_holt_winters",
     "Returns by how many spreads the newest sample differs from its forecast by level, trend and \
      season (Holt and Winters).",
     "abs(anomaly_holt_winters(node_load1[2w:1h], \"m=24\")) > 4",
-    |window| {
-        let options = HoltWintersOptions::read(window.options())?;
-        window.remark_ignored_histograms();
-        let detector = blocks::run(HoltWinters::new(options), window, options.since);
-        Ok(detector
-            .and_then(|detector| detector.value())
-            .map(SampleValue::Float))
-    },
-)
-.with_options(MATRIX_WITH_OPTIONS, |text| {
-    HoltWintersOptions::read(text).map(drop)
-})
-.live(LiveForm::stretch(&HOLT_WINTERS, |held, args| {
-    let blocks = held.get::<Blocks<HoltWinters>>()?;
-    let found = blocks.of_window(args.start);
-    Ok(found.and_then(|(detector, begins_by)| {
-        Some(Stretch {
-            value: detector.value()?,
-            begins_by,
-            ends_before: TimestampMs::MAX,
-        })
-    }))
-}));
+    &HOLT_WINTERS,
+);
 
-static HOLT_WINTERS: StateKind = StateKind {
-    name: "holt_winters",
-    make: |args| match HoltWintersOptions::read(args.options) {
-        Ok(options) => Box::new(Blocks::new(
-            HoltWinters::new(options),
-            args.range,
-            options.since,
-        )),
-        Err(_) => Box::new(NoState),
-    },
-};
+static HOLT_WINTERS: StateKind = blocks::kind::<HoltWinters>("holt_winters");
 
 #[derive(Clone, Copy, Debug)]
 enum HoltWintersOutput {
@@ -199,7 +170,35 @@ struct Newest {
 }
 
 impl HoltWinters {
-    fn new(options: HoltWintersOptions) -> Self {
+    fn value(&self) -> Option<f64> {
+        let (options, newest) = (&self.options, &self.newest);
+        let warmup = options.warmup;
+        let Some(smoothed) = &self.smoothed else {
+            return warmup.answer();
+        };
+        match options.output {
+            HoltWintersOutput::Forecast => Some(smoothed.forecast(options.horizon)),
+            // Of the last sample of the first seasons nothing was forecast.
+            _ if newest.one_step.is_nan() => warmup.answer(),
+            HoltWintersOutput::OneStep => Some(newest.one_step),
+            HoltWintersOutput::Residual => Some(newest.residual),
+            HoltWintersOutput::Score => warmup.score(newest.n_errors_before, || newest.score),
+        }
+    }
+}
+
+impl DetectorFunction for HoltWinters {
+    type Options = HoltWintersOptions;
+
+    fn read(text: &str) -> Result<Self::Options, FunctionError> {
+        HoltWintersOptions::read(text)
+    }
+
+    fn since(options: &Self::Options) -> TimestampMs {
+        options.since
+    }
+
+    fn begin(options: HoltWintersOptions, _: DurationMs) -> Self {
         HoltWinters {
             options,
             first: Vec::new(),
@@ -215,20 +214,8 @@ impl HoltWinters {
         }
     }
 
-    fn value(&self) -> Option<f64> {
-        let (options, newest) = (&self.options, &self.newest);
-        let warmup = options.warmup;
-        let Some(smoothed) = &self.smoothed else {
-            return warmup.answer();
-        };
-        match options.output {
-            HoltWintersOutput::Forecast => Some(smoothed.forecast(options.horizon)),
-            // Of the last sample of the first seasons nothing was forecast.
-            _ if newest.one_step.is_nan() => warmup.answer(),
-            HoltWintersOutput::OneStep => Some(newest.one_step),
-            HoltWintersOutput::Residual => Some(newest.residual),
-            HoltWintersOutput::Score => warmup.score(newest.n_errors_before, || newest.score),
-        }
+    fn standing(&self, _: TimestampMs) -> Option<Standing> {
+        self.value().map(Standing::lasting)
     }
 }
 

@@ -16,53 +16,25 @@ use std::collections::VecDeque;
 
 use crate::functions::FunctionError;
 use crate::functions::anomaly::since;
-use crate::functions::blocks;
-use crate::functions::change::alarm::{Alarms, Standing};
+use crate::functions::blocks::{self, DetectorFunction, Standing};
+use crate::functions::change::alarm::Alarms;
 use crate::functions::change::learn::{Learner, Training};
-use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
+use crate::functions::formula::WindowFunction;
 use crate::functions::options::Options;
-use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
+use crate::model::{DurationMs, FloatPoint, TimestampMs};
+use crate::windows::{Detector, StateKind};
 
 /// So many samples are learned from at least.
 const TRAINED_MIN: usize = 10;
 
-pub(in crate::functions) static CHANGE_ADWIN: WindowFunction = WindowFunction::new(
+pub(in crate::functions) static CHANGE_ADWIN: WindowFunction = blocks::function::<Adwin>(
     "change_adwin",
     "Returns 1 where an adaptive window (ADWIN) is cut because its mean has changed, else 0.",
     "change_adwin(node_load1[2d], \"train=0.25,hold=30m\") == 1",
-    |window| {
-        let options = AdwinOptions::read(window.options())?;
-        window.remark_ignored_histograms();
-        let range = window.end - window.start;
-        let detector = blocks::run(Adwin::new(options, range), window, options.since);
-        let standing = detector.and_then(|detector| detector.standing(window.end));
-        Ok(standing.map(|standing| SampleValue::Float(standing.value)))
-    },
-)
-.with_options(MATRIX_WITH_OPTIONS, |text| {
-    AdwinOptions::read(text).map(drop)
-})
-.live(LiveForm::stretch(&ADWIN, |held, args| {
-    let blocks = held.get::<Blocks<Adwin>>()?;
-    let found = blocks.of_window(args.start);
-    Ok(found.and_then(|(detector, begins_by)| {
-        let standing = detector.standing(args.end)?;
-        Some(standing.from(begins_by))
-    }))
-}));
+    &ADWIN,
+);
 
-static ADWIN: StateKind = StateKind {
-    name: "adwin",
-    make: |args| match AdwinOptions::read(args.options) {
-        Ok(options) => Box::new(Blocks::new(
-            Adwin::new(options, args.range),
-            args.range,
-            options.since,
-        )),
-        Err(_) => Box::new(NoState),
-    },
-};
+static ADWIN: StateKind = blocks::kind::<Adwin>("adwin");
 
 #[derive(Clone, Copy, Debug)]
 enum AdwinOutput {
@@ -256,8 +228,18 @@ struct Adwin {
     alarms: Alarms,
 }
 
-impl Adwin {
-    fn new(options: AdwinOptions, range: DurationMs) -> Self {
+impl DetectorFunction for Adwin {
+    type Options = AdwinOptions;
+
+    fn read(text: &str) -> Result<Self::Options, FunctionError> {
+        AdwinOptions::read(text)
+    }
+
+    fn since(options: &Self::Options) -> TimestampMs {
+        options.since
+    }
+
+    fn begin(options: AdwinOptions, range: DurationMs) -> Self {
         let learner = |train: Training| Learner::new(train.span(range), TRAINED_MIN);
         Adwin {
             options,
@@ -270,21 +252,17 @@ impl Adwin {
     }
 
     fn standing(&self, end: TimestampMs) -> Option<Standing> {
-        let lasting = |value: f64| Standing {
-            value,
-            until: TimestampMs::MAX,
-        };
         let histogram = &self.histogram;
         match self.options.output {
             AdwinOutput::Alarm => {
                 let is_warm = self.n_seen > self.options.grace_period;
                 is_warm.then(|| self.alarms.standing(end, self.options.hold))
             }
-            AdwinOutput::Width => Some(lasting(histogram.width)),
+            AdwinOutput::Width => Some(Standing::lasting(histogram.width)),
             AdwinOutput::Estimation if histogram.width > 0.0 => {
-                Some(lasting(histogram.total / histogram.width))
+                Some(Standing::lasting(histogram.total / histogram.width))
             }
-            AdwinOutput::Estimation => Some(lasting(0.0)),
+            AdwinOutput::Estimation => Some(Standing::lasting(0.0)),
         }
     }
 }

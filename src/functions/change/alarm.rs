@@ -1,9 +1,9 @@
 //! Alarms of change detectors, and how long they stand.
 
 use crate::functions::FunctionError;
+use crate::functions::blocks::Standing;
 use crate::functions::options::Options;
 use crate::model::{DurationMs, TimestampMs};
-use crate::windows::Stretch;
 
 /// Which changes count.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,26 +34,6 @@ impl Mode {
 pub struct Alarms {
     newest: Option<TimestampMs>,
     alarm: Option<TimestampMs>,
-}
-
-/// Whether an alarm stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Standing {
-    /// 1 or 0.
-    pub value: f64,
-    /// Where no sample comes this is so as long as the window ends before this instant, ms.
-    pub until: TimestampMs,
-}
-
-impl Standing {
-    /// Returns the same of a detector that is that of all windows which begin up to an instant.
-    pub fn from(self, begins_by: TimestampMs) -> Stretch {
-        Stretch {
-            value: self.value,
-            begins_by,
-            ends_before: self.until,
-        }
-    }
 }
 
 impl Alarms {

@@ -10,13 +10,13 @@
 
 use crate::functions::FunctionError;
 use crate::functions::anomaly::{distance, since};
-use crate::functions::blocks;
-use crate::functions::change::alarm::{Alarms, Mode, Standing};
+use crate::functions::blocks::{self, DetectorFunction, Standing};
+use crate::functions::change::alarm::{Alarms, Mode};
 use crate::functions::change::learn::{Learner, Training};
-use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
+use crate::functions::formula::WindowFunction;
 use crate::functions::options::Options;
-use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
+use crate::model::{DurationMs, FloatPoint, TimestampMs};
+use crate::windows::{Detector, StateKind};
 
 /// So many samples are learned from at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
@@ -24,42 +24,14 @@ const MIN_SAMPLES: usize = 10;
 /// The part of the window that is learned from, where nothing else is said.
 const TRAIN: Training = Training::Share(0.25);
 
-pub(in crate::functions) static CHANGE_CUSUM: WindowFunction = WindowFunction::new(
+pub(in crate::functions) static CHANGE_CUSUM: WindowFunction = blocks::function::<Cusum>(
     "change_cusum",
     "Returns 1 where cumulative sums of deviations find that the mean has changed, else 0.",
     "change_cusum(node_load1[2d], \"h=8,hold=30m\") == 1",
-    |window| {
-        let options = CusumOptions::read(window.options())?;
-        window.remark_ignored_histograms();
-        let range = window.end - window.start;
-        let detector = blocks::run(Cusum::new(options, range), window, options.since);
-        let standing = detector.and_then(|detector| detector.standing(window.end));
-        Ok(standing.map(|standing| SampleValue::Float(standing.value)))
-    },
-)
-.with_options(MATRIX_WITH_OPTIONS, |text| {
-    CusumOptions::read(text).map(drop)
-})
-.live(LiveForm::stretch(&CUSUM, |held, args| {
-    let blocks = held.get::<Blocks<Cusum>>()?;
-    let found = blocks.of_window(args.start);
-    Ok(found.and_then(|(detector, begins_by)| {
-        let standing = detector.standing(args.end)?;
-        Some(standing.from(begins_by))
-    }))
-}));
+    &CUSUM,
+);
 
-static CUSUM: StateKind = StateKind {
-    name: "cusum",
-    make: |args| match CusumOptions::read(args.options) {
-        Ok(options) => Box::new(Blocks::new(
-            Cusum::new(options, args.range),
-            args.range,
-            options.since,
-        )),
-        Err(_) => Box::new(NoState),
-    },
-};
+static CUSUM: StateKind = blocks::kind::<Cusum>("cusum");
 
 #[derive(Clone, Copy, Debug)]
 enum CusumOutput {
@@ -127,7 +99,32 @@ struct Cusum {
 }
 
 impl Cusum {
-    fn new(options: CusumOptions, range: DurationMs) -> Self {
+    fn standardised(&self, value: f64) -> f64 {
+        let learned = self.learner.as_ref();
+        let or_learned = |given: Option<f64>, learn: fn(&Learner) -> f64| {
+            given.or_else(|| learned.map(learn)).unwrap_or(f64::NAN)
+        };
+        let mu = or_learned(self.options.mu, Learner::mean);
+        let sigma = or_learned(self.options.sigma, Learner::deviation);
+        match self.options.sigma {
+            Some(sigma) => (value - mu) / sigma,
+            None => distance(value, mu, sigma),
+        }
+    }
+}
+
+impl DetectorFunction for Cusum {
+    type Options = CusumOptions;
+
+    fn read(text: &str) -> Result<Self::Options, FunctionError> {
+        CusumOptions::read(text)
+    }
+
+    fn since(options: &Self::Options) -> TimestampMs {
+        options.since
+    }
+
+    fn begin(options: CusumOptions, range: DurationMs) -> Self {
         let is_given = options.mu.is_some() && options.sigma.is_some();
         let learner = || Learner::new(options.train.span(range), options.min_samples);
         Cusum {
@@ -141,28 +138,11 @@ impl Cusum {
     }
 
     fn standing(&self, end: TimestampMs) -> Option<Standing> {
-        let lasting = |value: f64| Standing {
-            value,
-            until: TimestampMs::MAX,
-        };
         self.has_begun.then(|| match self.options.output {
             CusumOutput::Alarm => self.alarms.standing(end, self.options.hold),
-            CusumOutput::Up => lasting(self.up),
-            CusumOutput::Down => lasting(self.down),
+            CusumOutput::Up => Standing::lasting(self.up),
+            CusumOutput::Down => Standing::lasting(self.down),
         })
-    }
-
-    fn standardised(&self, value: f64) -> f64 {
-        let learned = self.learner.as_ref();
-        let or_learned = |given: Option<f64>, learn: fn(&Learner) -> f64| {
-            given.or_else(|| learned.map(learn)).unwrap_or(f64::NAN)
-        };
-        let mu = or_learned(self.options.mu, Learner::mean);
-        let sigma = or_learned(self.options.sigma, Learner::deviation);
-        match self.options.sigma {
-            Some(sigma) => (value - mu) / sigma,
-            None => distance(value, mu, sigma),
-        }
     }
 }
 

@@ -11,53 +11,25 @@
 
 use crate::functions::FunctionError;
 use crate::functions::anomaly::since;
-use crate::functions::blocks;
-use crate::functions::change::alarm::{Alarms, Mode, Standing};
+use crate::functions::blocks::{self, DetectorFunction, Standing};
+use crate::functions::change::alarm::{Alarms, Mode};
 use crate::functions::change::learn::{Learner, Training};
-use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
+use crate::functions::formula::WindowFunction;
 use crate::functions::options::Options;
-use crate::model::{DurationMs, FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Blocks, Detector, LiveForm, NoState, StateKind};
+use crate::model::{DurationMs, FloatPoint, TimestampMs};
+use crate::windows::{Detector, StateKind};
 
 /// So many samples are learned from at least.
 const TRAINED_MIN: usize = 10;
 
-pub(in crate::functions) static CHANGE_PAGE_HINKLEY: WindowFunction = WindowFunction::new(
+pub(in crate::functions) static CHANGE_PAGE_HINKLEY: WindowFunction = blocks::function::<PageHinkley>(
     "change_page_hinkley",
     "Returns 1 where the Page-Hinkley test finds that the mean has changed, else 0.",
     "change_page_hinkley(node_load1[2d], \"threshold=50,train=0.25,hold=30m\") == 1",
-    |window| {
-        let options = PageHinkleyOptions::read(window.options())?;
-        window.remark_ignored_histograms();
-        let range = window.end - window.start;
-        let detector = blocks::run(PageHinkley::new(options, range), window, options.since);
-        let standing = detector.and_then(|detector| detector.standing(window.end));
-        Ok(standing.map(|standing| SampleValue::Float(standing.value)))
-    },
-)
-.with_options(MATRIX_WITH_OPTIONS, |text| {
-    PageHinkleyOptions::read(text).map(drop)
-})
-.live(LiveForm::stretch(&PAGE_HINKLEY, |held, args| {
-    let blocks = held.get::<Blocks<PageHinkley>>()?;
-    let found = blocks.of_window(args.start);
-    Ok(found.and_then(|(detector, begins_by)| {
-        let standing = detector.standing(args.end)?;
-        Some(standing.from(begins_by))
-    }))
-}));
+    &PAGE_HINKLEY,
+);
 
-static PAGE_HINKLEY: StateKind = StateKind {
-    name: "page_hinkley",
-    make: |args| match PageHinkleyOptions::read(args.options) {
-        Ok(options) => Box::new(Blocks::new(
-            PageHinkley::new(options, args.range),
-            args.range,
-            options.since,
-        )),
-        Err(_) => Box::new(NoState),
-    },
-};
+static PAGE_HINKLEY: StateKind = blocks::kind::<PageHinkley>("page_hinkley");
 
 #[derive(Clone, Copy, Debug)]
 enum PageHinkleyOutput {
@@ -164,8 +136,18 @@ struct PageHinkley {
     alarms: Alarms,
 }
 
-impl PageHinkley {
-    fn new(options: PageHinkleyOptions, range: DurationMs) -> Self {
+impl DetectorFunction for PageHinkley {
+    type Options = PageHinkleyOptions;
+
+    fn read(text: &str) -> Result<Self::Options, FunctionError> {
+        PageHinkleyOptions::read(text)
+    }
+
+    fn since(options: &Self::Options) -> TimestampMs {
+        options.since
+    }
+
+    fn begin(options: PageHinkleyOptions, range: DurationMs) -> Self {
         let learner = |train: Training| Learner::new(train.span(range), TRAINED_MIN);
         PageHinkley {
             options,
@@ -178,18 +160,14 @@ impl PageHinkley {
     }
 
     fn standing(&self, end: TimestampMs) -> Option<Standing> {
-        let lasting = |value: f64| Standing {
-            value,
-            until: TimestampMs::MAX,
-        };
         match self.options.output {
             PageHinkleyOutput::Alarm => {
                 let is_warm = self.n_seen >= self.options.min_instances;
                 is_warm.then(|| self.alarms.standing(end, self.options.hold))
             }
-            PageHinkleyOutput::Increase => Some(lasting(self.sums.increase)),
-            PageHinkleyOutput::Decrease => Some(lasting(self.sums.decrease)),
-            PageHinkleyOutput::Mean => Some(lasting(self.sums.mean)),
+            PageHinkleyOutput::Increase => Some(Standing::lasting(self.sums.increase)),
+            PageHinkleyOutput::Decrease => Some(Standing::lasting(self.sums.decrease)),
+            PageHinkleyOutput::Mean => Some(Standing::lasting(self.sums.mean)),
         }
     }
 }
