@@ -6,6 +6,7 @@ pub mod demo;
 pub mod explain;
 pub mod rules;
 pub mod serve;
+mod server_api;
 pub mod slo;
 pub mod test;
 

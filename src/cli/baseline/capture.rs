@@ -11,15 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
-use url::Url;
 
 use crate::cli::baseline::native;
+use crate::cli::server_api::ServerApi;
 use crate::clock::{Clock as _, SystemClock};
 use crate::functions::Functions;
 use crate::model::{
     DurationMs, Labels, LabelsBuilder, METRIC_NAME, Matcher, SampleValue, TimestampMs,
 };
-use crate::notify::http_client;
 use crate::promql::{Features, parse_selector};
 use crate::rule::baseline::{BASELINE_SUFFIX, Baseline, print_baseline};
 
@@ -104,15 +103,8 @@ pub fn capture(args: &CaptureArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let matchers = parse_selector(&args.selector, &Functions, Features::default())
         .map_err(|error| anyhow!("--selector {:?}: {error}", args.selector))?;
-    let base = Url::parse(&args.server)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| {
-            anyhow!(
-                "--server {:?} is no URL; write one such as http://127.0.0.1:9099",
-                args.server
-            )
-        })?;
+    let server = &args.server;
+    let api = ServerApi::new(format_args!("--server {server:?}"), server, TIMEOUT)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -121,11 +113,7 @@ pub fn capture(args: &CaptureArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(seconds) => TimestampMs((seconds * 1000.0) as i64),
         None => SystemClock.now(),
     };
-    let asked = Asked {
-        client: http_client::plain()?,
-        base: base.as_str().trim_end_matches('/').to_owned(),
-        at,
-    };
+    let asked = Asked { api, at };
     let baseline = runtime.block_on(captured(args, &matchers, &asked))?;
     let text = print_baseline(HEADER, &baseline);
     match &args.output {
@@ -149,7 +137,7 @@ async fn captured(
     if found.is_empty() {
         bail!(
             "{} has no samples of {} in the {} before {}: check --selector, --from and --server",
-            asked.base,
+            asked.api.base(),
             args.selector,
             args.from,
             at_text(asked.at)
@@ -182,7 +170,7 @@ async fn captured(
     let about = [
         ("captured_at", at_text(asked.at)),
         ("from", args.from.to_string()),
-        ("server", asked.base.clone()),
+        ("server", asked.api.base().to_owned()),
         ("selector", args.selector.clone()),
         ("expression", expressions.join("; ")),
         ("versions", versions),
@@ -235,40 +223,22 @@ fn at_text(at: TimestampMs) -> String {
 
 /// Who is asked, about which instant.
 struct Asked {
-    client: reqwest::Client,
-    base: String,
+    api: ServerApi,
     at: TimestampMs,
 }
 
 impl Asked {
     /// Asks an instant query.
     async fn vector(&self, query: &str) -> anyhow::Result<Vec<(Labels, SampleValue)>> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("query", query);
-        form.append_pair("time", &self.at.seconds().to_string());
-        let asked = self
-            .client
-            .post(format!("{}/api/v1/query", self.base))
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .timeout(TIMEOUT)
-            .body(form.finish());
-        let cannot = || format!("cannot ask {}; is it running?", self.base);
-        let answer = asked.send().await.with_context(cannot)?;
-        let status = answer.status();
-        let body = answer.text().await.with_context(cannot)?;
-        let answer: Value = serde_json::from_str(&body).map_err(|_| {
-            anyhow!(
-                "{} answered {status}, and not as Prometheus' API does",
-                self.base
-            )
-        })?;
-        if let Some(error) = answer["error"].as_str() {
-            bail!("{} answered to {query}: {error}", self.base);
-        }
-        let elements = answer["data"]["result"].as_array().into_iter().flatten();
+        let at = self.at.seconds().to_string();
+        let params = [("query", query), ("time", at.as_str())];
+        let answer = self.api.post("query", &params).await?;
+        let data = self.api.data(answer, Some(query))?;
+        let elements = data["result"].as_array().into_iter().flatten();
         elements
             .map(|element| {
-                value_of(element).ok_or_else(|| anyhow!("{}: {element} is no series", self.base))
+                value_of(element)
+                    .ok_or_else(|| anyhow!("{}: {element} is no series", self.api.base()))
             })
             .collect()
     }

@@ -5,33 +5,26 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use reqwest::StatusCode;
 use serde_json::Value;
-use url::Url;
 
+use crate::cli::server_api::ServerApi;
 use crate::engine::explain::{Explanation, LeafCount, Live, LiveRule, RuleName};
 use crate::model::TimestampMs;
-use crate::notify::http_client;
 
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks a server about expressions, in order.
 pub fn ask(server: &str, explanations: &[Explanation]) -> anyhow::Result<Vec<Live>> {
-    let base = Url::parse(server)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| anyhow!("{server:?} is no URL; write one such as http://127.0.0.1:9099"))?;
+    let api = ServerApi::new(format_args!("{server:?}"), server, TIMEOUT)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?;
     runtime.block_on(async {
-        let asked = Asked {
-            client: http_client::plain()?,
-            base: base.as_str().trim_end_matches('/').to_owned(),
-        };
+        let asked = Asked { api };
         let mut found = Vec::with_capacity(explanations.len());
         for explanation in explanations {
             found.push(asked.about(explanation).await?);
@@ -41,24 +34,23 @@ pub fn ask(server: &str, explanations: &[Explanation]) -> anyhow::Result<Vec<Liv
 }
 
 struct Asked {
-    client: reqwest::Client,
-    base: String,
+    api: ServerApi,
 }
 
 impl Asked {
     async fn about(&self, explanation: &Explanation) -> anyhow::Result<Live> {
         let plan = &explanation.plan;
-        let mut live = match self.post("explain", &[("query", &plan.text)]).await? {
+        let mut live = match self.api.post("explain", &[("query", &plan.text)]).await? {
             (StatusCode::NOT_FOUND, _) => Live {
                 is_prometheus: true,
                 ..Live::default()
             },
-            (status, body) => {
-                let data = checked(&self.base, status, body)?;
+            answer => {
+                let data = self.api.data(answer, None)?;
                 live_of(&data["explanations"][0]["live"])
             }
         };
-        live.server = Some(self.base.clone());
+        live.server = Some(self.api.base().to_owned());
         for leaf in &plan.leaves {
             let (window, at) = (leaf.count_over_time(), leaf.pinned.or(live.frontier));
             live.counts
@@ -93,42 +85,14 @@ impl Asked {
         let time = at.map(|at| at.seconds().to_string());
         let mut params = vec![("query", query)];
         params.extend(time.as_deref().map(|time| ("time", time)));
-        let (status, body) = self.post("query", &params).await?;
-        let data = checked(&self.base, status, body).with_context(|| query.to_owned())?;
+        let answer = self.api.post("query", &params).await?;
+        let data = self.api.data(answer, None);
+        let data = data.with_context(|| query.to_owned())?;
         let value = data["result"][0]["value"][1].as_str();
         Ok(value
             .and_then(|value| value.parse::<f64>().ok())
             .unwrap_or(0.0) as u64)
     }
-
-    async fn post(
-        &self,
-        path: &str,
-        params: &[(&str, &str)],
-    ) -> anyhow::Result<(StatusCode, String)> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(params);
-        let asked = self
-            .client
-            .post(format!("{}/api/v1/{path}", self.base))
-            .header("Content-Type", "application/x-www-form-urlencoded")
-            .timeout(TIMEOUT)
-            .body(form.finish());
-        let cannot = || format!("cannot ask {}; is it running?", self.base);
-        let answer = asked.send().await.with_context(cannot)?;
-        let status = answer.status();
-        Ok((status, answer.text().await.with_context(cannot)?))
-    }
-}
-
-/// Returns the `data` of an answer, or what the server says is wrong.
-fn checked(base: &str, status: StatusCode, body: String) -> anyhow::Result<Value> {
-    let answer: Value = serde_json::from_str(&body)
-        .map_err(|_| anyhow!("{base} answered {status}, and not as Prometheus' API does"))?;
-    if let Some(error) = answer["error"].as_str() {
-        bail!("{base} answered: {error}");
-    }
-    Ok(answer["data"].clone())
 }
 
 fn live_of(json: &Value) -> Live {
