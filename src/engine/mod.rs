@@ -40,6 +40,7 @@ mod subquery;
 mod subquery_tests;
 pub mod unit_test;
 
+pub use crate::rule::RuleError;
 pub use crate::rule::baseline::is_baseline;
 pub use backfill::Lacking;
 pub use budget::Overrun;

@@ -116,6 +116,15 @@ pub struct RuleError {
 }
 
 impl RuleError {
+    /// Returns one line for each error, with what to do about it.
+    pub fn lines(errors: &[RuleError]) -> String {
+        let lines = errors.iter().map(|error| match &error.hint {
+            Some(hint) => format!("{error} (hint: {hint})"),
+            None => error.to_string(),
+        });
+        lines.collect::<Vec<String>>().join("\n")
+    }
+
     /// Says what is wrong at a place of a file.
     pub(crate) fn at(
         file: &str,

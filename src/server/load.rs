@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::api::QuerySettings;
 use crate::bundled;
 use crate::config::{self, Config, LogContent};
-use crate::engine::{CompiledRules, compile, is_baseline};
+use crate::engine::{CompiledRules, RuleError, compile, is_baseline};
 use crate::ingest::{self, NodeSettings};
 use crate::model::{
     ContextSettings, DurationMs, EngineSettings, EvaluationMode, ModeOverride, RuleFormat,
@@ -71,16 +71,7 @@ pub fn load(options: &Options, external_url: &str) -> anyhow::Result<Loaded> {
     }
     let settings = engine_settings(&config, options, external_url);
     let source = Arc::new(RuleSource { files, settings });
-    let rules = compile(&source).map_err(|errors| {
-        let lines: Vec<String> = errors
-            .iter()
-            .map(|error| match &error.hint {
-                Some(hint) => format!("{error} (hint: {hint})"),
-                None => error.to_string(),
-            })
-            .collect();
-        anyhow::anyhow!("{}", lines.join("\n"))
-    })?;
+    let rules = compile(&source).map_err(|errors| anyhow::anyhow!(RuleError::lines(&errors)))?;
     for note in &rules.notes {
         warn!(%note, "a rule file is taken with a note");
     }

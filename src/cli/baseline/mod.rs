@@ -9,10 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 
 use crate::model::SampleValue;
+use crate::rule::RuleError;
 use crate::rule::baseline::{Baseline, parse_baseline};
 
 /// The examples in `baseline --help`.
@@ -90,19 +91,8 @@ pub fn run(args: &BaselineArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
 fn read(file: &Path) -> anyhow::Result<Baseline> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the baseline {}", file.display()))?;
-    match parse_baseline(&file.display().to_string(), &text) {
-        Ok(baseline) => Ok(baseline),
-        Err(errors) => {
-            let lines: Vec<String> = errors
-                .iter()
-                .map(|error| match &error.hint {
-                    Some(hint) => format!("{error} (hint: {hint})"),
-                    None => error.to_string(),
-                })
-                .collect();
-            bail!("{}", lines.join("\n"))
-        }
-    }
+    let parsed = parse_baseline(&file.display().to_string(), &text);
+    parsed.map_err(|errors| anyhow!(RuleError::lines(&errors)))
 }
 
 /// Says what is known of a baseline, and of each metric how many series and observations it has.
