@@ -31,7 +31,7 @@ groups:
   - {record: 'flood:rate5m', expr: 'sum(rate(flood[5m]))'}
   - {alert: FloodHigh, expr: 'avg_over_time(flood[10m]) > 1e9'}
 - name: others
-  interval: 15s
+  interval: 5s
   rules:
   - {alert: OthersHigh, expr: others > 5}
 ";
@@ -40,6 +40,8 @@ const SERIES_A_REQUEST: usize = 2_000;
 const SATURATE: Duration = Duration::from_secs(10);
 /// How long a refused sender waits before it comes again; less than it is asked to.
 const RETRY: Duration = Duration::from_millis(50);
+/// Longer than the interval of the others' group: between two crossings there is a tick, and only
+/// a tick takes an alert back.
 const CROSSING: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -143,6 +143,13 @@ impl CheckpointFolder {
     ) -> Result<CheckpointFolder, CheckpointError> {
         let failed = |error| failed("make the folder of", folder, error);
         files.make_folder(folder).map_err(failed)?;
+        // That it is there has to outlive the power too, and so has the one above it; a process
+        // that made them may have been killed before it came to this.
+        let above = folder.ancestors().skip(1).take(2);
+        for above in above.filter(|above| !above.as_os_str().is_empty()) {
+            let synced = files.sync_folder(above);
+            synced.map_err(|error| self::failed("sync the folder above", above, error))?;
+        }
         for name in files.names(folder).map_err(failed)? {
             let path = folder.join(name);
             if path.extension().is_some_and(|found| found == UNFINISHED) {

@@ -2,8 +2,9 @@
 //!
 //! What a real disk may do at a crash is done here on purpose: of the writes since a file was last
 //! synced each sector is there or not, in no order; files that were made, renamed or removed since
-//! their folder was synced are there or not, under either name or under none. A process that is killed loses nothing that it wrote. Which
-//! of all that happens follows from a seed.
+//! their folder was synced are there or not, under either name or under none. A sync that fails
+//! forgets what it was to write. A process that is killed loses nothing that it wrote. Which of all
+//! that happens follows from a seed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -364,12 +365,15 @@ impl LogFile for SimulatedFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.disk.lock();
         disk.step()?;
+        let mut content = self.content.lock();
+        let changes = std::mem::take(&mut content.changes);
         if disk.syncs_fail {
+            // It can be read as long as the machine runs, and is never written by a later sync.
             return Err(io::Error::other("input/output error"));
         }
-        let mut content = self.content.lock();
-        content.synced = content.bytes.clone();
-        content.changes.clear();
+        for change in &changes {
+            Content::apply(&mut content.synced, change);
+        }
         Ok(())
     }
 }

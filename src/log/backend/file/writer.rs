@@ -3,11 +3,13 @@
 //! One write for each shard concerned, however many requests the group holds, and under
 //! `fsync: always` one sync. Nothing counts as written before all shards' writes are done; where
 //! one fails, what was written for the group is cut off again, and the same group can be written
-//! later. A file whose sync has failed is not trusted any more: the next group goes into a new one.
+//! later. A file whose sync has failed is not trusted any more: the next group goes into a new one,
+//! and what it holds is written again before it is synced again.
 //!
 //! No threads and no clock here: the caller has them ([`crate::log::backend::file::FileLogs`]).
 
 use std::io;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +20,15 @@ use crate::log::Offset;
 use crate::log::backend::file::files::{Files, LogFile};
 use crate::log::backend::file::recovery::{Recovered, SegmentInfo, segment_path};
 use crate::log::backend::file::segment::{
-    FRAME_BYTES_MAX, HEADER_BYTES, Header, LogEnd, put_frame,
+    FRAME_BYTES_MAX, FrameError, HEADER_BYTES, Header, LogEnd, SegmentReader, put_frame,
 };
 use crate::log::weight;
 use crate::model::{DurationMs, Entry, TimestampMs};
 
 /// A group's frames keep no more memory than this between groups.
 const BUFFER_BYTES_KEPT: usize = 8 << 20;
+/// So much is written again at a time, after a sync that failed.
+const REWRITTEN_BYTES: usize = 1 << 20;
 /// About how many bytes a float takes in a frame, to cut groups into frames by.
 const FLOAT_BYTES: usize = 10;
 
@@ -116,6 +120,8 @@ pub struct ShardFiles {
 #[derive(Default)]
 struct Dirty {
     files: Vec<Arc<dyn LogFile>>,
+    /// Those of them of which a sync has failed, or may have, in a process before this one.
+    doubtful: Vec<Arc<dyn LogFile>>,
     /// Up to where they hold the log.
     through: Offset,
     /// Whether a sync of the file that is written to has failed.
@@ -127,18 +133,23 @@ impl ShardFiles {
     /// there was anything.
     pub fn sync(&self) -> io::Result<bool> {
         let _one_at_a_time = self.syncing.lock();
-        let (files, through) = {
+        let (files, doubtful, through) = {
             let mut dirty = self.dirty.lock();
-            (std::mem::take(&mut dirty.files), dirty.through)
+            let (files, doubtful) = (take(&mut dirty.files), take(&mut dirty.doubtful));
+            (files, doubtful, dirty.through)
         };
-        if let Err(error) = files.iter().try_for_each(|file| file.sync()) {
+        let mut doubtful_files = doubtful.iter();
+        let again = doubtful_files.try_for_each(|file| self.rewrite(file, through));
+        let synced = again.and_then(|()| files.iter().try_for_each(|file| file.sync()));
+        if let Err(error) = synced {
             // They are tried again, and nothing behind them counts as on disk before that.
             let mut dirty = self.dirty.lock();
             dirty.distrusted = true;
             for file in files {
                 if !dirty.files.iter().any(|known| Arc::ptr_eq(known, &file)) {
-                    dirty.files.push(file);
+                    dirty.files.push(Arc::clone(&file));
                 }
+                dirty.doubtful.push(file);
             }
             return Err(error);
         }
@@ -148,6 +159,57 @@ impl ShardFiles {
 
     fn synced(&self) -> Offset {
         Offset(self.synced.load(Ordering::Acquire))
+    }
+
+    /// Writes what a file holds of the log once more, over itself, but for what is known to be on
+    /// disk. A sync that fails may take what it could not write for written: the next one then
+    /// reports success without having anything to do. What is written again has to be forced to
+    /// disk again.
+    fn rewrite(&self, file: &Arc<dyn LogFile>, through: Offset) -> io::Result<()> {
+        let lost = |what: String| {
+            let why =
+                format!("after a failed sync a file of the log is not as it was written: {what}");
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        };
+        let reader = SegmentReader::open(Arc::clone(file))?;
+        let mut reader = reader.map_err(|error| lost(error.to_string()))?;
+        // Behind that may be what is left of a group that was written again, into the next file.
+        let first = reader.header().first;
+        let segments = self.segments.lock();
+        let behind = segments
+            .iter()
+            .map(|info| info.first)
+            .find(|at| *at > first);
+        drop(segments);
+        let through = behind.map_or(through, |behind| through.min(behind));
+        let (mut at, mut end) = (0, reader.at());
+        // What cannot be read any more must not be taken for what was written.
+        while reader.next_offset() < through {
+            match reader.next_frame() {
+                Ok(Some(frame)) => {
+                    end = frame.ends_at;
+                    if frame.end.next <= self.synced() {
+                        at = end;
+                    }
+                }
+                Ok(None) => break,
+                Err(FrameError::Bad(bad)) => {
+                    return Err(lost(format!("byte {}: {}", bad.at, bad.why)));
+                }
+                Err(FrameError::Io(error)) => return Err(error),
+            }
+        }
+        let mut bytes = Vec::new();
+        while at < end {
+            bytes.resize(REWRITTEN_BYTES.min((end - at) as usize), 0);
+            let n_read = file.read_at(at, &mut bytes)?;
+            if n_read == 0 {
+                return Err(lost(format!("it ends at byte {at}")));
+            }
+            file.write_at(at, &bytes[..n_read])?;
+            at += n_read as u64;
+        }
+        Ok(())
     }
 }
 
@@ -180,9 +242,10 @@ impl ShardWriter {
             segments: Mutex::new(recovered.segments),
             synced: AtomicU64::new(recovered.synced.0),
             dirty: Mutex::new(Dirty {
+                doubtful: recovered.unsynced.clone(),
                 files: recovered.unsynced,
                 through: recovered.end.next,
-                distrusted: false,
+                ..Dirty::default()
             }),
             syncing: Mutex::default(),
         };
