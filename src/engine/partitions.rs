@@ -98,7 +98,12 @@ pub enum Due {
     /// All of it.
     Whole,
     /// These parts.
-    Parts(Scope),
+    Parts {
+        /// What an evaluation of them sees.
+        scope: Scope,
+        /// Their numbers, in no order; without those of parts that have no series any more.
+        ids: Vec<PartId>,
+    },
 }
 
 impl Due {
@@ -106,7 +111,7 @@ impl Due {
     pub fn scope(&self) -> Option<&Scope> {
         match self {
             Due::Whole => None,
-            Due::Parts(scope) => Some(scope),
+            Due::Parts { scope, .. } => Some(scope),
         }
     }
 }
@@ -234,17 +239,17 @@ impl Partitions {
             return Some(Due::Whole);
         };
         let class = &self.classes[class_number as usize];
+        let mut ids = class.ids_of(&keys);
         for id in moved {
             let part = rule.part(id);
             part.is_moved = false;
             if part.is_due() {
                 part.arrivals = 0;
                 keys.push(class.keys[id as usize]);
+                ids.push(id);
             }
         }
-        keys.sort_unstable();
-        keys.dedup();
-        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+        (!keys.is_empty()).then(|| class.due(class_number, keys, ids))
     }
 
     /// Returns what of a rule a tick at an instant has to evaluate; `raised` are the parts that its
@@ -270,23 +275,18 @@ impl Partitions {
                 None => return Some(Due::Whole),
             }
         }
-        for (id, part) in rule
-            .parts
-            .iter()
-            .enumerate()
-            .filter(|(_, part)| part.n_series > 0)
-        {
-            let idle_until = rule.idle_until.get(id);
+        let mut ids = class.ids_of(&keys);
+        for (id, part) in (0..).zip(&rule.parts).filter(|(_, part)| part.n_series > 0) {
+            let idle_until = rule.idle_until.get(id as usize);
             if part.is_changed || idle_until.is_none_or(|until| *until <= at) {
-                keys.push(class.keys[id]);
+                keys.push(class.keys[id as usize]);
+                ids.push(id);
             }
         }
-        keys.sort_unstable();
-        keys.dedup();
-        if rule.whole_asked_for || keys.len() > rule.parts.len() / 2 {
+        if rule.whole_asked_for || ids.len() > rule.parts.len() / 2 {
             return Some(Due::Whole);
         }
-        (!keys.is_empty()).then(|| Due::Parts(class.scope(class_number, keys)))
+        (!keys.is_empty()).then(|| class.due(class_number, keys, ids))
     }
 
     /// Notes what an evaluation has found, and until when that stands by itself.
@@ -315,8 +315,8 @@ impl Partitions {
                     .iter_mut()
                     .for_each(|part| part.is_changed = false);
             }
-            Due::Parts(scope) => {
-                for id in scope.keys.iter().filter_map(|key| class.ids.get(key)) {
+            Due::Parts { ids, .. } => {
+                for id in ids {
                     rule.idle_until[*id as usize] = until;
                     rule.part(*id).is_changed = false;
                 }
@@ -348,11 +348,25 @@ impl Partitions {
 }
 
 impl Class {
-    fn scope(&self, number: u32, keys: Vec<u64>) -> Scope {
-        Scope {
-            class: number,
-            labels: Arc::clone(&self.labels),
-            keys,
+    /// Returns the numbers of parts. Each takes a look-up; parts that have moved come by number.
+    fn ids_of(&self, keys: &[u64]) -> Vec<PartId> {
+        let ids = keys.iter().filter_map(|key| self.ids.get(key));
+        ids.copied().collect()
+    }
+
+    /// Returns that these parts are due; a part may stand there twice.
+    fn due(&self, number: u32, mut keys: Vec<u64>, ids: Vec<PartId>) -> Due {
+        keys.sort_unstable();
+        keys.dedup();
+        let labels = Arc::clone(&self.labels);
+        let class = number;
+        Due::Parts {
+            scope: Scope {
+                class,
+                labels,
+                keys,
+            },
+            ids,
         }
     }
 }

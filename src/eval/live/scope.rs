@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::eval::plan::LabelSet;
 use crate::model::Labels;
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
+
+/// What was found is remembered for so many keys at most: that is memory.
+const REMEMBERED_MAX: usize = 1 << 14;
 
 /// The series whose labels of a set have certain values.
 ///
@@ -51,7 +55,11 @@ pub(super) struct Parts {
 #[derive(Debug, Default)]
 struct Part {
     version: Option<u64>,
-    by_key: HashMap<u64, Vec<u32>>,
+    by_key: HashMap<u64, SmallVec<[u32; 4]>>,
+    /// What was asked for last, and what was found: the leaves of a rule, and of others that moved
+    /// with it, ask for the same.
+    last_keys: Vec<u64>,
+    last_found: Vec<u32>,
 }
 
 impl Parts {
@@ -67,6 +75,7 @@ impl Parts {
         if part.version != Some(members.version()) {
             part.version = Some(members.version());
             part.by_key.clear();
+            part.last_keys.clear();
             for (member, place) in (0..).zip(members.members()) {
                 let Some((labels, _)) = store.get(*place as usize) else {
                     continue;
@@ -75,23 +84,32 @@ impl Parts {
                 part.by_key.entry(key).or_default().push(member);
             }
         }
-        if scope.keys.len() >= part.by_key.len()
+        if !scope.keys.is_empty() && part.last_keys == scope.keys {
+            return part.last_found.clone();
+        }
+        let is_all = scope.keys.len() >= part.by_key.len()
             && part
                 .by_key
                 .keys()
-                .all(|key| scope.keys.binary_search(key).is_ok())
-        {
-            let count = u32::try_from(members.members().len()).unwrap_or(u32::MAX);
-            return (0..count).collect();
+                .all(|key| scope.keys.binary_search(key).is_ok());
+        let found = &mut part.last_found;
+        found.clear();
+        if is_all {
+            found.extend(0..u32::try_from(members.members().len()).unwrap_or(u32::MAX));
+        } else {
+            for key in &scope.keys {
+                found.extend(part.by_key.get(key).into_iter().flatten());
+            }
+            // Those of one key ascend as they are.
+            if scope.keys.len() > 1 {
+                found.sort_unstable();
+            }
         }
-        let mut found = Vec::new();
-        for key in &scope.keys {
-            found.extend(part.by_key.get(key).into_iter().flatten());
+        if scope.keys.len() > REMEMBERED_MAX {
+            part.last_keys = Vec::new();
+            return std::mem::take(found);
         }
-        // Those of one key ascend as they are.
-        if scope.keys.len() > 1 {
-            found.sort_unstable();
-        }
-        found
+        part.last_keys.clone_from(&scope.keys);
+        found.clone()
     }
 }
