@@ -108,7 +108,11 @@ fn forest_row(options: &str) {
     show(1..=BLOCK);
     let spent = show(BLOCK + 1..=2 * BLOCK);
     let bytes = BYTES.load(Ordering::Relaxed) - before;
-    println!("{options:<37} {:>14} {bytes:>14}", spent / BLOCK as u64);
+    let per_point = spent / BLOCK as u64;
+    println!("{options:<37} {per_point:>14} {bytes:>14}");
+    // For the table of docs/PERFORMANCE.md.
+    let name = if options.is_empty() { "defaults" } else { options };
+    println!("row: {name} | {:.1} | µs", per_point as f64 / 1e3);
 }
 
 /// Fills the longest window of some series, asks for all once, and measures what follows.

@@ -9,9 +9,9 @@
 mod arrival;
 mod fleet;
 mod growth;
-mod latency;
 mod load;
 mod measure;
+mod other_bench;
 mod plot;
 #[path = "../support/process_time.rs"]
 mod process_time;
@@ -77,16 +77,18 @@ fn main() -> ExitCode {
 /// Measures the rows that are asked for, but row 4.
 fn rows(settings: &Settings) {
     type Measure = fn(&Settings) -> Result<Row, String>;
-    let all: [(usize, Measure); 9] = [
+    let all: [(usize, Measure); 11] = [
         (1, |settings| Ok(receive::unread(settings, Protocol::V1))),
         (2, |settings| Ok(receive::unread(settings, Protocol::V2))),
         (3, |settings| Ok(windows::four_windows(settings))),
         (5, fleet::measure),
-        (6, |_| latency::measure()),
+        (6, |_| other_bench::latency()),
         (7, |settings| Ok(windows::watched_memory(settings))),
         (8, |settings| Ok(receive::unread_memory(settings))),
         (9, |settings| Ok(receive::throughput(settings))),
         (10, |settings| Ok(arrival::beside_ticks(settings))),
+        (11, |_| other_bench::drift()),
+        (12, |_| other_bench::forest()),
     ];
     for (number, measure) in all {
         if settings.has_row(number) {
