@@ -35,6 +35,7 @@ demo: ## an incident played through burnwatch, from samples to notifications
 # Replays labelled streams through the bundled rules: docs/DETECTION.md. Needs BURNWATCH_SHARED.
 streams: ## how late and how often in vain drift and anomalies are found, as tables
 	BURNWATCH_DEEP=1 $(CARGO) test --release --test streams
+	BURNWATCH_DEEP=1 $(CARGO) test --release --test live the_anomalies_of_the_shuttle
 
 models: ## every order in which threads may go on in what is lock-free, searched by loom
 	RUSTFLAGS='--cfg model_check' CARGO_TARGET_DIR=target/models $(CARGO) test --lib -- models::

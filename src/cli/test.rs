@@ -405,6 +405,16 @@ mod tests {
     }
 
     #[test]
+    fn a_series_that_begins_hours_later_is_there() {
+        let test_file = "rule_files: [r.yml]\ntests:\n- input_series:\n  - {series: 'x{a=\"now\"}', \
+            values: '1x1600'}\n  - {series: 'x{a=\"late\"}', values: '_x1500 3x100'}\n  \
+            promql_expr_test:\n  - expr: sum by (a) (y)\n    eval_time: 1560m\n    exp_samples:\n    \
+            - {labels: '{a=\"late\"}', value: 6}\n    - {labels: '{a=\"now\"}', value: 2}\n";
+        let (passed, _, err) = test(test_file, &[]);
+        assert!(passed, "{err}");
+    }
+
+    #[test]
     fn what_is_not_is_told_as_promtool_tells_it() {
         let wrong = TEST.replace("{v: 7}", "{v: 8}").replace("14", "15");
         let (passed, out, err) = test(&wrong, &[]);

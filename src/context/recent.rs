@@ -141,4 +141,23 @@ mod tests {
         recent.fired(own.clone(), identity.clone(), TimestampMs(27 * HOUR), 2);
         assert_eq!(recent.all().len(), 2, "the oldest makes room");
     }
+
+    #[test]
+    fn those_of_several_shards_stand_in_order_and_once() {
+        let of = |fired: &[(&str, i64)]| {
+            let mut recent = RecentAlerts::default();
+            for (name, hour) in fired {
+                let (labels, identity) = alert(name, "a");
+                recent.fired(labels, identity, TimestampMs(hour * HOUR), 10);
+            }
+            recent
+        };
+        let mut all = of(&[("First", 1), ("Third", 3)]);
+        all.merge(&of(&[("Second", 2), ("Third", 3), ("Third", 4)]));
+        let known = all.all().iter();
+        let known: Vec<(&str, i64)> = known
+            .map(|alert| (alert.labels.value("alertname"), alert.fired_at.0 / HOUR))
+            .collect();
+        assert_eq!(known, [("First", 1), ("Second", 2), ("Third", 3), ("Third", 4)]);
+    }
 }

@@ -25,7 +25,7 @@ use crate::model::{
 use crate::promql::ast::ExprKind;
 use crate::promql::{Expr, Features, SelectorUse, parse, selectors};
 use crate::rule::baseline::{
-    Baseline, MissingBaseline, is_baseline, missing_baselines, parse_baseline,
+    Baseline, BaselineReader, MissingBaseline, is_baseline, missing_baselines,
 };
 use crate::rule::order::{self, Dependence};
 use crate::rule::warming::missing_could_make_true;
@@ -116,10 +116,10 @@ pub fn compile(source: &RuleSource) -> Result<CompiledRules, Vec<RuleError>> {
     let features = options.features;
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     let mut notes = Vec::new();
-    let mut baselines = Vec::new();
+    let (mut baselines, mut reader) = (Vec::new(), BaselineReader::default());
     for (path, text) in &source.files {
         if is_baseline(text) {
-            match parse_baseline(path, text) {
+            match reader.read(path, text) {
                 Ok(baseline) => baselines.push(baseline),
                 Err(found) => errors.extend(found),
             }

@@ -109,8 +109,9 @@ struct Run<'a> {
     engine: Engine,
     effects: Vec<Effect>,
     n_stamps: u64,
-    /// Whether the series have been named to the engine.
-    are_defined: bool,
+    /// What the input series are called, once the engine knows them.
+    handles: Vec<Option<SeriesHandle>>,
+    n_handles: u32,
     /// How many values of each input series have been sent.
     n_sent: Vec<usize>,
     failures: Vec<String>,
@@ -125,7 +126,8 @@ impl<'a> Run<'a> {
             engine: Engine::new(),
             effects: Vec::new(),
             n_stamps: 0,
-            are_defined: false,
+            handles: vec![None; case.input_series.len()],
+            n_handles: 0,
             n_sent: vec![0; case.input_series.len()],
             failures: Vec::new(),
         }
@@ -208,31 +210,33 @@ impl<'a> Run<'a> {
     fn send_until(&mut self, until: TimestampMs) {
         let mut batch = Batch::default();
         for (idx, series) in self.case.input_series.iter().enumerate() {
-            let handle = SeriesHandle(u32::try_from(idx).unwrap_or(u32::MAX));
             let n_sent = &mut self.n_sent[idx];
-            if !self.are_defined {
-                batch.definitions.push(SeriesDefinition {
-                    handle,
-                    labels: series.labels.clone(),
-                });
-            }
             while let Some(value) = series.values.get(*n_sent) {
                 let step = i64::try_from(*n_sent).unwrap_or(i64::MAX);
                 let at = self.case.start + DurationMs(self.case.interval.0.saturating_mul(step));
                 if at > until {
                     break;
                 }
+                *n_sent += 1;
+                let Some(value) = value else {
+                    continue;
+                };
+                // With its first sample, as the door does it: an engine forgets who never speaks.
+                let handle = *self.handles[idx].get_or_insert_with(|| {
+                    let handle = SeriesHandle(self.n_handles);
+                    self.n_handles += 1;
+                    let labels = series.labels.clone();
+                    batch.definitions.push(SeriesDefinition { handle, labels });
+                    handle
+                });
                 match value {
-                    None => {}
-                    Some(SampleValue::Float(value)) => batch.floats.push((handle, at, *value)),
-                    Some(SampleValue::Histogram(histogram)) => {
+                    SampleValue::Float(value) => batch.floats.push((handle, at, *value)),
+                    SampleValue::Histogram(histogram) => {
                         batch.histograms.push((handle, at, Arc::clone(histogram)));
                     }
                 }
-                *n_sent += 1;
             }
         }
-        self.are_defined = true;
         let stamp = self.stamp(until);
         self.apply(Entry::Samples {
             stamp,

@@ -49,7 +49,8 @@ pub(super) static FORECAST_TIME_TO: WindowFunction = WindowFunction::new(
     };
     let line = state.line.through(first, args.at)?;
     Ok(line.map(|line| state.options.until_met(line, threshold, first.value)))
-}));
+}))
+.up_to(|text| samples_max(TimeToOptions::read(text).map(|options| options.fit)));
 
 static TIME_TO: StateKind = StateKind {
     name: "time to",
@@ -84,7 +85,8 @@ pub(super) static FORECAST_ERROR: WindowFunction = WindowFunction::new(
     };
     let line = state.line.through(first, newest.at)?;
     Ok(line.map(|(_, forecast)| state.options.told(newest.value, forecast)))
-}));
+}))
+.up_to(|text| samples_max(ErrorOptions::read(text).map(|options| options.fit)));
 
 static ERROR: StateKind = StateKind {
     name: "forecast error",
@@ -145,6 +147,11 @@ impl Fit {
             Method::TheilSen => theil_sen(points, origin),
         })
     }
+}
+
+/// Tells of how many samples a line is kept: of none that does not follow from sums.
+fn samples_max(fit: Result<Fit, FunctionError>) -> Option<usize> {
+    fit.is_ok_and(|fit| !fit.is_plain()).then_some(0)
 }
 
 /// Returns the samples from the last step on. A step is a difference between neighbours that is

@@ -207,6 +207,8 @@ pub struct WindowFunction {
     pub formula: fn(&mut Window<'_, '_>) -> Result<Option<SampleValue>, FunctionError>,
     /// The same from a window that moves; without it the window is read at every evaluation.
     pub live: Option<LiveForm>,
+    /// Of how many samples at most it is had so, with these options.
+    pub live_samples_max: SamplesMax,
     /// Refuses options that are wrong, of a function whose last argument is a text of
     /// [options](crate::functions::options); that may be left out.
     pub check_options: Option<CheckOptions>,
@@ -214,6 +216,10 @@ pub struct WindowFunction {
 
 /// Tells what is wrong with a text of options.
 pub type CheckOptions = fn(&str) -> Result<(), FunctionError>;
+
+/// Tells of how many samples at most a function has an incremental form, by its options; 0: of
+/// none.
+pub type SamplesMax = fn(&str) -> Option<usize>;
 
 /// The argument types of a function of one range vector with options.
 pub const MATRIX_WITH_OPTIONS: &[ValueType] = &[ValueType::Matrix, ValueType::String];
@@ -239,6 +245,7 @@ impl WindowFunction {
             modes: &[],
             formula,
             live: None,
+            live_samples_max: |_| None,
             check_options: None,
         }
     }
@@ -258,6 +265,12 @@ impl WindowFunction {
     /// The same, with an incremental form.
     pub const fn live(mut self, form: LiveForm) -> Self {
         self.live = Some(form);
+        self
+    }
+
+    /// The same, whose incremental form is of so many samples at most.
+    pub const fn up_to(mut self, samples_max: SamplesMax) -> Self {
+        self.live_samples_max = samples_max;
         self
     }
 
@@ -342,6 +355,10 @@ impl Function for WindowFunction {
             keeps_name: self.keeps_name,
             is_absence: false,
         })
+    }
+
+    fn live_samples_max(&self, texts: &[&str]) -> Option<usize> {
+        (self.live_samples_max)(texts.last().unwrap_or(&""))
     }
 
     fn call(&self, call: &mut Call<'_>) -> Result<Output, FunctionError> {

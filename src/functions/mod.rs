@@ -115,6 +115,12 @@ pub trait Function: Sync {
         None
     }
 
+    /// Returns of how many samples in a window at most it is had so, with these texts among its
+    /// arguments; of more, history is read at every evaluation. 0: always; `None`: never.
+    fn live_samples_max(&self, _texts: &[&str]) -> Option<usize> {
+        None
+    }
+
     /// Tells whether it takes several series of a window together, which differ in the label that
     /// its second argument names; `eval::live` keeps those together, too.
     fn joins_series(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::functions::quantile::{nan_first, quantile};
 use crate::model::kahan::{KahanMean, KahanSum};
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
 use crate::promql::ValueType;
-use crate::windows::{self, Extreme, LiveForm, Moments, Ordered, Sum};
+use crate::windows::{self, Extreme, LiveForm, Moments, Ordered, Sum, VALUES_MAX};
 
 type Formula = Result<Option<SampleValue>, FunctionError>;
 
@@ -270,7 +270,8 @@ pub(super) static MAD_OVER_TIME: WindowFunction = WindowFunction::new(
     let mut distances: Vec<f64> = values.iter().map(|v| (v - median).abs()).collect();
     distances.sort_by(nan_first);
     Ok(Some(between_ranks(0.5, &distances)))
-}));
+}))
+.up_to(|_| Some(VALUES_MAX));
 
 pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
     "quantile_over_time",
@@ -308,7 +309,8 @@ pub(super) static QUANTILE_OVER_TIME: WindowFunction = WindowFunction::new(
             q => between_ranks(q, values),
         }))
     },
-));
+))
+.up_to(|_| Some(VALUES_MAX));
 
 /// Returns the `q`-quantile, for `q` from 0 to 1, of ascending values.
 fn between_ranks(q: f64, ascending: &[f64]) -> f64 {

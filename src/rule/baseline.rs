@@ -16,8 +16,10 @@
 //! custom the name ends in `:baseline`; a rule that reads such a name which no file and no rule
 //! gives is told of.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::model::labels::{is_legacy_metric_name, quote};
 use crate::model::{Labels, METRIC_NAME, Matcher, SampleValue, is_stale_nan};
@@ -112,23 +114,44 @@ pub fn is_baseline(text: &str) -> bool {
 /// # Errors
 /// Says where in the file what is wrong, and what to write there.
 pub fn parse_baseline(path: &str, text: &str) -> Result<Baseline, Vec<RuleError>> {
-    let mut reading = Reading {
-        path,
-        baseline: Baseline::default(),
-        errors: Vec::new(),
-    };
-    match first_document(text) {
-        Ok(document) => reading.document(&document.root),
-        Err(error) => reading.refuse(error.place, error.to_string(), None),
-    }
-    match reading.errors.is_empty() {
-        true => Ok(reading.baseline),
-        false => Err(reading.errors),
+    BaselineReader::default().read(path, text)
+}
+
+/// Reads the baselines that are loaded together. A series stands in one of them: of two values
+/// nobody could say which is compared with.
+#[derive(Debug, Default)]
+pub struct BaselineReader {
+    /// The series so far, each with the file and the line in which it stands.
+    listed: HashMap<Labels, (Arc<str>, usize)>,
+}
+
+impl BaselineReader {
+    /// Reads one more; returns all errors, not only the first.
+    ///
+    /// # Errors
+    /// Says where in the file what is wrong, and what to write there; of a series that another
+    /// file has, where that is.
+    pub fn read(&mut self, path: &str, text: &str) -> Result<Baseline, Vec<RuleError>> {
+        let mut reading = Reading {
+            path: Arc::from(path),
+            listed: &mut self.listed,
+            baseline: Baseline::default(),
+            errors: Vec::new(),
+        };
+        match first_document(text) {
+            Ok(document) => reading.document(&document.root),
+            Err(error) => reading.refuse(error.place, error.to_string(), None),
+        }
+        match reading.errors.is_empty() {
+            true => Ok(reading.baseline),
+            false => Err(reading.errors),
+        }
     }
 }
 
 struct Reading<'a> {
-    path: &'a str,
+    path: Arc<str>,
+    listed: &'a mut HashMap<Labels, (Arc<str>, usize)>,
     baseline: Baseline,
     errors: Vec<RuleError>,
 }
@@ -136,7 +159,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn refuse(&mut self, place: Place, message: impl Into<String>, hint: Option<&str>) {
         let hint = hint.map(str::to_owned);
-        let error = RuleError::at(self.path, place, message, hint);
+        let error = RuleError::at(&self.path, place, message, hint);
         self.errors.push(error);
     }
 
@@ -200,21 +223,24 @@ impl Reading<'_> {
                 return self.refuse(node.place, message, Some(EXAMPLE));
             }
         };
-        let mut known = HashSet::with_capacity(items.len());
+        self.listed.reserve(items.len());
         for item in items {
             let Some(line) = item.text() else {
                 self.refuse(item.place, "a series must be text", Some(EXAMPLE));
                 continue;
             };
             match one_series(line) {
-                Ok((labels, value)) => {
-                    if known.insert(labels.clone()) {
+                Ok((labels, value)) => match self.listed.entry(labels.clone()) {
+                    Entry::Vacant(entry) => {
+                        entry.insert((Arc::clone(&self.path), item.place.line));
                         self.baseline.series.push((labels, value));
-                    } else {
-                        let message = format!("{labels} is listed twice");
+                    }
+                    Entry::Occupied(entry) => {
+                        let (path, line) = entry.get();
+                        let message = format!("{labels} is listed twice: also at {path}:{line}");
                         self.refuse(item.place, message, Some("leave one of the two out"));
                     }
-                }
+                },
                 Err(message) => self.refuse(item.place, message, Some(EXAMPLE)),
             }
         }
@@ -349,6 +375,23 @@ series:
     }
 
     #[test]
+    fn a_series_stands_in_one_of_the_files() {
+        let mut reader = BaselineReader::default();
+        let first = "baseline:\nseries:\n- 'x:baseline{model=\"a\"} 1'\n- 'x:baseline{model=\"b\"} 1'\n";
+        reader.read("a.yml", first).expect("a baseline");
+        let other = "baseline:\nseries: ['x:baseline{model=\"c\"} 1']\n";
+        reader.read("c.yml", other).expect("another model's");
+        // The same value or another: no two files may say it.
+        let again = "baseline:\nseries:\n- 'x:baseline{model=\"b\"} 1'\n";
+        let errors = reader.read("b.yml", again).expect_err("it is there");
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["b.yml:3:3: x:baseline{model=\"b\"} is listed twice: also at a.yml:4"]
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_place() {
         let check = |text: &str, expected: &[&str]| {
             let errors = parse_baseline("b.yml", text).expect_err(text);
@@ -363,7 +406,7 @@ series:
             "baseline: {auther: me}\nseries: [x 1, x 1]\n",
             &[
                 "1:12 baseline: field `auther` is not known",
-                "2:15 x is listed twice",
+                "2:15 x is listed twice: also at b.yml:2",
             ],
         );
         let text = "baseline:\nseries: ['x{', '{a=\"b\"} 1', x 1 2, x stale]\n";

@@ -33,7 +33,7 @@ pub use form::{
     Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Stretch, Worth,
 };
 pub use line::{LINE, Line};
-pub use ordered::{ORDERED, Ordered};
+pub use ordered::{ORDERED, Ordered, VALUES_MAX};
 pub use series_windows::{Content, Newest, SeriesWindows, Span};
 pub use state::{Held, Inside, NoState, StateArgs, StateKind, WindowState};
 pub use sum::{MOMENTS, Moments, SUM, Sum};

@@ -12,7 +12,7 @@ use crate::model::{FloatPoint, TimestampMs};
 use crate::windows::{Inside, NeedsSamples, StateKind, WindowState};
 
 /// So many values are kept: four hours of samples every 15 s.
-const VALUES_MAX: usize = 1024;
+pub const VALUES_MAX: usize = 1024;
 
 /// The values in order.
 pub static ORDERED: StateKind = StateKind {

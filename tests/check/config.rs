@@ -65,6 +65,21 @@ fn baselines_are_looked_at_and_missed() {
     let broken = run("baseline:\nseries: [y]\n");
     assert_eq!(broken.code, 1, "{broken:#?}");
     assert!(broken.err.contains("b.yml:2:10"), "{broken:#?}");
+    let other = run("groups: []\n");
+    assert!(other.err.contains("b.yml: is no baseline"), "{other:#?}");
+}
+
+#[test]
+fn a_series_in_two_baselines_is_refused_with_both_places() {
+    let config = "burnwatch: {baseline_files: [b.yml, c.yml]}\n";
+    let one = "baseline:\nseries:\n- 'x:baseline{le=\"1\"} 5'\n";
+    let two = "baseline:\nseries:\n- 'y:baseline{} 1'\n- 'x:baseline{le=\"1\"} 6'\n";
+    let files = Files::of(&[("p.yml", config), ("b.yml", one), ("c.yml", two)]);
+    let run = files.burnwatch("config p.yml");
+    assert_eq!(run.code, 1, "{run:#?}");
+    let said = "c.yml:4:3: x:baseline{le=\"1\"} is listed twice: also at ";
+    assert!(run.err.contains(said), "{run:#?}");
+    assert!(run.err.contains("b.yml:3"), "{run:#?}");
 }
 
 /// Checks that a text is refused at a place, with words and a remedy.

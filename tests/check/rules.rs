@@ -55,6 +55,29 @@ fn errors_name_place_and_remedy_and_the_next_file_is_checked() {
 }
 
 #[test]
+fn a_baseline_that_nobody_gives_is_missed_in_the_servers_words() {
+    let rules = "groups:\n- name: g\n  rules:\n  - {record: r, expr: 'drift_psi(x, x:baseline)'}\n";
+    let files = Files::of(&[
+        ("a.yml", rules),
+        ("p.yml", "burnwatch: {baseline_files: [b.yml]}\n"),
+        ("own.yml", "baseline_files: [c.yml]\n"),
+        ("b.yml", "baseline:\nseries: ['x:baseline{le=\"1\"} 5']\n"),
+        ("c.yml", "baseline:\nseries: ['y:baseline{le=\"1\"} 5']\n"),
+    ]);
+    let out = "Checking a.yml\n  SUCCESS: 1 rules found\n\n";
+    let given = files.burnwatch("rules --config=p.yml a.yml");
+    given.check(0, out, &[]);
+    assert_eq!(given.err, "");
+    let warning = "  WARNING: a.yml: group \"g\", rule \"r\" reads x:baseline, which no baseline has: ";
+    let missed = files.burnwatch("rules --burnwatch.config.file=own.yml a.yml");
+    missed.check(0, out, &[warning]);
+    // Without a configuration nobody knows.
+    let unknown = files.burnwatch("rules a.yml");
+    unknown.check(0, out, &["  NOTE: a.yml: group \"g\", rule \"r\" reads x:baseline: --config"]);
+    assert!(!unknown.err.contains("WARNING"), "{unknown:#?}");
+}
+
+#[test]
 fn duplicates_are_listed_as_promtool_does() {
     let files = Files::of(&[("t.yml", TWICE)]);
     let told =

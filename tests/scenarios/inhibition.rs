@@ -5,6 +5,11 @@
 
 use std::path::Path;
 
+use burnwatch::bundled::RULES;
+use burnwatch::engine::{Engine, GroupStatus};
+use burnwatch::model::{
+    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, Stamp, TimestampMs,
+};
 use regex::Regex;
 use serde::Deserialize;
 
@@ -106,4 +111,72 @@ pub fn notified(firings: &[Firing], inhibitions: &[Inhibition]) -> Vec<(String, 
         }
     }
     told
+}
+
+/// An alert of the bundled rules as it would be of job `j` and model `m`, and how long it waits.
+fn bundled_alerts() -> Vec<(Firing, DurationMs)> {
+    let files = RULES.iter();
+    let source = RuleSource {
+        files: files
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect(),
+        settings: EngineSettings::default(),
+    };
+    let entry = Entry::Rules {
+        stamp: Stamp {
+            sequence: 1,
+            wall: TimestampMs(0),
+            clock: None,
+        },
+        generation: Generation::default(),
+        rules: source.into(),
+    };
+    let mut engine = Engine::new();
+    engine.apply(&entry, &|| 0.0, &mut Vec::new());
+    let groups: Vec<GroupStatus> = engine.groups();
+    let rules = groups.iter().flat_map(|group| &group.rules);
+    let alerts = rules.filter_map(|rule| {
+        let hold = rule.alerting.as_ref()?.hold;
+        let own = [("alertname", rule.name.as_str()), ("job", "j"), ("model", "m")];
+        let written = rule.labels.iter();
+        let written = written.map(|(name, value)| (name.as_str(), value.as_str()));
+        let firing = Firing {
+            alert: rule.name.clone(),
+            labels: Labels::from_pairs(own.into_iter().chain(written)),
+            from: 0,
+            until: None,
+        };
+        Some((firing, hold))
+    });
+    alerts.collect()
+}
+
+/// They look at an hour and do not wait; rules/cascades.yml says so.
+const WITHOUT_WAIT: [&str; 2] = ["SloBurn14_4", "LatencySloBurn14_4"];
+
+/// What is critical goes out at once: a follower that waits less than its cause would be told
+/// before it. It was so while the cascades waited two minutes.
+#[test]
+fn a_cascade_waits_no_longer_than_what_it_holds_back() {
+    let (alerts, inhibitions) = (bundled_alerts(), deployed());
+    let is_cause = |alert: &&(Firing, DurationMs)| {
+        alert.0.labels.get("cascade").is_some() || alert.0.alert == "DeploymentRegression"
+    };
+    let mut wrong = Vec::new();
+    let mut n_pairs = 0;
+    for (cause, waits) in alerts.iter().filter(is_cause) {
+        for (follower, holds) in &alerts {
+            let is_urgent = follower.labels.get("severity") == Some("critical")
+                && !WITHOUT_WAIT.contains(&follower.alert.as_str());
+            if is_urgent && inhibitions.iter().any(|one| one.holds(cause, follower)) {
+                n_pairs += 1;
+                if holds < waits {
+                    let (cause, follower) = (&cause.alert, &follower.alert);
+                    wrong.push(format!("{follower} ({holds}) is told before {cause} ({waits})"));
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(n_pairs > 10, "{n_pairs} pairs");
 }

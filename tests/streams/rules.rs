@@ -7,6 +7,7 @@ use std::path::Path;
 pub const DRIFT_ALERTS: &[(&str, &str)] = &[
     ("ClassMixShift", "class"),
     ("ConfidenceShift", "confidence"),
+    ("EmbeddingShift", "embedding"),
     ("AccuracyShift", "accuracy"),
 ];
 

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 
 use crate::model::SampleValue;
 use crate::rule::RuleError;
-use crate::rule::baseline::{Baseline, parse_baseline};
+use crate::rule::baseline::{Baseline, BaselineReader};
 
 /// The examples in `baseline --help`.
 pub const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ enum BaselineCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Say whether files can be loaded.
+    /// Say whether files can be loaded together.
     Check {
         /// The files.
         #[arg(required = true)]
@@ -63,13 +63,13 @@ pub fn run(args: &BaselineArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
     match &args.command {
         BaselineCommand::Capture(args) => capture::capture(args, out)?,
         BaselineCommand::Show { file } => {
-            let baseline = read(file)?;
+            let baseline = read(file, &mut BaselineReader::default())?;
             out.write_all(shown(&baseline).as_bytes())?;
         }
         BaselineCommand::Check { files } => {
-            let mut is_well = true;
+            let (mut is_well, mut reader) = (true, BaselineReader::default());
             for file in files {
-                match read(file) {
+                match read(file, &mut reader) {
                     Ok(baseline) => {
                         let n_series = baseline.series.len();
                         writeln!(out, "{}: {n_series} series", file.display())?;
@@ -88,10 +88,10 @@ pub fn run(args: &BaselineArgs, out: &mut dyn Write) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(file: &Path) -> anyhow::Result<Baseline> {
+fn read(file: &Path, reader: &mut BaselineReader) -> anyhow::Result<Baseline> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read the baseline {}", file.display()))?;
-    let parsed = parse_baseline(&file.display().to_string(), &text);
+    let parsed = reader.read(&file.display().to_string(), &text);
     parsed.map_err(|errors| anyhow!(RuleError::lines(&errors)))
 }
 

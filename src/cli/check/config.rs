@@ -14,7 +14,7 @@ use crate::config::{
 };
 use crate::functions::Functions;
 use crate::promql::Features;
-use crate::rule::baseline::{missing_baselines, parse_baseline};
+use crate::rule::baseline::{Baseline, BaselineReader, is_baseline, missing_baselines};
 use crate::rule::lint::{ScrapeIntervals, Settings};
 use crate::rule::{RuleGroup, parse_file};
 use crate::yaml::Place;
@@ -95,7 +95,7 @@ pub(crate) fn check(args: &CheckConfigArgs, io: &mut Io<'_>) -> anyhow::Result<V
         let files: Vec<RuleFile> = checked.rule_files.iter().map(read).collect();
         let mut settings = settings_of(&checked.config, &checked.scraping, path);
         settings.lookback = args.lint.lookback;
-        let of_rules = check_files(&files, &args.lint, &lints, &settings, io)?;
+        let of_rules = check_files(&files, (&args.lint, &lints), &settings, &[], io)?;
         verdict.is_invalid |= of_rules.is_invalid;
         verdict.has_lint_errors |= of_rules.has_lint_errors;
     }
@@ -210,22 +210,32 @@ fn check_named(
     Ok(rule_files)
 }
 
+/// Reads the baselines that a configuration names, together.
+pub(crate) fn read_baselines(config: &Config) -> Result<Vec<Baseline>, ConfigError> {
+    let (mut baselines, mut reader) = (Vec::new(), BaselineReader::default());
+    for path in config.baseline_paths()? {
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| error_in(&path, Place::default(), format!("cannot be read: {e}")))?;
+        if !is_baseline(&text) {
+            let message = "is no baseline: its first key must be `baseline:`";
+            return Err(error_in(&path, Place::default(), message));
+        }
+        let parsed = reader.read(&path.display().to_string(), &text);
+        baselines.push(parsed.map_err(|errors| {
+            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            error_in(&path, Place::default(), texts.join("; "))
+        })?);
+    }
+    Ok(baselines)
+}
+
 /// Looks at the baselines that a configuration names, and at whether rules ask for others.
 fn check_baselines(
     config: &Config,
     rule_files: &[PathBuf],
     warnings: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    let mut baselines = Vec::new();
-    for path in config.baseline_paths()? {
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| error_in(&path, Place::default(), format!("cannot be read: {e}")))?;
-        let parsed = parse_baseline(&path.display().to_string(), &text);
-        baselines.push(parsed.map_err(|errors| {
-            let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            error_in(&path, Place::default(), texts.join("; "))
-        })?);
-    }
+    let baselines = read_baselines(config)?;
     // Rule files that do not load are told of elsewhere.
     let groups = rule_files.iter().filter_map(|path| {
         let text = std::fs::read_to_string(path).ok()?;

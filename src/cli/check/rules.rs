@@ -1,7 +1,7 @@
 //! `burnwatch check rules FILE…`
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,10 +11,11 @@ use crate::cli::check::lints::{self, Lints};
 use crate::cli::check::{Io, LintArgs, Verdict, against, config, span};
 use crate::functions::Functions;
 use crate::model::DurationMs;
-use crate::rule::ParsedFile;
+use crate::rule::baseline::{Baseline, missing_baselines};
 use crate::rule::lint::{
     Advice, DuplicateRule, LintFile, ScrapeIntervals, Settings, Severity, advise, duplicate_rules,
 };
+use crate::rule::{ParsedFile, RuleGroup};
 
 /// The examples in `check rules --help`; a test runs each of them.
 const EXAMPLES: &str = "\
@@ -44,9 +45,12 @@ pub(crate) struct CheckRulesArgs {
     /// How often series are scraped [default: what --config says, or 15s].
     #[arg(long, value_name = "DURATION", value_parser = span)]
     scrape_interval: Option<DurationMs>,
-    /// A Prometheus configuration to take the intervals from.
+    /// A Prometheus configuration to take the intervals from, and the baselines.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A file with burnwatch's own settings, as for `burnwatch serve`, to take the baselines from.
+    #[arg(long = "burnwatch.config.file", value_name = "FILE")]
+    own: Option<PathBuf>,
 }
 
 /// Checks rule files.
@@ -78,15 +82,54 @@ pub(crate) fn check(args: &CheckRulesArgs, io: &mut Io<'_>) -> anyhow::Result<Ve
             .map(|path| RuleFile::read(&path, options))
             .collect(),
     };
-    check_files(&files, &args.lint, &lints, &settings, io)
+    let baselines = match (&args.config, &args.own) {
+        (None, None) => None,
+        (Some(path), own) => Some(read(path, own.as_deref())?),
+        (None, Some(own)) => Some(config::read_baselines(&crate::config::read_own(own)?)?),
+    };
+    let remarks = missing(&files, baselines.as_deref());
+    check_files(&files, (&args.lint, &lints), &settings, &remarks, io)
 }
 
-/// Says what there is to say about each file, and looks at their rules together.
+fn read(path: &Path, own: Option<&Path>) -> anyhow::Result<Vec<Baseline>> {
+    let config = crate::config::read(path, own).context("--config")?;
+    Ok(config::read_baselines(&config)?)
+}
+
+/// What is to be said of a file beside what is known of it alone.
+pub(crate) struct FileRemark {
+    /// The file's path.
+    file: String,
+    text: String,
+}
+
+/// Says which rules compare with a baseline that nobody gives, in the server's words; without a
+/// configuration, which of them may.
+fn missing(files: &[RuleFile], baselines: Option<&[Baseline]>) -> Vec<FileRemark> {
+    let parsed = files.iter().filter_map(|file| file.parsed.as_ref().ok());
+    let groups: Vec<RuleGroup> = parsed.flat_map(|file| file.groups.clone()).collect();
+    let missing = missing_baselines(&groups, baselines.unwrap_or_default().iter());
+    let said = missing.into_iter().map(|missing| FileRemark {
+        text: match baselines {
+            Some(_) => format!("WARNING: {missing}"),
+            None => format!(
+                "NOTE: {}: group {:?}, rule {:?} reads {}: --config or --burnwatch.config.file \
+                 tells whether a baseline has it",
+                missing.file, missing.group, missing.rule, missing.name
+            ),
+        },
+        file: missing.file,
+    });
+    said.collect()
+}
+
+/// Says what there is to say about each file, and looks at their rules together; `remarks` are
+/// told beside.
 pub(crate) fn check_files(
     files: &[RuleFile],
-    args: &LintArgs,
-    lints: &Lints,
+    (args, lints): (&LintArgs, &Lints),
     settings: &Settings,
+    remarks: &[FileRemark],
     io: &mut Io<'_>,
 ) -> anyhow::Result<Verdict> {
     let valid: Vec<LintFile<'_>> = files
@@ -123,6 +166,9 @@ pub(crate) fn check_files(
                 }
             }
             Ok(parsed) => {
+                for remark in remarks.iter().filter(|remark| remark.file == file.path) {
+                    writeln!(io.err, "  {}", remark.text)?;
+                }
                 let advice = advice.next().unwrap_or_default();
                 verdict.has_lint_errors |= write_valid(parsed, lints, &advice, io)?;
                 writeln!(io.out)?;

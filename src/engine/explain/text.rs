@@ -138,7 +138,7 @@ fn reading(leaf: &Leaf) -> String {
 }
 
 /// Says how a leaf's value is had when a rule is evaluated: the outermost subquery first.
-fn how(leaf: &Leaf) -> Vec<String> {
+fn how(leaf: &Leaf, scrape_interval: DurationMs) -> Vec<String> {
     let scanned = |why: &str| format!("read from history at each evaluation: {why}");
     let mut lines = Vec::new();
     for grid in &leaf.subqueries {
@@ -157,6 +157,10 @@ fn how(leaf: &Leaf) -> Vec<String> {
     lines.push(match (&leaf.obstacle, &leaf.kind) {
         (Some(why), _) if leaf.subqueries.is_empty() => scanned(why),
         (Some(why), _) => format!("read from history at each point: {why}"),
+        (None, LeafKind::Window { .. }) if leaf.is_over(scrape_interval) => {
+            let most = leaf.samples_max.unwrap_or_default();
+            scanned(&format!("there are more than {most} samples in the window"))
+        }
         (None, LeafKind::Window { .. }) => {
             "incremental: the window moves along, however long it is".to_owned()
         }
@@ -172,7 +176,7 @@ impl Explanation {
         let taken = leaf.taken_by.as_ref();
         let taken = taken.map_or(String::new(), |taken| format!("; taken by {taken}"));
         line(f, "reads", format_args!("{}{taken}", reading(leaf)))?;
-        for (place, how) in how(leaf).iter().enumerate() {
+        for (place, how) in how(leaf, self.scrape_interval).iter().enumerate() {
             line(f, if place == 0 { "how" } else { "" }, how)?;
         }
         line(
@@ -265,7 +269,8 @@ impl Explanation {
         let counts = self.live.iter().flat_map(|live| &live.counts);
         let leaves = self.plan.leaves.iter();
         let series: Option<Vec<u64>> = counts.map(|count| count.series).collect();
-        if self.plan.leaves.iter().all(Leaf::is_incremental) {
+        let is_kept = |leaf: &Leaf| leaf.is_incremental() && !leaf.is_over(self.scrape_interval);
+        if self.plan.leaves.iter().all(is_kept) {
             return String::new();
         }
         match series.filter(|series| series.len() == self.plan.leaves.len() && !series.is_empty()) {

@@ -6,7 +6,7 @@ use crate::functions;
 use crate::functions::call::plain;
 use crate::model::{DurationMs, Matcher, TimestampMs};
 use crate::promql::ast::{
-    Aggregate, At, Expr, ExprKind, RangeMode, Span, Subquery, UnaryOp, VectorSelector,
+    Aggregate, At, Call, Expr, ExprKind, RangeMode, Span, Subquery, UnaryOp, VectorSelector,
 };
 use crate::promql::{LOOKBACK_DELTA, SelectorUse, selectors};
 
@@ -69,6 +69,8 @@ pub struct Leaf {
     /// Why it is read from history whenever what is around it is evaluated; `None` where its value
     /// is had from what moves along with time.
     pub obstacle: Option<String>,
+    /// Of how many samples in the window at most that is so; `None`: of any number.
+    pub samples_max: Option<usize>,
     /// The subqueries around it, the outermost first.
     pub subqueries: Vec<SubqueryGrid>,
     /// How far back its oldest sample lies, ms.
@@ -106,16 +108,23 @@ impl Leaf {
         self.obstacle.is_none() && self.subqueries.iter().all(is_kept)
     }
 
+    /// Tells whether there are more samples in the window, scraped at an interval, than it can be
+    /// had of as they move.
+    pub fn is_over(&self, scrape_interval: DurationMs) -> bool {
+        let max = self.samples_max.filter(|_| self.subqueries.is_empty());
+        max.is_some_and(|max| self.samples(scrape_interval) > max as f64)
+    }
+
     /// Returns the samples that an evaluation of a rule reads from history of one series that is
     /// scraped at an interval. What the steps of a subquery read as they pass is not among them.
     pub fn samples_read(&self, scrape_interval: DurationMs) -> f64 {
-        let obstacle = match self.subqueries.first() {
-            Some(outermost) => &outermost.obstacle,
-            None => &self.obstacle,
+        let is_read = match self.subqueries.first() {
+            Some(outermost) => outermost.obstacle.is_some(),
+            None => self.obstacle.is_some() || self.is_over(scrape_interval),
         };
-        match obstacle {
-            Some(_) => self.samples(scrape_interval),
-            None => 0.0,
+        match is_read {
+            true => self.samples(scrape_interval),
+            false => 0.0,
         }
     }
 
@@ -155,7 +164,7 @@ impl Leaf {
 pub fn leaves(expr: &Expr, default_step: DurationMs) -> Vec<Leaf> {
     let mut collector = Collector {
         default_step,
-        n_windows: 0,
+        around: Around::default(),
         uses: selectors(expr).into_iter(),
         subqueries: Vec::new(),
         found: Vec::new(),
@@ -164,10 +173,32 @@ pub fn leaves(expr: &Expr, default_step: DurationMs) -> Vec<Leaf> {
     collector.found
 }
 
+/// What the call around has among its arguments.
+#[derive(Default)]
+struct Around {
+    n_windows: usize,
+    texts: Vec<String>,
+}
+
+impl Around {
+    fn of(call: &Call) -> Self {
+        let args = || call.args.iter().map(plain);
+        let is_window =
+            |arg: &&Expr| matches!(arg.kind, ExprKind::Matrix(_) | ExprKind::Subquery(_));
+        let text = |arg: &Expr| match &arg.kind {
+            ExprKind::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        Around {
+            n_windows: args().filter(is_window).count(),
+            texts: args().filter_map(text).collect(),
+        }
+    }
+}
+
 struct Collector {
     default_step: DurationMs,
-    /// How many windows the call around has.
-    n_windows: usize,
+    around: Around,
     /// The selectors in the same order, with the times that they reach.
     uses: std::vec::IntoIter<SelectorUse>,
     subqueries: Vec<SubqueryGrid>,
@@ -201,15 +232,11 @@ impl Collector {
                 self.add(text, LeafKind::Info, Some(DurationMs::ZERO), Some("info"));
             }
             ExprKind::Call(call) => {
-                let is_window = |arg: &&Expr| {
-                    matches!(plain(arg).kind, ExprKind::Matrix(_) | ExprKind::Subquery(_))
-                };
-                let n_windows = call.args.iter().filter(is_window).count();
-                let outside = std::mem::replace(&mut self.n_windows, n_windows);
+                let outside = std::mem::replace(&mut self.around, Around::of(call));
                 for arg in &call.args {
                     self.visit(arg, Some(&call.function));
                 }
-                self.n_windows = outside;
+                self.around = outside;
             }
             ExprKind::Vector(selector) => {
                 self.add_selector(expr, selector, LeafKind::Instant, taken_by);
@@ -223,7 +250,9 @@ impl Collector {
             }
             ExprKind::Subquery(subquery) => {
                 let mut grid = grid(subquery, self.default_step);
-                if self.moving(taken_by, true).is_err() {
+                let max = taken_by.and_then(|function| self.samples_max(function));
+                let is_over = max.is_some_and(|max| grid.n_steps() > max as f64);
+                if is_over || self.moving(taken_by, true).is_err() {
                     grid.points_read_by = taken_by.map(str::to_owned);
                 }
                 self.subqueries.push(grid);
@@ -242,10 +271,20 @@ impl Collector {
         let has_form = functions::find(name).is_some_and(|function| {
             function.live().is_some() || (function.joins_series() && !is_subquery)
         });
-        match has_form && self.n_windows == 1 {
+        match has_form && self.around.n_windows == 1 {
+            true if self.samples_max(name) == Some(0) => Err(format!(
+                "{name} has no incremental form with {:?}",
+                self.around.texts.last().map_or("", String::as_str)
+            )),
             true => Ok(()),
             false => Err(format!("{name} has no incremental form")),
         }
+    }
+
+    /// Returns of how many samples at most a function is had from its window as that moves.
+    fn samples_max(&self, function: &str) -> Option<usize> {
+        let texts: Vec<&str> = self.around.texts.iter().map(String::as_str).collect();
+        functions::find(function)?.live_samples_max(&texts)
     }
 
     /// Tells why a leaf is read from history at each evaluation, if it is.
@@ -300,12 +339,15 @@ impl Collector {
             offset,
             taken_by: taken_by.map(str::to_owned),
             obstacle: None,
+            samples_max: None,
             subqueries: self.subqueries.clone(),
             back: used.back,
             forward: used.forward,
             pinned,
         };
         leaf.obstacle = self.obstacle(&leaf, used.at.is_some());
+        let function = taken_by.filter(|_| leaf.is_window() && leaf.obstacle.is_none());
+        leaf.samples_max = function.and_then(|function| self.samples_max(function));
         self.found.push(leaf);
     }
 }
@@ -427,6 +469,26 @@ mod tests {
         check("x > 1", 0.0, &[]);
         check("rate(x[30d])", 0.0, &[]);
         check("max_over_time(rate(x[5m])[1h:1m])", 0.0, &[]);
+        check("forecast_time_to(x[1h], 0)", 0.0, &[]);
+        check("forecast_time_to(x[1h], 0, \"direction=up\")", 0.0, &[]);
+        let cut = "forecast_time_to has no incremental form with \"direction=up,steps=cut\"";
+        check(
+            "forecast_time_to(x[1h], 0, \"direction=up,steps=cut\")",
+            240.0,
+            &[cut],
+        );
+        check(
+            "forecast_error(x[1h], \"method=theil_sen\")",
+            240.0,
+            &["forecast_error has no incremental form with \"method=theil_sen\""],
+        );
+        // Four hours of samples every 15 s are kept in order, five are not.
+        check("quantile_over_time(0.9, x[4h])", 0.0, &[]);
+        check("quantile_over_time(0.9, x[5h])", 1200.0, &[]);
+        check("anomaly_mad(x[5h])", 1200.0, &[]);
+        check("quantile_over_time(0.9, x[4h:1m])", 0.0, &[]);
+        let points = "quantile_over_time(0.9, x[1d:1m])";
+        check(points, 0.0, &["quantile_over_time"]);
         check(
             "double_exponential_smoothing(x[5m], 0.5, 0.5)",
             20.0,

@@ -15,7 +15,7 @@ use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::functions::quantile::quantile;
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Inside, LiveForm, LiveResult, NoState, Ordered, StateKind, WindowState};
+use crate::windows::{Inside, LiveForm, LiveResult, NoState, Ordered, StateKind, VALUES_MAX, WindowState};
 
 /// So many samples are compared with at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
@@ -42,7 +42,8 @@ pub(in crate::functions) static ANOMALY_MAD: WindowFunction = WindowFunction::ne
 .with_options(MATRIX_WITH_OPTIONS, |text| MadOptions::read(text).map(drop))
 .live(LiveForm::state_of_floats(&MAD, |held, _| {
     held.get::<MadState>()?.score()
-}));
+}))
+.up_to(|_| Some(VALUES_MAX));
 
 static MAD: StateKind = StateKind {
     name: "mad",
