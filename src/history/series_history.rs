@@ -347,6 +347,12 @@ impl SeriesHistory {
         self.insertions
     }
 
+    /// Returns the instant up to which samples are gone, ms.
+    #[inline]
+    pub fn forgotten(&self) -> TimestampMs {
+        self.forgotten
+    }
+
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.len_after(self.forgotten)
