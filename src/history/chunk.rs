@@ -24,7 +24,8 @@ pub const SAMPLES_MAX: usize = if cfg!(test) { 16 } else { 255 };
 #[derive(Clone, Debug, Default)]
 pub struct HeadChunk {
     predictor: Predictor,
-    /// What is written, and zeros; as long as a size that allocators have.
+    /// What is written, and zeros; as long as a size that allocators have. It grows once: the next
+    /// chunk of a series is about as long as the last one, and is written into the same room.
     bytes: Box<[u8]>,
     n_bits: u16,
     n_samples: u16,
@@ -51,10 +52,16 @@ impl HeadChunk {
     }
 
     fn put_predictor(&mut self) {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        if !(ROOM_MIN..=ROOM_FULL).contains(&bytes.len()) {
+            // What late samples have made longer is not kept.
+            bytes = Vec::with_capacity(ROOM_MIN);
+        }
+        bytes.clear();
         put_predictor(&mut bytes, &self.predictor);
         self.n_bits = 8 * bytes.len() as u16;
-        bytes.resize(room_for(bytes.len()), 0);
+        let room = room_for(bytes.len()).max(bytes.capacity());
+        bytes.resize(room, 0);
         self.bytes = bytes.into();
     }
 
@@ -231,13 +238,19 @@ pub struct SealedChunk {
     pub histograms: Box<[HistogramPoint]>,
 }
 
+/// The room that a chunk begins with, which holds what the encoder knows; a size of mimalloc's, as
+/// the others are.
+const ROOM_MIN: usize = 64;
+/// The room of a full chunk.
+const ROOM_FULL: usize = 224;
+
 /// Returns a length for at least so many bytes: one of few, because all series of a scrape outgrow
 /// a length together, and the room of the shorter ones then lies between what stays.
 fn room_for(n_bytes: usize) -> usize {
     match n_bytes {
-        0..=56 => 56,
-        57..=128 => 128,
-        129..=224 => 224,
+        0..=ROOM_MIN => ROOM_MIN,
+        65..=128 => 128,
+        129..=ROOM_FULL => ROOM_FULL,
         _ => n_bytes.next_multiple_of(64),
     }
 }

@@ -32,15 +32,15 @@ impl SeriesHistory {
                 self.number = self.number.wrapping_add(1);
             }
             self.head = head;
-            if aside.is_some() || self.rest.is_some() {
-                self.rest_mut().aside = aside;
+            if !aside.is_empty() || self.rest.is_some() {
+                self.more_mut().aside = aside;
+                self.rest_mut().tidy();
             }
             return;
         }
         let chunk = chunk.saturating_sub(1);
         let number = self.first().wrapping_add(chunk as u32);
         let (full, (rest, aside)) = self.rewritten(number, at, value).halves();
-        let aside = aside.map_or_else(Vec::new, |aside| *aside);
         let sealed = self.sealed_mut();
         sealed[chunk] = rest.seal(aside);
         // The first sample behind may have come to lie behind a greater one.
@@ -128,7 +128,7 @@ impl Rewritten {
     }
 
     /// Writes one chunk, or two where one would be too large.
-    fn halves(self) -> (Option<Arc<SealedChunk>>, (HeadChunk, Aside)) {
+    fn halves(self) -> (Option<Arc<SealedChunk>>, (HeadChunk, Vec<HistogramPoint>)) {
         let mut histograms = self.histograms;
         let push = |head: &mut HeadChunk, samples: &[(TimestampMs, f64)], aside: &[_]| {
             for (at, value) in samples {
@@ -138,7 +138,7 @@ impl Rewritten {
         let mut head = HeadChunk::again(self.predictor);
         push(&mut head, &self.samples, &histograms);
         if head.len() <= SAMPLES_MAX && head.bytes().len() <= 2 * BYTES_FULL {
-            return (None, (head, aside(histograms)));
+            return (None, (head, histograms));
         }
         let (before, behind) = self.samples.split_at(self.samples.len() / 2);
         let mut head = HeadChunk::again(self.predictor);
@@ -148,13 +148,6 @@ impl Rewritten {
         let full = head.seal(histograms);
         head.begin();
         push(&mut head, behind, &rest);
-        (Some(full), (head, aside(rest)))
+        (Some(full), (head, rest))
     }
-}
-
-/// The native histograms of a head.
-type Aside = Option<Box<Vec<HistogramPoint>>>;
-
-fn aside(histograms: Vec<HistogramPoint>) -> Aside {
-    (!histograms.is_empty()).then(|| Box::new(histograms))
 }

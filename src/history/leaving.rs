@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::history::SeriesHistory;
-use crate::history::chunk::HeadChunk;
+use crate::history::chunk::{HeadChunk, SealedChunk};
 use crate::history::cold::{ColdChain, ColdStore, KEEP_MIN};
 use crate::model::{DurationMs, TimestampMs};
 
 impl SeriesHistory {
     /// Sets the head aside and begins another.
     pub(in crate::history) fn seal(&mut self) {
-        let aside = self.rest.as_mut().and_then(|rest| rest.aside.take());
-        let histograms = aside.map_or_else(Vec::new, |aside| *aside);
-        let chunk = self.head.seal(histograms);
-        self.sealed_mut().push_back(chunk);
+        let more = self.rest.get_or_insert_default();
+        let more = more.more.get_or_insert_default();
+        let chunk = self.head.seal(std::mem::take(&mut more.aside));
+        more.sealed.push_back(chunk);
         self.number = self.number.wrapping_add(1);
         self.head.begin();
     }
@@ -24,19 +24,19 @@ impl SeriesHistory {
     pub(in crate::history) fn spill(&mut self, oldest_allowed: TimestampMs) {
         let mut number = self.first();
         let Some(rest) = &mut self.rest else { return };
-        let (Some(cold), Some(sealed)) = (&mut rest.cold, &mut rest.sealed) else {
+        let (Some(cold), Some(more)) = (&mut rest.cold, &mut rest.more) else {
             return;
         };
-        while let Some(chunk) = sealed.front() {
+        while let Some(chunk) = more.sealed.front() {
             let may_change = chunk.end > oldest_allowed || !chunk.histograms.is_empty();
             if may_change || !cold.push(number, chunk) {
                 return;
             }
-            sealed.pop_front();
+            more.sealed.pop_front();
             number = number.wrapping_add(1);
         }
         // There is nothing here until the next chunk is full.
-        rest.sealed = None;
+        rest.tidy();
     }
 
     /// Forgets what is older than `keep` at event time `now`. Full chunks of a series that looks
@@ -51,9 +51,10 @@ impl SeriesHistory {
         self.forget(now - keep);
         // Series that are young have nothing to put there yet.
         let Some(rest) = &mut self.rest else { return };
+        let has_sealed = rest.has_sealed();
         match (&mut rest.cold, store) {
             (Some(cold), _) => cold.set_keep(keep),
-            (None, Some(store)) if keep >= KEEP_MIN && rest.sealed.is_some() => {
+            (None, Some(store)) if keep >= KEEP_MIN && has_sealed => {
                 rest.cold = Some(ColdChain::new(Arc::clone(store), keep));
             }
             _ => {}
@@ -72,7 +73,7 @@ impl SeriesHistory {
             self.number = self.number.wrapping_add(1);
             self.head = HeadChunk::default();
             if let Some(rest) = &mut self.rest {
-                (rest.sealed, rest.aside) = (None, None);
+                rest.forget_all();
             }
         }
         let Some(rest) = &mut self.rest else { return };
@@ -82,20 +83,18 @@ impl SeriesHistory {
         {
             cold.clear();
         }
-        if let Some(sealed) = &mut rest.sealed {
-            while sealed.front().is_some_and(|chunk| chunk.end <= until) {
-                sealed.pop_front();
-            }
-            if sealed.is_empty() {
-                rest.sealed = None;
-            }
+        let Some(more) = &mut rest.more else { return };
+        let is_gone = |chunk: &Arc<SealedChunk>| chunk.end <= until;
+        while more.sealed.front().is_some_and(is_gone) {
+            more.sealed.pop_front();
         }
-        if let Some(starts) = &mut rest.starts {
+        if let Some(starts) = &mut more.starts {
             let kept = Arc::make_mut(starts);
             kept.forget(until);
             if kept.is_empty() {
-                rest.starts = None;
+                more.starts = None;
             }
         }
+        rest.tidy();
     }
 }

@@ -20,6 +20,7 @@ mod model_test;
 mod older;
 mod place;
 mod reading;
+mod rest;
 mod saved;
 mod series_history;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::history::chunk::{HeadChunk, SAMPLES_MAX, SealedChunk, base_of};
 use crate::history::cold::ColdChain;
-use crate::history::series_history::Rest;
+use crate::history::rest::{More, Rest};
 use crate::history::{ColdStore, SeriesHistory};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{HistogramPoint, StartTimes};
@@ -22,8 +22,7 @@ impl SeriesHistory {
             self.head.save(out);
         }
         out.option(self.rest.as_ref(), |out, rest| {
-            let aside = rest.aside.as_ref().map_or(&[][..], |aside| aside);
-            save_histograms(aside, out);
+            save_histograms(self.head_histograms(), out);
             out.list(self.sealed().iter(), |out, chunk| {
                 out.instant(chunk.base);
                 out.instant(chunk.end);
@@ -34,7 +33,7 @@ impl SeriesHistory {
                 save_histograms(&chunk.histograms, out);
             });
             out.option(rest.cold.as_ref(), |out, cold| cold.save(out));
-            out.option(rest.starts.as_ref(), |out, starts| starts.save(out));
+            out.option(self.starts(), |out, starts| starts.save(out));
         });
     }
 
@@ -105,12 +104,17 @@ impl Rest {
             Some(store) => ColdChain::load(read, Arc::clone(store)).map(Some),
             None => ColdChain::skip(read).map(|()| None),
         })?;
-        Ok(Rest {
-            aside: (!aside.is_empty()).then(|| Box::new(aside)),
-            sealed: (!sealed.is_empty()).then(|| Box::new(sealed)),
-            cold: cold.flatten(),
+        let more = More {
+            aside,
+            sealed,
             starts: read.option(StartTimes::load)?.map(Arc::new),
-        })
+        };
+        let mut rest = Rest {
+            cold: cold.flatten(),
+            more: Some(Box::new(more)),
+        };
+        rest.tidy();
+        Ok(rest)
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::history::chunk::{HeadChunk, SealedChunk, sample_value};
 use crate::history::codec::HISTOGRAM_BITS;
 use crate::history::cold::ColdChain;
+use crate::history::rest::{More, Rest};
 use crate::model::{
     CounterResetHint, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue, StartTimes,
     TimestampMs, is_stale_nan,
@@ -56,25 +57,6 @@ pub struct SeriesHistory {
 }
 
 const _: () = assert!(size_of::<SeriesHistory>() == 88);
-
-/// What a history has besides the chunk that is being written.
-#[derive(Debug, Default)]
-pub(in crate::history) struct Rest {
-    /// The native histograms of the head.
-    #[allow(
-        clippy::box_collection,
-        reason = "few series have any; the others pay for it"
-    )]
-    pub aside: Option<Box<Vec<HistogramPoint>>>,
-    /// Chunks that are full, all before the head; of series that look back far there are none for
-    /// most of the time.
-    #[allow(clippy::box_collection, reason = "the same")]
-    pub sealed: Option<Box<VecDeque<Arc<SealedChunk>>>>,
-    /// Chunks that are not in memory, all before those in `sealed`.
-    pub cold: Option<ColdChain>,
-    /// The start timestamps, if any sample ever stated one; shared as chunks are.
-    pub starts: Option<Arc<StartTimes>>,
-}
 
 impl Default for SeriesHistory {
     fn default() -> Self {
@@ -177,8 +159,7 @@ impl SeriesHistory {
         let value = match value {
             SampleValue::Float(value) => float_of(value),
             SampleValue::Histogram(value) => {
-                let aside = self.rest_mut().aside.get_or_insert_default();
-                aside.push(HistogramPoint { at, value });
+                self.more_mut().aside.push(HistogramPoint { at, value });
                 f64::from_bits(HISTOGRAM_BITS)
             }
         };
@@ -190,18 +171,26 @@ impl SeriesHistory {
         self.rest.get_or_insert_default()
     }
 
+    /// Returns what few have, made where there was nothing.
+    pub(in crate::history) fn more_mut(&mut self) -> &mut More {
+        self.rest_mut().more.get_or_insert_default()
+    }
+
+    #[inline]
+    fn more(&self) -> Option<&More> {
+        self.rest.as_ref()?.more.as_deref()
+    }
+
     /// Returns the chunks that are full and in memory.
     #[inline]
     pub(in crate::history) fn sealed(&self) -> &VecDeque<Arc<SealedChunk>> {
         static NONE: VecDeque<Arc<SealedChunk>> = VecDeque::new();
-        let rest = self.rest.as_ref();
-        rest.and_then(|rest| rest.sealed.as_deref())
-            .unwrap_or(&NONE)
+        self.more().map_or(&NONE, |more| &more.sealed)
     }
 
     /// Returns the same, to be changed.
     pub(in crate::history) fn sealed_mut(&mut self) -> &mut VecDeque<Arc<SealedChunk>> {
-        self.rest_mut().sealed.get_or_insert_default()
+        &mut self.more_mut().sealed
     }
 
     /// Returns the chunks that are not in memory.
@@ -227,12 +216,16 @@ impl SeriesHistory {
         cold: Option<ColdChain>,
     ) -> Self {
         let rest = self.rest.as_ref().map(|rest| {
-            Box::new(Rest {
-                aside: rest.aside.clone(),
-                sealed: (!sealed.is_empty()).then(|| Box::new(sealed)),
-                cold,
-                starts: rest.starts.clone(),
-            })
+            let more = rest.more.as_ref();
+            let more = More {
+                aside: more.map_or_else(Vec::new, |more| more.aside.clone()),
+                sealed,
+                starts: more.and_then(|more| more.starts.clone()),
+            };
+            let more = Some(Box::new(more));
+            let mut rest = Rest { cold, more };
+            rest.tidy();
+            Box::new(rest)
         });
         SeriesHistory {
             head: self.head.clone(),
@@ -273,13 +266,13 @@ impl SeriesHistory {
             return None;
         }
         Some(Arc::make_mut(
-            self.rest_mut().starts.get_or_insert_default(),
+            self.more_mut().starts.get_or_insert_default(),
         ))
     }
 
     /// Returns the start timestamps, if any sample states one.
     pub fn starts(&self) -> Option<&StartTimes> {
-        self.rest.as_ref()?.starts.as_deref()
+        self.more()?.starts.as_deref()
     }
 
     /// Returns the newest sample, stale markers included.
@@ -317,10 +310,8 @@ impl SeriesHistory {
         }
     }
 
-    fn head_histograms(&self) -> &[HistogramPoint] {
-        let rest = self.rest.as_ref();
-        let aside = rest.and_then(|rest| rest.aside.as_ref());
-        aside.map_or(&[], |aside| aside.as_slice())
+    pub(in crate::history) fn head_histograms(&self) -> &[HistogramPoint] {
+        self.more().map_or(&[], |more| more.aside.as_slice())
     }
 
     /// Returns the chunk of a number, if it is in memory.
@@ -347,6 +338,12 @@ impl SeriesHistory {
         self.insertions
     }
 
+    /// Returns the instant up to which samples are gone, ms.
+    #[inline]
+    pub fn forgotten(&self) -> TimestampMs {
+        self.forgotten
+    }
+
     /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.len_after(self.forgotten)
@@ -369,6 +366,7 @@ impl SeriesHistory {
             + sealed.sum::<usize>()
             + size_of_val(self.head_histograms())
             + self.rest.as_ref().map_or(0, |_| size_of::<Rest>())
+            + self.more().map_or(0, |_| size_of::<More>())
     }
 }
 

@@ -18,7 +18,7 @@ const STEPS_BACK_MAX: usize = 64;
 pub(super) const NEVER: TimestampMs = TimestampMs::MIN;
 
 /// No sample has come.
-const NOTHING: FloatPoint = FloatPoint {
+pub(super) const NOTHING: FloatPoint = FloatPoint {
     at: NEVER,
     value: 0.0,
 };

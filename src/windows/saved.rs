@@ -13,7 +13,7 @@ use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{FloatPoint, TimestampMs};
 use crate::windows::SeriesWindows;
 use crate::windows::breaks::Breaks;
-use crate::windows::cursor::{Head, Lag, Tail};
+use crate::windows::cursor::{Head, Lag, NEVER, NOTHING, Tail};
 use crate::windows::series_windows::Rest;
 
 impl SeriesWindows {
@@ -27,36 +27,45 @@ impl SeriesWindows {
         let newest = near(history);
         out.list(self.tails.iter(), |out, tail| tail.save(newest, out));
         out.list(self.heads.iter(), |out, head| head.save(newest, out));
-        out.list(self.waiting.iter(), |out, lag| lag.save(out));
+        let first = (self.first.at != NEVER).then_some(self.first);
+        out.option(first, |out, first| {
+            put_instant(newest, first.at, out);
+            out.float(first.value);
+            out.number(self.n_before_first.into());
+        });
         let breaks = self.rest.as_ref().map(|rest| &rest.breaks);
         out.option(breaks.filter(|breaks| !breaks.is_empty()), |out, breaks| {
             breaks.save(newest, out);
         });
     }
 
-    /// Takes what [`SeriesWindows::save`] has put of the same history.
-    pub fn load(history: &SeriesHistory, read: &mut ByteReader<'_>) -> Read<SeriesWindows> {
+    /// Takes what [`SeriesWindows::save`] has put of the same history. An older format
+    /// (`has_first` is not set) has lags instead of the first sample, at which all is as it was
+    /// before they were asked for.
+    pub fn load(
+        history: &SeriesHistory,
+        has_first: bool,
+        read: &mut ByteReader<'_>,
+    ) -> Read<SeriesWindows> {
         let newest = near(history);
         let tails: SmallVec<[Tail; 1]> = read.list(8, |read| Tail::load(newest, read))?;
         let heads: Vec<Head> = read.list(8, |read| Head::load(newest, read))?;
-        let waiting: Vec<Lag> = read.list(1, Lag::load)?;
+        let first = match has_first {
+            true => read.option(|read| Ok((take_point(newest, read)?, read.small()?)))?,
+            false => read.list(1, Lag::load).map(|_: Vec<Lag>| None)?,
+        };
+        let (first, n_before_first) = first.unwrap_or((NOTHING, 0));
         let breaks = read.option(|read| Breaks::load(newest, read))?;
         let farther = |a: &Lag, b: &Lag| a.span() < b.span();
-        let behind: Vec<Lag> = heads
-            .iter()
-            .map(|head| head.lag)
-            .chain(waiting.clone())
-            .collect();
         let is_in_order = !tails.is_empty()
             && tails.is_sorted_by(|a, b| farther(&a.lag, &b.lag))
-            && behind.is_sorted_by(farther)
-            && (waiting.is_empty() || !heads.is_empty());
+            && heads.is_sorted_by(|a, b| farther(&a.lag, &b.lag));
         if !is_in_order {
             return Err(read.malformed("places in order"));
         }
         Ok(SeriesWindows {
             heads: heads.into(),
-            waiting: waiting.into(),
+            first,
             tails,
             rest: breaks.map(|breaks| {
                 Box::new(Rest {
@@ -65,6 +74,7 @@ impl SeriesWindows {
                 })
             }),
             insertions: history.insertions(),
+            n_before_first,
         })
     }
 }
@@ -76,6 +86,13 @@ fn near(history: &SeriesHistory) -> TimestampMs {
 
 fn put_instant(near: TimestampMs, at: TimestampMs, out: &mut ByteWriter) {
     out.signed(near.0.wrapping_sub(at.0));
+}
+
+fn take_point(near: TimestampMs, read: &mut ByteReader<'_>) -> Read<FloatPoint> {
+    Ok(FloatPoint {
+        at: take_instant(near, read)?,
+        value: read.float()?,
+    })
 }
 
 fn take_instant(near: TimestampMs, read: &mut ByteReader<'_>) -> Read<TimestampMs> {
@@ -124,10 +141,7 @@ impl Tail {
 
     fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Tail> {
         let lag = Lag::load(read)?;
-        let last = FloatPoint {
-            at: take_instant(newest, read)?,
-            value: read.float()?,
-        };
+        let last = take_point(newest, read)?;
         Ok(Tail {
             lag,
             last,
@@ -156,12 +170,7 @@ impl Breaks {
     }
 
     fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Breaks> {
-        let points = read.list(9, |read| {
-            Ok(FloatPoint {
-                at: take_instant(newest, read)?,
-                value: read.float()?,
-            })
-        })?;
+        let points = read.list(9, |read| take_point(newest, read))?;
         Ok(Breaks {
             points,
             dropped_until: take_instant(newest, read)?,

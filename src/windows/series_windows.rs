@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use crate::history::SeriesHistory;
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::Breaks;
-use crate::windows::cursor::{Head, Lag, Tail, is_histogram};
+use crate::windows::cursor::{Head, Lag, NEVER, NOTHING, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
@@ -68,14 +68,14 @@ impl Newest {
 /// The places in one history, and what is known of the samples between them.
 ///
 /// Every watched series has one: it is kept small.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SeriesWindows {
     /// Where samples leave, by lag, the hindmost last.
     pub(super) heads: Box<[Head]>,
-    /// Lags farther back than all of `heads`, ascending, at which there is nothing yet that could
-    /// leave: the last of `heads` stands where they do. Most series are younger than the longest
-    /// windows over them.
-    pub(super) waiting: Box<[Lag]>,
+    /// The first sample of all, once a window was asked for that begins before it; else at
+    /// [`NEVER`]. Nothing leaves such a window yet, so it needs no place. Most series are younger
+    /// than the longest windows over them.
+    pub(super) first: FloatPoint,
     /// Where they come in, by lag; the first one leads all places, since a window ends after it
     /// begins.
     pub(super) tails: SmallVec<[Tail; 1]>,
@@ -83,9 +83,24 @@ pub struct SeriesWindows {
     pub(super) rest: Option<Box<Rest>>,
     /// [`SeriesHistory::insertions`] when the places were made.
     pub(super) insertions: u32,
+    /// What places before `first` have passed: samples that were forgotten.
+    pub(super) n_before_first: u32,
 }
 
 const _: () = assert!(size_of::<SeriesWindows>() == 112);
+
+impl Default for SeriesWindows {
+    fn default() -> Self {
+        SeriesWindows {
+            heads: Box::default(),
+            first: NOTHING,
+            tails: SmallVec::new(),
+            rest: None,
+            insertions: 0,
+            n_before_first: 0,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Rest {
@@ -114,12 +129,11 @@ impl SeriesWindows {
             .iter_mut()
             .skip(1)
             .for_each(|tail| tail.advance(history, frontier - tail.lag.span(), |_, _| {}));
-        let mut number = 0;
-        while number < self.heads.len() {
-            self.move_head(number, history, frontier);
-            number += 1;
+        for head in &mut self.heads {
+            head.advance(history, frontier - head.lag.span());
         }
-        let lag = self.lag_max();
+        // From the first sample on all breaks are known.
+        let lag = self.lag_max().filter(|_| !self.has_first(history));
         let Some(rest) = &mut self.rest else { return };
         if let Some(lag) = lag {
             rest.breaks.forget(frontier - lag.span());
@@ -135,9 +149,6 @@ impl SeriesWindows {
 
     /// Drops the windows that begin at none of some lags.
     pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool) {
-        while !self.waiting.is_empty() {
-            self.part_from_waiting();
-        }
         let mut heads = std::mem::take(&mut self.heads).into_vec();
         heads.retain(|head| is_read(head.lag.span()));
         self.heads = heads.into();
@@ -152,8 +163,13 @@ impl SeriesWindows {
     fn lag_max(&self) -> Option<Lag> {
         let tails = self.tails.iter().map(|tail| tail.lag);
         let heads = self.heads.iter().map(|head| head.lag);
-        let all = tails.chain(heads).chain(self.waiting.iter().copied());
-        all.max_by_key(|lag| lag.span())
+        tails.chain(heads).max_by_key(|lag| lag.span())
+    }
+
+    /// Tells whether the first sample of all is known, and still there.
+    #[inline]
+    fn has_first(&self, history: &SeriesHistory) -> bool {
+        self.first.at != NEVER && self.first.at > history.forgotten()
     }
 
     fn has_breaks(&self) -> bool {
@@ -218,101 +234,46 @@ impl SeriesWindows {
         }
     }
 
-    /// Returns the number of the head at a lag, moved to where the frontier wants it.
+    /// Returns the number of the head at a lag, moved to where the frontier wants it; `None` where
+    /// the window begins before the first sample of all.
     #[inline]
-    fn head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
+    fn head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> Option<usize> {
+        let until = frontier - lag.span();
         match self.heads.iter().position(|head| head.lag == lag) {
             Some(number) => {
-                self.move_head(number, history, frontier);
-                number
+                self.heads[number].advance(history, until);
+                Some(number)
             }
-            None => self.other_head(history, lag, frontier),
+            None if self.first.at > until && self.has_first(history) => None,
+            None => self.new_head(history, lag, frontier),
         }
     }
 
-    /// Moves a head to where the frontier wants it.
-    #[inline]
-    fn move_head(&mut self, number: usize, history: &SeriesHistory, frontier: TimestampMs) {
-        let head = &self.heads[number];
-        let until = frontier - head.lag.span();
-        if head.stands(until) {
-            return;
-        }
-        if number + 1 == self.heads.len() && !self.waiting.is_empty() {
-            self.part_from_waiting();
-        }
-        self.heads[number].advance(history, until);
-    }
-
-    /// Gives the first of those that wait a head of its own, so that the one before it can go on.
+    /// Makes the head at a lag, or finds out that there is nothing yet which could leave there.
     #[cold]
-    fn part_from_waiting(&mut self) {
-        let Some((lag, waiting)) = self.waiting.split_first() else {
-            return;
-        };
-        let (lag, waiting) = (*lag, Box::from(waiting));
-        if let Some(last) = self.heads.last().cloned() {
-            self.insert_head(self.heads.len(), Head { lag, ..last });
+    fn new_head(
+        &mut self,
+        history: &SeriesHistory,
+        lag: Lag,
+        frontier: TimestampMs,
+    ) -> Option<usize> {
+        let until = frontier - lag.span();
+        self.look_behind(history, lag, frontier);
+        let head = Head::at(history, lag, until);
+        if Tail::newest_at(history, until).is_none()
+            && let Some(first) = head.first_ahead(history)
+        {
+            (self.first, self.n_before_first) = (first, head.n_passed);
+            return None;
         }
-        self.waiting = waiting;
-    }
-
-    fn insert_head(&mut self, number: usize, head: Head) {
+        let number = self
+            .heads
+            .partition_point(|head| head.lag.span() < lag.span());
         let mut heads = std::mem::take(&mut self.heads).into_vec();
         heads.reserve_exact(1);
         heads.insert(number, head);
         self.heads = heads.into();
-    }
-
-    /// Returns the number of the head at a lag at which none is that only it has.
-    fn other_head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
-        let until = frontier - lag.span();
-        let found = self
-            .heads
-            .iter()
-            .position(|head| head.lag.span() >= lag.span());
-        if found.is_none() && !self.heads.is_empty() {
-            let last = self.heads.len() - 1;
-            let is_waiting = self.waiting.contains(&lag);
-            if is_waiting && self.heads[last].stands(until) {
-                return last;
-            }
-            if !is_waiting && self.joins_waiting(history, lag, frontier) {
-                return last;
-            }
-            // It has to go on, or is where nobody else is.
-            while !self.waiting.is_empty() {
-                self.part_from_waiting();
-            }
-            if is_waiting {
-                return self.head(history, lag, frontier);
-            }
-        }
-        self.look_behind(history, lag, frontier);
-        let found = self
-            .heads
-            .iter()
-            .position(|head| head.lag.span() >= lag.span());
-        let number = found.unwrap_or(self.heads.len());
-        self.insert_head(number, Head::at(history, lag, until));
-        number
-    }
-
-    /// Lets a lag wait where the hindmost head is, if that stands before the first sample of all.
-    fn joins_waiting(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> bool {
-        let Some(last) = self.heads.last() else {
-            return false;
-        };
-        let until = frontier - last.lag.span();
-        if !last.stands(until) || Tail::newest_at(history, until).is_some() {
-            return false;
-        }
-        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
-        let number = waiting.partition_point(|known| known.span() < lag.span());
-        waiting.reserve_exact(1);
-        waiting.insert(number, lag);
-        self.waiting = waiting.into();
-        true
+        Some(number)
     }
 
     /// Finds the breaks between a place that is going to be and those before it, if it is going to
@@ -321,6 +282,9 @@ impl SeriesWindows {
         let Some(ahead) = self.lag_max().filter(|max| max.span() < lag.span()) else {
             return;
         };
+        if self.has_first(history) {
+            return;
+        }
         self.follow(history, frontier);
         let (from, to) = (frontier - lag.span(), frontier - ahead.span());
         let mut older = Breaks::default();
@@ -369,19 +333,21 @@ impl SeriesWindows {
             return Content::Unknown;
         };
         let tail = self.tail(history, tail, span.frontier);
-        let lag = head;
-        let mut head = self.head(history, lag, span.frontier);
-        if head + 1 == self.heads.len() && self.has_breaks() {
+        let head = self.head(history, head, span.frontier);
+        if head.is_some_and(|head| head + 1 == self.heads.len()) && self.has_breaks() {
             self.follow(history, span.frontier);
-            // A place that was shared may have gone on.
-            head = self.head(history, lag, span.frontier);
         }
-        let (head, tail) = (&self.heads[head], &self.tails[tail]);
-        let n_samples = tail.n_passed().wrapping_sub(head.n_passed) as usize;
+        let (head, tail) = (head.map(|head| &self.heads[head]), &self.tails[tail]);
+        let n_passed = head.map_or(self.n_before_first, |head| head.n_passed);
+        let n_samples = tail.n_passed().wrapping_sub(n_passed) as usize;
         if n_samples == 0 {
             return Content::Nothing;
         }
-        let (Some(first), Some(last)) = (head.first_ahead(history), tail.last()) else {
+        let first = match head {
+            Some(head) => head.first_ahead(history),
+            None => Some(self.first),
+        };
+        let (Some(first), Some(last)) = (first, tail.last()) else {
             return Content::Nothing;
         };
         let before_last = tail.before_last(history).filter(|_| n_samples > 1);
@@ -443,5 +409,88 @@ impl SeriesWindows {
             (_, 0) => Content::Floats(window.held(history)),
             _ => Content::Histograms(window.held(history)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SampleValue;
+
+    const MINUTE: i64 = 60_000;
+
+    /// Four samples a minute up to some minute, a counter that was reset once, at 2 minutes.
+    fn push(history: &mut SeriesHistory, until: i64) {
+        let from = history.newest_at().map_or(0, |newest| newest.0 + 15_000);
+        for at in (from..=until * MINUTE).step_by(15_000) {
+            let value =
+                SampleValue::Float((at + if at < 2 * MINUTE { 7_000_000 } else { 0 }) as f64);
+            history.append(TimestampMs(at), value, TimestampMs::MIN);
+        }
+    }
+
+    /// Returns of a window of some minutes the first sample's minute, how many samples it has, and
+    /// how many resets; and the number of places where samples leave.
+    fn look(
+        windows: &mut SeriesWindows,
+        history: &SeriesHistory,
+        minutes: i64,
+    ) -> ((f64, usize, usize), usize) {
+        let now = history.newest_at().expect("there are samples");
+        let span = Span {
+            frontier: now,
+            after: now - DurationMs(minutes * MINUTE),
+            until: now,
+        };
+        let known = match windows.edges(history, span) {
+            Content::Floats(edges) => {
+                let first = edges.first.at.0 as f64 / MINUTE as f64;
+                (first, edges.n_samples, edges.n_resets())
+            }
+            other => panic!("{other:?}"),
+        };
+        (known, windows.heads.len())
+    }
+
+    #[test]
+    fn windows_that_are_longer_than_their_series_keep_no_place() {
+        let (mut windows, mut history) = (SeriesWindows::default(), SeriesHistory::default());
+        push(&mut history, 1);
+        for minutes in [5, 60, 360] {
+            assert_eq!(look(&mut windows, &history, minutes), ((0.0, 5, 0), 0));
+        }
+        push(&mut history, 10);
+        assert_eq!(look(&mut windows, &history, 5), ((5.25, 20, 0), 1));
+        // What has left the shorter window is still known of the longer ones.
+        assert_eq!(look(&mut windows, &history, 60), ((0.0, 41, 1), 1));
+        assert_eq!(look(&mut windows, &history, 360), ((0.0, 41, 1), 1));
+        push(&mut history, 61);
+        assert_eq!(look(&mut windows, &history, 5), ((56.25, 20, 0), 1));
+        assert_eq!(look(&mut windows, &history, 60), ((1.25, 240, 1), 2));
+        assert_eq!(look(&mut windows, &history, 360), ((0.0, 245, 1), 2));
+    }
+
+    #[test]
+    fn windows_that_are_made_late_know_what_was_before() {
+        let mut history = SeriesHistory::default();
+        push(&mut history, 10);
+        for minutes in [9, 60] {
+            let windows = &mut SeriesWindows::default();
+            look(windows, &history, 5);
+            assert_eq!(look(windows, &history, minutes).0.2, 1, "{minutes} minutes");
+        }
+    }
+
+    #[test]
+    fn a_first_sample_that_was_forgotten_is_in_no_window() {
+        let (mut windows, mut history) = (SeriesWindows::default(), SeriesHistory::default());
+        push(&mut history, 10);
+        assert_eq!(look(&mut windows, &history, 60), ((0.0, 41, 1), 0));
+        history.forget(TimestampMs(MINUTE));
+        assert_eq!(look(&mut windows, &history, 60), ((1.25, 36, 1), 0));
+        history.forget(TimestampMs(3 * MINUTE));
+        assert_eq!(look(&mut windows, &history, 60), ((3.25, 28, 0), 0));
+        push(&mut history, 20);
+        assert_eq!(look(&mut windows, &history, 60), ((3.25, 68, 0), 0));
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::{SavedState, load_readers};
 use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
 use crate::engine::checkpoint::{
-    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_WINDOWS, RULES, SERIES, STATE,
+    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_FIRST, FORMAT_OF_WINDOWS, RULES, SERIES, STATE,
 };
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
@@ -145,6 +145,7 @@ impl Loading {
         SliceLoader {
             series: self.engine.store.loader(),
             has_windows: self.format >= FORMAT_OF_WINDOWS,
+            has_first: self.format >= FORMAT_OF_FIRST,
         }
     }
 

@@ -36,13 +36,17 @@ use crate::model::{Labels, SeriesHandle};
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
-pub const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
 /// From this format on there is a part for contexts; without it what it holds is empty.
 const FORMAT_OF_CONTEXTS: u64 = 2;
 
 /// From this format on the places of windows are put with their series; with an older one they are
 /// made anew.
 const FORMAT_OF_WINDOWS: u64 = 3;
+
+/// From this format on windows have the first sample of their series; before, the lags of windows
+/// that begin before it.
+const FORMAT_OF_FIRST: u64 = 4;
 
 /// What a part is, by its first byte.
 const RULES: u8 = 1;

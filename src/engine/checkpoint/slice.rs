@@ -15,6 +15,8 @@ pub struct SliceLoader {
     pub(super) series: SeriesLoader,
     /// Whether the checkpoint's format has windows.
     pub(super) has_windows: bool,
+    /// Whether windows have the first sample of their series.
+    pub(super) has_first: bool,
 }
 
 /// Series on their way into an engine, with what is known of each.
@@ -55,7 +57,7 @@ impl SliceLoader {
             Ok((handle, read.option(SavedState::load)?))
         })?;
         let windows = match self.has_windows {
-            true => LiveState::load_windows(series.history(), read)?,
+            true => LiveState::load_windows(series.history(), self.has_first, read)?,
             false => None,
         };
         Ok(LoadedOne {

@@ -126,12 +126,13 @@ impl LiveState {
         self.windows.save(of, frontier, out);
     }
 
-    /// Takes what [`LiveState::save_windows`] has put.
+    /// Takes what [`LiveState::save_windows`] has put; see [`SeriesWindows::load`].
     pub fn load_windows(
         history: &SeriesHistory,
+        has_first: bool,
         read: &mut ByteReader<'_>,
     ) -> Read<Option<SavedWindows>> {
-        WindowsByPlace::load(history, read)
+        WindowsByPlace::load(history, has_first, read)
     }
 
     /// Puts windows that were loaded where their series is.

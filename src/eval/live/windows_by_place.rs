@@ -7,12 +7,15 @@
 
 use crate::history::SeriesHistory;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
-use crate::model::{DurationMs, TimestampMs};
+use crate::model::{BlockList, DurationMs, TimestampMs};
 use crate::windows::SeriesWindows;
+
+const _: () = assert!(size_of::<Option<SeriesWindows>>() == size_of::<SeriesWindows>());
 
 #[derive(Debug, Default)]
 pub(super) struct WindowsByPlace {
-    windows: Vec<Option<Box<SeriesWindows>>>,
+    /// Side by side in blocks that do not move: nearly every series has some.
+    windows: BlockList<Option<SeriesWindows>>,
     /// From which frontier on each may be used; nothing once all may.
     loaded: Option<Box<Loaded>>,
 }
@@ -33,9 +36,18 @@ impl WindowsByPlace {
             self.wake(place, frontier);
         }
         if place >= self.windows.len() {
-            self.windows.resize_with(place + 1, || None);
+            self.make_places(place + 1);
         }
-        self.windows[place].get_or_insert_default()
+        let windows = self.windows.get_mut(place);
+        let windows = windows.expect("places up to this one have been made");
+        windows.get_or_insert_default()
+    }
+
+    #[cold]
+    fn make_places(&mut self, n_places: usize) {
+        while self.windows.len() < n_places {
+            self.windows.push(None);
+        }
     }
 
     /// Returns the windows of the series at a place, where there are any.
@@ -43,7 +55,7 @@ impl WindowsByPlace {
         if self.loaded.is_some() {
             self.wake(place, frontier);
         }
-        self.windows.get_mut(place)?.as_deref_mut()
+        self.windows.get_mut(place)?.as_mut()
     }
 
     /// Forgets the windows at a place.
@@ -55,8 +67,10 @@ impl WindowsByPlace {
 
     /// Drops the windows that begin at none of some lags.
     pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool) {
-        for windows in self.windows.iter_mut().flatten() {
-            windows.retain(&is_read);
+        for place in 0..self.windows.len() {
+            if let Some(Some(windows)) = self.windows.get_mut(place) {
+                windows.retain(&is_read);
+            }
         }
     }
 
@@ -102,20 +116,24 @@ impl WindowsByPlace {
     }
 
     /// Takes what [`WindowsByPlace::save`] has put of a series.
-    pub fn load(history: &SeriesHistory, read: &mut ByteReader<'_>) -> Read<Option<SavedWindows>> {
+    pub fn load(
+        history: &SeriesHistory,
+        has_first: bool,
+        read: &mut ByteReader<'_>,
+    ) -> Read<Option<SavedWindows>> {
         read.option(|read| {
             let from = read.instant()?;
-            let windows = Box::new(SeriesWindows::load(history, read)?);
+            let windows = SeriesWindows::load(history, has_first, read)?;
             Ok(SavedWindows { from, windows })
         })
     }
 
     /// Puts windows that were loaded where their series is.
     pub fn put(&mut self, place: usize, saved: SavedWindows) {
-        if place >= self.windows.len() {
-            self.windows.resize_with(place + 1, || None);
+        self.make_places(place + 1);
+        if let Some(windows) = self.windows.get_mut(place) {
+            *windows = Some(saved.windows);
         }
-        self.windows[place] = Some(saved.windows);
         let loaded = self.loaded.get_or_insert_with(|| {
             Box::new(Loaded {
                 by_place: Vec::new(),
@@ -134,5 +152,5 @@ impl WindowsByPlace {
 #[derive(Debug)]
 pub struct SavedWindows {
     from: TimestampMs,
-    windows: Box<SeriesWindows>,
+    windows: SeriesWindows,
 }
