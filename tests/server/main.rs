@@ -30,5 +30,4 @@ mod sender;
 mod shards;
 mod skew;
 mod start_timestamps;
-mod upgrade;
 mod write;

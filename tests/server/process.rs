@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,19 +37,6 @@ pub fn now_ms() -> i64 {
 
 fn empty_directory() -> TempDir {
     TempDir::new().expect("a temporary directory")
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder is there") {
-        let entry = entry.expect("it is readable");
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy_folder(&path, &to);
-        } else {
-            std::fs::copy(&path, &to).expect("a file can be copied");
-        }
-    }
 }
 
 /// A directory with the files of a server to be.
@@ -90,13 +77,6 @@ impl Setup {
     /// Writes a file.
     pub fn file(self, name: &str, text: &str) -> Self {
         std::fs::write(self.directory.path().join(name), text).expect("a file can be written");
-        self
-    }
-
-    /// Copies a folder, with all that is in it.
-    #[allow(dead_code, reason = "not every test that shares this file needs one")]
-    pub fn copied(self, from: &Path, name: &str) -> Self {
-        copy_folder(from, &self.directory.path().join(name));
         self
     }
 
