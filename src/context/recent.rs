@@ -158,6 +158,9 @@ mod tests {
         let known: Vec<(&str, i64)> = known
             .map(|alert| (alert.labels.value("alertname"), alert.fired_at.0 / HOUR))
             .collect();
-        assert_eq!(known, [("First", 1), ("Second", 2), ("Third", 3), ("Third", 4)]);
+        assert_eq!(
+            known,
+            [("First", 1), ("Second", 2), ("Third", 3), ("Third", 4)]
+        );
     }
 }

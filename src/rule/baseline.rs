@@ -377,7 +377,8 @@ series:
     #[test]
     fn a_series_stands_in_one_of_the_files() {
         let mut reader = BaselineReader::default();
-        let first = "baseline:\nseries:\n- 'x:baseline{model=\"a\"} 1'\n- 'x:baseline{model=\"b\"} 1'\n";
+        let first =
+            "baseline:\nseries:\n- 'x:baseline{model=\"a\"} 1'\n- 'x:baseline{model=\"b\"} 1'\n";
         reader.read("a.yml", first).expect("a baseline");
         let other = "baseline:\nseries: ['x:baseline{model=\"c\"} 1']\n";
         reader.read("c.yml", other).expect("another model's");

@@ -68,12 +68,17 @@ fn a_baseline_that_nobody_gives_is_missed_in_the_servers_words() {
     let given = files.burnwatch("rules --config=p.yml a.yml");
     given.check(0, out, &[]);
     assert_eq!(given.err, "");
-    let warning = "  WARNING: a.yml: group \"g\", rule \"r\" reads x:baseline, which no baseline has: ";
+    let warning =
+        "  WARNING: a.yml: group \"g\", rule \"r\" reads x:baseline, which no baseline has: ";
     let missed = files.burnwatch("rules --burnwatch.config.file=own.yml a.yml");
     missed.check(0, out, &[warning]);
     // Without a configuration nobody knows.
     let unknown = files.burnwatch("rules a.yml");
-    unknown.check(0, out, &["  NOTE: a.yml: group \"g\", rule \"r\" reads x:baseline: --config"]);
+    unknown.check(
+        0,
+        out,
+        &["  NOTE: a.yml: group \"g\", rule \"r\" reads x:baseline: --config"],
+    );
     assert!(!unknown.err.contains("WARNING"), "{unknown:#?}");
 }
 

@@ -137,7 +137,11 @@ fn bundled_alerts() -> Vec<(Firing, DurationMs)> {
     let rules = groups.iter().flat_map(|group| &group.rules);
     let alerts = rules.filter_map(|rule| {
         let hold = rule.alerting.as_ref()?.hold;
-        let own = [("alertname", rule.name.as_str()), ("job", "j"), ("model", "m")];
+        let own = [
+            ("alertname", rule.name.as_str()),
+            ("job", "j"),
+            ("model", "m"),
+        ];
         let written = rule.labels.iter();
         let written = written.map(|(name, value)| (name.as_str(), value.as_str()));
         let firing = Firing {
@@ -172,7 +176,9 @@ fn a_cascade_waits_no_longer_than_what_it_holds_back() {
                 n_pairs += 1;
                 if holds < waits {
                     let (cause, follower) = (&cause.alert, &follower.alert);
-                    wrong.push(format!("{follower} ({holds}) is told before {cause} ({waits})"));
+                    wrong.push(format!(
+                        "{follower} ({holds}) is told before {cause} ({waits})"
+                    ));
                 }
             }
         }

@@ -15,7 +15,9 @@ use crate::functions::formula::{MATRIX_WITH_OPTIONS, WindowFunction};
 use crate::functions::options::Options;
 use crate::functions::quantile::quantile;
 use crate::model::{FloatPoint, SampleValue, TimestampMs};
-use crate::windows::{Inside, LiveForm, LiveResult, NoState, Ordered, StateKind, VALUES_MAX, WindowState};
+use crate::windows::{
+    Inside, LiveForm, LiveResult, NoState, Ordered, StateKind, VALUES_MAX, WindowState,
+};
 
 /// So many samples are compared with at least, where nothing else is said.
 const MIN_SAMPLES: usize = 10;
