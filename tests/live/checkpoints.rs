@@ -140,6 +140,10 @@ groups:
         annotations: { summary: "{{ $value }}" }
       - alert: B
         expr: absent(nothing) or h > 1
+      - record: r:f
+        expr: anomaly_forest(c[5m], "status", "window_size=5,min_points=5,trees=2")
+      - record: r:i
+        expr: anomaly_forest(c[5m], "status", "model=rcf,min_points=5,trees=2")
 "#;
     let step = crate::streams::Step::Regular {
         n: 40,
@@ -210,7 +214,7 @@ fn a_newer_format_is_refused_with_what_to_do() {
     let mut parts = some_parts();
     parts[0][1] = 0x7f;
     let refused = load(&parts).map(|_| ()).map_err(|error| error.to_string());
-    let text = "the checkpoint has format 127, and this burnwatch reads up to 3: start the newer \
+    let text = "the checkpoint has format 127, and this burnwatch reads up to 4: start the newer \
                 burnwatch that wrote it";
     assert_eq!(refused, Err(text.to_owned()));
 }
