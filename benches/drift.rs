@@ -119,7 +119,10 @@ fn main() {
         );
     }
     // For the table of docs/PERFORMANCE.md.
-    for (name, row) in [("against a baseline", 1), ("against rates of another time", 2)] {
+    for (name, row) in [
+        ("against a baseline", 1),
+        ("against rates of another time", 2),
+    ] {
         println!("row: {name} | {:.2} | ×", per_series(row) / per_series(0));
     }
 }

@@ -111,7 +111,11 @@ fn forest_row(options: &str) {
     let per_point = spent / BLOCK as u64;
     println!("{options:<37} {per_point:>14} {bytes:>14}");
     // For the table of docs/PERFORMANCE.md.
-    let name = if options.is_empty() { "defaults" } else { options };
+    let name = if options.is_empty() {
+        "defaults"
+    } else {
+        options
+    };
     println!("row: {name} | {:.1} | µs", per_point as f64 / 1e3);
 }
 

@@ -22,9 +22,10 @@ pub fn latency() -> Result<Row, String> {
 pub fn drift() -> Result<Row, String> {
     Ok(Row {
         number: 11,
-        what: "PSI over the rates of 10-bucket histograms of 10,000 series, beside the plain rates \
+        what:
+            "PSI over the rates of 10-bucket histograms of 10,000 series, beside the plain rates \
                of the same buckets (`cargo bench --bench drift`)"
-            .to_owned(),
+                .to_owned(),
         reach: "≤ 3 ×",
         burnwatch: figures("drift")?,
         peers: String::new(),

@@ -59,6 +59,7 @@ groups:
   - {alert: Slow, expr: 'histogram_quantile(0.9, {__name__=~\".+\"}) > 1'}
   - {record: 'a:b', expr: 'sum by (job) ({__name__!=\"a:b\"})'}
   - {alert: Gone, expr: 'absent(up)'}
+  - {record: 'a:f', expr: 'anomaly_forest({__name__=~\".+\"}[1h], \"job\", \"window_size=2,trees=2\")'}
 ";
 
 /// A request to the receiver, then its samples through an engine. The first byte chooses the

@@ -77,6 +77,7 @@ mod tests {
         check("/api/v1/write", Need::Write);
         check("/-/ready", Need::Health);
         check("/-/quit", Need::Admin);
+        check("/api/v1/detectors/reset", Need::Admin);
         check("/api/v1/admin/tsdb/snapshot", Need::Admin);
         check("/api/v1/new", Need::Admin);
         check("/new", Need::Admin);

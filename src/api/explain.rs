@@ -268,6 +268,7 @@ fn live_json(live: &Live) -> Value {
         let mut json = name_json(&rule.rule);
         json["keptSince"] = time_json(rule.kept_since);
         json["warmingUntil"] = time_json(rule.warming_until);
+        json["learnsSince"] = time_json(rule.learns_since);
         json["lastError"] = json!(rule.last_error);
         json
     });

@@ -95,7 +95,8 @@ pub async fn quit(State(state): State<Arc<ApiState>>) -> Response {
     text(StatusCode::OK, "Requesting termination... Goodbye!")
 }
 
-fn not_enabled() -> Response {
+/// Answers what only `--web.enable-lifecycle` allows.
+pub fn not_enabled() -> Response {
     text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
 }
 

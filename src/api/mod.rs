@@ -12,6 +12,7 @@ mod changes;
 mod compress;
 mod context;
 mod cors;
+mod detectors;
 pub mod execute;
 pub mod explain;
 mod features;
@@ -50,7 +51,7 @@ pub use state::{ApiSettings, ApiState, QuerySettings};
 use futures::future::BoxFuture;
 
 use crate::engine::{ContextAnswer, GroupStatus};
-use crate::model::{Change, Labels, Matcher, TimestampMs};
+use crate::model::{Change, DetectorReset, Labels, Matcher, RuleKey, TimestampMs};
 use crate::series::{Selection, Snapshot};
 
 /// Why the engines gave no answer.
@@ -244,6 +245,13 @@ pub trait Backend: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<Vec<ContextAnswer>, BackendError>>;
     /// Writes to the log that something was changed; it is there when this returns.
     fn tell_change(&self, change: Change) -> BoxFuture<'_, Result<(), BackendError>>;
+    /// Writes to the log that the detectors of some rules begin anew, at an instant or at the
+    /// event-time clock; it is there when this returns. Returns what was written.
+    fn reset_detectors(
+        &self,
+        at: Option<TimestampMs>,
+        rules: Vec<RuleKey>,
+    ) -> BoxFuture<'_, Result<DetectorReset, BackendError>>;
     /// Returns how the process does, for `status/runtimeinfo`.
     fn runtime_view(&self) -> RuntimeView;
 }

@@ -54,6 +54,12 @@ fn is_form(request: &Request) -> bool {
 }
 
 impl Params {
+    /// Returns the names of all parameters.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let pairs = self.form.pairs.iter().chain(&self.url.pairs);
+        pairs.map(|(key, _)| key.as_str())
+    }
+
     /// Returns the first value of `name`, or the empty text: the API makes no difference.
     pub fn value<'a>(&'a self, name: &str) -> &'a str {
         self.values(name).next().unwrap_or("")

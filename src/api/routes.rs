@@ -8,8 +8,8 @@ use axum::routing::{MethodRouter, get, post};
 use crate::api::redirect::cleaned;
 use crate::api::state::ApiState;
 use crate::api::{
-    admin, alertmanagers, alerts, changes, context, explain, features, metadata, parse_query,
-    query, query_range, rules, series, status, targets,
+    admin, alertmanagers, alerts, changes, context, detectors, explain, features, metadata,
+    parse_query, query, query_range, rules, series, status, targets,
 };
 
 type Shared = Arc<ApiState>;
@@ -95,7 +95,7 @@ const fn change(path: &'static str, handler: fn() -> MethodRouter<Shared>) -> Ro
 }
 
 /// All routes but the receiver's.
-pub const ROUTES: [Route; 35] = [
+pub const ROUTES: [Route; 36] = [
     look_or_post("/query", || get(query::query).post(query::query)),
     look_or_post("/query_range", || {
         get(query_range::query_range).post(query_range::query_range)
@@ -121,6 +121,9 @@ pub const ROUTES: [Route; 35] = [
         methods: Methods::GetTell,
         ..look("/changes", || get(changes::changes).post(changes::tell))
     },
+    change("/detectors/reset", || {
+        post(detectors::reset).put(detectors::reset)
+    }),
     look("/alertmanagers", || get(alertmanagers::alertmanagers)),
     look("/scrape_pools", || get(targets::scrape_pools)),
     look("/scrape_pools/config", || get(targets::scrape_pool_config)),

@@ -81,6 +81,9 @@ struct EvaluationJson<'a> {
     /// Ours, not Prometheus': until when windows or selectors lack history.
     #[serde(skip_serializing_if = "Option::is_none")]
     warming_until: Option<TimeJson>,
+    /// Ours, too: from when on its detectors learn, where they were reset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learns_since: Option<TimeJson>,
 }
 
 /// Answers `GET /api/v1/rules`.
@@ -289,5 +292,6 @@ fn evaluation_json<'a>(rule: &'a RuleStatus, kind: &'static str) -> EvaluationJs
         last_evaluation: TimeJson(rule.last_evaluation),
         r#type: kind,
         warming_until: rule.warming_until.map(|at| TimeJson(Some(at))),
+        learns_since: rule.learns_since.map(|at| TimeJson(Some(at))),
     }
 }

@@ -75,6 +75,8 @@ impl Engine {
                 && rule.missing_makes_true
                 && self.rules.groups[rule.group].on_arrival,
             warming_until: self.warming_until(at),
+            learns: rule.learns,
+            learns_since: self.rule_learns_since(at),
             alerting: rule.alerting().map(|alert| self.alerting_status(at, alert)),
         }
     }

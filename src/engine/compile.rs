@@ -18,6 +18,7 @@ use crate::eval::plan;
 use crate::eval::plan::partition::partition;
 use crate::eval::plan::standing::{Standing, standing};
 use crate::functions::Functions;
+use crate::functions::learning::learns;
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, ContextParts, ContextSettings, DurationMs, EngineSettings,
     EvaluationMode, Grid, GroupKey, Labels, Matcher, RuleSource, SampleValue, TimestampMs,
@@ -389,6 +390,7 @@ impl CompiledRules {
             partition: None,
             stands: false,
             missing_makes_true: missing_could_make_true(&rule.expr),
+            learns: learns(&rule.expr),
         })
     }
 

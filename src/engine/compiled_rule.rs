@@ -29,9 +29,9 @@ pub struct CompiledRule {
     pub name: String,
     /// The group it belongs to.
     pub group: GroupIndex,
-    /// The expression.
+    /// The expression as it is evaluated.
     pub expr: Expr,
-    /// The expression, canonical.
+    /// The expression as it was loaded, canonical.
     pub expr_text: Arc<str>,
     /// Labels as written, sorted by name.
     pub labels: Vec<(String, String)>,
@@ -49,6 +49,8 @@ pub struct CompiledRule {
     pub stands: bool,
     /// `true` when missing members could make it true (DESIGN 2.12).
     pub missing_makes_true: bool,
+    /// `true` when it calls detectors, which can be told to learn anew.
+    pub learns: bool,
 }
 
 /// What only one kind of rule has.

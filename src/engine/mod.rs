@@ -27,6 +27,7 @@ pub mod explain;
 pub mod grid;
 mod handles;
 mod kept_since;
+mod learning;
 pub mod part_lists;
 mod partitions;
 pub mod reads;
@@ -64,6 +65,7 @@ use crate::engine::checkpoint::Saving;
 use crate::engine::cohort::Cohorts;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
 use crate::engine::handles::{HandleByPlace, HandleTable};
+use crate::engine::learning::LearnsSince;
 use crate::engine::part_lists::PartLists;
 use crate::engine::partitions::Partitions;
 use crate::engine::samples::{Readers, SeriesState};
@@ -172,6 +174,8 @@ pub struct Engine {
     timings: Timings,
     /// What contexts of alerts are built from, beside series, and those that were built.
     context: ContextState,
+    /// From when on the detectors of rules learn that were reset.
+    learns_since: LearnsSince,
     /// The checkpoint that is being made.
     saving: Option<Box<Saving>>,
 }
@@ -217,6 +221,7 @@ impl Engine {
             work: 0,
             timings: Timings::default(),
             context: ContextState::default(),
+            learns_since: LearnsSince::new(),
             saving: None,
         }
     }
@@ -261,6 +266,10 @@ impl Engine {
             Entry::Change { stamp, change } => {
                 self.stamp = Some(*stamp);
                 self.take_change(change, effects);
+            }
+            Entry::Reset { stamp, reset } => {
+                self.stamp = Some(*stamp);
+                self.take_reset(reset);
             }
         }
     }

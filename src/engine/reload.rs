@@ -13,20 +13,9 @@ use crate::engine::compiled_rule::{CompiledRule, RuleIndex};
 use crate::engine::context::is_of_changes;
 use crate::engine::{Effect, Engine, GroupState, RuleState};
 use crate::eval::EvalOptions;
-use crate::model::{DurationMs, Generation, GroupKey, METRIC_NAME, RuleSource, TimestampMs};
-
-type RuleKey = (String, String, String, bool, Vec<(String, String)>);
-
-fn rule_key(rules: &CompiledRules, rule: &CompiledRule) -> RuleKey {
-    let group = &rules.groups[rule.group];
-    (
-        group.file.clone(),
-        group.name.clone(),
-        rule.name.clone(),
-        rule.alerting().is_some(),
-        rule.labels.clone(),
-    )
-}
+use crate::model::{
+    DurationMs, Generation, GroupKey, METRIC_NAME, RuleKey, RuleSource, TimestampMs,
+};
 
 impl Engine {
     /// Adopts a rule set, or refuses it whole.
@@ -36,7 +25,7 @@ impl Engine {
         source: &Arc<RuleSource>,
         effects: &mut Vec<Effect>,
     ) {
-        let rules = match compile(source) {
+        let mut rules = match compile(source) {
             Ok(rules) => rules,
             Err(errors) => {
                 let reasons = errors.iter().map(ToString::to_string).collect();
@@ -51,6 +40,7 @@ impl Engine {
         // All series are about to be routed anew.
         self.save_all();
         self.generation = generation;
+        self.move_learning(&mut rules);
         self.unticked = (0..rules.groups.len()).collect();
         let old_rules = self.install(Arc::clone(source), rules);
         self.move_rule_states(&old_rules, effects);
@@ -89,7 +79,9 @@ impl Engine {
     pub(crate) fn adopt_windows(&mut self) {
         let n_selectors = self.rules.rules.iter().map(|rule| rule.selectors.len());
         let n_selectors = n_selectors.sum();
-        self.live.get_mut().adopt(self.rules.lags(), n_selectors);
+        let texts = self.rules.call_texts();
+        let lags = self.rules.lags();
+        self.live.get_mut().adopt(lags, n_selectors, &texts);
         let subqueries = self.rules.subqueries(&self.options);
         let features = self.rules.features;
         self.live.get_mut().subqueries.adopt(subqueries, features);
@@ -101,14 +93,14 @@ impl Engine {
             .into_iter()
             .enumerate()
         {
-            let key = rule_key(old, &old.rules[at]);
+            let key = old.key_of(&old.rules[at]);
             old_states.entry(key).or_default().push_back((at, state));
         }
         self.timers.clear();
         for at in 0..self.rules.rules.len() {
             let rule = &self.rules.rules[at];
             let moved = old_states
-                .get_mut(&rule_key(&self.rules, rule))
+                .get_mut(&self.rules.key_of(rule))
                 .and_then(VecDeque::pop_front);
             let Some((old_at, mut state)) = moved else {
                 self.rule_states.push(RuleState::default());

@@ -76,6 +76,10 @@ pub struct RuleStatus {
     pub held_while_warming: bool,
     /// Event time until which windows or selectors lack history, ms.
     pub warming_until: Option<TimestampMs>,
+    /// `true` when it calls detectors, which can be told to learn anew.
+    pub learns: bool,
+    /// Event time from which on its detectors learn anew, where they were told, ms.
+    pub learns_since: Option<TimestampMs>,
     /// Only of alerting rules.
     pub alerting: Option<AlertingStatus>,
 }

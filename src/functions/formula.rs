@@ -342,6 +342,11 @@ impl Function for WindowFunction {
         self.check_options.is_some()
     }
 
+    fn learns(&self) -> bool {
+        let check = self.check_options;
+        check.is_some_and(|check| check("since=0").is_ok())
+    }
+
     fn check_texts(&self, texts: &[&str]) -> Result<(), FunctionError> {
         match (self.check_options, texts) {
             (Some(check), [options]) => check(options),

@@ -35,6 +35,7 @@ mod info;
 mod instant_rate;
 mod label_join;
 mod label_replace;
+pub mod learning;
 #[cfg(test)]
 mod live_forms;
 mod math;
@@ -124,6 +125,12 @@ pub trait Function: Sync {
     /// Tells whether it takes several series of a window together, which differ in the label that
     /// its second argument names; `eval::live` keeps those together, too.
     fn joins_series(&self) -> bool {
+        false
+    }
+
+    /// Tells whether it learns from its window what is usual; then the last of its texts are
+    /// options, of which `since` says from when on.
+    fn learns(&self) -> bool {
         false
     }
 

@@ -93,7 +93,8 @@ enum Stop {
 }
 
 impl WalkCursor {
-    pub(in crate::history) fn unplaced(after: TimestampMs) -> WalkCursor {
+    /// Returns a cursor that finds the first sample after `after` when it is first moved.
+    pub fn unplaced(after: TimestampMs) -> WalkCursor {
         WalkCursor {
             predictor: Predictor {
                 at: after.0,
@@ -108,7 +109,7 @@ impl WalkCursor {
     }
 
     /// Returns the instant up to which everything is passed.
-    pub(in crate::history) fn passed(&self) -> TimestampMs {
+    pub fn passed(&self) -> TimestampMs {
         TimestampMs(self.predictor.at)
     }
 

@@ -132,6 +132,10 @@ pub fn weight(entry: &Entry) -> usize {
             let n_floats = batch.heap_bytes().div_ceil(Batch::FLOAT_BYTES);
             n_floats.max(batch.n_samples()).max(1)
         }
-        Entry::Clock { .. } | Entry::Rules { .. } | Entry::Past { .. } | Entry::Change { .. } => 1,
+        Entry::Clock { .. }
+        | Entry::Rules { .. }
+        | Entry::Past { .. }
+        | Entry::Change { .. }
+        | Entry::Reset { .. } => 1,
     }
 }

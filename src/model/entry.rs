@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Change, EngineSettings, FloatHistogram, Labels, ListedStarts, Past, TimestampMs,
+    Change, DetectorReset, EngineSettings, FloatHistogram, Labels, ListedStarts, Past, TimestampMs,
 };
 
 /// The number of a series within one shard; never reused within a process' life.
@@ -124,6 +124,13 @@ pub enum Entry {
         /// What.
         change: Arc<Change>,
     },
+    /// Detectors begin to learn anew.
+    Reset {
+        /// The sequencer's stamp.
+        stamp: Stamp,
+        /// Which, and from when on.
+        reset: Arc<DetectorReset>,
+    },
 }
 
 impl Entry {
@@ -134,7 +141,8 @@ impl Entry {
             | Entry::Clock { stamp }
             | Entry::Rules { stamp, .. }
             | Entry::Past { stamp, .. }
-            | Entry::Change { stamp, .. } => stamp,
+            | Entry::Change { stamp, .. }
+            | Entry::Reset { stamp, .. } => stamp,
         }
     }
 }

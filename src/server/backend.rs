@@ -17,7 +17,9 @@ use crate::api::{
 use crate::engine::{ContextAnswer, Engine, GroupStatus};
 use crate::ingest::{self, ReadSet, ShardId};
 use crate::log::{FileLogs, LogError, Waiting};
-use crate::model::{Change, Entry, Generation, Labels, Matcher, RuleSource, TimestampMs};
+use crate::model::{
+    Change, DetectorReset, Entry, Generation, Labels, Matcher, RuleKey, RuleSource, TimestampMs,
+};
 use crate::notify::Notify;
 use crate::series::{Selection, Snapshot};
 use crate::server::Options;
@@ -506,6 +508,23 @@ impl api::Backend for ServerBackend {
                 .wait()
                 .await
                 .map_err(unwritable)
+        }
+        .boxed()
+    }
+
+    fn reset_detectors(
+        &self,
+        at: Option<TimestampMs>,
+        rules: Vec<RuleKey>,
+    ) -> BoxFuture<'_, Result<DetectorReset, BackendError>> {
+        async move {
+            let unwritable = |error: LogError| BackendError::Unwritable(error.to_string());
+            let written = self.parts.pipeline.reset_detectors(at, rules);
+            let (reset, commitment) = written.map_err(unwritable)?;
+            commitment.wait().await.map_err(unwritable)?;
+            let (at, rules) = (reset.at, reset.rules.len());
+            info!(at = at.0, rules, "detectors learn anew");
+            Ok(reset)
         }
         .boxed()
     }

@@ -16,7 +16,7 @@ use crate::ingest::{
     ShardId, WriteAnswer,
 };
 use crate::log::{Commitment, LogError, LogTail, Offset, weight};
-use crate::model::{Change, Entry, SeriesHandle, Stamp, TimestampMs};
+use crate::model::{Change, DetectorReset, Entry, RuleKey, SeriesHandle, Stamp, TimestampMs};
 use crate::server::checkpoints::{Checkpointer, Done, ShardStorage};
 use crate::server::dispatch::{Dispatch, alert_event};
 use crate::server::fatal::{Fatal, PanicWatch};
@@ -176,6 +176,33 @@ impl Pipeline {
         self.node.check_logs()?;
         self.node.note(&shards, &entry, self.clock.now())?;
         Ok(self.node.commitment())
+    }
+
+    /// Tells all engines that the detectors of some rules begin anew, at an instant or else at the
+    /// event-time clock. Returns what they are told; the promise is kept when their logs have it.
+    pub fn reset_detectors(
+        &self,
+        at: Option<TimestampMs>,
+        rules: Vec<RuleKey>,
+    ) -> Result<(DetectorReset, Commitment), LogError> {
+        let told = parking_lot::Mutex::new(DetectorReset {
+            at: at.unwrap_or_default(),
+            rules,
+        });
+        let entry = |stamp: Stamp| {
+            let mut told = told.lock();
+            // Before the first sample there is nothing that could have been learned.
+            told.at = at.or(stamp.clock).unwrap_or(stamp.wall);
+            Entry::Reset {
+                stamp,
+                reset: Arc::new(told.clone()),
+            }
+        };
+        let n_shards = u16::try_from(self.questions.len()).unwrap_or(u16::MAX);
+        let shards: Vec<ShardId> = (0..n_shards).map(ShardId).collect();
+        self.node.check_logs()?;
+        self.node.note(&shards, &entry, self.clock.now())?;
+        Ok((told.into_inner(), self.node.commitment()))
     }
 
     /// Routes by the rule set that all engines have from an earlier process.

@@ -1,5 +1,7 @@
 //! The places of one series, each made when it is first asked for.
 
+use std::collections::BTreeSet;
+
 use smallvec::SmallVec;
 
 use crate::history::SeriesHistory;
@@ -147,14 +149,17 @@ impl SeriesWindows {
         }
     }
 
-    /// Drops the windows that begin at none of some lags.
-    pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool) {
+    /// Drops the windows that begin at none of some lags, and states that are made for other options
+    /// than these.
+    pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool, options: &BTreeSet<String>) {
         let mut heads = std::mem::take(&mut self.heads).into_vec();
         heads.retain(|head| is_read(head.lag.span()));
         self.heads = heads.into();
         if let Some(rest) = &mut self.rest {
             rest.stateful.retain(|window| {
-                is_read(window.head_lag.span()) && is_read(window.tail_lag.span())
+                is_read(window.head_lag.span())
+                    && is_read(window.tail_lag.span())
+                    && options.contains(&*window.options)
             });
         }
     }

@@ -18,7 +18,8 @@ use burnwatch::engine::{
 };
 use burnwatch::history::SeriesHistory;
 use burnwatch::model::{
-    Change, DurationMs, FloatHistogram, Labels, Matcher, SampleValue, TimestampMs, stale_nan,
+    Change, DetectorReset, DurationMs, FloatHistogram, Labels, Matcher, RuleKey, SampleValue,
+    TimestampMs, stale_nan,
 };
 use burnwatch::series::{Selection, SeriesReader, Snapshot};
 use burnwatch::telemetry::{BuildInfo, Telemetry};
@@ -107,6 +108,16 @@ impl Backend for Fake {
 
     fn tell_change(&self, _: Change) -> BoxFuture<'_, Result<(), BackendError>> {
         ready(self.unless_stopped()).boxed()
+    }
+
+    fn reset_detectors(
+        &self,
+        at: Option<TimestampMs>,
+        rules: Vec<RuleKey>,
+    ) -> BoxFuture<'_, Result<DetectorReset, BackendError>> {
+        let at = at.unwrap_or(NOW);
+        let written = DetectorReset { at, rules };
+        ready(self.unless_stopped().map(|()| written)).boxed()
     }
 
     fn metadata(&self, metric: Option<&str>) -> Vec<MetricMetadata> {
@@ -210,6 +221,8 @@ fn rule(name: &str, query: &str, labels: &[(&str, &str)]) -> RuleStatus {
         kept_since: Some(TimestampMs(NOW.0 - 600_000)),
         held_while_warming: false,
         warming_until: None,
+        learns: query.contains("anomaly_"),
+        learns_since: None,
         alerting: None,
     }
 }

@@ -5,6 +5,7 @@
 mod say;
 
 mod backend;
+mod detectors;
 mod documented;
 mod explain;
 mod grafana;

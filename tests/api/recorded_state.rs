@@ -144,6 +144,8 @@ fn rule(rule: &Value) -> RuleStatus {
         evaluation_seconds: rule["evaluationTime"].as_f64().unwrap(),
         last_evaluation: Some(NOW),
         warming_until: None,
+        learns: false,
+        learns_since: None,
         held_while_warming: false,
         kept_since: None,
         alerting: is_alerting.then(|| AlertingStatus {

@@ -140,6 +140,10 @@ groups:
         annotations: { summary: "{{ $value }}" }
       - alert: B
         expr: absent(nothing) or h > 1
+      - record: r:f
+        expr: anomaly_forest(c[5m], "status", "window_size=5,min_points=5,trees=2")
+      - record: r:i
+        expr: anomaly_forest(c[5m], "status", "model=rcf,min_points=5,trees=2")
 "#;
     let step = crate::streams::Step::Regular {
         n: 40,

@@ -133,6 +133,16 @@ fn window() -> Text {
     .boxed()
 }
 
+/// Returns calls that learn what is usual, whose values are exact.
+pub fn detector() -> Text {
+    let of_window = (of(&DETECTORS), window());
+    prop_oneof![
+        2 => of_window.prop_map(|(call, window)| call.replace("{}", &window)),
+        1 => forest(),
+    ]
+    .boxed()
+}
+
 fn window_call() -> Text {
     prop_oneof![
         15 => (of(&EXACT), window()).prop_map(|(function, window)| format!("{function}({window})")),
@@ -153,7 +163,12 @@ pub fn forest() -> Text {
         "model=isolation,trees=3",
         "model=rcf,trees=2",
     ]);
-    let outputs = of(&["", ",output=alarm,contamination=0.3", ",lookback=40s"]);
+    let outputs = of(&[
+        "",
+        ",output=alarm,contamination=0.3",
+        ",lookback=40s",
+        ",since=3600120",
+    ]);
     (window(), dims, models, outputs)
         .prop_map(|(window, dim, model, output)| {
             let options = format!("{model},sample_size=6,min_points=4{output}");

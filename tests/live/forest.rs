@@ -40,7 +40,7 @@ fn forest_cases() -> impl Strategy<Value = Case> {
     })
 }
 
-fn outcome<T: std::fmt::Debug>(outcome: Result<(), TestError<T>>) {
+pub fn outcome<T: std::fmt::Debug>(outcome: Result<(), TestError<T>>) {
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
@@ -75,7 +75,7 @@ fn groups_that_are_kept_are_worth_what_their_windows_are_worth() {
 }
 
 #[test]
-fn models_that_are_made_anew_behind_a_checkpoint_go_on_as_they_would_have() {
+fn models_go_on_behind_a_checkpoint_as_they_would_have() {
     let n_effects = Cell::new(0);
     let strategy = (forest_cases(), cuts());
     outcome(
@@ -90,23 +90,36 @@ fn models_that_are_made_anew_behind_a_checkpoint_go_on_as_they_would_have() {
     assert!(n_effects.get() > 100, "there is something to compare");
 }
 
-const STEP: i64 = 15_000;
+pub const STEP: i64 = 15_000;
 /// On the boundaries of all blocks below, ms.
-const BEGIN: i64 = 52_500_000 * 30_000;
+pub const BEGIN: i64 = 52_500_000 * 30_000;
 
 /// An engine with rules in a group of 15 s.
-struct World {
-    engine: Engine,
+pub struct World {
+    pub engine: Engine,
     door: Door,
-    at: i64,
+    pub at: i64,
     /// Recorded values, by series' name and instant.
-    recorded: BTreeMap<String, BTreeMap<i64, f64>>,
+    pub recorded: BTreeMap<String, BTreeMap<i64, f64>>,
     /// Instants at which alerts fired.
     fired: Vec<(String, i64)>,
 }
 
 impl World {
-    fn new(rules: &str) -> World {
+    pub fn new(rules: &str) -> World {
+        let mut world = World {
+            engine: Engine::new(),
+            door: Door::new(),
+            at: BEGIN,
+            recorded: BTreeMap::new(),
+            fired: Vec::new(),
+        };
+        world.load(rules);
+        world
+    }
+
+    /// Loads rules.
+    pub fn load(&mut self, rules: &str) {
         let settings = EngineSettings {
             grid: Grid::UnitTest {
                 start: TimestampMs(0),
@@ -116,22 +129,32 @@ impl World {
             mode: EvaluationMode::Tick,
             ..EngineSettings::default()
         };
-        let mut world = World {
-            engine: Engine::new(),
-            door: Door::new(),
-            at: BEGIN,
-            recorded: BTreeMap::new(),
-            fired: Vec::new(),
-        };
-        let entry = world.door.rules(rules, &settings);
+        let entry = self.door.rules(rules, &settings);
         let mut effects = Vec::new();
-        world.engine.apply(&entry, &|| 0.0, &mut effects);
-        assert!(effects.is_empty(), "{effects:?}");
-        world
+        self.engine.apply(&entry, &|| 0.0, &mut effects);
+        let refused = |effect: &Effect| matches!(effect, Effect::RulesRefused { .. });
+        assert!(!effects.iter().any(refused), "{effects:?}");
+    }
+
+    /// The detectors of all rules begin anew, at an instant or now.
+    pub fn reset(&mut self, at: Option<i64>) {
+        let rules = self.engine.rules();
+        let keys = rules.rules.iter().map(|rule| rules.key_of(rule)).collect();
+        let entry = self.door.reset(keys, at.map(TimestampMs));
+        self.engine.apply(&entry, &|| 0.0, &mut Vec::new());
+    }
+
+    /// Goes on with an engine that is loaded from a checkpoint of this one.
+    pub fn restart(&mut self) {
+        let mut parts = self.engine.begin_checkpoint();
+        while self.engine.is_saving() {
+            parts.extend(self.engine.checkpoint_slice(1000));
+        }
+        self.engine = Engine::load(parts.iter().map(Vec::as_slice), None).unwrap();
     }
 
     /// One scrape of all series.
-    fn scrape(&mut self, series: &[Labels], values: &[f64]) {
+    pub fn scrape(&mut self, series: &[Labels], values: &[f64]) {
         self.at += STEP;
         let at = TimestampMs(self.at);
         let samples = series.iter().zip(values);
@@ -157,6 +180,166 @@ impl World {
             }
         }
     }
+}
+
+/// Rules with all models, and the series that they read.
+fn all_models() -> (String, Vec<Labels>) {
+    let options = [
+        "window_size=50",
+        "window_size=20,reference=window,score=mass,output=alarm",
+        "model=isolation,output=alarm",
+        "model=rcf",
+        "model=rcf,output=alarm,contamination=0.2",
+    ];
+    let rule = |(number, options): (usize, &&str)| {
+        format!(
+            "  - {{record: m{number}, expr: 'anomaly_forest(x[1h], \"s\", \
+             \"{options},trees=8,sample_size=32,min_points=20\")'}}\n"
+        )
+    };
+    let rules: String = options.iter().enumerate().map(rule).collect();
+    let series = ["a", "b", "c"].map(|s| labels(&format!("x{{s=\"{s}\"}}")));
+    (
+        format!("groups:\n- name: g\n  rules:\n{rules}"),
+        series.to_vec(),
+    )
+}
+
+/// Coarse values, so that points are alike now and then, and a wild one.
+fn some_values(random: &mut fastrand::Rng) -> [f64; 3] {
+    [(); 3].map(|()| match random.u8(0..100) {
+        0 => 1e9,
+        n => f64::from(n % 7),
+    })
+}
+
+#[test]
+fn a_start_from_a_checkpoint_reads_no_history_for_models() {
+    let (rules, series) = all_models();
+    let mut world = World::new(&rules);
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..400 {
+        world.scrape(&series, &some_values(&mut random));
+    }
+    let mut parts = world.engine.begin_checkpoint();
+    let n_scanned = world.engine.stats().samples_scanned;
+    let (at, values) = (world.at, (0..400).map(|_| some_values(&mut random)));
+    let values: Vec<[f64; 3]> = values.collect();
+    world.recorded.clear();
+    for (number, values) in values.iter().enumerate() {
+        if number == 3 {
+            // What the checkpoint has is from before these three.
+            while world.engine.is_saving() {
+                parts.extend(world.engine.checkpoint_slice(1));
+            }
+        }
+        world.scrape(&series, values);
+    }
+    let mut loaded = World::new(&rules);
+    loaded.engine = Engine::load(parts.iter().map(Vec::as_slice), None).unwrap();
+    loaded.at = at;
+    for values in &values {
+        loaded.scrape(&series, values);
+    }
+    assert_eq!(loaded.engine.stats().samples_scanned, n_scanned);
+    let n_recorded: usize = loaded.recorded.values().map(BTreeMap::len).sum();
+    assert!(n_recorded > 1_500, "{n_recorded}");
+    assert_eq!(loaded.recorded, world.recorded);
+    // A second start saves what has been loaded and not been touched since.
+    world.restart();
+    world.restart();
+    let n_scanned = world.engine.stats().samples_scanned;
+    world.scrape(&series, &[1.0, 2.0, 3.0]);
+    loaded.scrape(&series, &[1.0, 2.0, 3.0]);
+    assert_eq!(world.engine.stats().samples_scanned, n_scanned);
+    assert_eq!(loaded.recorded, world.recorded);
+}
+
+/// Format 3 had no models, and did not say which detectors were reset.
+#[test]
+fn models_are_made_anew_behind_a_checkpoint_of_an_older_format() {
+    let (rules, series) = all_models();
+    let mut world = World::new(&rules);
+    let mut random = fastrand::Rng::with_seed(8);
+    for _ in 0..200 {
+        world.scrape(&series, &some_values(&mut random));
+    }
+    let mut parts = world.engine.begin_checkpoint();
+    while world.engine.is_saving() {
+        parts.extend(world.engine.checkpoint_slice(1000));
+    }
+    parts.retain(|part| !is_of_models(part));
+    assert_eq!(parts[0][..2], [1, 4], "the rules, and the format");
+    parts[0][1] = 3;
+    // No reset, no subquery, a group of each rule.
+    let n_bytes = parts[1].len();
+    let tail = parts[1].split_off(n_bytes - 3);
+    assert_eq!(tail, [0, 0, 5]);
+    parts[1].push(0);
+    let mut loaded = World::new(&rules);
+    loaded.engine = Engine::load(parts.iter().map(Vec::as_slice), None).unwrap();
+    loaded.at = world.at;
+    let n_scanned = world.engine.stats().samples_scanned;
+    world.recorded.clear();
+    for _ in 0..200 {
+        let values = some_values(&mut random);
+        world.scrape(&series, &values);
+        loaded.scrape(&series, &values);
+    }
+    assert!(world.recorded.values().map(BTreeMap::len).sum::<usize>() > 500);
+    assert_eq!(loaded.recorded, world.recorded);
+    assert_eq!(world.engine.stats().samples_scanned, n_scanned);
+    assert!(loaded.engine.stats().samples_scanned > n_scanned + 1_000);
+}
+
+fn is_of_models(part: &[u8]) -> bool {
+    part[0] == 5
+}
+
+#[test]
+fn damaged_models_are_refused_or_are_others_and_do_no_harm() {
+    let (rules, series) = all_models();
+    let mut world = World::new(&rules);
+    let mut random = fastrand::Rng::with_seed(5);
+    for _ in 0..300 {
+        world.scrape(&series, &some_values(&mut random));
+    }
+    let mut parts = world.engine.begin_checkpoint();
+    while world.engine.is_saving() {
+        parts.extend(world.engine.checkpoint_slice(1000));
+    }
+    let models = parts.iter().position(|part| is_of_models(part));
+    let models = models.expect("models are put");
+    let (mut n_refused, mut n_taken) = (0, 0);
+    let n_bytes = parts[models].len();
+    for round in 0..1_500 {
+        let mut changed = parts.clone();
+        // Most of the bytes are floats: what comes first says how much there is.
+        let at = match round % 3 {
+            0 => random.usize(0..n_bytes.min(400)),
+            _ => random.usize(0..n_bytes),
+        };
+        match random.u8(0..4) {
+            0 => changed[models].truncate(at),
+            1 => changed[models][at] ^= 1 << random.u8(0..8),
+            2 => changed[models][at] = 0xff,
+            _ => changed[models][at] = random.u8(..),
+        }
+        let Ok(engine) = Engine::load(changed.iter().map(Vec::as_slice), None) else {
+            n_refused += 1;
+            continue;
+        };
+        n_taken += 1;
+        let mut other = World::new(&rules);
+        (other.engine, other.at) = (engine, world.at);
+        for _ in 0..3 {
+            other.scrape(&series, &some_values(&mut random));
+        }
+    }
+    assert!(
+        n_refused > 100 && n_taken > 100,
+        "{n_refused} refused, {n_taken} taken"
+    );
 }
 
 /// Returns the area under the ROC curve and the average precision of scores with their truth.

@@ -41,6 +41,7 @@ mod equal;
 mod expressions;
 mod forest;
 mod idle;
+mod resets;
 mod rule_sets;
 mod same;
 mod scanned;

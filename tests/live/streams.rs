@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use burnwatch::engine::compile;
 use burnwatch::model::{
-    BucketSpan, EngineSettings, Entry, FloatHistogram, Labels, SampleValue, TimestampMs, stale_nan,
+    BucketSpan, EngineSettings, Entry, FloatHistogram, Labels, RuleKey, SampleValue, TimestampMs,
+    stale_nan,
 };
 use proptest::prelude::*;
 
@@ -94,6 +96,8 @@ pub enum Step {
     Idle { gap: u8 },
     /// The next rule set is loaded.
     Reload,
+    /// The detectors of some of its rules begin anew, so long ago or now.
+    Reset { of_8: u8, back: Option<u8> },
 }
 
 /// A stream.
@@ -119,6 +123,7 @@ fn step() -> impl Strategy<Value = Step> {
     let gap = || 0..GAPS.len() as u8;
     let series = || 0..SERIES.len() as u8;
     let back = prop::option::of(0..BACK.len() as u8);
+    let back_too = back.clone();
     prop_oneof![
         12 => (gap(), prop::collection::vec(moves(), 1..8))
             .prop_map(|(gap, moves)| Step::Scrape { gap, moves }),
@@ -131,6 +136,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => series().prop_map(|series| Step::Rise { series }),
         1 => gap().prop_map(|gap| Step::Idle { gap }),
         1 => Just(Step::Reload),
+        1 => (any::<u8>(), back_too).prop_map(|(of_8, back)| Step::Reset { of_8, back }),
     ]
 }
 
@@ -161,6 +167,8 @@ struct Player<'a> {
     values: Vec<f64>,
     labels: Vec<Labels>,
     last: Vec<Sample>,
+    /// The rules with detectors.
+    learning: Vec<RuleKey>,
     played: Played,
     settings: &'a EngineSettings,
 }
@@ -177,6 +185,7 @@ pub fn play(stream: &Stream, rule_sets: &[String], settings: &EngineSettings) ->
         values: vec![0.0; SERIES.len()],
         labels: SERIES.iter().map(|series| labels(series)).collect(),
         last: Vec::new(),
+        learning: Vec::new(),
         played: Played {
             entries: Vec::new(),
             magnitude: 1.0,
@@ -198,6 +207,11 @@ pub fn play(stream: &Stream, rule_sets: &[String], settings: &EngineSettings) ->
 impl Player<'_> {
     fn load(&mut self, rules: &str) {
         let entry = self.door.rules(rules, self.settings);
+        if let Entry::Rules { rules, .. } = &entry {
+            let compiled = compile(rules).unwrap_or_default();
+            let learning = compiled.rules.iter().filter(|rule| rule.learns);
+            self.learning = learning.map(|rule| compiled.key_of(rule)).collect();
+        }
         self.played.told.push("rules are loaded".to_owned());
         self.played.entries.push((entry, true));
     }
@@ -245,6 +259,20 @@ impl Player<'_> {
                         .push(format!("{} idle", self.shown(self.now)));
                     self.played.entries.push((entry, true));
                 }
+            }
+            Step::Reset { of_8, back } => {
+                let meant = |(number, key): (usize, &RuleKey)| {
+                    (of_8 >> (number % 8) & 1 == 1).then(|| key.clone())
+                };
+                let rules: Vec<RuleKey> =
+                    self.learning.iter().enumerate().filter_map(meant).collect();
+                let back = back.map(|back| BACK[usize::from(back)]);
+                let at = back.map(|back| TimestampMs(self.now - back));
+                let names: Vec<&str> = rules.iter().map(|key| key.name.as_str()).collect();
+                let told = format!("{} reset {names:?} at {at:?}", self.shown(self.now));
+                self.played.told.push(told);
+                let entry = self.door.reset(rules, at);
+                self.played.entries.push((entry, true));
             }
             Step::Reload => {}
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use burnwatch::functions::Functions;
 use burnwatch::ingest::sequencer::{Evidence, Sequencer, Target};
 use burnwatch::model::{
-    Batch, DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SampleValue,
-    SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
+    Batch, DetectorReset, DurationMs, EngineSettings, Entry, Generation, Labels, RuleKey,
+    RuleSource, SampleValue, SeriesDefinition, SeriesHandle, Stamp, TimestampMs,
 };
 use burnwatch::promql::ast::ExprKind;
 use burnwatch::promql::{Features, parse};
@@ -87,6 +87,16 @@ impl Door {
             stamp: self.stamp,
             generation: Generation(self.generation),
             batch,
+        }
+    }
+
+    /// The detectors of some rules begin anew, at an instant or now.
+    pub fn reset(&mut self, rules: Vec<RuleKey>, at: Option<TimestampMs>) -> Entry {
+        self.stamp.sequence += 1;
+        let at = at.or(self.stamp.clock).unwrap_or(self.stamp.wall);
+        Entry::Reset {
+            stamp: self.stamp,
+            reset: Arc::new(DetectorReset { at, rules }),
         }
     }
 

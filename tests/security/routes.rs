@@ -29,6 +29,7 @@ const ADMIN: &[&str] = &[
     "/api/v1/admin/tsdb/clean_tombstones",
     "/api/v1/admin/tsdb/delete_series",
     "/api/v1/admin/tsdb/snapshot",
+    "/api/v1/detectors/reset",
 ];
 const READ: &[&str] = &[
     "/",

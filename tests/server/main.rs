@@ -19,6 +19,7 @@ mod bad_queries;
 mod baselines;
 mod config;
 mod context;
+mod detectors;
 mod flood;
 mod limits;
 mod mixin;

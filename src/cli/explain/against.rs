@@ -106,6 +106,7 @@ fn live_of(json: &Value) -> Live {
         },
         kept_since: time_of(&rule["keptSince"]),
         warming_until: time_of(&rule["warmingUntil"]),
+        learns_since: time_of(&rule["learnsSince"]),
         last_error: rule["lastError"].as_str().map(str::to_owned),
     });
     Live {

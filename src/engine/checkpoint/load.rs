@@ -8,7 +8,8 @@ use crate::engine::budget::Budget;
 use crate::engine::checkpoint::series::{SavedState, load_readers};
 use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
 use crate::engine::checkpoint::{
-    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_FIRST, FORMAT_OF_WINDOWS, RULES, SERIES, STATE,
+    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_FIRST, FORMAT_OF_JOINTS, FORMAT_OF_RESETS,
+    FORMAT_OF_WINDOWS, JOINTS, RULES, SERIES, STATE,
 };
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
@@ -76,6 +77,8 @@ fn begin_rules(read: &mut ByteReader<'_>) -> Result<(u64, RuleSource), LoadError
 pub struct Loading {
     engine: Engine,
     state: Option<Vec<u8>>,
+    /// Parts with models.
+    joints: Vec<Vec<u8>>,
     has_rules: bool,
     has_context: bool,
     format: u64,
@@ -96,6 +99,7 @@ impl Loading {
         Loading {
             engine,
             state: None,
+            joints: Vec::new(),
             has_rules: false,
             has_context: false,
             format: FORMAT,
@@ -124,6 +128,10 @@ impl Loading {
                 let context = ContextState::load(&mut read).map_err(damaged("contexts"))?;
                 self.engine.context = context;
                 read.end().map_err(damaged("contexts"))
+            }
+            JOINTS => {
+                self.joints.push(bytes[1..].to_vec());
+                Ok(())
             }
             SERIES => {
                 let mut loader = self.loader();
@@ -191,7 +199,20 @@ impl Loading {
         let store = &mut self.engine.store;
         store.end_load(&read).map_err(damaged("series"))?;
         self.state(&mut read).map_err(damaged("state"))?;
+        let n_joints = match self.format >= FORMAT_OF_JOINTS {
+            true => read.place().map_err(damaged("state"))?,
+            false => 0,
+        };
         read.end().map_err(damaged("state"))?;
+        let mut n_loaded = 0;
+        for part in std::mem::take(&mut self.joints) {
+            let live = self.engine.live.get_mut();
+            let loaded = live.load_joints(&mut ByteReader::new(&part));
+            n_loaded += loaded.map_err(damaged("models"))?;
+        }
+        if n_loaded != n_joints {
+            return Err(LoadError::NotWhole("some of its models are missing"));
+        }
         let mut engine = self.engine;
         engine.find_warm_instants();
         engine.store.take_changes();
@@ -302,6 +323,9 @@ impl Loading {
         engine.unticked = read.list(1, |read| below(read, n_groups))?;
         engine.settled = read.option(ByteReader::instant)?;
         engine.stats = Stats::load(read)?;
+        if self.format >= FORMAT_OF_RESETS {
+            engine.load_learning(read)?;
+        }
         engine.live.get_mut().subqueries.load(read)
     }
 }

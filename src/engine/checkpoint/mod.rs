@@ -12,9 +12,12 @@
 //! from it, too, but finding them again would read history all over the disk; each is put as it is
 //! when its series is, with the frontier from which on it may be used.
 //!
+//! The models of series that are taken together are large and would take long to make anew: they are
+//! put, and shared with the checkpoint until then, so that the one that learns meanwhile is copied.
+//!
 //! A checkpoint is a list of parts, whose first byte says what they are: the rules, the state, what
-//! contexts of alerts are built from, and any number of slices of series. How parts lie in a file, with lengths and checksums, is
-//! `storage`'s.
+//! contexts of alerts are built from, any number of parts with models, and any number of slices of
+//! series. How parts lie in a file, with lengths and checksums, is `storage`'s.
 //!
 //! Cost: about half a microsecond a series, on the engine's thread; twice that to load.
 
@@ -31,8 +34,10 @@ use std::collections::{BTreeMap, HashSet};
 use crate::engine::budget::Budget;
 use crate::engine::samples::SeriesState;
 use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats};
+use crate::eval::live::JointsToSave;
 use crate::model::bytes::ByteWriter;
 use crate::model::{Labels, SeriesHandle};
+use crate::series::StoreChange;
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
@@ -47,12 +52,18 @@ const FORMAT_OF_WINDOWS: u64 = 3;
 /// From this format on windows have the first sample of their series; before, the lags of windows
 /// that begin before it.
 const FORMAT_OF_FIRST: u64 = 4;
+/// From this format on what is kept of series that are taken together is put; with an older one it
+/// is made anew.
+const FORMAT_OF_JOINTS: u64 = 4;
+/// From this format on it is put which detectors were reset; with an older one none was.
+const FORMAT_OF_RESETS: u64 = 4;
 
 /// What a part is, by its first byte.
 const RULES: u8 = 1;
 const STATE: u8 = 2;
 const SERIES: u8 = 3;
 const CONTEXT: u8 = 4;
+const JOINTS: u8 = 5;
 
 /// A checkpoint that is being made.
 #[derive(Debug, Default)]
@@ -64,23 +75,40 @@ pub struct Saving {
     /// Places further on of which the series has been put, or that had none.
     early: HashSet<usize>,
     out: ByteWriter,
+    /// What of groups of series is still to be put.
+    joints: JointsToSave,
 }
 
 impl Engine {
     /// Begins a checkpoint of the state as it is, and returns its first parts. One that was begun
     /// before is given up.
     pub fn begin_checkpoint(&mut self) -> Vec<Vec<u8>> {
+        let removed = self.store.changes().iter();
+        let removed = removed.filter_map(|change| match change {
+            StoreChange::Removed(place) => Some(*place),
+            StoreChange::Added(_) => None,
+        });
+        let joints = self.live.borrow().joints_to_save(&removed.collect());
+        let state = self.state_part(joints.len());
         self.saving = Some(Box::new(Saving {
             n_places: self.store.n_places(),
+            joints,
             ..Saving::default()
         }));
-        vec![self.rules_part(), self.state_part(), self.context_part()]
+        vec![self.rules_part(), state, self.context_part()]
     }
 
-    /// Returns the next part, of about so many series; `None` when all have been returned.
+    /// Returns the next part, of about so many series; `None` when all have been returned. Models
+    /// come first: as long as one waits, a point that it learns costs a copy.
     pub fn checkpoint_slice(&mut self, n_series: usize) -> Option<Vec<u8>> {
         loop {
-            let saving = self.saving.as_ref()?;
+            let saving = self.saving.as_mut()?;
+            if !saving.joints.is_empty() {
+                let mut part = ByteWriter::default();
+                part.byte(JOINTS);
+                saving.joints.put_some(&mut part);
+                return Some(part.into_bytes());
+            }
             let until = saving
                 .n_places
                 .min(saving.next.saturating_add(n_series.max(1)));
@@ -219,8 +247,8 @@ impl Engine {
         live.save_windows((place, history), self.frontier, out);
     }
 
-    /// Puts all but rules and series.
-    fn state_part(&self) -> Vec<u8> {
+    /// Puts all but rules and series; `n_joints` groups of series come in other parts.
+    fn state_part(&self, n_joints: usize) -> Vec<u8> {
         let mut out = ByteWriter::default();
         out.byte(STATE);
         self.save_asleep(&mut out);
@@ -269,7 +297,9 @@ impl Engine {
         out.list(self.unticked.iter(), |out, group| out.count(*group));
         out.option(self.settled, ByteWriter::instant);
         self.stats.save(&mut out);
+        self.save_learning(&mut out);
         self.live.borrow().subqueries.save(&mut out);
+        out.count(n_joints);
         out.into_bytes()
     }
 

@@ -125,6 +125,8 @@ pub struct LiveRule {
     pub kept_since: Option<TimestampMs>,
     /// Until when it lacks history, ms; `None` when it has all.
     pub warming_until: Option<TimestampMs>,
+    /// From when on its detectors learn anew, where they were reset, ms.
+    pub learns_since: Option<TimestampMs>,
     /// Why its last evaluation failed, if it did.
     pub last_error: Option<String>,
 }
@@ -268,6 +270,7 @@ fn live_rule(group: &GroupStatus, rule: &RuleStatus) -> LiveRule {
         rule: rule_name(group, rule),
         kept_since: rule.kept_since,
         warming_until: rule.warming_until,
+        learns_since: rule.learns_since,
         last_error: match &rule.health {
             crate::engine::RuleHealth::Err(reason) => Some(reason.clone()),
             _ => None,

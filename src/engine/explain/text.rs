@@ -418,6 +418,13 @@ fn write_warmth(f: &mut Formatter<'_>, live: &Live, rule: &LiveRule, is_own: boo
         }
         (Some(_), None) => line(f, "warm", "no")?,
     }
+    if let Some(since) = rule.learns_since {
+        line(
+            f,
+            "detectors",
+            format_args!("learn anew since {}", time(since)),
+        )?;
+    }
     match &rule.last_error {
         Some(error) => line(f, "failing", error),
         None => Ok(()),

@@ -8,12 +8,13 @@
 //!
 //! A group is made anew from history, and what is read for that is counted, when a sample was put
 //! between others, when the series that are present have changed, and when somebody first asks. Its
-//! models are let go of when it has been silent for a while.
+//! models are let go of when it has been silent for a while. A start goes on with those of the
+//! checkpoint ([`joint_saved`](crate::eval::live)).
 //!
 //! Cost: a point is shown to two models, or three for an instant; an evaluation looks at the newest
 //! sample of each series besides. Memory: models are of bounded size whatever the window.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::eval::live::Live;
 use crate::eval::source::JointCall;
@@ -31,77 +32,78 @@ const SILENT_PART: i64 = 16;
 /// What is kept of all calls.
 #[derive(Debug, Default)]
 pub(super) struct Joints {
-    calls: Vec<KeptCall>,
+    pub(super) calls: Vec<KeptCall>,
 }
 
 /// Which call: what it reads, the window's head and tail behind the frontier, its texts.
 #[derive(Clone, Debug, PartialEq)]
-struct CallKey {
-    matchers: String,
-    head: DurationMs,
-    tail: DurationMs,
-    dim: String,
-    options: String,
+pub(super) struct CallKey {
+    pub(super) matchers: String,
+    pub(super) head: DurationMs,
+    pub(super) tail: DurationMs,
+    pub(super) dim: String,
+    pub(super) options: String,
 }
 
 #[derive(Debug)]
-struct KeptCall {
-    key: CallKey,
-    settings: Settings,
-    boundaries: Boundaries,
+pub(super) struct KeptCall {
+    pub(super) key: CallKey,
+    pub(super) settings: Settings,
+    pub(super) boundaries: Boundaries,
     /// Whether a rule set that was adopted since has asked for it.
-    is_asked_for: bool,
+    pub(super) is_asked_for: bool,
     /// The selection whose members are grouped here, and which version of it.
     grouped: Option<(SelectionId, u64)>,
     /// In the order of labels.
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     /// The group of each member of the selection.
     of_member: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Group {
-    labels: Labels,
+pub(super) struct Group {
+    pub(super) labels: Labels,
     /// The places of its series, in the order of the dimension label.
     places: Vec<u32>,
     /// Series that only their samples tell apart, or too many of them: an error, if they are alive.
     is_doubtful: bool,
-    joined: Option<Joined>,
+    pub(super) joined: Option<Joined>,
 }
 
 /// Series on their way through time together.
-#[derive(Debug)]
-struct Joined {
-    dims: Vec<Dim>,
+#[derive(Clone, Debug)]
+pub(super) struct Joined {
+    pub(super) dims: Vec<Dim>,
     /// The one that is looked at next.
-    next: usize,
+    pub(super) next: usize,
     /// How many in a row before it stand at `target`.
-    n_agreed: usize,
+    pub(super) n_agreed: usize,
     /// No series has a sample ahead that is of use before this instant.
-    target: TimestampMs,
+    pub(super) target: TimestampMs,
     /// By the boundary at which each began, ascending.
-    models: Vec<(TimestampMs, Model)>,
+    pub(super) models: Vec<(TimestampMs, Model)>,
     /// The last point, and when it was.
-    point: Vec<f64>,
-    last: Option<TimestampMs>,
+    pub(super) point: Vec<f64>,
+    pub(super) last: Option<TimestampMs>,
 }
 
 /// One series.
-#[derive(Debug)]
-struct Dim {
-    place: u32,
+#[derive(Clone, Debug)]
+pub(super) struct Dim {
+    pub(super) place: u32,
     /// [`SeriesHistory::insertions`] when its cursor was put.
-    insertions: u32,
-    cursor: WalkCursor,
+    pub(super) insertions: u32,
+    pub(super) cursor: WalkCursor,
     /// The float that the cursor has passed last, if that is not part of a point yet.
-    ahead: Option<(TimestampMs, f64)>,
+    pub(super) ahead: Option<(TimestampMs, f64)>,
 }
 
 impl Joints {
-    /// Returns what is kept for another rule set: what that does not ask for goes with the next.
-    pub fn adopted(&mut self) -> Joints {
+    /// Returns what is kept for another rule set, whose calls are given these texts: what that does
+    /// not ask for goes with the next.
+    pub fn adopted(&mut self, texts: &BTreeSet<String>) -> Joints {
         let mut calls = std::mem::take(&mut self.calls);
-        calls.retain(|call| call.is_asked_for);
+        calls.retain(|call| call.is_asked_for && texts.contains(&call.key.options));
         for call in &mut calls {
             (call.grouped, call.is_asked_for) = (None, false);
         }
@@ -124,20 +126,12 @@ impl Joints {
         }
     }
 
-    fn find(&mut self, key: CallKey, call: &JointCall<'_>) -> Option<&mut KeptCall> {
+    pub(super) fn find(&mut self, key: CallKey) -> Option<&mut KeptCall> {
         let known = self.calls.iter().position(|call| call.key == key);
         let number = match known {
             Some(number) => number,
             None => {
-                self.calls.push(KeptCall {
-                    key,
-                    settings: Settings::parse(call.options).ok()?,
-                    boundaries: Boundaries::of(call.until - call.after),
-                    is_asked_for: true,
-                    grouped: None,
-                    groups: Vec::new(),
-                    of_member: Vec::new(),
-                });
+                self.calls.push(KeptCall::of(key)?);
                 self.calls.len() - 1
             }
         };
@@ -146,6 +140,19 @@ impl Joints {
 }
 
 impl KeptCall {
+    /// Begins with nothing; `None` where the options are none.
+    pub(super) fn of(key: CallKey) -> Option<KeptCall> {
+        Some(KeptCall {
+            settings: Settings::parse(&key.options).ok()?,
+            boundaries: Boundaries::of(DurationMs(key.head.0 - key.tail.0)),
+            key,
+            is_asked_for: true,
+            grouped: None,
+            groups: Vec::new(),
+            of_member: Vec::new(),
+        })
+    }
+
     /// Puts the members of a selection into groups.
     fn group(&mut self, members: &StandingSelection, store: &SeriesStore) {
         let mut old: HashMap<Labels, Option<Joined>> = HashMap::new();
@@ -198,6 +205,16 @@ struct Window<'w> {
 }
 
 impl Group {
+    /// Returns a group of which the series are not known yet.
+    pub(super) fn loaded(labels: Labels, joined: Joined) -> Group {
+        Group {
+            labels,
+            places: Vec::new(),
+            is_doubtful: false,
+            joined: Some(joined),
+        }
+    }
+
     /// Returns what the group is worth, and how many samples were read from history to know.
     fn value(&mut self, store: &SeriesStore, window: &Window<'_>) -> (Option<f64>, u64) {
         let dims = self.present(store, window);
@@ -217,7 +234,7 @@ impl Group {
         };
         let mut is_new = false;
         if !self.joined.as_mut().is_some_and(is_same) {
-            self.joined = Some(Joined::from(boundary, &dims));
+            self.joined = Some(Joined::from(boundary.max(settings.since), &dims));
             is_new = true;
         }
         let Some(joined) = &mut self.joined else {
@@ -285,11 +302,11 @@ fn newest_float(
 }
 
 impl Joined {
-    fn from(boundary: TimestampMs, dims: &[(u32, &SeriesHistory)]) -> Joined {
+    fn from(begin: TimestampMs, dims: &[(u32, &SeriesHistory)]) -> Joined {
         let dims = dims.iter().map(|(place, history)| Dim {
             place: *place,
             insertions: history.insertions(),
-            cursor: history.walk_from(boundary),
+            cursor: history.walk_from(begin),
             ahead: None,
         });
         let dims: Vec<Dim> = dims.collect();
@@ -298,7 +315,7 @@ impl Joined {
             dims,
             next: 0,
             n_agreed: 0,
-            target: boundary,
+            target: begin,
             models: Vec::new(),
             last: None,
         }
@@ -388,7 +405,7 @@ impl Live<'_> {
             dim: call.dim.to_owned(),
             options: call.options.to_owned(),
         };
-        let kept = state.joints.find(key, call)?;
+        let kept = state.joints.find(key)?;
         kept.is_asked_for = true;
         let standing = state.selections.get(selection, self.store);
         let grouped = (selection, standing.version());

@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod joint;
+mod joint_saved;
 mod lines;
 mod memories;
 mod recorder;
@@ -17,12 +18,13 @@ mod scope;
 mod subquery;
 mod windows_by_place;
 
+pub use joint_saved::JointsToSave;
 pub use scope::Scope;
 pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
 pub use windows_by_place::SavedWindows;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::joint::Joints;
@@ -78,16 +80,22 @@ struct Nameless {
 
 impl LiveState {
     /// Forgets all selections, and learns how many selectors a rule set has and at which lags behind
-    /// the frontier its leaves stand: their tails, and the heads of their windows. Cursors stay.
-    pub fn adopt(&mut self, mut lags: Vec<DurationMs>, n_selectors: usize) {
+    /// the frontier its leaves stand: their tails, and the heads of their windows. Cursors stay, and
+    /// states that are made for one of the `texts` that its calls are given.
+    pub fn adopt(
+        &mut self,
+        mut lags: Vec<DurationMs>,
+        n_selectors: usize,
+        texts: &BTreeSet<String>,
+    ) {
         lags.sort_unstable();
         lags.dedup();
         let is_read = |lag: DurationMs| lags.binary_search(&lag).is_ok();
-        self.windows.retain(is_read);
+        self.windows.retain(is_read, texts);
         *self = LiveState {
             windows: std::mem::take(&mut self.windows),
             subqueries: std::mem::take(&mut self.subqueries),
-            joints: self.joints.adopted(),
+            joints: self.joints.adopted(texts),
             lags,
             selections_max: SELECTIONS_MIN + 2 * n_selectors,
             ..LiveState::default()

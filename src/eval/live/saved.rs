@@ -1,7 +1,8 @@
 //! What has been made of subqueries, as bytes and back.
 //!
-//! Nothing else of a [`LiveState`] is kept: selections, groups and windows follow from the series
-//! and their histories.
+//! Of a [`LiveState`](crate::eval::LiveState) there are besides the windows of series, with these,
+//! and what is kept of series that are taken together (`joint_saved`). All else follows from the
+//! series and their histories: selections, groups, windows with a state of their own.
 
 use crate::eval::EvalError;
 use crate::eval::live::Subqueries;

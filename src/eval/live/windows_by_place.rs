@@ -5,6 +5,8 @@
 //! known with the frontier from which on it may be used, and one that is asked for before that is
 //! made anew.
 
+use std::collections::BTreeSet;
+
 use crate::history::SeriesHistory;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, TimestampMs};
@@ -65,11 +67,11 @@ impl WindowsByPlace {
         }
     }
 
-    /// Drops the windows that begin at none of some lags.
-    pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool) {
+    /// Drops the windows that begin at none of some lags, and states for other texts than these.
+    pub fn retain(&mut self, is_read: impl Fn(DurationMs) -> bool, texts: &BTreeSet<String>) {
         for place in 0..self.windows.len() {
             if let Some(Some(windows)) = self.windows.get_mut(place) {
-                windows.retain(&is_read);
+                windows.retain(&is_read, texts);
             }
         }
     }

@@ -72,7 +72,7 @@ pub fn since(options: &mut Options<'_>) -> Result<TimestampMs, FunctionError> {
     let seconds = options.number("since", f64::NEG_INFINITY, expected, f64::is_finite)?;
     Ok(match seconds.is_finite() {
         // A number beyond all time is its end.
-        true => TimestampMs((seconds * 1e3) as i64),
+        true => TimestampMs((seconds * 1e3).round() as i64),
         false => TimestampMs::MIN,
     })
 }

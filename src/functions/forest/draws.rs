@@ -2,11 +2,11 @@
 //!
 //! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", OOPSLA
 //! 2014). A few lines here, because the same seed has to give the same trees in every version:
-//! a model is made anew from history after a restart.
+//! a model that was begun by one is gone on with by another.
 
 /// A sequence of numbers that look random.
 #[derive(Clone, Debug)]
-pub(super) struct Draws(u64);
+pub(super) struct Draws(pub(super) u64);
 
 impl Draws {
     /// Begins the sequence of a seed.

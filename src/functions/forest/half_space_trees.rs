@@ -43,9 +43,9 @@ pub(super) struct HalfSpace {
     /// The right child.
     pub right: u16,
     /// How many points of the reference have passed.
-    mass: f32,
+    pub(super) mass: f32,
     /// How many have passed since.
-    learned: f32,
+    pub(super) learned: f32,
 }
 
 impl HalfSpace {
@@ -143,7 +143,7 @@ pub(super) struct HalfSpaceTrees {
     pub window_size: u64,
     pub reference: Reference,
     pub scoring: Scoring,
-    n_in_window: u64,
+    pub(super) n_in_window: u64,
 }
 
 impl HalfSpaceTrees {
@@ -243,12 +243,12 @@ impl HalfSpaceTrees {
 /// A model that begins with nothing.
 #[derive(Clone, Debug)]
 pub(super) struct HalfSpaceForest {
-    kept: KeptPoints,
-    draws: Draws,
-    forest: Option<HalfSpaceTrees>,
+    pub(super) kept: KeptPoints,
+    pub(super) draws: Draws,
+    pub(super) forest: Option<HalfSpaceTrees>,
     /// With so many points trees are drawn.
-    next_draw: u64,
-    scores: Option<KeptScores>,
+    pub(super) next_draw: u64,
+    pub(super) scores: Option<KeptScores>,
 }
 
 impl HalfSpaceForest {

@@ -80,9 +80,10 @@ fn mean_depth(n: usize) -> f64 {
 /// A model that is trained on the points of one block and scores those behind it.
 #[derive(Clone, Debug)]
 pub(super) struct IsolationForest {
-    kept: KeptPoints,
-    draws: Draws,
-    forest: Option<(IsolationTrees, Option<KeptScores>)>,
+    pub(super) kept: KeptPoints,
+    /// As it is before trees are drawn, and stays: the same trees can be drawn again.
+    pub(super) draws: Draws,
+    pub(super) forest: Option<(IsolationTrees, Option<KeptScores>)>,
 }
 
 impl IsolationForest {
@@ -109,7 +110,8 @@ impl IsolationForest {
             return None;
         }
         if self.forest.is_none() {
-            let trees = IsolationTrees::draw(settings, &self.kept, &mut self.draws);
+            let mut draws = self.draws.clone();
+            let trees = IsolationTrees::draw(settings, &self.kept, &mut draws);
             let scores = settings.contamination.map(|contamination| {
                 KeptScores::of(
                     contamination,

@@ -22,6 +22,7 @@ mod isolation;
 pub mod model;
 mod points;
 mod random_cut;
+mod saved;
 pub mod settings;
 #[cfg(test)]
 mod vectors;
@@ -88,6 +89,10 @@ impl Function for AnomalyForest {
     }
 
     fn joins_series(&self) -> bool {
+        true
+    }
+
+    fn learns(&self) -> bool {
         true
     }
 
@@ -191,7 +196,8 @@ fn value_of(
     let boundary = boundaries.first_from(after);
     let mut model = Model::begin(settings, (group, present.len()), (boundaries, boundary));
     let mut last = None;
-    for (at, point) in points(&present).filter(|(at, _)| *at > boundary) {
+    let begin = boundary.max(settings.since);
+    for (at, point) in points(&present).filter(|(at, _)| *at > begin) {
         model.observe(settings, at, &point);
         last = Some(at);
     }

@@ -10,6 +10,8 @@
 //! Called by the function itself, which goes through a window from the boundary on, and by
 //! `eval::live`, which keeps models and shows each the points that come.
 
+use std::sync::Arc;
+
 use crate::functions::forest::half_space_trees::HalfSpaceForest;
 use crate::functions::forest::isolation::IsolationForest;
 use crate::functions::forest::random_cut::RandomCutForest;
@@ -52,20 +54,21 @@ pub(super) struct Verdict {
 /// A model.
 #[derive(Clone, Debug)]
 pub struct Model {
-    trees: Trees,
+    pub(super) trees: Trees,
     /// The end of its first block.
-    first_block_ends: TimestampMs,
-    n_seen: u64,
+    pub(super) first_block_ends: TimestampMs,
+    pub(super) n_seen: u64,
     /// Whether a point has been scored.
-    has_scored: bool,
-    value: Option<f64>,
+    pub(super) has_scored: bool,
+    pub(super) value: Option<f64>,
 }
 
+/// What a model has learned. A clone is had at once; the next point copies what two have.
 #[derive(Clone, Debug)]
-enum Trees {
-    HalfSpace(Box<HalfSpaceForest>),
-    RandomCut(Box<RandomCutForest>),
-    Isolation(Box<IsolationForest>),
+pub(super) enum Trees {
+    HalfSpace(Arc<HalfSpaceForest>),
+    RandomCut(Arc<RandomCutForest>),
+    Isolation(Arc<IsolationForest>),
 }
 
 impl Model {
@@ -103,9 +106,12 @@ impl Model {
         }
         self.n_seen += 1;
         let verdict = match &mut self.trees {
-            Trees::HalfSpace(forest) => forest.observe(settings, point),
-            Trees::RandomCut(forest) => forest.observe(settings, point, is_warm),
-            Trees::Isolation(forest) => forest.observe(settings, point, at > self.first_block_ends),
+            Trees::HalfSpace(forest) => Arc::make_mut(forest).observe(settings, point),
+            Trees::RandomCut(forest) => Arc::make_mut(forest).observe(settings, point, is_warm),
+            Trees::Isolation(forest) => {
+                let is_trained = at > self.first_block_ends;
+                Arc::make_mut(forest).observe(settings, point, is_trained)
+            }
         };
         let value = |verdict: Verdict| match settings.contamination {
             Some(_) => f64::from(u8::from(verdict.is_rare)),

@@ -4,18 +4,18 @@ use crate::functions::forest::draws::Draws;
 use crate::functions::quantile::quantile;
 
 /// So many points are kept of all that a model has seen.
-const POINTS_MAX: usize = 1024;
+pub(super) const POINTS_MAX: usize = 1024;
 /// So many scores.
-const SCORES_MAX: usize = 1024;
+pub(super) const SCORES_MAX: usize = 1024;
 /// After so many scores the threshold is found anew.
 const SCORES_PER_THRESHOLD: u64 = 256;
 
 /// An even sample of points, one beside the other.
 #[derive(Clone, Debug)]
 pub(super) struct KeptPoints {
-    n_dims: usize,
-    values: Vec<f64>,
-    n_seen: u64,
+    pub(super) n_dims: usize,
+    pub(super) values: Vec<f64>,
+    pub(super) n_seen: u64,
 }
 
 impl KeptPoints {
@@ -91,10 +91,10 @@ impl KeptPoints {
 /// An even sample of scores, and the score that a share of them is above.
 #[derive(Clone, Debug)]
 pub(super) struct KeptScores {
-    contamination: f64,
-    scores: Vec<f64>,
-    n_seen: u64,
-    threshold: f64,
+    pub(super) contamination: f64,
+    pub(super) scores: Vec<f64>,
+    pub(super) n_seen: u64,
+    pub(super) threshold: f64,
 }
 
 impl KeptScores {

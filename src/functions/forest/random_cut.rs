@@ -21,7 +21,7 @@ use crate::functions::forest::points::KeptScores;
 use crate::functions::forest::settings::Settings;
 
 /// There is no such node.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// Sides of boxes are added up in this unit, so that the sum of 256 of them cannot be too large
 /// for a float. A power of two, so that nothing is rounded.
 const SIDE_UNIT: f64 = 4096.0;
@@ -31,26 +31,26 @@ const NODES_MORE: usize = 64;
 
 /// A node: a branch with two children, or a leaf where `left` is [`NONE`].
 #[derive(Clone, Copy, Debug)]
-struct Node {
-    parent: u32,
-    left: u32,
-    right: u32,
+pub(super) struct Node {
+    pub(super) parent: u32,
+    pub(super) left: u32,
+    pub(super) right: u32,
     /// How many points are under it; those that are alike share a leaf.
-    n_points: u32,
+    pub(super) n_points: u32,
     /// Of a branch: points up to `cut` in this dimension are on the left.
-    dim: u32,
-    cut: f64,
+    pub(super) dim: u32,
+    pub(super) cut: f64,
 }
 
 /// One tree.
 #[derive(Clone, Debug)]
 pub(super) struct CutTree {
-    n_dims: usize,
-    nodes: Vec<Node>,
+    pub(super) n_dims: usize,
+    pub(super) nodes: Vec<Node>,
     /// The box around each node's points: the least values, then the greatest.
-    boxes: Vec<f64>,
-    free: Vec<u32>,
-    root: u32,
+    pub(super) boxes: Vec<f64>,
+    pub(super) free: Vec<u32>,
+    pub(super) root: u32,
 }
 
 impl CutTree {
@@ -64,7 +64,7 @@ impl CutTree {
         }
     }
 
-    fn node(&self, at: u32) -> Node {
+    pub(super) fn node(&self, at: u32) -> Node {
         self.nodes[at as usize]
     }
 
@@ -73,7 +73,7 @@ impl CutTree {
     }
 
     /// Returns the least and the greatest values of a node's points.
-    fn sides(&self, at: u32) -> (&[f64], &[f64]) {
+    pub(super) fn sides(&self, at: u32) -> (&[f64], &[f64]) {
         let begin = at as usize * 2 * self.n_dims;
         self.boxes[begin..begin + 2 * self.n_dims].split_at(self.n_dims)
     }
@@ -118,7 +118,7 @@ impl CutTree {
         self.add(leaf, point)
     }
 
-    fn is_leaf(&self, at: u32) -> bool {
+    pub(super) fn is_leaf(&self, at: u32) -> bool {
         self.node(at).left == NONE
     }
 
@@ -235,7 +235,7 @@ impl CutTree {
     }
 
     /// Makes a branch's box that of its children; tells whether it was another.
-    fn surround(&mut self, at: u32) -> bool {
+    pub(super) fn surround(&mut self, at: u32) -> bool {
         let node = self.node(at);
         let mut has_changed = false;
         for dim in 0..self.n_dims {
@@ -307,11 +307,11 @@ impl CutTree {
 /// A model that begins with nothing.
 #[derive(Clone, Debug)]
 pub(super) struct RandomCutForest {
-    draws: Draws,
+    pub(super) draws: Draws,
     /// Each tree, and the leaves of its sample.
-    trees: Vec<(CutTree, Vec<u32>)>,
-    n_seen: u64,
-    scores: Option<KeptScores>,
+    pub(super) trees: Vec<(CutTree, Vec<u32>)>,
+    pub(super) n_seen: u64,
+    pub(super) scores: Option<KeptScores>,
 }
 
 impl RandomCutForest {

@@ -1,9 +1,10 @@
 //! The options of `anomaly_forest`, with their defaults and bounds.
 
 use crate::functions::FunctionError;
+use crate::functions::anomaly::since;
 use crate::functions::forest::NAME;
 use crate::functions::options::Options;
-use crate::model::{DurationMs, Labels};
+use crate::model::{DurationMs, Labels, TimestampMs};
 
 /// The most trees.
 const TREES_MAX: usize = 200;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub(super) contamination: Option<f64>,
     /// How old a point may be and still be the present, ms.
     pub lookback: DurationMs,
+    /// Points up to then are not looked at, ms.
+    pub since: TimestampMs,
 }
 
 impl Settings {
@@ -100,6 +103,7 @@ impl Settings {
             |share| share > 0.0 && share <= 0.5,
         )?;
         let lookback = options.duration("lookback", DurationMs::from_seconds(300))?;
+        let since = since(&mut options)?;
         options.end()?;
         if lookback <= DurationMs::ZERO {
             return Err(FunctionError(format!(
@@ -118,6 +122,7 @@ impl Settings {
             seed: seed as u64,
             contamination: is_alarm.then_some(contamination),
             lookback,
+            since,
         })
     }
 
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!(
             error("model=rcf,height=5"),
             "anomaly_forest(): there is no option \"height\". Known are: model, trees, \
-             sample_size, min_points, seed, output, contamination, lookback"
+             sample_size, min_points, seed, output, contamination, lookback, since"
         );
         assert!(error("trees=201").contains("a whole number from 1 to 200"));
         assert!(error("contamination=0.6").contains("at most 0.5"));

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use crate::model::bytes::{ByteReader, ByteWriter, Malformed, Read};
 use crate::model::{
-    Batch, Change, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition, SeriesHandle,
-    Stamp, TimestampMs,
+    Batch, Change, DetectorReset, Entry, Generation, ListedStarts, RuleSource, SeriesDefinition,
+    SeriesHandle, Stamp, TimestampMs,
 };
 
 const SAMPLES: u8 = 1;
@@ -27,6 +27,7 @@ const CLOCK: u8 = 2;
 const RULES: u8 = 3;
 const PAST: u8 = 4;
 const CHANGE: u8 = 5;
+const RESET: u8 = 6;
 
 /// Appends an entry.
 pub fn encode(entry: &Entry, bytes: &mut Vec<u8>) {
@@ -71,6 +72,11 @@ fn put_entry(entry: &Entry, out: &mut ByteWriter) {
             put_stamp(out, stamp);
             change.save(out);
         }
+        Entry::Reset { stamp, reset } => {
+            out.byte(RESET);
+            put_stamp(out, stamp);
+            reset.save(out);
+        }
     }
 }
 
@@ -98,6 +104,10 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Malformed> {
         CHANGE => Entry::Change {
             stamp,
             change: Arc::new(Change::load(&mut input)?),
+        },
+        RESET => Entry::Reset {
+            stamp,
+            reset: Arc::new(DetectorReset::load(&mut input)?),
         },
         _ => return Err(input.malformed("a kind of entry")),
     };
@@ -296,7 +306,8 @@ const HISTOGRAM_BYTES_MIN: usize = 2 + 1 + 1 + 4 * 8 + 5;
 mod tests {
     use super::*;
     use crate::model::{
-        BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, Labels, RuleSource,
+        BucketSpan, CounterResetHint, EngineSettings, FloatHistogram, GroupKey, Labels, RuleKey,
+        RuleSource,
     };
 
     use proptest::collection::vec;
@@ -412,6 +423,20 @@ mod tests {
                         link: text(3),
                     });
                     Entry::Change { stamp, change }
+                }
+            ),
+            1 => (any_stamp(), any::<i64>(), vec((vec("\\PC{0,9}", 5), any::<bool>()), 0..3)).prop_map(
+                |(stamp, at, rules)| {
+                    let key = |(texts, is_alert): (Vec<String>, bool)| RuleKey {
+                        group: GroupKey::new(&texts[0], &texts[1]),
+                        name: texts[2].clone(),
+                        is_alert,
+                        labels: std::vec![(texts[3].clone(), texts[4].clone())],
+                    };
+                    let rules = rules.into_iter().map(key).collect();
+                    let at = TimestampMs(at);
+                    let reset = Arc::new(DetectorReset { at, rules });
+                    Entry::Reset { stamp, reset }
                 }
             ),
         ]

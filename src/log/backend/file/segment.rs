@@ -25,7 +25,7 @@ use crate::model::{Entry, Generation, Stamp, TimestampMs};
 
 /// The version of the files' format, of the encoding of entries too. Whoever changes either counts
 /// it up, and goes on reading the one before.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What a file begins with, whatever its format.
 const MAGIC: [u8; 16] = *b"burnwatch log\r\n\0";
@@ -73,7 +73,10 @@ impl LogEnd {
                 self.generation = *generation;
                 self.rules_at = Some(self.next);
             }
-            Entry::Clock { .. } | Entry::Past { .. } | Entry::Change { .. } => {}
+            Entry::Clock { .. }
+            | Entry::Past { .. }
+            | Entry::Change { .. }
+            | Entry::Reset { .. } => {}
         }
         self.next.0 += 1;
     }
