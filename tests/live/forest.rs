@@ -97,18 +97,24 @@ pub const BEGIN: i64 = 52_500_000 * 30_000;
 /// An engine with rules in a group of 15 s.
 pub struct World {
     pub engine: Engine,
+    mode: EvaluationMode,
     door: Door,
     pub at: i64,
     /// Recorded values, by series' name and instant.
     pub recorded: BTreeMap<String, BTreeMap<i64, f64>>,
     /// Instants at which alerts fired.
-    fired: Vec<(String, i64)>,
+    pub fired: Vec<(String, i64)>,
 }
 
 impl World {
     pub fn new(rules: &str) -> World {
+        World::in_mode(rules, EvaluationMode::Tick)
+    }
+
+    pub fn in_mode(rules: &str, mode: EvaluationMode) -> World {
         let mut world = World {
             engine: Engine::new(),
+            mode,
             door: Door::new(),
             at: BEGIN,
             recorded: BTreeMap::new(),
@@ -126,7 +132,7 @@ impl World {
                 interval: DurationMs(STEP),
                 group_order: None,
             },
-            mode: EvaluationMode::Tick,
+            mode: self.mode,
             ..EngineSettings::default()
         };
         let entry = self.door.rules(rules, &settings);

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use burnwatch::model::{Labels, TimestampMs, is_stale_nan};
+use burnwatch::model::{EvaluationMode, Labels, TimestampMs, is_stale_nan};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -269,4 +269,35 @@ fn the_last_reset_counts_and_one_at_the_beginning_of_time_is_none() {
     let mut plain = World::new(&rules("", ""));
     scrape(&mut plain, 300, &mut random);
     compare(&world, &plain, until);
+}
+
+/// A rule that was found to raise nothing, and of which nothing moves, is not looked at again until
+/// time may change it; a reset may.
+#[test]
+fn what_stood_before_a_reset_does_not_stand_behind_it() {
+    let expr = "anomaly_ewma(x[1h], 'min_samples=5') > -1e9";
+    let rules = format!(
+        "groups:\n- name: g\n  rules:\n  - {{alert: A, expr: \"{expr}\"}}\n  - {{record: y1, expr: y}}\n"
+    );
+    let mut world = World::in_mode(&rules, EvaluationMode::Arrival);
+    let mut random = fastrand::Rng::with_seed(2);
+    scrape(&mut world, 50, &mut random);
+    assert!(!world.fired.is_empty());
+    world.reset(None);
+    // Nothing comes of what the rule reads.
+    let other = [labels("y")];
+    for _ in 0..5 {
+        world.scrape(&other, &[1.0]);
+    }
+    let spared = world.engine.stats().evaluations_spared;
+    world.scrape(&other, &[1.0]);
+    assert!(
+        world.engine.stats().evaluations_spared > spared,
+        "it stands"
+    );
+    world.fired.clear();
+    world.reset(Some(0));
+    world.scrape(&other, &[1.0]);
+    world.scrape(&other, &[1.0]);
+    assert_eq!(world.fired.len(), 2, "both series raise it again");
 }
