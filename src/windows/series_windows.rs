@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::history::SeriesHistory;
+use crate::history::{ColdStore, SeriesHistory};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::Breaks;
 use crate::windows::cursor::{Head, Lag, Tail, is_histogram};
@@ -11,25 +11,42 @@ use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
 /// A window `(after, until]` seen from a frontier; all in ms.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub struct Span<'a> {
     /// Everything up to here has been evaluated; it never goes back from one call to the next.
     pub frontier: TimestampMs,
     /// The open left end.
     pub after: TimestampMs,
     /// The closed right end.
     pub until: TimestampMs,
+    /// How far its beginning and its end are behind the frontier, which every series asks for.
+    lags: Option<(Lag, Lag)>,
+    /// A view of the store of what is not in memory.
+    cold: Option<&'a dyn ColdStore>,
 }
 
-impl Span {
+impl<'a> Span<'a> {
+    /// Returns the window `(after, until]` seen from a frontier.
+    pub fn new(frontier: TimestampMs, after: TimestampMs, until: TimestampMs) -> Self {
+        let (head, tail) = (Lag::of(frontier - after), Lag::of(frontier - until));
+        Span {
+            frontier,
+            after,
+            until,
+            lags: head.zip(tail),
+            cold: None,
+        }
+    }
+
+    /// Has history that is not in memory read by a view of its store, as it is now: that takes less
+    /// than asking the store each time.
+    #[must_use]
+    pub fn reading(self, cold: Option<&'a dyn ColdStore>) -> Self {
+        Span { cold, ..self }
+    }
+
     /// Returns where the frontier stands when a sample leaves the window, ms.
     pub fn leaves_at(&self, sample: TimestampMs) -> TimestampMs {
         self.frontier + (sample - self.after)
-    }
-
-    /// Returns how far its beginning and its end are behind the frontier.
-    fn lags(&self) -> Option<(Lag, Lag)> {
-        let head = Lag::of(self.frontier - self.after)?;
-        Some((head, Lag::of(self.frontier - self.until)?))
     }
 }
 
@@ -116,7 +133,7 @@ impl SeriesWindows {
             .for_each(|tail| tail.advance(history, frontier - tail.lag.span(), |_, _| {}));
         let mut number = 0;
         while number < self.heads.len() {
-            self.move_head(number, history, frontier);
+            self.move_head(number, history, (frontier, None));
             number += 1;
         }
         let lag = self.lag_max();
@@ -218,21 +235,26 @@ impl SeriesWindows {
         }
     }
 
-    /// Returns the number of the head at a lag, moved to where the frontier wants it.
+    /// Returns the number of the head at a lag, moved to where the frontier of a span wants it.
     #[inline]
-    fn head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
+    fn head(&mut self, history: &SeriesHistory, lag: Lag, span: Span<'_>) -> usize {
         match self.heads.iter().position(|head| head.lag == lag) {
             Some(number) => {
-                self.move_head(number, history, frontier);
+                self.move_head(number, history, (span.frontier, span.cold));
                 number
             }
-            None => self.other_head(history, lag, frontier),
+            None => self.other_head(history, lag, span),
         }
     }
 
     /// Moves a head to where the frontier wants it.
     #[inline]
-    fn move_head(&mut self, number: usize, history: &SeriesHistory, frontier: TimestampMs) {
+    fn move_head(
+        &mut self,
+        number: usize,
+        history: &SeriesHistory,
+        (frontier, cold): (TimestampMs, Option<&dyn ColdStore>),
+    ) {
         let head = &self.heads[number];
         let until = frontier - head.lag.span();
         if head.stands(until) {
@@ -241,7 +263,7 @@ impl SeriesWindows {
         if number + 1 == self.heads.len() && !self.waiting.is_empty() {
             self.part_from_waiting();
         }
-        self.heads[number].advance(history, until);
+        self.heads[number].advance(history, until, cold);
     }
 
     /// Gives the first of those that wait a head of its own, so that the one before it can go on.
@@ -265,7 +287,8 @@ impl SeriesWindows {
     }
 
     /// Returns the number of the head at a lag at which none is that only it has.
-    fn other_head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
+    fn other_head(&mut self, history: &SeriesHistory, lag: Lag, span: Span<'_>) -> usize {
+        let frontier = span.frontier;
         let until = frontier - lag.span();
         let found = self
             .heads
@@ -285,7 +308,7 @@ impl SeriesWindows {
                 self.part_from_waiting();
             }
             if is_waiting {
-                return self.head(history, lag, frontier);
+                return self.head(history, lag, span);
             }
         }
         self.look_behind(history, lag, frontier);
@@ -338,7 +361,7 @@ impl SeriesWindows {
     }
 
     /// Returns the newest sample in the span; nothing where that is a stale marker.
-    pub fn newest(&mut self, history: &SeriesHistory, span: Span) -> Option<Newest> {
+    pub fn newest(&mut self, history: &SeriesHistory, span: Span<'_>) -> Option<Newest> {
         self.check(history);
         let newest = match Lag::of(span.frontier - span.until) {
             Some(lag) => {
@@ -362,19 +385,19 @@ impl SeriesWindows {
     pub fn edges<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
-        span: Span,
+        span: Span<'_>,
     ) -> Content<Edges<'a>, HistogramEdges<'a>> {
         self.check(history);
-        let Some((head, tail)) = span.lags() else {
+        let Some((head, tail)) = span.lags else {
             return Content::Unknown;
         };
         let tail = self.tail(history, tail, span.frontier);
         let lag = head;
-        let mut head = self.head(history, lag, span.frontier);
+        let mut head = self.head(history, lag, span);
         if head + 1 == self.heads.len() && self.has_breaks() {
             self.follow(history, span.frontier);
             // A place that was shared may have gone on.
-            head = self.head(history, lag, span.frontier);
+            head = self.head(history, lag, span);
         }
         let (head, tail) = (&self.heads[head], &self.tails[tail]);
         let n_samples = tail.n_passed().wrapping_sub(head.n_passed) as usize;
@@ -413,11 +436,11 @@ impl SeriesWindows {
     pub fn state<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
-        span: Span,
+        span: Span<'_>,
         (kind, options): (&'static StateKind, &str),
     ) -> Content<Held<'a>, Held<'a>> {
         self.check(history);
-        let Some(lags) = span.lags() else {
+        let Some(lags) = span.lags else {
             return Content::Unknown;
         };
         let windows = &mut self.rest.get_or_insert_default().stateful;
