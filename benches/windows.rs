@@ -181,11 +181,7 @@ fn evaluate(
     let frontier = TimestampMs(BEGIN + step * STEP);
     for series in all {
         for range in windows {
-            let span = Span {
-                frontier,
-                after: frontier - DurationMs(*range),
-                until: frontier,
-            };
+            let span = Span::new(frontier, frontier - DurationMs(*range), frontier);
             let args = LiveArgs {
                 start: span.after,
                 end: span.until,

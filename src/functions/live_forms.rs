@@ -446,11 +446,7 @@ impl World {
     ) -> Result<(), TestCaseError> {
         let frontier = self.frontier;
         let until = frontier - DurationMs(offset);
-        let span = Span {
-            frontier,
-            after: until - DurationMs(range),
-            until,
-        };
+        let span = Span::new(frontier, until - DurationMs(range), until);
         let args = LiveArgs {
             start: span.after,
             end: span.until,

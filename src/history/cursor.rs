@@ -14,7 +14,7 @@ use crate::history::SeriesHistory;
 use crate::history::bits::{SAMPLE_BYTES_MAX, Window};
 use crate::history::chunk::{beginning_of, raw_before};
 use crate::history::codec::Predictor;
-use crate::history::cold::{ColdChunk, ColdPlace, Found, RECORD_BYTES_MAX};
+use crate::history::cold::{ColdChunk, ColdPlace, ColdStore, Found, RECORD_BYTES_MAX};
 use crate::history::place::Place;
 use crate::history::series_history::ChunkView;
 use crate::model::{FloatHistogram, SampleValue, TimestampMs};
@@ -176,10 +176,11 @@ impl SeriesHistory {
         self.point(cursor.passed(), value).value.into()
     }
 
-    /// Moves the cursor over the next sample, whatever that is; tells whether there is one.
+    /// Moves the cursor over the next sample, whatever that is; tells whether there is one. What
+    /// is not in memory is looked for in `cold` first, a view of its store.
     #[inline]
-    pub fn walk_over(&self, cursor: &mut WalkCursor) -> bool {
-        self.step(cursor, TimestampMs(i64::MAX)).is_some()
+    pub fn walk_over(&self, cursor: &mut WalkCursor, cold: Option<&dyn ColdStore>) -> bool {
+        self.step_by(cursor, TimestampMs(i64::MAX), cold).is_some()
     }
 
     /// Returns a cursor before the first sample after `after`.
@@ -215,7 +216,17 @@ impl SeriesHistory {
         cursor: &mut WalkCursor,
         until: TimestampMs,
     ) -> Option<(TimestampMs, f64)> {
-        match self.advance(cursor, until) {
+        self.step_by(cursor, until, None)
+    }
+
+    #[inline]
+    fn step_by(
+        &self,
+        cursor: &mut WalkCursor,
+        until: TimestampMs,
+        cold: Option<&dyn ColdStore>,
+    ) -> Option<(TimestampMs, f64)> {
+        match self.advance(cursor, until, cold) {
             Ok(sample) => Some(sample),
             Err(Stop::Behind) => None,
             Err(Stop::Lost) => {
@@ -224,7 +235,7 @@ impl SeriesHistory {
                     return None;
                 }
                 *cursor = found;
-                self.advance(cursor, until).ok()
+                self.advance(cursor, until, None).ok()
             }
         }
     }
@@ -251,13 +262,14 @@ impl SeriesHistory {
         &self,
         cursor: &mut WalkCursor,
         until: TimestampMs,
+        view: Option<&dyn ColdStore>,
     ) -> Result<(TimestampMs, f64), Stop> {
         if !self.is_placed(cursor) {
             return Err(Stop::Lost);
         }
         loop {
             let mut cold = [0; SAMPLE_BYTES_MAX];
-            let Some(bytes) = self.next_code(cursor, &mut cold) else {
+            let Some(bytes) = self.next_code(cursor, &mut cold, view) else {
                 if self.is_at_end(cursor) {
                     return Err(Stop::Behind);
                 }
@@ -285,6 +297,7 @@ impl SeriesHistory {
         &'a self,
         cursor: &WalkCursor,
         cold: &'a mut [u8; SAMPLE_BYTES_MAX],
+        view: Option<&dyn ColdStore>,
     ) -> Option<&'a [u8]> {
         let byte = cursor.bit() / 8;
         if let Some(number) = cursor.number() {
@@ -295,8 +308,9 @@ impl SeriesHistory {
         if cursor.n_passed >= cursor.n_cold {
             return None;
         }
-        let is_there = self.cold()?.read(cursor.place()?, byte, cold);
-        is_there.then_some(cold)
+        let (chain, place) = (self.cold()?, cursor.place()?);
+        let is_in_view = view.is_some_and(|view| view.read(place, byte, cold) > 0);
+        (is_in_view || chain.read(place, byte, cold)).then_some(cold)
     }
 
     /// Tells whether a cursor is behind the newest sample.
@@ -324,7 +338,10 @@ impl SeriesHistory {
     /// Returns the place before the first sample after `after`, if there is one.
     pub(in crate::history) fn find(&self, after: TimestampMs) -> Option<WalkCursor> {
         let mut cursor = self.chunk_of(after)?;
-        while self.advance(&mut cursor, after.max(self.forgotten)).is_ok() {}
+        while self
+            .advance(&mut cursor, after.max(self.forgotten), None)
+            .is_ok()
+        {}
         Some(cursor)
     }
 

@@ -67,6 +67,8 @@ struct Both {
     cursors: Vec<Walk>,
     newest: Cursor,
     asked: i64,
+    /// The store as it was when something was last forgotten: newer chunks are not in it.
+    view: Option<Arc<dyn ColdStore>>,
 }
 
 /// A cursor and the last that it has passed.
@@ -143,6 +145,7 @@ impl Both {
         self.all.retain(|at, _| *at > until);
         self.forgotten = self.forgotten.max(Some(until));
         self.newest = Cursor::default();
+        self.view = Some(self.store.pinned());
     }
 
     fn walk_on(&mut self, by: i64) {
@@ -210,7 +213,7 @@ impl Both {
         let expected = self.all.range(after + 1..).next();
         let expected = expected.map(|(at, value)| (*at, Walked::Float(*value)));
         assert_eq!(next, expected, "the first behind");
-        if self.history.walk_over(&mut cursor) {
+        if self.history.walk_over(&mut cursor, self.view.as_deref()) {
             let place = self.history.unpack(&cursor.pack());
             let last = Some(self.history.walk_last(&place));
             assert_eq!(last, expected.map(|next| next.1), "the same, passed");

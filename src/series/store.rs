@@ -55,6 +55,11 @@ impl SeriesStore {
         self.cold = Some(cold);
     }
 
+    /// Returns a view of the store of history that is not in memory, as it is now.
+    pub fn cold_view(&self) -> Option<Arc<dyn ColdStore>> {
+        self.cold.as_ref().map(|cold| cold.pinned())
+    }
+
     /// Forgets what is older than `keep` at event time `now` in the series at a place, into which
     /// nothing comes any more at or before `oldest_allowed`.
     pub fn cut(

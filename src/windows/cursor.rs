@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::history::{Counted, Cursor, Place, SeriesHistory, Walked, WalkedSample};
+use crate::history::{ColdStore, Counted, Cursor, Place, SeriesHistory, Walked, WalkedSample};
 use crate::model::{
     DurationMs, FloatHistogram, FloatPoint, Point, SampleValue, TimestampMs, is_stale_nan,
 };
@@ -141,7 +141,7 @@ impl Head {
             lag,
             n_passed: passed.n_live,
         };
-        head.advance(history, until);
+        head.advance(history, until, None);
         head
     }
 
@@ -151,9 +151,15 @@ impl Head {
         self.place.is_looked_at() && self.place.passed() > until
     }
 
-    /// Moves over everything at or before `until`.
+    /// Moves over everything at or before `until`; `cold` is a view of the store of what is not in
+    /// memory.
     #[inline]
-    pub fn advance(&mut self, history: &SeriesHistory, until: TimestampMs) {
+    pub fn advance(
+        &mut self,
+        history: &SeriesHistory,
+        until: TimestampMs,
+        cold: Option<&dyn ColdStore>,
+    ) {
         while !self.stands(until) {
             if let Some(next) = self.next(history) {
                 let is_counted = !is_stale_nan(next.value);
@@ -161,7 +167,7 @@ impl Head {
                 self.place.set_looked_at(false);
             }
             let mut cursor = history.unpack(&self.place);
-            if !history.walk_over(&mut cursor) {
+            if !history.walk_over(&mut cursor, cold) {
                 return;
             }
             self.place = cursor.pack();

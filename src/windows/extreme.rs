@@ -194,11 +194,7 @@ mod tests {
                 continue;
             }
             let after = frontier - DurationMs(WINDOW * 1000);
-            let span = Span {
-                frontier,
-                after,
-                until: frontier,
-            };
+            let span = Span::new(frontier, after, frontier);
             let Content::Floats(held) = windows.state(&history, span, (&LARGEST, "")) else {
                 panic!("a window has floats");
             };

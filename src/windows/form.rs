@@ -250,7 +250,7 @@ impl LiveForm {
     pub fn value(
         self,
         series: (&mut SeriesWindows, &SeriesHistory),
-        span: Span,
+        span: Span<'_>,
         args: &LiveArgs<'_>,
     ) -> LiveResult<SampleValue> {
         Ok(match self.worth(series, span, args, false)? {
@@ -265,7 +265,7 @@ impl LiveForm {
     pub fn worth(
         self,
         (windows, history): (&mut SeriesWindows, &SeriesHistory),
-        span: Span,
+        span: Span<'_>,
         args: &LiveArgs<'_>,
         to_last: bool,
     ) -> Result<Worth, NeedsSamples> {

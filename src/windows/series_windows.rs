@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
-use crate::history::SeriesHistory;
+use crate::history::{ColdStore, SeriesHistory};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::Breaks;
 use crate::windows::cursor::{Head, Lag, NEVER, NOTHING, Tail, is_histogram};
@@ -13,25 +13,42 @@ use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
 /// A window `(after, until]` seen from a frontier; all in ms.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub struct Span<'a> {
     /// Everything up to here has been evaluated; it never goes back from one call to the next.
     pub frontier: TimestampMs,
     /// The open left end.
     pub after: TimestampMs,
     /// The closed right end.
     pub until: TimestampMs,
+    /// How far its beginning and its end are behind the frontier, which every series asks for.
+    lags: Option<(Lag, Lag)>,
+    /// A view of the store of what is not in memory.
+    cold: Option<&'a dyn ColdStore>,
 }
 
-impl Span {
+impl<'a> Span<'a> {
+    /// Returns the window `(after, until]` seen from a frontier.
+    pub fn new(frontier: TimestampMs, after: TimestampMs, until: TimestampMs) -> Self {
+        let (head, tail) = (Lag::of(frontier - after), Lag::of(frontier - until));
+        Span {
+            frontier,
+            after,
+            until,
+            lags: head.zip(tail),
+            cold: None,
+        }
+    }
+
+    /// Has history that is not in memory read by a view of its store, as it is now: that takes less
+    /// than asking the store each time.
+    #[must_use]
+    pub fn reading(self, cold: Option<&'a dyn ColdStore>) -> Self {
+        Span { cold, ..self }
+    }
+
     /// Returns where the frontier stands when a sample leaves the window, ms.
     pub fn leaves_at(&self, sample: TimestampMs) -> TimestampMs {
         self.frontier + (sample - self.after)
-    }
-
-    /// Returns how far its beginning and its end are behind the frontier.
-    fn lags(&self) -> Option<(Lag, Lag)> {
-        let head = Lag::of(self.frontier - self.after)?;
-        Some((head, Lag::of(self.frontier - self.until)?))
     }
 }
 
@@ -132,7 +149,7 @@ impl SeriesWindows {
             .skip(1)
             .for_each(|tail| tail.advance(history, frontier - tail.lag.span(), |_, _| {}));
         for head in &mut self.heads {
-            head.advance(history, frontier - head.lag.span());
+            head.advance(history, frontier - head.lag.span(), None);
         }
         // From the first sample on all breaks are known.
         let lag = self.lag_max().filter(|_| !self.has_first(history));
@@ -239,18 +256,18 @@ impl SeriesWindows {
         }
     }
 
-    /// Returns the number of the head at a lag, moved to where the frontier wants it; `None` where
-    /// the window begins before the first sample of all.
+    /// Returns the number of the head at a lag, moved to where the frontier of a span wants it;
+    /// `None` where the window begins before the first sample of all.
     #[inline]
-    fn head(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> Option<usize> {
-        let until = frontier - lag.span();
+    fn head(&mut self, history: &SeriesHistory, lag: Lag, span: Span<'_>) -> Option<usize> {
+        let until = span.frontier - lag.span();
         match self.heads.iter().position(|head| head.lag == lag) {
             Some(number) => {
-                self.heads[number].advance(history, until);
+                self.heads[number].advance(history, until, span.cold);
                 Some(number)
             }
             None if self.first.at > until && self.has_first(history) => None,
-            None => self.new_head(history, lag, frontier),
+            None => self.new_head(history, lag, span.frontier),
         }
     }
 
@@ -307,7 +324,7 @@ impl SeriesWindows {
     }
 
     /// Returns the newest sample in the span; nothing where that is a stale marker.
-    pub fn newest(&mut self, history: &SeriesHistory, span: Span) -> Option<Newest> {
+    pub fn newest(&mut self, history: &SeriesHistory, span: Span<'_>) -> Option<Newest> {
         self.check(history);
         let newest = match Lag::of(span.frontier - span.until) {
             Some(lag) => {
@@ -331,14 +348,14 @@ impl SeriesWindows {
     pub fn edges<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
-        span: Span,
+        span: Span<'_>,
     ) -> Content<Edges<'a>, HistogramEdges<'a>> {
         self.check(history);
-        let Some((head, tail)) = span.lags() else {
+        let Some((head, tail)) = span.lags else {
             return Content::Unknown;
         };
         let tail = self.tail(history, tail, span.frontier);
-        let head = self.head(history, head, span.frontier);
+        let head = self.head(history, head, span);
         if head.is_some_and(|head| head + 1 == self.heads.len()) && self.has_breaks() {
             self.follow(history, span.frontier);
         }
@@ -384,11 +401,11 @@ impl SeriesWindows {
     pub fn state<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
-        span: Span,
+        span: Span<'_>,
         (kind, options): (&'static StateKind, &str),
     ) -> Content<Held<'a>, Held<'a>> {
         self.check(history);
-        let Some(lags) = span.lags() else {
+        let Some(lags) = span.lags else {
             return Content::Unknown;
         };
         let windows = &mut self.rest.get_or_insert_default().stateful;
@@ -442,11 +459,7 @@ mod tests {
         minutes: i64,
     ) -> ((f64, usize, usize), usize) {
         let now = history.newest_at().expect("there are samples");
-        let span = Span {
-            frontier: now,
-            after: now - DurationMs(minutes * MINUTE),
-            until: now,
-        };
+        let span = Span::new(now, now - DurationMs(minutes * MINUTE), now);
         let known = match windows.edges(history, span) {
             Content::Floats(edges) => {
                 let first = edges.first.at.0 as f64 / MINUTE as f64;

@@ -50,7 +50,7 @@ fn what_is_there_is_said() {
     for part in [
         "log of shard 0: 1 files",
         "entries 0 to 10",
-        concat!("format 2 of burnwatch ", env!("CARGO_PKG_VERSION")),
+        concat!("format 3 of burnwatch ", env!("CARGO_PKG_VERSION")),
         "written from 2023-11-14T22:13:20Z",
     ] {
         assert!(run.out.contains(part), "{part}\n{run:#?}");

@@ -219,6 +219,29 @@ fn aggregated(inner: Text) -> Text {
     .boxed()
 }
 
+/// Returns one aggregation over several windows of the same series, as burn rates are.
+fn burn_rates() -> Text {
+    let plain = of(&["sum", "sum", "count", "avg", "max", "stdvar"]);
+    let functions = of(&[
+        "rate",
+        "rate",
+        "increase",
+        "delta",
+        "irate",
+        "last_over_time",
+    ]);
+    let windows = prop::collection::vec(of(&WINDOWS), 2..5);
+    let operators = of(&[" + ", " - ", " or ", " / "]);
+    let leaf = (functions, series(), of(&OFFSETS));
+    (plain, grouping(), leaf, windows, operators)
+        .prop_map(|(op, by, (function, series, offset), windows, operator)| {
+            let sum = |window| format!("{op}{by} ({function}({series}[{window}]{offset}))");
+            let sums: Vec<String> = windows.into_iter().map(sum).collect();
+            sums.join(&operator)
+        })
+        .boxed()
+}
+
 fn joined(left: Text, right: Text) -> Text {
     let operators = of(&[
         "/", "-", ">", "and", "or", "unless", "+", "== bool", "*", "!=",
@@ -329,6 +352,7 @@ pub fn exact() -> Text {
         6 => aggregated(leaf()),
         1 => quantile(),
         2 => compared(),
+        2 => burn_rates(),
         4 => joined(simple.clone(), simple.clone()),
         1 => subquery(simple.clone()),
         1 => aggregated(joined(leaf(), leaf())),

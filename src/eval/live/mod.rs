@@ -25,6 +25,7 @@ pub use windows_by_place::SavedWindows;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::eval::live::aggregate::Groupings;
 use crate::eval::live::joint::Joints;
@@ -38,7 +39,7 @@ use crate::eval::source::{
 use crate::eval::{EvalError, InstantSample, LiveSource, Scan, Source};
 use crate::functions::call::drop_metadata;
 use crate::functions::{CallMemory, Element, RangeSeries, RangeVector};
-use crate::history::{Cursor, SeriesHistory};
+use crate::history::{ColdStore, Cursor, SeriesHistory};
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
@@ -219,6 +220,8 @@ pub struct Live<'a> {
     scanned: Cell<u64>,
     stands_until: Cell<TimestampMs>,
     touched: Cell<u64>,
+    /// The history that is not in memory, as it is now: nothing is added to it meanwhile.
+    cold: Option<Arc<dyn ColdStore>>,
 }
 
 impl<'a> Live<'a> {
@@ -238,6 +241,7 @@ impl<'a> Live<'a> {
             scanned: Cell::new(0),
             touched: Cell::new(0),
             stands_until: Cell::new(TimestampMs::MIN),
+            cold: store.cold_view(),
         }
     }
 
@@ -276,12 +280,8 @@ impl<'a> Live<'a> {
         self.touched.set(self.touched.get() + n_members as u64);
     }
 
-    fn span(&self, after: TimestampMs, until: TimestampMs) -> Span {
-        Span {
-            frontier: self.frontier,
-            after,
-            until,
-        }
+    fn span(&self, after: TimestampMs, until: TimestampMs) -> Span<'_> {
+        Span::new(self.frontier, after, until).reading(self.cold.as_deref())
     }
 
     /// Tells whether a place moves along with the frontier.
@@ -312,7 +312,7 @@ impl<'a> Live<'a> {
         &self,
         windows: &mut SeriesWindows,
         (labels, history): (&Labels, &SeriesHistory),
-        (span, args): (Span, &LiveArgs<'_>),
+        (span, args): (Span<'_>, &LiveArgs<'_>),
         call: &WindowCall<'_>,
         to_last: bool,
     ) -> Worth {

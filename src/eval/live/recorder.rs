@@ -260,11 +260,7 @@ impl Recorder {
         if self.error_in(window).is_some() {
             return None;
         }
-        let span = Span {
-            frontier,
-            after: window.after,
-            until: window.until,
-        };
+        let span = Span::new(frontier, window.after, window.until);
         let lags = (frontier - window.until, frontier - window.after);
         self.asked.entry(lags).or_insert(frontier);
         let members = self.members(scope);
@@ -371,7 +367,7 @@ impl PointSeries {
 
     /// Returns the value of a function over the window; `None` where the points have to be looked
     /// at.
-    fn value(&mut self, span: Span, call: &SubqueryCall<'_>) -> Option<Option<SampleValue>> {
+    fn value(&mut self, span: Span<'_>, call: &SubqueryCall<'_>) -> Option<Option<SampleValue>> {
         let args = LiveArgs {
             start: span.after,
             end: span.until,
