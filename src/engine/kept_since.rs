@@ -114,7 +114,7 @@ impl Engine {
         let rule = &self.rules.rules[index];
         let own = rule.selectors.iter().filter_map(|used| {
             let since = self.kept_since.get(&selector_key(&used.matchers))?;
-            Some(*since + used.reach())
+            Some(used.full_from(*since))
         });
         let own = own.max();
         let recorded = rule

@@ -1,6 +1,6 @@
 //! Which series an expression reads, and from how far back: what routing and retention ask.
 
-use crate::model::{DurationMs, METRIC_NAME, Matcher};
+use crate::model::{DurationMs, METRIC_NAME, Matcher, TimestampMs};
 use crate::promql::ast::{
     At, BinaryOp, Call, DurationExpr, DurationNode, Expr, ExprKind, RangeMode, Span, Subquery,
     VectorSelector,
@@ -34,6 +34,15 @@ impl SelectorUse {
             return DurationMs(i64::MAX / 4);
         }
         self.back
+    }
+
+    /// Returns from when on all that it reads is there, of samples that are kept since an instant.
+    /// What `@` pins is there when it has passed; where it lies before that instant it never will be.
+    pub fn full_from(&self, since: TimestampMs) -> TimestampMs {
+        match self.at {
+            Some(At::Instant(instant)) if since <= instant - self.back => instant + self.forward,
+            _ => since + self.reach(),
+        }
     }
 
     /// Tells whether the selector reads the same times whenever it is evaluated.

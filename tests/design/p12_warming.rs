@@ -60,6 +60,36 @@ fn it_pages_once_it_is_warm() {
     );
 }
 
+/// Catches a rule that `@` made warm for ever, and so silent.
+#[test]
+fn what_is_pinned_is_full_when_it_has_passed() {
+    let mut world = World::new(
+        "
+groups:
+- name: g
+  rules:
+  - {alert: Fewer, expr: 'count(up) < count(up @ 600)'}
+  - {alert: Unknown, expr: 'count(up) < count(up @ 100)'}
+",
+    );
+    for n in 0..=110 {
+        let seconds = f64::from(n) * 10.0;
+        world.push(seconds, &[("up{job=\"a\"}", 1.0)]);
+        if n < 70 {
+            world.push(seconds + 1.0, &[("up{job=\"b\"}", 1.0)]);
+        }
+        let groups = world.engine.groups();
+        let is_warming = groups[0].rules[0].warming_until.is_some();
+        assert_eq!(is_warming, world.frontier() < 600.0, "{seconds}");
+    }
+    let told = world.told();
+    let is_told = |what: &str| told.iter().any(|line| line.contains(what));
+    assert!(is_told("firing Fewer"), "{told:?}");
+    // Five minutes before the hundredth second nobody was listening.
+    assert!(is_told("pending Unknown"), "{told:?}");
+    assert!(!is_told("firing Unknown"), "{told:?}");
+}
+
 #[test]
 fn ticks_only_is_prometheus_to_the_letter() {
     let mut world = World::ticking(RULES);
