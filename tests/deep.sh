@@ -16,8 +16,10 @@ pieces=(
   'e2e --test e2e'
   'server --test server'
   'live --test live'
+  'scenarios --test scenarios'
+  'streams --test streams'
   'lib --lib'
-  'rest --bins --test allocations --test api --test check --test conformance --test demo --test design --test explain --test fuzz_smoke --test golden --test ingest --test opinions --test readme --test rulecheck --test security --test shards --test tidy'
+  'rest --bins --test allocations --test api --test check --test conformance --test demo --test design --test explain --test fuzz_smoke --test golden --test ingest --test opinions --test readme --test rulecheck --test security --test shards --test slo --test tidy'
 )
 
 work=$(mktemp -d)
