@@ -11,21 +11,20 @@ use burnwatch::engine::checkpoint::{LoadError, Loading};
 use burnwatch::engine::{Effect, Engine, Leaves, View};
 use burnwatch::model::Entry;
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
 
-use crate::equal::{Case, cases, config, texts_with_thresholds};
+use crate::equal::{Case, cases, hold, texts_with_thresholds};
 use crate::streams::{Played, play};
 
 /// Where to save, and how.
 #[derive(Clone, Debug)]
-pub struct Cut {
+struct Cut {
     /// After which share of the entries, of 256.
     of_256: u8,
     /// So many series a slice; between two slices an entry is applied.
     slice: usize,
 }
 
-pub fn cuts() -> impl Strategy<Value = Cut> {
+fn cuts() -> impl Strategy<Value = Cut> {
     let slice = prop::sample::select(&[1usize, 2, 5, 1000][..]);
     (any::<u8>(), slice).prop_map(|(of_256, slice)| Cut { of_256, slice })
 }
@@ -61,7 +60,7 @@ fn told(engine: &mut Engine) -> String {
 }
 
 /// Plays a stream and saves at a place; the error says what differs.
-pub fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
+fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
     let n = played.entries.len();
     let at = usize::from(cut.of_256) * n / 256;
     let (before, behind) = played.entries.split_at(at);
@@ -98,16 +97,10 @@ pub fn check(played: &Played, cut: &Cut) -> Result<usize, String> {
     }
 }
 
-/// Streams with rules and a place to save at.
-fn cut_cases() -> impl Strategy<Value = (Case, Cut)> {
-    (cases(), cuts())
-}
-
-#[test]
-fn an_engine_that_was_saved_and_loaded_goes_on_as_if_nothing_had_been() {
-    let mut runner = TestRunner::new(config());
+/// Engines go on behind a checkpoint as they would have, in all cases and at any place.
+pub fn hold_behind_a_checkpoint(cases: impl Strategy<Value = Case>) {
     let n_effects = std::cell::Cell::new(0);
-    let outcome = runner.run(&cut_cases(), |(case, cut)| {
+    hold(&(cases, cuts()), |(case, cut): (Case, Cut)| {
         let texts = texts_with_thresholds(&case);
         let played = play(&case.stream, &texts, &case.settings.engine());
         let n = check(&played, &cut).map_err(|difference| {
@@ -117,12 +110,12 @@ fn an_engine_that_was_saved_and_loaded_goes_on_as_if_nothing_had_been() {
         n_effects.set(n_effects.get() + n);
         Ok(())
     });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
-        Err(error) => panic!("{error}"),
-    }
     assert!(n_effects.get() > 100, "there is something to compare");
+}
+
+#[test]
+fn an_engine_that_was_saved_and_loaded_goes_on_as_if_nothing_had_been() {
+    hold_behind_a_checkpoint(cases());
 }
 
 /// Returns the parts of a checkpoint of an engine with something of everything.

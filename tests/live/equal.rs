@@ -217,11 +217,23 @@ pub fn config() -> Config {
     }
 }
 
-#[test]
-fn windows_are_worth_what_history_is_worth() {
-    let mut runner = TestRunner::new(config());
+/// Tries cases until one fails, and tells of the smallest that does.
+pub fn hold<T: std::fmt::Debug>(
+    cases: &impl Strategy<Value = T>,
+    property: impl Fn(T) -> Result<(), TestCaseError>,
+) {
+    match TestRunner::new(config()).run(cases, property) {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Windows are worth what history is worth, in all cases; returns how many there were, and what was
+/// looked at.
+pub fn hold_live_is_scan(cases: &impl Strategy<Value = Case>) -> (usize, Looked) {
     let all = std::cell::Cell::new((0usize, Looked::default()));
-    let outcome = runner.run(&cases(), |case| {
+    hold(cases, |case| {
         let looked = check(&case, &|_, entry| entry.clone()).map_err(TestCaseError::fail)?;
         let (n, sum) = all.get();
         let sum = Looked {
@@ -234,12 +246,12 @@ fn windows_are_worth_what_history_is_worth() {
         all.set((n + 1, sum));
         Ok(())
     });
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
-        Err(error) => panic!("{error}"),
-    }
-    let (n_streams, looked) = all.get();
+    all.get()
+}
+
+#[test]
+fn windows_are_worth_what_history_is_worth() {
+    let (n_streams, looked) = hold_live_is_scan(&cases());
     say!("{n_streams} streams: {looked:?}");
     assert!(
         looked.elements > looked.values / 4,

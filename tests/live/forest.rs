@@ -2,7 +2,6 @@
 //! window, a start from a checkpoint changes nothing, nothing is read from history once it is warm,
 //! and labelled data are told apart as well as by the usual batch tools.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -14,13 +13,11 @@ use burnwatch::model::{
 };
 use burnwatch::promql::{Features, parse};
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
 
-use crate::checkpoints::{self, Cut, cuts};
-use crate::equal::{Case, cases, check, config, texts_with_thresholds};
+use crate::checkpoints::hold_behind_a_checkpoint;
+use crate::equal::{Case, cases, hold_live_is_scan};
 use crate::expressions::forest;
 use crate::rule_sets::{Group, Kind, Rule, RuleSet};
-use crate::streams::play;
 use crate::world::{Door, Sample, labels};
 
 /// Streams under rules that call nothing else.
@@ -40,54 +37,21 @@ fn forest_cases() -> impl Strategy<Value = Case> {
     })
 }
 
-pub fn outcome<T: std::fmt::Debug>(outcome: Result<(), TestError<T>>) {
-    match outcome {
-        Ok(()) => {}
-        Err(TestError::Fail(reason, case)) => panic!("{reason}\n{case:?}"),
-        Err(error) => panic!("{error}"),
-    }
-}
-
 #[test]
 fn groups_that_are_kept_are_worth_what_their_windows_are_worth() {
-    let (n_elements, n_without) = (Cell::new(0), Cell::new(0));
-    outcome(TestRunner::new(config()).run(&forest_cases(), |case| {
-        let looked = check(&case, &|_, entry| entry.clone()).map_err(TestCaseError::fail)?;
-        n_elements.set(n_elements.get() + looked.elements);
-        n_without.set(n_without.get() + looked.without_scanning);
-        Ok(())
-    }));
-    say!(
-        "{} scores, {} values without a sample read",
-        n_elements.get(),
-        n_without.get()
-    );
+    let (_, looked) = hold_live_is_scan(&forest_cases());
+    let (n_elements, n_without) = (looked.elements, looked.without_scanning);
+    say!("{n_elements} scores, {n_without} values without a sample read");
     assert!(
-        n_elements.get() > 500,
-        "there is something to compare: {}",
-        n_elements.get()
+        n_elements > 500,
+        "there is something to compare: {n_elements}"
     );
-    assert!(
-        n_without.get() > 500,
-        "something is kept: {}",
-        n_without.get()
-    );
+    assert!(n_without > 500, "something is kept: {n_without}");
 }
 
 #[test]
 fn models_go_on_behind_a_checkpoint_as_they_would_have() {
-    let n_effects = Cell::new(0);
-    let strategy = (forest_cases(), cuts());
-    outcome(
-        TestRunner::new(config()).run(&strategy, |(case, cut): (Case, Cut)| {
-            let texts = texts_with_thresholds(&case);
-            let played = play(&case.stream, &texts, &case.settings.engine());
-            let n = checkpoints::check(&played, &cut).map_err(TestCaseError::fail)?;
-            n_effects.set(n_effects.get() + n);
-            Ok(())
-        }),
-    );
-    assert!(n_effects.get() > 100, "there is something to compare");
+    hold_behind_a_checkpoint(forest_cases());
 }
 
 pub const STEP: i64 = 15_000;

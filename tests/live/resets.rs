@@ -1,19 +1,17 @@
 //! Detectors that are told to learn anew: from then on they are worth what they would be with
 //! `since=` in their options, by windows and by the textbook loop, over reloads and restarts.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use burnwatch::model::{EvaluationMode, Labels, TimestampMs, is_stale_nan};
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 
-use crate::checkpoints::{self, Cut, cuts};
-use crate::equal::{Case, cases, check, config, texts_with_thresholds};
+use crate::checkpoints::hold_behind_a_checkpoint;
+use crate::equal::{Case, cases, hold_live_is_scan};
 use crate::expressions::detector;
-use crate::forest::{World, outcome};
+use crate::forest::World;
 use crate::rule_sets::{Group, Kind, Rule, RuleSet};
-use crate::streams::{Step, play};
+use crate::streams::Step;
 use crate::world::labels;
 
 /// Streams with resets, under rules that are detectors.
@@ -47,14 +45,8 @@ fn reset_cases() -> impl Strategy<Value = Case> {
 
 #[test]
 fn detectors_that_were_reset_are_worth_what_their_windows_are_worth() {
-    let (n_elements, n_without) = (Cell::new(0), Cell::new(0));
-    outcome(TestRunner::new(config()).run(&reset_cases(), |case| {
-        let looked = check(&case, &|_, entry| entry.clone()).map_err(TestCaseError::fail)?;
-        n_elements.set(n_elements.get() + looked.elements);
-        n_without.set(n_without.get() + looked.without_scanning);
-        Ok(())
-    }));
-    let (n_elements, n_without) = (n_elements.get(), n_without.get());
+    let (_, looked) = hold_live_is_scan(&reset_cases());
+    let (n_elements, n_without) = (looked.elements, looked.without_scanning);
     say!("{n_elements} elements, {n_without} values without a sample read");
     assert!(
         n_elements > 500 && n_without > 500,
@@ -64,18 +56,7 @@ fn detectors_that_were_reset_are_worth_what_their_windows_are_worth() {
 
 #[test]
 fn resets_go_on_behind_a_checkpoint() {
-    let n_effects = Cell::new(0);
-    let strategy = (reset_cases(), cuts());
-    outcome(
-        TestRunner::new(config()).run(&strategy, |(case, cut): (Case, Cut)| {
-            let texts = texts_with_thresholds(&case);
-            let played = play(&case.stream, &texts, &case.settings.engine());
-            let n = checkpoints::check(&played, &cut).map_err(TestCaseError::fail)?;
-            n_effects.set(n_effects.get() + n);
-            Ok(())
-        }),
-    );
-    assert!(n_effects.get() > 100, "there is something to compare");
+    hold_behind_a_checkpoint(reset_cases());
 }
 
 /// A detector of each kind, with its options and whether it speaks within the scrapes below.
