@@ -5,15 +5,12 @@
 
 use std::path::Path;
 
-use burnwatch::bundled::RULES;
 use burnwatch::engine::{Engine, GroupStatus};
-use burnwatch::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, Stamp, TimestampMs,
-};
+use burnwatch::model::{DurationMs, Entry, Generation, Labels, Stamp, TimestampMs};
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::world::Firing;
+use crate::world::{Firing, bundled_rules};
 
 #[derive(Deserialize)]
 struct File {
@@ -115,13 +112,6 @@ pub fn notified(firings: &[Firing], inhibitions: &[Inhibition]) -> Vec<(String, 
 
 /// An alert of the bundled rules as it would be of job `j` and model `m`, and how long it waits.
 fn bundled_alerts() -> Vec<(Firing, DurationMs)> {
-    let files = RULES.iter();
-    let source = RuleSource {
-        files: files
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect(),
-        settings: EngineSettings::default(),
-    };
     let entry = Entry::Rules {
         stamp: Stamp {
             sequence: 1,
@@ -129,7 +119,7 @@ fn bundled_alerts() -> Vec<(Firing, DurationMs)> {
             clock: None,
         },
         generation: Generation::default(),
-        rules: source.into(),
+        rules: bundled_rules().into(),
     };
     let mut engine = Engine::new();
     engine.apply(&entry, &|| 0.0, &mut Vec::new());

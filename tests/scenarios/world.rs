@@ -70,16 +70,19 @@ pub struct World {
 /// Requests arrive so long after the scrape, as those of an agent do.
 const UNDER_WAY: DurationMs = DurationMs(300);
 
+/// Returns all bundled rules.
+pub fn bundled_rules() -> RuleSource {
+    let file = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+    RuleSource {
+        files: RULES.iter().map(file).collect(),
+        settings: EngineSettings::default(),
+    }
+}
+
 impl World {
     /// Starts with all bundled rules; `start` is 0 s.
     pub fn start(start: TimestampMs) -> Self {
-        let files = RULES.iter();
-        let source = RuleSource {
-            files: files
-                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-                .collect(),
-            settings: EngineSettings::default(),
-        };
+        let source = bundled_rules();
         let loaded = Loaded {
             config: Config::default(),
             rules: compile(&source).expect("bundled rules compile"),
