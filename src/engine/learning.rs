@@ -39,8 +39,11 @@ impl CompiledRules {
     fn learn_since(&mut self, since: &LearnsSince, is_meant: impl Fn(&RuleKey) -> bool) {
         for at in 0..self.rules.len() {
             let rule = &self.rules[at];
+            if !rule.learns {
+                continue;
+            }
             let key = self.key_of(rule);
-            if !rule.learns || !is_meant(&key) {
+            if !is_meant(&key) {
                 continue;
             }
             // The text was printed from what was parsed when the rule was loaded.
@@ -110,8 +113,10 @@ impl Engine {
     /// Returns from when on a rule's detectors learn, where they were told, ms.
     pub(crate) fn rule_learns_since(&self, index: RuleIndex) -> Option<TimestampMs> {
         let rule = &self.rules.rules[index];
-        let told = self.learns_since.get(&self.rules.key_of(rule));
-        told.copied().filter(|_| rule.learns)
+        if !rule.learns {
+            return None;
+        }
+        self.learns_since.get(&self.rules.key_of(rule)).copied()
     }
 
     /// Puts what is known of resets.
