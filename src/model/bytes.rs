@@ -376,6 +376,11 @@ impl<'a> ByteReader<'a> {
 
     /// Takes a label set.
     pub fn labels(&mut self) -> Read<Labels> {
+        Ok(Labels::from_sorted(self.label_pairs()?.into_iter()))
+    }
+
+    /// Takes the pairs of a label set.
+    pub fn label_pairs(&mut self) -> Read<SmallVec<[(&'a str, &'a str); 32]>> {
         let count = self.count(2)?;
         let mut pairs: SmallVec<[(&str, &str); 32]> = SmallVec::new();
         for _ in 0..count {
@@ -387,7 +392,7 @@ impl<'a> ByteReader<'a> {
             }
             pairs.push(pair);
         }
-        Ok(Labels::from_sorted(pairs.into_iter()))
+        Ok(pairs)
     }
 
     /// Takes a native histogram; its buckets are as many as its spans say.

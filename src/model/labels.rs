@@ -22,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::labels_builder::LabelsBuilder;
 
+pub use crate::model::labels_iter::LabelsIter;
 pub use crate::model::quote::quote;
 
 /// The label that holds the metric name.
@@ -158,6 +159,28 @@ impl Labels {
             }
             let hash = xxh3_64(scratch.pairs.as_bytes());
             Labels::written(hash, None, &scratch.pairs)
+        })
+    }
+
+    /// Builds from pairs that are already sorted by name, unique and without empty values, by what
+    /// differs from `base`; `None` where names differ.
+    pub fn from_sorted_against(pairs: &[(&str, &str)], base: &LabelsBase) -> Option<Self> {
+        with_scratch(|scratch| {
+            let mut of_base = base.0.iter();
+            for (position, (name, value)) in (0_u8..).zip(pairs) {
+                let (base_name, base_value) = of_base.next()?;
+                if base_name != *name {
+                    return None;
+                }
+                push_text(&mut scratch.pairs, name);
+                push_text(&mut scratch.pairs, value);
+                if base_value != *value {
+                    push_at(&mut scratch.own, position, value);
+                }
+            }
+            let hash = xxh3_64(scratch.pairs.as_bytes());
+            let is_whole = of_base.next().is_none();
+            is_whole.then(|| Labels::written(hash, Some(base.clone()), &scratch.own))
         })
     }
 
@@ -328,71 +351,15 @@ fn push_at(texts: &mut String, position: u8, value: &str) {
     push_text(texts, value);
 }
 
-/// Takes a text from the front of others.
-#[inline]
-fn take_text<'a>(texts: &mut &'a str) -> &'a str {
-    let (mut length, mut shift, mut at) = (0, 0, 0);
-    for byte in texts.bytes() {
-        length |= usize::from(byte & 0x3f) << shift;
-        (shift, at) = (shift + 6, at + 1);
-        if byte < 1 << 6 {
-            break;
-        }
-    }
-    let (text, rest) = texts[at..].split_at(length);
-    *texts = rest;
-    text
-}
-
-/// Iterates over the pairs of a [`Labels`].
-#[derive(Clone)]
-pub struct LabelsIter<'a> {
-    /// Of the set, or of the one that it is written against.
-    pairs: &'a str,
-    /// The values that differ from those, each behind its position.
-    own: &'a str,
-    position: u8,
-}
-
-impl<'a> LabelsIter<'a> {
-    /// Returns the next pair, its position in the base, and whether its value differs from there;
-    /// the value is empty where the set has no such label.
-    #[inline]
-    fn next_at(&mut self) -> Option<(u8, bool, (&'a str, &'a str))> {
-        if self.pairs.is_empty() {
-            return None;
-        }
-        let name = take_text(&mut self.pairs);
-        let value = take_text(&mut self.pairs);
-        let position = self.position;
-        // Nobody looks at the position where there are no values of its own.
-        self.position = position.wrapping_add(1);
-        if self.own.as_bytes().first() != Some(&position) {
-            return Some((position, false, (name, value)));
-        }
-        self.own = &self.own[1..];
-        let value = take_text(&mut self.own);
-        Some((position, true, (name, value)))
-    }
-}
-
-impl<'a> Iterator for LabelsIter<'a> {
-    type Item = (&'a str, &'a str);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (_, _, (name, value)) = self.next_at()?;
-            if !value.is_empty() {
-                return Some((name, value));
-            }
-        }
-    }
-}
-
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (mut a, mut b) = (self.iter(), other.iter());
+        if let (Some(base), Some(other)) = (&self.0.header.base, &other.0.header.base)
+            && Arc::ptr_eq(&base.0, &other.0)
+        {
+            LabelsIter::skip_alike(&mut a, &mut b);
+        }
+        a.cmp(b)
     }
 }
 
@@ -525,6 +492,10 @@ mod tests {
             prop_assert_eq!(base.is_used(), against.0.header.base.is_some());
             let has_names_of = |other: &Labels| plain.iter().map(|l| l.0).eq(other.iter().map(|l| l.0));
             prop_assert_eq!(base.is_used(), has_names_of(&other));
+            let pairs: Vec<_> = plain.iter().collect();
+            let written = Labels::from_sorted_against(&pairs, &base);
+            prop_assert_eq!(written.is_some(), base.is_used());
+            prop_assert!(written.is_none_or(|written| written.0.slice == against.0.slice));
             let same = |a: &Labels, b: &Labels| {
                 a == b
                     && hash(a) == hash(b)
@@ -535,6 +506,10 @@ mod tests {
             };
             prop_assert!(same(&plain, &against) && same(&against, &against.clone()));
             prop_assert_eq!(against.cmp(&other), plain.cmp(&other));
+            let third = set(|two| two.0.max(two.1)).against(&base);
+            prop_assert_eq!(against.cmp(&third), plain.iter().cmp(third.iter()));
+            let without = third.filter(|name| name != "n02");
+            prop_assert_eq!(without.cmp(&against), without.iter().cmp(plain.iter()));
             prop_assert_eq!(against == other, plain == other);
             let keep = |name: &str| {
                 let n: u32 = name[1..].parse().expect("a number");

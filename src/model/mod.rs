@@ -18,6 +18,7 @@ pub mod histogram;
 pub mod kahan;
 pub mod labels;
 pub mod labels_builder;
+mod labels_iter;
 pub mod matcher;
 pub mod past;
 pub mod quote;

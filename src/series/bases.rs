@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::labels::LabelsBase;
 use crate::model::{Labels, TARGET_LABELS};
@@ -18,6 +18,8 @@ const REMOVED_MIN: usize = 1024;
 #[derive(Clone, Default)]
 pub struct Bases {
     by_hash: HashMap<u64, LabelsBase>,
+    /// What is hashed: kept for its room.
+    hashed: Vec<u8>,
     /// Series removed since bases were looked through.
     n_removed: usize,
 }
@@ -31,16 +33,46 @@ impl std::fmt::Debug for Bases {
 impl Bases {
     /// Returns the same labels in less memory.
     pub fn shared(&mut self, labels: &Labels) -> Labels {
-        let key = key(labels);
-        if let Some(base) = self.by_hash.get(&key) {
-            return labels.against(base);
+        let key = self.key(labels.iter());
+        match self.by_hash.get(&key) {
+            Some(base) => labels.against(base),
+            None => self.with_new_base(key, labels),
         }
+    }
+
+    /// Returns the labels of some pairs, sorted and without empty values, in little memory.
+    pub fn shared_pairs(&mut self, pairs: &[(&str, &str)]) -> Labels {
+        let key = self.key(pairs.iter().copied());
+        let plain = || Labels::from_sorted(pairs.iter().copied());
+        match self.by_hash.get(&key) {
+            Some(base) => Labels::from_sorted_against(pairs, base).unwrap_or_else(plain),
+            None => self.with_new_base(key, &plain()),
+        }
+    }
+
+    /// Makes the first set with its names and target the base of those that come.
+    fn with_new_base(&mut self, key: u64, labels: &Labels) -> Labels {
         let Some(base) = LabelsBase::new(labels) else {
             return labels.clone();
         };
         let shared = labels.against(&base);
         self.by_hash.insert(key, base);
         shared
+    }
+
+    /// Returns a hash of the names and of the target.
+    fn key<'a>(&mut self, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+        let hashed = &mut self.hashed;
+        hashed.clear();
+        for (name, value) in pairs {
+            hashed.extend_from_slice(name.as_bytes());
+            hashed.push(0xff);
+            if TARGET_LABELS.contains(&name) {
+                hashed.extend_from_slice(value.as_bytes());
+                hashed.push(0xff);
+            }
+        }
+        xxh3_64(hashed)
     }
 
     /// Learns the bases of others; of two that would serve the same series, the own stays.
@@ -61,20 +93,6 @@ impl Bases {
     }
 }
 
-/// Returns a hash of the names and of the target.
-fn key(labels: &Labels) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    for (name, value) in labels.iter() {
-        hasher.update(name.as_bytes());
-        hasher.update(&[0xff]);
-        if TARGET_LABELS.contains(&name) {
-            hasher.update(value.as_bytes());
-            hasher.update(&[0xff]);
-        }
-    }
-    hasher.digest()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,8 +110,9 @@ mod tests {
             for name in ["requests_total", "errors_total"] {
                 for code in ["200", "404", "500"] {
                     let labels = series(name, instance, code);
-                    let shared = bases.shared(&labels);
-                    assert_eq!(shared, labels);
+                    let pairs: Vec<_> = labels.iter().collect();
+                    let shared = bases.shared_pairs(&pairs);
+                    assert_eq!((&shared, &bases.shared(&labels)), (&labels, &labels));
                     assert!(shared.heap_bytes() < labels.heap_bytes());
                 }
             }

@@ -366,7 +366,7 @@ impl SeriesLoader {
     pub fn load(&mut self, read: &mut ByteReader<'_>) -> Read<LoadedSeries> {
         Ok(LoadedSeries {
             place: read.place()?,
-            labels: self.bases.shared(&read.labels()?),
+            labels: self.bases.shared_pairs(&read.label_pairs()?),
             series: StoredSeries {
                 number: read.number()?,
                 history: SeriesHistory::load(read, self.cold.as_ref())?,
