@@ -131,6 +131,7 @@ impl<'a> Process<'a> {
             past: Arc::new(PastFiles::open(storage, 1, true)),
             counts: Arc::clone(&counts),
             clock: Arc::new(SystemClock),
+            begins_early: false,
         };
         let begun = shard.begin(first, end).expect("a shard can start");
         assert!(

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -22,6 +23,7 @@ use crate::log::backend::file::Files;
 use crate::log::{Log, Offset};
 use crate::model::RuleSource;
 use crate::server::checkpoint_load::load_engine;
+use crate::server::checkpoint_pace::CheckpointPace;
 use crate::server::past_files::PastFiles;
 use crate::storage::ColdFiles;
 use crate::storage::checkpoint_files::{CheckpointError, CheckpointFolder, CheckpointHeader};
@@ -77,6 +79,8 @@ pub struct ShardStorage {
     pub counts: Arc<CheckpointCounts>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Whether a checkpoint is also begun when much is to be applied again without it.
+    pub begins_early: bool,
 }
 
 /// What a shard begins with.
@@ -241,6 +245,8 @@ pub struct Checkpointer {
     making: Option<Making>,
     /// Who asked while one was being made, and wants a later one.
     asked: Vec<Done>,
+    pace: CheckpointPace,
+    running: Stopwatch,
 }
 
 /// A checkpoint that is being made.
@@ -257,7 +263,17 @@ impl Checkpointer {
             storage,
             making: None,
             asked: Vec::new(),
+            pace: CheckpointPace::default(),
+            running: Stopwatch::start(),
         }
+    }
+
+    /// Notes that it took so long to apply an entry. Returns whether a checkpoint is to be begun,
+    /// so that a start need not apply too much again.
+    pub fn worked(&mut self, for_so_long: Duration) -> bool {
+        self.pace.worked(for_so_long);
+        let may_begin = self.storage.begins_early && self.making.is_none();
+        may_begin && self.pace.is_due(self.running.elapsed())
     }
 
     /// Begins a checkpoint of an engine that has applied all before `offset`. Where one is being
@@ -271,6 +287,7 @@ impl Checkpointer {
         if self.making.is_some() {
             return;
         }
+        self.pace.began(self.running.elapsed());
         let running = Stopwatch::start();
         let header = CheckpointHeader {
             offset: offset.0,
@@ -333,6 +350,7 @@ impl Checkpointer {
             Err(TrySendError::Disconnected(_)) => engine.abandon_checkpoint(),
         }
         self.making = None;
+        self.pace.ended(self.running.elapsed());
         if self.asked.is_empty() {
             return None;
         }

@@ -8,6 +8,7 @@ pub mod backfill;
 #[cfg(test)]
 mod checkpoint_crash_tests;
 pub mod checkpoint_load;
+mod checkpoint_pace;
 pub mod checkpoints;
 pub mod dispatch;
 mod elections;
@@ -176,6 +177,7 @@ impl Server {
                 past: Arc::clone(&past),
                 counts: Arc::clone(&checkpoints),
                 clock: Arc::clone(&clock),
+                begins_early: loaded.config.burnwatch.checkpoint_interval > DurationMs(0),
             };
             starts.push(ShardStart {
                 storage,

@@ -432,9 +432,11 @@ impl Shard {
         }
         let running = self.running;
         let stopwatch = move || running.elapsed().as_secs_f64();
+        let began = running.elapsed();
         self.engine.take(entry, &mut self.effects);
         self.engine.evaluate(&stopwatch, &mut self.effects);
         self.next = Offset(offset.0 + 1);
+        let is_due = self.checkpointer.worked(running.elapsed() - began);
         if let Some(replay) = &mut self.replay {
             // How long these took says nothing of now.
             self.engine.take_timings();
@@ -455,5 +457,9 @@ impl Shard {
             dispatch.note_measured(self.number, &self.engine);
         }
         tail.done(weight(entry));
+        if is_due {
+            let checkpointer = &mut self.checkpointer;
+            checkpointer.begin(&mut self.engine, self.next, None);
+        }
     }
 }
