@@ -17,7 +17,7 @@ pub(super) static IRATE: WindowFunction = WindowFunction::new(
     |window| change(window, Kind::Rate),
 )
 .live(LiveForm::edges_of_any(
-    |edges, _| rate_of_floats(edges.before_last?, edges.last),
+    |edges, _| rate_of_floats(edges.before_last()?, edges.last),
     |edges, _| {
         Ok(match last_two_of(edges) {
             Some(Pair::Floats(before, last)) => {
@@ -42,7 +42,7 @@ pub(super) static IDELTA: WindowFunction = WindowFunction::new(
     |window| change(window, Kind::Delta),
 )
 .live(LiveForm::edges_of_any(
-    |edges, _| Some(edges.last.value - edges.before_last?.value),
+    |edges, _| Some(edges.last.value - edges.before_last()?.value),
     |edges, _| {
         Ok(match last_two_of(edges) {
             Some(Pair::Floats(before, last)) => Some(SampleValue::Float(last.value - before.value)),

@@ -14,11 +14,12 @@ use crate::functions::extended_rate::extended_rate;
 use crate::functions::formula::{Window, WindowFunction};
 use crate::model::histogram::{IncompatibleSchema, Merged};
 use crate::model::{
-    CounterResetHint, DurationMs, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
+    CounterResetHint, FloatHistogram, FloatPoint, NO_START, SampleValue, TimestampMs,
 };
 use crate::promql::ast::RangeMode;
 use crate::windows::{
-    self, Fixed, HistogramEdges, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples,
+    self, Extrapolation, Fixed, HistogramEdges, LiveArgs, LiveForm, LiveResult, NeedsSamples,
+    Spacing,
 };
 
 const MODES: &[RangeMode] = &[RangeMode::Anchored, RangeMode::Smoothed];
@@ -39,16 +40,10 @@ pub(super) static RATE: WindowFunction = WindowFunction::new(
 )
 .with_modes(MODES)
 .live(LiveForm::line(
-    fixed_increase,
-    |fixed, args| {
-        let per_second = |increase| increase / args.range_seconds();
-        extrapolated(fixed, args, true, per_second)
-    },
-    |edges, args| {
-        extrapolated_histogram(edges, args, true, |increase| {
-            increase / args.range_seconds()
-        })
-    },
+    live_increase,
+    |spacing, args| Extrapolation::new(spacing, args, args.range_seconds()),
+    |fixed, extrapolation| extrapolation.of_counter(fixed),
+    |edges, args| extrapolated_histogram(edges, args, true, args.range_seconds()),
 ));
 
 pub(super) static INCREASE: WindowFunction = WindowFunction::new(
@@ -67,9 +62,10 @@ pub(super) static INCREASE: WindowFunction = WindowFunction::new(
 )
 .with_modes(MODES)
 .live(LiveForm::line(
-    fixed_increase,
-    |fixed, args| extrapolated(fixed, args, true, |factor| factor),
-    |edges, args| extrapolated_histogram(edges, args, true, |factor| factor),
+    live_increase,
+    |spacing, args| Extrapolation::new(spacing, args, 1.0),
+    |fixed, extrapolation| extrapolation.of_counter(fixed),
+    |edges, args| extrapolated_histogram(edges, args, true, 1.0),
 ));
 
 pub(super) static DELTA: WindowFunction = WindowFunction::new(
@@ -88,9 +84,10 @@ pub(super) static DELTA: WindowFunction = WindowFunction::new(
 )
 .with_modes(MODES)
 .live(LiveForm::line(
-    |edges| fixed_part(edges, edges.last.value - edges.first.value, f64::NAN),
-    |fixed, args| extrapolated(fixed, args, false, |factor| factor),
-    |edges, args| extrapolated_histogram(edges, args, false, |factor| factor),
+    |edges| (edges.last.value - edges.first.value, f64::NAN),
+    |spacing, args| Extrapolation::new(spacing, args, 1.0),
+    |fixed, extrapolation| extrapolation.of_gauge(fixed),
+    |edges, args| extrapolated_histogram(edges, args, false, 1.0),
 ));
 
 /// Which of the three.
@@ -101,105 +98,19 @@ pub(super) struct Kind {
     pub per_second: bool,
 }
 
-/// Returns what the increase over a window is made of: last minus first, with what was lost at
-/// each reset added in order.
-fn fixed_increase(edges: &windows::Edges<'_>) -> Option<Fixed> {
+/// Returns the increase over a window, last minus first with what was lost at each reset added in
+/// order, and what the counter had at first.
+fn live_increase(edges: &windows::Edges<'_>) -> (f64, f64) {
     let change = edges.last.value - edges.first.value;
     let change = edges.lost().fold(change, |change, lost| change + lost);
     // A counter is not taken to have been below zero.
     let since_zero = change > 0.0 && edges.first.value >= 0.0;
-    let part = if since_zero {
-        edges.first.value / change
+    let start = if since_zero {
+        edges.first.value
     } else {
         f64::NAN
     };
-    fixed_part(edges, change, part)
-}
-
-fn fixed_part(edges: &windows::Edges<'_>, change: f64, part: f64) -> Option<Fixed> {
-    let n_samples = u32::try_from(edges.n_samples).ok().filter(|n| *n >= 2)?;
-    Some(Fixed {
-        change,
-        part,
-        first: edges.first.at,
-        last: edges.last.at,
-        n_samples,
-    })
-}
-
-/// Values up to here, and from its inverse on, can be added up, multiplied and divided a few times
-/// without leaving what floats can hold.
-const ORDINARY_MAX: f64 = 1e100;
-
-/// Extends a change between first and last sample to the edges of the window; `scale` is applied
-/// to the factor that does so.
-fn extrapolated(
-    fixed: &Fixed,
-    args: &LiveArgs<'_>,
-    is_counter: bool,
-    scale: impl Fn(f64) -> f64,
-) -> Lasting {
-    let sampled = Sampled {
-        first: fixed.first,
-        last: fixed.last,
-        n_samples: fixed.n_samples as usize,
-    };
-    let (factor, until) = sampled.factor(args, Some(fixed.part).filter(|part| !part.is_nan()));
-    let value = fixed.change * scale(factor);
-    let is_ordinary = value == 0.0 || (1.0 / ORDINARY_MAX..=ORDINARY_MAX).contains(&value.abs());
-    let may_be_negative = !is_counter;
-    Lasting {
-        value,
-        until: match is_ordinary && (may_be_negative || value >= 0.0) {
-            true => until,
-            false => TimestampMs::MIN,
-        },
-    }
-}
-
-/// Where the samples of a window begin and end.
-struct Sampled {
-    first: TimestampMs,
-    last: TimestampMs,
-    n_samples: usize,
-}
-
-impl Sampled {
-    /// Returns what the change between first and last is to be multiplied by to be that of the
-    /// window, and until when that stays so but for rounding; there are two samples at least.
-    /// `since_zero` is what a counter had at the first sample as a part of the change.
-    fn factor(&self, args: &LiveArgs<'_>, since_zero: Option<f64>) -> (f64, TimestampMs) {
-        let seconds = |from: TimestampMs, to: TimestampMs| (to - from).0 as f64 / 1000.0;
-        let sampled = seconds(self.first, self.last);
-        let step = sampled / (self.n_samples - 1) as f64;
-        let near = step * 1.1;
-        let (to_start, to_end) = (
-            seconds(args.start, self.first),
-            seconds(self.last, args.end),
-        );
-        let (is_start_near, is_end_near) = (to_start < near, to_end < near);
-        let mut before = if is_start_near { to_start } else { step / 2.0 };
-        let zero = since_zero
-            .map(|part| sampled * part)
-            .filter(|zero| *zero < before);
-        before = zero.unwrap_or(before);
-        let behind = if is_end_near { to_end } else { step / 2.0 };
-        let factor = match sampled == 0.0 {
-            true => 1.0,
-            false => (sampled + before + behind) / sampled,
-        };
-        // As time goes on the start comes nearer to its sample, and the end goes away from its own.
-        let left =
-            |distance: f64, limit: f64| args.at + DurationMs(((limit - distance) * 1e3) as i64);
-        let until = match (is_start_near && zero.is_none(), is_end_near) {
-            // What one end loses the other gains.
-            (true, true) => left(to_end, near),
-            // Both stay where they are.
-            (false, false) => left(zero.unwrap_or(near), to_start),
-            _ => TimestampMs::MIN,
-        };
-        (factor, until.min(args.leaves_at(self.first)))
-    }
+    (change, start)
 }
 
 /// Returns the change of a histogram over a window in which it goes on from sample to sample, or
@@ -208,16 +119,12 @@ fn extrapolated_histogram(
     edges: &HistogramEdges<'_>,
     args: &LiveArgs<'_>,
     is_counter: bool,
-    scale: impl Fn(f64) -> f64,
+    per: f64,
 ) -> LiveResult<SampleValue> {
     let (Some(first), Some(last)) = (edges.first(), edges.last()) else {
         return Ok(None);
     };
-    let sampled = Sampled {
-        first: first.at,
-        last: last.at,
-        n_samples: edges.n_samples,
-    };
+    let (first_at, last_at) = (first.at, last.at);
     let (SampleValue::Histogram(first), SampleValue::Histogram(last), true) =
         (first.value, last.value, edges.is_steady)
     else {
@@ -230,9 +137,17 @@ fn extrapolated_histogram(
     change.counter_reset_hint = CounterResetHint::Gauge;
     change.compact();
     let since_zero = is_counter && change.count > 0.0 && first.count >= 0.0;
-    let part = since_zero.then(|| first.count / change.count);
-    let (factor, _) = sampled.factor(args, part);
-    change.scale(scale(factor));
+    let fixed = Fixed {
+        change: change.count,
+        start: if since_zero { first.count } else { f64::NAN },
+        spacing: Spacing {
+            first: first_at,
+            last: last_at,
+            n_samples: u32::try_from(edges.n_samples).unwrap_or(u32::MAX),
+        },
+    };
+    let extrapolation = Extrapolation::new(&fixed.spacing, args, per);
+    change.scale(extrapolation.factor_near_zero(&fixed).0 / per);
     Ok(Some(SampleValue::Histogram(Arc::new(change))))
 }
 

@@ -173,7 +173,7 @@ impl Predictor {
     }
 
     /// Takes the time of the next sample without learning it.
-    #[inline]
+    #[inline(always)]
     pub fn peek_time(&self, bits: &mut Window<'_>) -> NextTime {
         let (difference, quotient) = match take_rice(bits, self.time_rice.into()) {
             Some((difference, quotient)) => (unzigzag(difference), quotient),
@@ -190,8 +190,9 @@ impl Predictor {
         }
     }
 
-    /// Takes the value that follows the time and learns both.
-    #[inline]
+    /// Takes the value that follows the time and learns both. Put into its callers, which then keep
+    /// what is known in registers: every window of every series comes by here with every sample.
+    #[inline(always)]
     pub fn decode_value(&mut self, time: &NextTime, bits: &mut Window<'_>) -> f64 {
         self.learn_time(time.at.0, time.difference, time.quotient);
         let rice = self.value_rice;
@@ -395,7 +396,7 @@ fn learned(rice: u16, quotient: u32, rice_max: u16) -> u16 {
 }
 
 /// Takes a Rice code and returns it with its quotient; `None` after an escape.
-#[inline]
+#[inline(always)]
 fn take_rice(bits: &mut Window<'_>, rice: u16) -> Option<(u64, u32)> {
     let width = u32::from(rice >> EIGHTHS).min(VALUE_RICE_MAX.into());
     let next = bits.peek((ESCAPE + width).min(BITS_AT_ONCE));

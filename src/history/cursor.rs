@@ -45,6 +45,12 @@ const UNPLACED: u64 = u64::MAX;
 /// The chunk is in the store, at the place that follows.
 const COLD: u64 = 1 << 63;
 
+/// Returns the place of a chunk, if it is cold.
+#[inline]
+fn cold_place(chunk: u64) -> Option<ColdPlace> {
+    (chunk & COLD != 0 && chunk != UNPLACED).then_some(chunk & !COLD)
+}
+
 /// A sample under a cursor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WalkedSample {
@@ -130,7 +136,7 @@ impl WalkCursor {
 
     /// Returns the place of its chunk, if it is cold.
     pub(in crate::history) fn place(&self) -> Option<ColdPlace> {
-        (self.chunk & COLD != 0 && self.chunk != UNPLACED).then_some(self.chunk & !COLD)
+        cold_place(self.chunk)
     }
 
     /// Returns how many samples of its chunk are passed.
@@ -176,11 +182,47 @@ impl SeriesHistory {
         self.point(cursor.passed(), value).value.into()
     }
 
-    /// Moves the cursor over the next sample, whatever that is; tells whether there is one. What
-    /// is not in memory is looked for in `cold` first, a view of its store.
+    /// Moves a place over the next sample, whatever that is, of which its owner has then only looked
+    /// at it; tells whether there is one. What is not in memory is looked for in `cold` first, a view
+    /// of its store. The history has had no insertion since the place was packed.
     #[inline]
-    pub fn walk_over(&self, cursor: &mut WalkCursor, cold: Option<&dyn ColdStore>) -> bool {
-        self.step_by(cursor, TimestampMs(i64::MAX), cold).is_some()
+    pub fn look_over(&self, place: &mut Place, cold: Option<&dyn ColdStore>) -> bool {
+        if self.look_over_in_chunk(place, cold).is_some() {
+            return true;
+        }
+        let mut cursor = self.unpack(place);
+        let moved = self.step_by(&mut cursor, TimestampMs(i64::MAX), cold);
+        if moved.is_some() {
+            *place = cursor.pack();
+            place.set_looked_at(true);
+        }
+        moved.is_some()
+    }
+
+    /// Does so where the chunk of the place is still there and has another sample: nearly always,
+    /// and without unpacking what stays as it is.
+    #[inline]
+    fn look_over_in_chunk(&self, place: &mut Place, cold: Option<&dyn ColdStore>) -> Option<()> {
+        let mut code = [0; SAMPLE_BYTES_MAX];
+        let (byte, (n_passed, n_cold)) = (usize::from(place.bit() / 8), place.counts());
+        let bytes = match place.chunk_number() {
+            Some(number) => {
+                let chunk = self.chunk(number)?;
+                let is_there = usize::from(n_passed) < chunk.n_samples;
+                chunk.bytes.get(byte..).filter(|_| is_there)?
+            }
+            None => {
+                let at = cold_place(place.chunk()).filter(|_| n_passed < n_cold)?;
+                (cold?.read(at, byte, &mut code) > 0).then_some(&code[..])?
+            }
+        };
+        let (mut predictor, skipped) = (place.predictor(), place.bit() % 8);
+        let mut window = Window::of(bytes, skipped.into());
+        let time = predictor.peek_time(&mut window);
+        predictor.decode_value(&time, &mut window);
+        // What is forgotten is passed over elsewhere.
+        let is_kept = time.at > self.forgotten;
+        is_kept.then(|| place.look_over(&predictor, window.at() as u16 - skipped))
     }
 
     /// Returns a cursor before the first sample after `after`.
@@ -273,7 +315,8 @@ impl SeriesHistory {
                 if self.is_at_end(cursor) {
                     return Err(Stop::Behind);
                 }
-                *cursor = self.next_chunk(cursor).ok_or(Stop::Lost)?;
+                let next = self.gone_cold(cursor).or_else(|| self.next_chunk(cursor));
+                *cursor = next.ok_or(Stop::Lost)?;
                 continue;
             };
             let skipped = cursor.bit % 8;
@@ -316,6 +359,22 @@ impl SeriesHistory {
     /// Tells whether a cursor is behind the newest sample.
     fn is_at_end(&self, cursor: &WalkCursor) -> bool {
         cursor.number() == Some(self.number) && cursor.n_passed() >= self.head.len()
+    }
+
+    /// Returns the same place as that of a cursor whose chunk has left memory, in the store: its
+    /// bytes lie there as they were.
+    #[cold]
+    fn gone_cold(&self, cursor: &WalkCursor) -> Option<WalkCursor> {
+        let number = cursor.number().filter(|n| self.chunk(*n).is_none())?;
+        let Found::Last(chunk) = self.cold()?.find(|chunk| chunk.number <= number)? else {
+            return None;
+        };
+        (chunk.number == number && cursor.n_passed <= chunk.n_samples).then(|| WalkCursor {
+            chunk: COLD | chunk.place,
+            bit: cursor.bit + 8 * chunk.offset as u16,
+            n_cold: chunk.n_samples,
+            ..*cursor
+        })
     }
 
     /// Returns the beginning of the chunk behind that of a cursor; `None` where that is gone, or

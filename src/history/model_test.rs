@@ -6,7 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::history::cold::memory::MemoryColdStore;
-use crate::history::{Appended, ColdStore, Cursor, FlatFloats, SeriesHistory, WalkCursor, Walked};
+use crate::history::{
+    Appended, ColdStore, Cursor, FlatFloats, Place, SeriesHistory, WalkCursor, Walked,
+};
 use crate::model::{DurationMs, Point, SampleValue, TimestampMs, is_stale_nan, stale_nan};
 
 /// What is done to a history.
@@ -74,6 +76,8 @@ struct Both {
 /// A cursor and the last that it has passed.
 struct Walk {
     cursor: WalkCursor,
+    /// The same, as windows keep it.
+    place: Place,
     at: i64,
     insertions: u32,
 }
@@ -101,6 +105,7 @@ impl Both {
             assert_ne!(walk.insertions, self.history.insertions());
             walk.insertions = self.history.insertions();
             walk.cursor = self.history.walk_from(TimestampMs(walk.at));
+            walk.place = walk.cursor.pack();
         }
         self.newest = Cursor::default();
     }
@@ -166,6 +171,18 @@ impl Both {
                 .map(|(at, value)| (*at, Walked::Float(*value)))
                 .collect();
             assert_eq!(found, expected, "({}, {until}]", walk.at);
+            let mut looked_over = Vec::new();
+            loop {
+                let mut next = walk.place;
+                let is_there = self.history.look_over(&mut next, self.view.as_deref());
+                if !is_there || next.passed().0 > until {
+                    break;
+                }
+                let value = self.history.walk_last(&self.history.unpack(&next));
+                looked_over.push((next.passed().0, value));
+                walk.place = next;
+            }
+            assert_eq!(looked_over, expected, "({}, {until}] by a place", walk.at);
             if let Some((at, _)) = found.last() {
                 walk.at = *at;
             }
@@ -204,7 +221,7 @@ impl Both {
         assert_eq!(self.history.len_after(from), behind, "what lies behind");
         let live = self.all.range(after + 1..);
         let live = live.filter(|(_, value)| !is_stale_nan(**value)).count();
-        let (mut cursor, counted) = self.history.walk_counted(from);
+        let (cursor, counted) = self.history.walk_counted(from);
         let left = self.history.counted().less(counted);
         let left = (left.n_samples as usize, left.n_live as usize);
         assert_eq!(left, (behind, live), "what lies behind, counted");
@@ -213,10 +230,10 @@ impl Both {
         let expected = self.all.range(after + 1..).next();
         let expected = expected.map(|(at, value)| (*at, Walked::Float(*value)));
         assert_eq!(next, expected, "the first behind");
-        if self.history.walk_over(&mut cursor, self.view.as_deref()) {
-            let place = self.history.unpack(&cursor.pack());
-            let last = Some(self.history.walk_last(&place));
-            assert_eq!(last, expected.map(|next| next.1), "the same, passed");
+        let mut place = cursor.pack();
+        if self.history.look_over(&mut place, self.view.as_deref()) {
+            let last = self.history.walk_last(&self.history.unpack(&place));
+            assert_eq!(Some(last), expected.map(|next| next.1), "the same, passed");
         }
         self.look_for_breaks(after, until);
         if until < self.asked {
@@ -270,6 +287,7 @@ impl Both {
                 let cursor = self.history.walk_from(TimestampMs(newest - back));
                 self.cursors.push(Walk {
                     cursor,
+                    place: cursor.pack(),
                     at: newest - back,
                     insertions: self.history.insertions(),
                 });

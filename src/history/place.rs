@@ -65,6 +65,7 @@ impl Place {
         }
     }
 
+    #[inline]
     pub(in crate::history) fn predictor(&self) -> Predictor {
         Predictor {
             at: self.at,
@@ -80,6 +81,31 @@ impl Place {
         }
     }
 
+    /// Goes on behind the next sample of the same chunk, after which `predictor` knows so much and
+    /// which takes so many bits; its owner has only looked at it.
+    #[inline]
+    pub(in crate::history) fn look_over(&mut self, predictor: &Predictor, n_bits: u16) {
+        let fresh = if predictor.is_fresh { FRESH } else { 0 };
+        self.at = predictor.at;
+        self.number = predictor.number;
+        self.slope = predictor.slope;
+        self.interval = predictor.interval;
+        self.phase = predictor.phase;
+        self.value_rice = predictor.value_rice;
+        self.time_rice = predictor.time_rice;
+        let form = predictor.form.code() & FORM;
+        self.mode = form | fresh | predictor.kind.code() << KIND | LOOKED_AT;
+        self.bit += n_bits;
+        self.n_passed += 1;
+    }
+
+    /// Returns the number of its chunk, if that is not cold and there is one.
+    #[inline]
+    pub(in crate::history) fn chunk_number(&self) -> Option<u32> {
+        u32::try_from(self.chunk()).ok()
+    }
+
+    #[inline]
     pub(in crate::history) fn chunk(&self) -> u64 {
         let [low, middle, high] = self.chunk.map(u64::from);
         let packed = low | middle << 16 | high << 32;
@@ -90,10 +116,12 @@ impl Place {
         }
     }
 
+    #[inline]
     pub(in crate::history) fn bit(&self) -> u16 {
         self.bit
     }
 
+    #[inline]
     pub(in crate::history) fn counts(&self) -> (u8, u8) {
         (self.n_passed, self.n_cold)
     }

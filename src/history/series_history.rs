@@ -16,8 +16,8 @@ use crate::history::codec::HISTOGRAM_BITS;
 use crate::history::cold::ColdChain;
 use crate::history::rest::{More, Rest};
 use crate::model::{
-    CounterResetHint, FloatHistogram, HistogramPoint, NO_START, Point, SampleValue, StartTimes,
-    TimestampMs, is_stale_nan,
+    CounterResetHint, FloatHistogram, FloatPoint, HistogramPoint, NO_START, Point, SampleValue,
+    StartTimes, TimestampMs, is_stale_nan,
 };
 
 /// What became of a sample.
@@ -290,6 +290,13 @@ impl SeriesHistory {
     /// Returns the newest sample, a histogram as its marker.
     pub(in crate::history) fn newest_float(&self) -> Option<(TimestampMs, f64)> {
         self.newest_at().map(|_| self.head.newest())
+    }
+
+    /// Returns the newest sample where that is a float, or a stale marker that is one.
+    #[inline]
+    pub fn newest_if_float(&self) -> Option<FloatPoint> {
+        let (at, value) = self.newest_float()?;
+        (value.to_bits() != HISTOGRAM_BITS).then_some(FloatPoint { at, value })
     }
 
     /// Returns a sample as others know it.

@@ -36,26 +36,38 @@ impl Default for Breaks {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BreaksInside<'a> {
     all: Option<&'a Breaks>,
-    from: usize,
-    to: usize,
+    from: u32,
+    to: u32,
 }
 
 impl<'a> BreaksInside<'a> {
+    /// There are none.
+    pub const NONE: Self = BreaksInside {
+        all: None,
+        from: 0,
+        to: 0,
+    };
+
     /// Returns what was lost at resets of floats, in order of time.
     pub fn lost(self) -> impl Iterator<Item = f64> + 'a {
         let all = self
             .all
-            .map(|breaks| breaks.points.range(self.from..self.to));
+            .map(|breaks| breaks.points.range(self.from as usize..self.to as usize));
         all.into_iter().flatten().map(|point| point.value)
     }
 
     /// Returns how many there are.
     pub fn len(self) -> usize {
-        self.to - self.from
+        (self.to - self.from) as usize
     }
 
     /// Tells whether any concerns a histogram.
+    #[inline]
     pub fn has_histograms(self) -> bool {
+        self.all.is_some() && self.finds_histograms()
+    }
+
+    fn finds_histograms(self) -> bool {
         self.lost().any(|value| {
             is_histogram(FloatPoint {
                 at: TimestampMs(0),
@@ -146,39 +158,28 @@ impl Breaks {
     }
 
     /// Tells whether there is nothing to remember.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.points.is_empty() && self.dropped_until == TimestampMs::MIN && self.histogram.is_none()
     }
 
-    /// Returns the breaks after `first` up to `last`; `None` where some may be missing.
-    pub fn between<'a>(
-        breaks: Option<&'a Breaks>,
-        first: TimestampMs,
-        last: TimestampMs,
-    ) -> Option<BreaksInside<'a>> {
-        let all = breaks.filter(|breaks| !breaks.is_empty());
-        let Some(breaks) = all else {
-            return Some(BreaksInside {
-                all: None,
-                from: 0,
-                to: 0,
-            });
-        };
-        if breaks.dropped_until > first {
-            return None;
+    /// Tells whether breaks after `first` may be missing.
+    #[inline]
+    pub fn lack_some_after(&self, first: TimestampMs) -> bool {
+        self.dropped_until > first
+    }
+
+    /// Returns the breaks after `first` up to `last`.
+    pub fn between(&self, first: TimestampMs, last: TimestampMs) -> BreaksInside<'_> {
+        let from = self.points.partition_point(|point| point.at <= first);
+        let inside = self.points.range(from..).take_while(|p| p.at <= last);
+        let to = from + inside.count();
+        BreaksInside {
+            all: Some(self),
+            // There are at most `BREAKS_MAX`.
+            from: from as u32,
+            to: to as u32,
         }
-        let from = breaks.points.partition_point(|point| point.at <= first);
-        let to = from
-            + breaks
-                .points
-                .range(from..)
-                .take_while(|p| p.at <= last)
-                .count();
-        Some(BreaksInside {
-            all: Some(breaks),
-            from,
-            to,
-        })
     }
 }
 

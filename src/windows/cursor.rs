@@ -166,12 +166,9 @@ impl Head {
                 self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
                 self.place.set_looked_at(false);
             }
-            let mut cursor = history.unpack(&self.place);
-            if !history.walk_over(&mut cursor, cold) {
+            if !history.look_over(&mut self.place, cold) {
                 return;
             }
-            self.place = cursor.pack();
-            self.place.set_looked_at(true);
         }
     }
 
@@ -270,12 +267,19 @@ impl Tail {
         until: TimestampMs,
         passed: impl FnMut(Option<FloatPoint>, &WalkedSample),
     ) {
-        // Most often nothing has come since it was last asked.
-        if self.n_ahead(history) > 0 {
-            self.go_on(history, until, passed);
+        // Most often nothing has come since it was last asked, else one float.
+        match (self.n_ahead(history), history.newest_if_float()) {
+            (0, _) => {}
+            (1, Some(newest)) if newest.at > self.newest_passed() && newest.at <= until => {
+                self.walk = None;
+                let (at, value) = (newest.at, Walked::Float(newest.value));
+                self.pass(&WalkedSample { at, value }, &mut { passed });
+            }
+            _ => self.go_on(history, until, passed),
         }
     }
 
+    #[inline(never)]
     fn go_on(
         &mut self,
         history: &SeriesHistory,
@@ -313,6 +317,7 @@ impl Tail {
         }
     }
 
+    #[inline]
     fn pass(
         &mut self,
         sample: &WalkedSample,

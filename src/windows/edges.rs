@@ -3,8 +3,9 @@
 
 use crate::history::SeriesHistory;
 use crate::model::{FloatPoint, Point};
+use crate::windows::Spacing;
 use crate::windows::breaks::BreaksInside;
-use crate::windows::cursor::resolved;
+use crate::windows::cursor::{Tail, resolved};
 
 /// A window of floats, at least one.
 #[derive(Clone, Copy, Debug)]
@@ -13,14 +14,32 @@ pub struct Edges<'a> {
     pub first: FloatPoint,
     /// The newest.
     pub last: FloatPoint,
-    /// The one before the newest, where there are two.
-    pub before_last: Option<FloatPoint>,
     /// How many there are.
     pub n_samples: usize,
     pub(super) breaks: BreaksInside<'a>,
+    pub(super) history: &'a SeriesHistory,
+    pub(super) tail: &'a Tail,
 }
 
 impl Edges<'_> {
+    /// Returns the sample before the newest, where there are two.
+    pub fn before_last(&self) -> Option<FloatPoint> {
+        self.tail
+            .before_last(self.history)
+            .filter(|_| self.n_samples > 1)
+    }
+
+    /// Returns where the samples lie, if there are two at least.
+    #[inline]
+    pub fn spacing(&self) -> Option<Spacing> {
+        let n_samples = u32::try_from(self.n_samples).ok().filter(|n| *n >= 2)?;
+        Some(Spacing {
+            first: self.first.at,
+            last: self.last.at,
+            n_samples,
+        })
+    }
+
     /// Returns how often a sample is less than the one before it.
     pub fn n_resets(&self) -> usize {
         self.breaks.len()

@@ -2,7 +2,10 @@
 
 use crate::history::SeriesHistory;
 use crate::model::{SampleValue, TimestampMs};
-use crate::windows::{Content, Edges, Held, HistogramEdges, SeriesWindows, Span, StateKind};
+use crate::windows::{
+    Content, Edges, Extrapolation, Held, HistogramEdges, LastExtrapolation, SeriesWindows, Spacing,
+    Span, StateKind,
+};
 
 /// What a formula is given besides the window.
 #[derive(Clone, Copy, Debug)]
@@ -54,15 +57,10 @@ pub struct Lasting {
 pub struct Fixed {
     /// By how much the series has changed from the oldest sample to the newest.
     pub change: f64,
-    /// What a counter had at the oldest sample, as a part of the change; NaN where that is not to
-    /// be looked at.
-    pub part: f64,
-    /// When the oldest sample was taken, ms.
-    pub first: TimestampMs,
-    /// When the newest was, ms.
-    pub last: TimestampMs,
-    /// How many there are, two at least.
-    pub n_samples: u32,
+    /// What a counter had at the oldest sample; NaN where that is not to be looked at.
+    pub start: f64,
+    /// Where the samples lie.
+    pub spacing: Spacing,
 }
 
 /// A value that follows from where its window begins and ends besides the samples.
@@ -105,12 +103,15 @@ pub enum Worth {
     Now(Option<SampleValue>),
 }
 
-/// What of a window of floats a value that follows the evaluation time is made of; `None` for too
-/// few samples.
-pub type FixedPart = fn(&Edges<'_>) -> Option<Fixed>;
+/// Returns of a window of floats, of two samples at least, by how much the series has changed, and
+/// what a counter had at the oldest sample; NaN where that is not to be looked at.
+pub type ChangeFormula = fn(&Edges<'_>) -> (f64, f64);
 
-/// A function of that and of the evaluation time.
-pub type LineFormula = fn(&Fixed, &LiveArgs<'_>) -> Lasting;
+/// How changes are stretched that lie so.
+pub type Extrapolate = fn(&Spacing, &LiveArgs<'_>) -> Extrapolation;
+
+/// What a change then comes to.
+pub type LineFormula = fn(&Fixed, &Extrapolation) -> Lasting;
 
 /// A function of the edges of a window of floats, the same bits until the oldest sample leaves.
 pub type EdgesFormula = fn(&Edges<'_>, &LiveArgs<'_>) -> Option<f64>;
@@ -137,8 +138,10 @@ pub enum LiveForm {
     /// From the edges and the evaluation time.
     Line {
         /// What of a window of floats does not follow the time.
-        fixed: FixedPart,
-        /// What that is worth.
+        change: ChangeFormula,
+        /// What of the time follows from where the samples lie.
+        extrapolate: Extrapolate,
+        /// What both come to.
         formula: LineFormula,
         /// Of one with histograms in it.
         histograms: HistogramFormula,
@@ -182,12 +185,14 @@ impl LiveForm {
 
     /// A function of the edges of any window that follows the evaluation time.
     pub const fn line(
-        fixed: FixedPart,
+        change: ChangeFormula,
+        extrapolate: Extrapolate,
         formula: LineFormula,
         histograms: HistogramFormula,
     ) -> Self {
         LiveForm::Line {
-            fixed,
+            change,
+            extrapolate,
             formula,
             histograms,
         }
@@ -232,8 +237,14 @@ impl LiveForm {
     /// Returns a number by which functions that differ are told apart, in this process.
     pub fn number(self) -> usize {
         match self {
-            LiveForm::Line { fixed, formula, .. } => {
-                (fixed as usize).rotate_left(16) ^ formula as usize
+            LiveForm::Line {
+                change,
+                extrapolate,
+                formula,
+                ..
+            } => {
+                let made_of = (change as usize).rotate_left(16) ^ extrapolate as usize;
+                made_of.rotate_left(16) ^ formula as usize
             }
             LiveForm::Edges { floats, .. } => floats as usize,
             LiveForm::State { kind, formula, .. } => {
@@ -254,14 +265,17 @@ impl LiveForm {
         args: &LiveArgs<'_>,
     ) -> LiveResult<SampleValue> {
         Ok(match self.worth(series, span, args, false)? {
-            Worth::Known(known) => self.at(&known, args).map(|l| SampleValue::Float(l.value)),
+            Worth::Known(known) => {
+                let lasting = self.at(&known, args, &mut LastExtrapolation::default());
+                lasting.map(|lasting| SampleValue::Float(lasting.value))
+            }
             Worth::Now(value) => value,
         })
     }
 
     /// Returns what is known of the value over a window of a series. When the oldest sample was
     /// taken may take a step of a cursor, and is found out where it is `to_last`.
-    #[inline]
+    #[inline(always)]
     pub fn worth(
         self,
         (windows, history): (&mut SeriesWindows, &SeriesHistory),
@@ -276,10 +290,20 @@ impl LiveForm {
         };
         let known = match self {
             LiveForm::Line {
-                fixed, histograms, ..
+                change, histograms, ..
             } => match windows.edges(history, span) {
                 Content::Nothing => Known::Absent,
-                Content::Floats(edges) => fixed(&edges).map_or(Known::Absent, Known::Fixed),
+                Content::Floats(edges) => match edges.spacing() {
+                    Some(spacing) => {
+                        let (change, start) = change(&edges);
+                        Known::Fixed(Fixed {
+                            change,
+                            start,
+                            spacing,
+                        })
+                    }
+                    None => Known::Absent,
+                },
                 Content::Histograms(edges) => return histograms(&edges, args).map(Worth::Now),
                 Content::Unknown => return Err(NeedsSamples),
             },
@@ -328,16 +352,33 @@ impl LiveForm {
         Ok(Worth::Known(known))
     }
 
-    /// Returns the value that follows from what is known, and until when it stands.
+    /// Returns the value that follows from what is known, and until when it stands. `last` belongs to
+    /// this form and to these `args`.
     #[inline]
-    pub fn at(self, known: &Known, args: &LiveArgs<'_>) -> Option<Lasting> {
+    pub fn at(
+        self,
+        known: &Known,
+        args: &LiveArgs<'_>,
+        last: &mut LastExtrapolation,
+    ) -> Option<Lasting> {
         match (known, self) {
             (Known::Absent, _) => None,
             (Known::Exact(value, first), _) => Some(Lasting {
                 value: *value,
                 until: args.leaves_at(*first),
             }),
-            (Known::Fixed(fixed), LiveForm::Line { formula, .. }) => Some(formula(fixed, args)),
+            (
+                Known::Fixed(fixed),
+                LiveForm::Line {
+                    extrapolate,
+                    formula,
+                    ..
+                },
+            ) => {
+                let spacing = &fixed.spacing;
+                let extrapolation = last.of(spacing, || extrapolate(spacing, args));
+                Some(formula(fixed, extrapolation))
+            }
             (Known::Fixed(_), _) => None,
         }
     }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::history::{ColdStore, SeriesHistory};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
-use crate::windows::breaks::Breaks;
+use crate::windows::breaks::{Breaks, BreaksInside};
 use crate::windows::cursor::{Head, Lag, NEVER, NOTHING, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
@@ -130,13 +130,19 @@ pub(super) struct Rest {
 
 impl SeriesWindows {
     /// Starts anew when a sample was put between others: rare, so simple.
+    #[inline]
     fn check(&mut self, history: &SeriesHistory) {
         if self.insertions != history.insertions() {
-            *self = SeriesWindows {
-                insertions: history.insertions(),
-                ..SeriesWindows::default()
-            };
+            self.start_anew(history);
         }
+    }
+
+    #[cold]
+    fn start_anew(&mut self, history: &SeriesHistory) {
+        *self = SeriesWindows {
+            insertions: history.insertions(),
+            ..SeriesWindows::default()
+        };
     }
 
     /// Moves all places to where the frontier wants them. To be called before samples behind the
@@ -222,6 +228,7 @@ impl SeriesWindows {
         self.other_tail(history, lag, frontier)
     }
 
+    #[inline(never)]
     fn other_tail(&mut self, history: &SeriesHistory, lag: Lag, frontier: TimestampMs) -> usize {
         let until = frontier - lag.span();
         let found = self
@@ -343,8 +350,9 @@ impl SeriesWindows {
         })
     }
 
-    /// Returns what is known of a window from its edges.
-    #[inline]
+    /// Returns what is known of a window from its edges. It is put into its callers, since what it
+    /// returns is larger than what they need of it: copying that took longer than finding it.
+    #[inline(always)]
     pub fn edges<'a>(
         &'a mut self,
         history: &'a SeriesHistory,
@@ -372,10 +380,10 @@ impl SeriesWindows {
         let (Some(first), Some(last)) = (first, tail.last()) else {
             return Content::Nothing;
         };
-        let before_last = tail.before_last(history).filter(|_| n_samples > 1);
-        let breaks = self.rest.as_ref().map(|rest| &rest.breaks);
-        let Some(breaks) = Breaks::between(breaks, first.at, last.at) else {
-            return Content::Unknown;
+        let breaks = match &self.rest {
+            Some(rest) if rest.breaks.lack_some_after(first.at) => return Content::Unknown,
+            Some(rest) => rest.breaks.between(first.at, last.at),
+            None => BreaksInside::NONE,
         };
         let has_histograms = breaks.has_histograms();
         if has_histograms || is_histogram(first) {
@@ -383,7 +391,7 @@ impl SeriesWindows {
                 history,
                 first,
                 last,
-                before_last,
+                before_last: tail.before_last(history).filter(|_| n_samples > 1),
                 n_samples,
                 is_steady: !has_histograms,
             });
@@ -391,9 +399,10 @@ impl SeriesWindows {
         Content::Floats(Edges {
             first,
             last,
-            before_last,
             n_samples,
             breaks,
+            history,
+            tail,
         })
     }
 

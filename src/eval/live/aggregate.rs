@@ -15,7 +15,7 @@ use crate::functions::{Annotations, Element};
 use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
-use crate::windows::{self, Known, Lasting, LiveArgs, Newest, Worth};
+use crate::windows::{self, Known, LastExtrapolation, Lasting, LiveArgs, Newest, Worth};
 
 /// The groups of members, by selection and by how they are grouped.
 #[derive(Debug, Default)]
@@ -157,14 +157,11 @@ impl Live<'_> {
         let members = state.selections.get(selection, self.store);
         let key = (selection, drops_name);
         let grouping = state.groupings.find(aggregate, key, members, self.store);
-        let mut groups: Vec<(u32, Group)> = Vec::new();
         let span = self.span(after, until);
         let n_members = members.members().len();
         self.touch(scoped.as_ref().map_or(n_members, Vec::len));
-        let mut stands = self.stands(until);
         let key = leaf.key(selection, span);
         let (lines, movements) = state.lines.begin(key, members);
-        let to_last = stands > TimestampMs::MIN || lines.is_kept();
         let args = match leaf {
             LiveLeaf::Window(call) => call.live_args(),
             LiveLeaf::Instant { .. } => LiveArgs {
@@ -175,69 +172,97 @@ impl Live<'_> {
                 options: "",
             },
         };
+        let mut sums = Sums {
+            leaf,
+            args: &args,
+            op: aggregate.op,
+            grouping,
+            groups: Vec::new(),
+            extrapolation: LastExtrapolation::default(),
+            stands: self.stands(until),
+        };
+        let to_last = sums.stands > TimestampMs::MIN || lines.is_kept();
         let mut add = |member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
-            let known = match lines.get(movements, (member, place), after) {
-                Some(known) => known,
-                None => {
-                    let (labels, series) = self.store.get(place)?;
-                    let windows = state.windows.at(place, self.frontier);
-                    let history = &series.history;
-                    let worth = match leaf {
-                        LiveLeaf::Instant { .. } => match windows.newest(history, span) {
-                            None => Worth::Known(Known::Absent),
-                            Some(Newest::Float(point)) => {
-                                Worth::Known(Known::Exact(point.value, point.at))
-                            }
-                            Some(Newest::Histogram(_)) => return None,
-                        },
-                        LiveLeaf::Window(call) => {
-                            let times = (span, &args);
-                            self.worth(windows, (labels, history), times, call, to_last)
-                        }
-                    };
-                    let known = match worth {
-                        Worth::Known(known) => known,
-                        Worth::Now(None) => {
-                            stands = TimestampMs::MIN;
-                            return Some(());
-                        }
-                        Worth::Now(Some(SampleValue::Float(value))) => {
-                            Known::Exact(value, TimestampMs::MIN)
-                        }
-                        Worth::Now(Some(SampleValue::Histogram(_))) => return None,
-                    };
-                    // What has come and lies ahead moves it without coming again.
-                    if lines.is_kept() && history.newest_at().is_none_or(|at| at <= until) {
-                        lines.put(member, known);
-                    }
-                    known
+            if let Some(known) = lines.get(movements, (member, place), after) {
+                sums.add(member, &known);
+                return Some(());
+            }
+            let (labels, series) = self.store.get(place)?;
+            let windows = state.windows.at(place, self.frontier);
+            let history = &series.history;
+            let worth = match leaf {
+                LiveLeaf::Instant { .. } => match windows.newest(history, span) {
+                    None => Worth::Known(Known::Absent),
+                    Some(Newest::Float(point)) => Worth::Known(Known::Exact(point.value, point.at)),
+                    Some(Newest::Histogram(_)) => return None,
+                },
+                LiveLeaf::Window(call) => {
+                    let times = (span, &args);
+                    self.worth(windows, (labels, history), times, call, to_last)
                 }
             };
-            if let Some(lasting) = leaf.at(&known, &args) {
-                stands = stands.min(lasting.until);
-                let place = grouping.place(member, &mut groups, aggregate.op);
-                groups[place].1.add_float(lasting.value);
+            let known = match &worth {
+                Worth::Known(known) => known,
+                Worth::Now(None) => {
+                    sums.stands = TimestampMs::MIN;
+                    return Some(());
+                }
+                Worth::Now(Some(SampleValue::Float(value))) => {
+                    &Known::Exact(*value, TimestampMs::MIN)
+                }
+                Worth::Now(Some(SampleValue::Histogram(_))) => return None,
+            };
+            // What has come and lies ahead moves it without coming again.
+            if lines.is_kept() && history.newest_at().is_none_or(|at| at <= until) {
+                lines.put(member, *known);
             }
+            sums.add(member, known);
             Some(())
         };
         match &scoped {
             None => (0..n_members).try_for_each(&mut add)?,
             Some(scoped) => scoped.iter().try_for_each(|member| add(*member as usize))?,
         }
-        self.stands_until.set(stands);
-        let mut elements = Vec::with_capacity(groups.len());
-        for (number, group) in groups {
+        self.stands_until.set(sums.stands);
+        let mut elements = Vec::with_capacity(sums.groups.len());
+        for (number, group) in sums.groups {
             let nothing_to_say = &mut Annotations::default();
             let value = group.finish(f64::NAN, Span::default(), nothing_to_say);
             elements.extend(value.map(|value| Element {
-                labels: grouping.labels[number as usize].clone(),
+                labels: sums.grouping.labels[number as usize].clone(),
                 value,
                 at,
                 drop_name: drops_name,
             }));
         }
         Some(elements)
+    }
+}
+
+/// What members are added up to in one evaluation.
+struct Sums<'s> {
+    leaf: &'s LiveLeaf<'s>,
+    args: &'s LiveArgs<'s>,
+    op: AggregateOp,
+    grouping: &'s mut Grouping,
+    /// By the numbers of groups, in the order in which they came up.
+    groups: Vec<(u32, Group)>,
+    extrapolation: LastExtrapolation,
+    /// Until when time alone changes none of the values.
+    stands: TimestampMs,
+}
+
+impl Sums<'_> {
+    /// Adds what a member is worth.
+    #[inline(always)]
+    fn add(&mut self, member: usize, known: &Known) {
+        let lasting = self.leaf.at(known, self.args, &mut self.extrapolation);
+        if let Some(lasting) = lasting {
+            self.stands = self.stands.min(lasting.until);
+            let place = self.grouping.place(member, &mut self.groups, self.op);
+            self.groups[place].1.add_float(lasting.value);
+        }
     }
 }
 
@@ -257,9 +282,15 @@ impl LiveLeaf<'_> {
         }
     }
 
-    fn at(&self, known: &Known, args: &LiveArgs<'_>) -> Option<Lasting> {
+    #[inline]
+    fn at(
+        &self,
+        known: &Known,
+        args: &LiveArgs<'_>,
+        last: &mut LastExtrapolation,
+    ) -> Option<Lasting> {
         match (self, known) {
-            (LiveLeaf::Window(call), _) => call.form.at(known, args),
+            (LiveLeaf::Window(call), _) => call.form.at(known, args, last),
             (LiveLeaf::Instant { .. }, Known::Exact(value, taken_at)) => Some(Lasting {
                 value: *value,
                 until: args.leaves_at(*taken_at),

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::model::{DurationMs, TimestampMs};
 use crate::series::{SelectionId, StandingSelection};
-use crate::windows::{Fixed, Known};
+use crate::windows::{Fixed, Known, Spacing};
 
 /// After so many evaluations of all members it is decided whether lines are worth their room: one
 /// or two may look as if nothing had moved, a tick between two scrapes for one.
@@ -105,7 +105,7 @@ struct Line {
     n_samples: u32,
     /// The value where it is exact.
     change: f64,
-    part: f64,
+    start: f64,
     /// When the oldest sample was taken: once it has left the line is no good.
     first: TimestampMs,
     last: TimestampMs,
@@ -120,7 +120,7 @@ const NOTHING_KNOWN: Line = Line {
     epoch: 0,
     n_samples: ABSENT,
     change: 0.0,
-    part: 0.0,
+    start: 0.0,
     first: TimestampMs::MIN,
     last: TimestampMs::MIN,
 };
@@ -216,10 +216,12 @@ impl LeafLines {
             EXACT => Some(Known::Exact(line.change, line.first)),
             n_samples => Some(Known::Fixed(Fixed {
                 change: line.change,
-                part: line.part,
-                first: line.first,
-                last: line.last,
-                n_samples,
+                start: line.start,
+                spacing: Spacing {
+                    first: line.first,
+                    last: line.last,
+                    n_samples,
+                },
             })),
         }
     }
@@ -249,13 +251,13 @@ impl LeafLines {
                 first,
                 ..NOTHING_KNOWN
             },
-            Known::Fixed(fixed) if fixed.n_samples < EXACT => Line {
+            Known::Fixed(fixed) if fixed.spacing.n_samples < EXACT => Line {
                 epoch,
-                n_samples: fixed.n_samples,
+                n_samples: fixed.spacing.n_samples,
                 change: fixed.change,
-                part: fixed.part,
-                first: fixed.first,
-                last: fixed.last,
+                start: fixed.start,
+                first: fixed.spacing.first,
+                last: fixed.spacing.last,
             },
             Known::Fixed(_) => NOTHING_KNOWN,
         };

@@ -44,7 +44,9 @@ use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{DurationMs, Labels, NO_START, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, Call, RangeMode, VectorSelector};
 use crate::series::{SelectionId, SeriesStore, StandingSelections, StoreChange};
-use crate::windows::{LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth};
+use crate::windows::{
+    LastExtrapolation, LiveArgs, NeedsSamples, Newest, SeriesWindows, Span, Worth,
+};
 
 /// So many selections may stand besides twice those of the rules.
 const SELECTIONS_MIN: usize = 10_000;
@@ -307,7 +309,7 @@ impl<'a> Live<'a> {
 
     /// Returns what a function over the window of one series is worth: from what is kept, or from
     /// the samples where that does not tell.
-    #[inline]
+    #[inline(always)]
     fn worth(
         &self,
         windows: &mut SeriesWindows,
@@ -442,6 +444,7 @@ impl LiveSource for Live<'_> {
         }
         let mut stands = self.stands(call.until);
         let args = call.live_args();
+        let mut extrapolation = LastExtrapolation::default();
         let mut elements = Vec::with_capacity(members.len());
         for member in members {
             let place = state.selections.get(selection, self.store).members()[member as usize];
@@ -452,10 +455,13 @@ impl LiveSource for Live<'_> {
             let known = (labels, &series.history);
             let to_last = stands > TimestampMs::MIN;
             let value = match self.worth(windows, known, (span, &args), call, to_last) {
-                Worth::Known(known) => call.form.at(&known, &args).map(|lasting| {
-                    stands = stands.min(lasting.until);
-                    SampleValue::Float(lasting.value)
-                }),
+                Worth::Known(known) => {
+                    let lasting = call.form.at(&known, &args, &mut extrapolation);
+                    lasting.map(|lasting| {
+                        stands = stands.min(lasting.until);
+                        SampleValue::Float(lasting.value)
+                    })
+                }
                 Worth::Now(value) => {
                     stands = TimestampMs::MIN;
                     value
