@@ -31,4 +31,5 @@ mod sender;
 mod shards;
 mod skew;
 mod start_timestamps;
+mod upgrade;
 mod write;

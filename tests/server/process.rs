@@ -80,6 +80,16 @@ impl Setup {
         self
     }
 
+    /// Writes a file of any bytes, and the folders above it.
+    #[allow(dead_code, reason = "not every test that shares this file needs one")]
+    pub fn bytes(self, name: &str, bytes: &[u8]) -> Self {
+        let path = self.directory.path().join(name);
+        let folder = path.parent().expect("it is in the directory");
+        std::fs::create_dir_all(folder).expect("a folder can be made");
+        std::fs::write(path, bytes).expect("a file can be written");
+        self
+    }
+
     /// Makes a folder for files to come.
     #[allow(dead_code, reason = "not every test that shares this file needs one")]
     pub fn folder(self, name: &str) -> Self {
