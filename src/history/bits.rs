@@ -5,6 +5,9 @@
 /// Bytes that are certain to hold the code of one sample, wherever in the first byte it begins.
 pub const SAMPLE_BYTES_MAX: usize = 32;
 
+/// Bytes that hold the code of nearly every sample.
+pub const SAMPLE_BYTES_USUAL: usize = 16;
+
 /// How many bits can be put or taken at once.
 pub const BITS_AT_ONCE: u32 = 57;
 

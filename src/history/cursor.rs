@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::history::SeriesHistory;
-use crate::history::bits::{SAMPLE_BYTES_MAX, Window};
+use crate::history::bits::{SAMPLE_BYTES_MAX, SAMPLE_BYTES_USUAL, Window};
 use crate::history::chunk::{beginning_of, raw_before};
 use crate::history::codec::Predictor;
 use crate::history::cold::{ColdChunk, ColdPlace, ColdStore, Found, RECORD_BYTES_MAX};
@@ -155,6 +155,19 @@ impl WalkCursor {
     }
 }
 
+impl Place {
+    /// Looks at where the next sample lies, if that is in a store. Returns something that depends on
+    /// it.
+    #[inline]
+    pub fn touch(&self, cold: &dyn ColdStore) -> usize {
+        let mut first = [0; 4];
+        let place = cold_place(self.chunk());
+        place.map_or(0, |place| {
+            cold.read(place, usize::from(self.bit() / 8), &mut first) + usize::from(first[0])
+        })
+    }
+}
+
 impl SeriesHistory {
     /// Returns the cursor that was packed; the history has had no insertion since.
     #[inline]
@@ -203,7 +216,7 @@ impl SeriesHistory {
     /// and without unpacking what stays as it is.
     #[inline]
     fn look_over_in_chunk(&self, place: &mut Place, cold: Option<&dyn ColdStore>) -> Option<()> {
-        let mut code = [0; SAMPLE_BYTES_MAX];
+        let mut code = [0; SAMPLE_BYTES_USUAL];
         let (byte, (n_passed, n_cold)) = (usize::from(place.bit() / 8), place.counts());
         let bytes = match place.chunk_number() {
             Some(number) => {
@@ -220,9 +233,10 @@ impl SeriesHistory {
         let mut window = Window::of(bytes, skipped.into());
         let time = predictor.peek_time(&mut window);
         predictor.decode_value(&time, &mut window);
-        // What is forgotten is passed over elsewhere.
-        let is_kept = time.at > self.forgotten;
-        is_kept.then(|| place.look_over(&predictor, window.at() as u16 - skipped))
+        // What is forgotten is passed over elsewhere, and a long code is read there.
+        let is_whole = window.at() <= 8 * bytes.len();
+        (is_whole && time.at > self.forgotten)
+            .then(|| place.look_over(&predictor, window.at() as u16 - skipped))
     }
 
     /// Returns a cursor before the first sample after `after`.

@@ -24,7 +24,7 @@ mod rest;
 mod saved;
 mod series_history;
 
-pub use bits::SAMPLE_BYTES_MAX;
+pub use bits::{SAMPLE_BYTES_MAX, SAMPLE_BYTES_USUAL};
 pub use cold::{ColdPlace, ColdStore};
 pub use counted::Counted;
 pub use cursor::{WalkCursor, Walked, WalkedSample};

@@ -23,8 +23,9 @@ use crate::model::{DurationMs, TimestampMs};
 
 /// What a file begins with: a name and the version of the format.
 const MAGIC: [u8; 16] = *b"burnwatch chunk1";
-/// So many bytes are read for one sample.
+/// So many bytes are read for one sample: nearly always the fewer.
 const CODE_BYTES: usize = crate::history::SAMPLE_BYTES_MAX;
+const SHORT_BYTES: usize = crate::history::SAMPLE_BYTES_USUAL;
 /// Words of a record and its links are these many bytes.
 const WORD: usize = 4;
 
@@ -158,10 +159,19 @@ impl Segment {
         let filled = self.filled.load(Ordering::Acquire);
         let n_bytes = filled.saturating_sub(at).min(into.len());
         let (first, skipped) = (at / WORD, 8 * (at % WORD) as u32);
+        if let Ok(into) = <&mut [u8; SHORT_BYTES]>::try_from(&mut *into)
+            && n_bytes == SHORT_BYTES
+            && let Ok(words) = self.words(first, SHORT_BYTES / WORD + 1).try_into()
+        {
+            let words: &[AtomicU32; SHORT_BYTES / WORD + 1] = words;
+            copy_code(words, skipped, into);
+            return n_bytes;
+        }
         if let Ok(into) = <&mut [u8; CODE_BYTES]>::try_from(&mut *into)
             && n_bytes == CODE_BYTES
             && let Ok(words) = self.words(first, CODE_BYTES / WORD + 1).try_into()
         {
+            let words: &[AtomicU32; CODE_BYTES / WORD + 1] = words;
             copy_code(words, skipped, into);
             return n_bytes;
         }
@@ -243,11 +253,12 @@ impl Segment {
 /// Copies what lies so many bits, less than a word, behind the beginning of some words. As many as
 /// are read for one sample, at each of its steps, which is most of what is read.
 #[inline]
-fn copy_code(
-    words: &[AtomicU32; CODE_BYTES / WORD + 1],
+fn copy_code<const WORDS: usize, const BYTES: usize>(
+    words: &[AtomicU32; WORDS],
     skipped: u32,
-    into: &mut [u8; CODE_BYTES],
+    into: &mut [u8; BYTES],
 ) {
+    const { assert!(WORDS == BYTES / WORD + 1) };
     let word = |number: usize| u64::from(words[number].load(Ordering::Relaxed));
     let (eights, _) = into.as_chunks_mut::<{ 2 * WORD }>();
     for (number, eight) in eights.iter_mut().enumerate() {
@@ -283,7 +294,7 @@ mod tests {
         let at = segment.append(&bytes, TimestampMs(0), DurationMs(0));
         let at = at.expect("there is room");
         // As much as is read for a sample, and less, up to the end of what there is and beyond.
-        for n_asked in [CODE_BYTES, CODE_BYTES - 1, 3, 64] {
+        for n_asked in [CODE_BYTES, SHORT_BYTES, CODE_BYTES - 1, 3, 64] {
             for skipped in 0..=bytes.len() {
                 let mut into = [0; 64];
                 let n_read = segment.read(at + skipped, &mut into[..n_asked]);

@@ -350,6 +350,20 @@ impl SeriesWindows {
         })
     }
 
+    /// Looks at what [`SeriesWindows::edges`] is going to look at and nothing else has looked at since
+    /// the last time: where a sample leaves the window. Returns something that depends on it.
+    ///
+    /// Of many series one after the other the processor fetches that side by side; an evaluation of
+    /// each in between is too long for it to see the next.
+    #[inline]
+    pub fn touch(&self, span: Span<'_>) -> usize {
+        let (Some((lag, _)), Some(cold)) = (span.lags, span.cold) else {
+            return 0;
+        };
+        let head = self.heads.iter().find(|head| head.lag == lag);
+        head.map_or(0, |head| head.place.touch(cold))
+    }
+
     /// Returns what is known of a window from its edges. It is put into its callers, since what it
     /// returns is larger than what they need of it: copying that took longer than finding it.
     #[inline(always)]

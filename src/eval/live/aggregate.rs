@@ -9,6 +9,7 @@ use crate::eval::interpret::aggregate::group_labels;
 use crate::eval::interpret::aggregate::reduce::Group;
 use crate::eval::live::Live;
 use crate::eval::live::lines::LeafKey;
+use crate::eval::live::windows_by_place::WindowsByPlace;
 use crate::eval::source::LiveLeaf;
 use crate::functions::call::drop_metadata;
 use crate::functions::{Annotations, Element};
@@ -16,6 +17,12 @@ use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
 use crate::windows::{self, Known, LastExtrapolation, Lasting, LiveArgs, Newest, Worth};
+
+/// The windows of so many series are looked at before they are moved.
+const TOUCHED_AT_ONCE: usize = 16;
+
+/// With so many series in a store, what windows move over is in no cache.
+const SPREAD_MIN: usize = 256;
 
 /// The groups of members, by selection and by how they are grouped.
 #[derive(Debug, Default)]
@@ -182,14 +189,14 @@ impl Live<'_> {
             stands: self.stands(until),
         };
         let to_last = sums.stands > TimestampMs::MIN || lines.is_kept();
-        let mut add = |member: usize| -> Option<()> {
+        let mut add = |windows: &mut WindowsByPlace, member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
             if let Some(known) = lines.get(movements, (member, place), after) {
                 sums.add(member, &known);
                 return Some(());
             }
             let (labels, series) = self.store.get(place)?;
-            let windows = state.windows.at(place, self.frontier);
+            let windows = windows.at(place, self.frontier);
             let history = &series.history;
             let worth = match leaf {
                 LiveLeaf::Instant { .. } => match windows.newest(history, span) {
@@ -220,9 +227,19 @@ impl Live<'_> {
             sums.add(member, known);
             Some(())
         };
-        match &scoped {
-            None => (0..n_members).try_for_each(&mut add)?,
-            Some(scoped) => scoped.iter().try_for_each(|member| add(*member as usize))?,
+        let n_asked = scoped.as_ref().map_or(n_members, Vec::len);
+        let member = |at: usize| scoped.as_ref().map_or(at, |scoped| scoped[at] as usize);
+        let is_spread = self.store.len() >= SPREAD_MIN;
+        for begin in (0..n_asked).step_by(TOUCHED_AT_ONCE) {
+            let batch = begin..n_asked.min(begin + TOUCHED_AT_ONCE);
+            if is_spread {
+                let places = batch.clone().map(|at| members.members()[member(at)]);
+                let touched = places.map(|place| state.windows.touch(place as usize, span));
+                std::hint::black_box(touched.fold(0, usize::wrapping_add));
+            }
+            for at in batch {
+                add(&mut state.windows, member(at))?;
+            }
         }
         self.stands_until.set(sums.stands);
         let mut elements = Vec::with_capacity(sums.groups.len());

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::history::SeriesHistory;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, TimestampMs};
-use crate::windows::SeriesWindows;
+use crate::windows::{SeriesWindows, Span};
 
 const _: () = assert!(size_of::<Option<SeriesWindows>>() == size_of::<SeriesWindows>());
 
@@ -43,6 +43,14 @@ impl WindowsByPlace {
         let windows = self.windows.get_mut(place);
         let windows = windows.expect("places up to this one have been made");
         windows.get_or_insert_default()
+    }
+
+    /// Looks at what a window of the series at a place is going to move over; see
+    /// [`SeriesWindows::touch`].
+    #[inline]
+    pub fn touch(&self, place: usize, span: Span<'_>) -> usize {
+        let windows = self.windows.get(place).and_then(Option::as_ref);
+        windows.map_or(0, |windows| windows.touch(span))
     }
 
     #[cold]
