@@ -159,7 +159,7 @@ impl Place {
     /// Looks at where the next sample lies, if that is in a store. Returns something that depends on
     /// it.
     #[inline]
-    pub fn touch(&self, cold: &dyn ColdStore) -> usize {
+    pub fn look_ahead(&self, cold: &dyn ColdStore) -> usize {
         let mut first = [0; 4];
         let place = cold_place(self.chunk());
         place.map_or(0, |place| {

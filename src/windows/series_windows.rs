@@ -356,12 +356,12 @@ impl SeriesWindows {
     /// Of many series one after the other the processor fetches that side by side; an evaluation of
     /// each in between is too long for it to see the next.
     #[inline]
-    pub fn touch(&self, span: Span<'_>) -> usize {
+    pub fn look_ahead(&self, span: Span<'_>) -> usize {
         let (Some((lag, _)), Some(cold)) = (span.lags, span.cold) else {
             return 0;
         };
         let head = self.heads.iter().find(|head| head.lag == lag);
-        head.map_or(0, |head| head.place.touch(cold))
+        head.map_or(0, |head| head.place.look_ahead(cold))
     }
 
     /// Returns what is known of a window from its edges. It is put into its callers, since what it

@@ -18,10 +18,10 @@ use crate::promql::ast::{Aggregate, AggregateOp, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
 use crate::windows::{self, Known, LastExtrapolation, Lasting, LiveArgs, Newest, Worth};
 
-/// The windows of so many series are looked at before they are moved.
-const TOUCHED_AT_ONCE: usize = 16;
+/// What the windows of so many series are going to move over is looked at before they are moved.
+const AHEAD: usize = 16;
 
-/// With so many series in a store, what windows move over is in no cache.
+/// With so many series in a store, what their windows move over lies in no near cache.
 const SPREAD_MIN: usize = 256;
 
 /// The groups of members, by selection and by how they are grouped.
@@ -189,6 +189,8 @@ impl Live<'_> {
             stands: self.stands(until),
         };
         let to_last = sums.stands > TimestampMs::MIN || lines.is_kept();
+        // Where lines are kept few windows are asked.
+        let looks_ahead = !lines.is_kept() && self.store.len() >= SPREAD_MIN;
         let mut add = |windows: &mut WindowsByPlace, member: usize| -> Option<()> {
             let place = members.members()[member] as usize;
             if let Some(known) = lines.get(movements, (member, place), after) {
@@ -229,13 +231,12 @@ impl Live<'_> {
         };
         let n_asked = scoped.as_ref().map_or(n_members, Vec::len);
         let member = |at: usize| scoped.as_ref().map_or(at, |scoped| scoped[at] as usize);
-        let is_spread = self.store.len() >= SPREAD_MIN;
-        for begin in (0..n_asked).step_by(TOUCHED_AT_ONCE) {
-            let batch = begin..n_asked.min(begin + TOUCHED_AT_ONCE);
-            if is_spread {
+        for begin in (0..n_asked).step_by(AHEAD) {
+            let batch = begin..n_asked.min(begin + AHEAD);
+            if looks_ahead {
                 let places = batch.clone().map(|at| members.members()[member(at)]);
-                let touched = places.map(|place| state.windows.touch(place as usize, span));
-                std::hint::black_box(touched.fold(0, usize::wrapping_add));
+                let seen = places.map(|place| state.windows.look_ahead(place as usize, span));
+                std::hint::black_box(seen.fold(0, usize::wrapping_add));
             }
             for at in batch {
                 add(&mut state.windows, member(at))?;

@@ -46,11 +46,11 @@ impl WindowsByPlace {
     }
 
     /// Looks at what a window of the series at a place is going to move over; see
-    /// [`SeriesWindows::touch`].
+    /// [`SeriesWindows::look_ahead`].
     #[inline]
-    pub fn touch(&self, place: usize, span: Span<'_>) -> usize {
+    pub fn look_ahead(&self, place: usize, span: Span<'_>) -> usize {
         let windows = self.windows.get(place).and_then(Option::as_ref);
-        windows.map_or(0, |windows| windows.touch(span))
+        windows.map_or(0, |windows| windows.look_ahead(span))
     }
 
     #[cold]
