@@ -18,7 +18,7 @@ fn take_text<'a>(texts: &mut &'a str) -> &'a str {
     text
 }
 
-/// Iterates over the pairs of a [`Labels`].
+/// Iterates over the pairs of a [`Labels`](crate::model::Labels).
 #[derive(Clone)]
 pub struct LabelsIter<'a> {
     /// Of the set, or of the one that it is written against.

@@ -159,21 +159,15 @@ impl Segment {
         let filled = self.filled.load(Ordering::Acquire);
         let n_bytes = filled.saturating_sub(at).min(into.len());
         let (first, skipped) = (at / WORD, 8 * (at % WORD) as u32);
-        if let Ok(into) = <&mut [u8; SHORT_BYTES]>::try_from(&mut *into)
-            && n_bytes == SHORT_BYTES
-            && let Ok(words) = self.words(first, SHORT_BYTES / WORD + 1).try_into()
-        {
-            let words: &[AtomicU32; SHORT_BYTES / WORD + 1] = words;
-            copy_code(words, skipped, into);
-            return n_bytes;
-        }
-        if let Ok(into) = <&mut [u8; CODE_BYTES]>::try_from(&mut *into)
-            && n_bytes == CODE_BYTES
-            && let Ok(words) = self.words(first, CODE_BYTES / WORD + 1).try_into()
-        {
-            let words: &[AtomicU32; CODE_BYTES / WORD + 1] = words;
-            copy_code(words, skipped, into);
-            return n_bytes;
+        if n_bytes == into.len() {
+            const SHORT_WORDS: usize = SHORT_BYTES / WORD + 1;
+            const CODE_WORDS: usize = CODE_BYTES / WORD + 1;
+            let copied = self.copy_code::<SHORT_WORDS, SHORT_BYTES>(first, skipped, into);
+            let copied =
+                copied.or_else(|| self.copy_code::<CODE_WORDS, CODE_BYTES>(first, skipped, into));
+            if copied.is_some() {
+                return n_bytes;
+            }
         }
         let words = self.words(first, (at % WORD + n_bytes).div_ceil(WORD));
         let word = |number: usize| {
@@ -191,6 +185,31 @@ impl Segment {
             }
         }
         n_bytes
+    }
+
+    /// Copies what lies so many bits, less than a word, behind the beginning of a word, if that is
+    /// `BYTES` of `WORDS` words: as many as are read for one sample, at each of its steps, which is
+    /// most of what is read.
+    #[inline]
+    fn copy_code<const WORDS: usize, const BYTES: usize>(
+        &self,
+        first: usize,
+        skipped: u32,
+        into: &mut [u8],
+    ) -> Option<()> {
+        const { assert!(WORDS == BYTES / WORD + 1) };
+        let into: &mut [u8; BYTES] = into.try_into().ok()?;
+        let words: &[AtomicU32; WORDS] = self.words(first, WORDS).try_into().ok()?;
+        let word = |number: usize| u64::from(words[number].load(Ordering::Relaxed));
+        let (eights, _) = into.as_chunks_mut::<{ 2 * WORD }>();
+        for (number, eight) in eights.iter_mut().enumerate() {
+            let low = word(2 * number) | word(2 * number + 1) << 32;
+            let high = word(2 * number + 2) << 32;
+            // Twice, since there may be none to shift by.
+            let whole = low >> skipped | high << (31 - skipped) << 1;
+            *eight = whole.to_le_bytes();
+        }
+        Some(())
     }
 
     /// Returns the word that holds the link of the record at byte `at`.
@@ -247,26 +266,6 @@ impl Segment {
     /// Removes the file; what is mapped can be read until the last reader is done.
     pub fn remove(&self) -> std::io::Result<()> {
         std::fs::remove_file(&self.path)
-    }
-}
-
-/// Copies what lies so many bits, less than a word, behind the beginning of some words. As many as
-/// are read for one sample, at each of its steps, which is most of what is read.
-#[inline]
-fn copy_code<const WORDS: usize, const BYTES: usize>(
-    words: &[AtomicU32; WORDS],
-    skipped: u32,
-    into: &mut [u8; BYTES],
-) {
-    const { assert!(WORDS == BYTES / WORD + 1) };
-    let word = |number: usize| u64::from(words[number].load(Ordering::Relaxed));
-    let (eights, _) = into.as_chunks_mut::<{ 2 * WORD }>();
-    for (number, eight) in eights.iter_mut().enumerate() {
-        let low = word(2 * number) | word(2 * number + 1) << 32;
-        let high = word(2 * number + 2) << 32;
-        // Twice, since there may be none to shift by.
-        let whole = low >> skipped | high << (31 - skipped) << 1;
-        *eight = whole.to_le_bytes();
     }
 }
 

@@ -17,7 +17,7 @@ use crate::windows::{Fixed, Lasting, LiveArgs};
 const ORDINARY_MAX: f64 = 1e100;
 
 /// Where the samples of a window lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spacing {
     /// When the oldest was taken, ms.
     pub first: TimestampMs,
@@ -28,7 +28,7 @@ pub struct Spacing {
 }
 
 /// How a change is stretched, where the counter was not near zero.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Extrapolation {
     distances: Distances,
     /// What the factor is divided by.
@@ -92,7 +92,7 @@ fn lasting(value: f64, until: TimestampMs, is_expected: bool) -> Lasting {
 }
 
 /// How far samples are from each other and from the edges, in seconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Distances {
     sampled: f64,
     /// The mean distance of two samples.
@@ -176,9 +176,12 @@ impl Distances {
     }
 }
 
-/// The extrapolation that was asked for last.
+/// The extrapolation that was asked for last; that of no samples before any was.
 #[derive(Debug, Default)]
-pub struct LastExtrapolation(Option<(Spacing, Extrapolation)>);
+pub struct LastExtrapolation {
+    spacing: Spacing,
+    extrapolation: Extrapolation,
+}
 
 impl LastExtrapolation {
     /// Returns that of samples which lie so, made where it is not the last one.
@@ -188,9 +191,10 @@ impl LastExtrapolation {
         spacing: &Spacing,
         make: impl FnOnce() -> Extrapolation,
     ) -> &Extrapolation {
-        let last = self.0.take().filter(|(known, _)| known == spacing);
-        let last = last.unwrap_or_else(|| (*spacing, make()));
-        &self.0.insert(last).1
+        if self.spacing != *spacing {
+            (self.spacing, self.extrapolation) = (*spacing, make());
+        }
+        &self.extrapolation
     }
 }
 
