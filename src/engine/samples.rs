@@ -477,6 +477,7 @@ impl Engine {
         for place in silent {
             self.before_change(place);
             let labels = self.store.remove(place);
+            self.live.get_mut().removed(place);
             self.kept_past.remove(&place);
             let handle = self.by_place.remove(place);
             if let (Some(handle), Some(labels)) = (handle, labels) {

@@ -259,3 +259,50 @@ fn windows_are_worth_what_history_is_worth() {
     );
     assert!(looked.spared > 0, "some evaluations are spared");
 }
+
+/// The windows of the series that was gone moved over the samples of the one that came to its place.
+#[test]
+fn a_place_that_is_given_to_another_series_at_once_has_no_windows() {
+    use crate::rule_sets::{Group, Kind, Rule};
+    use crate::streams::{Move, Step, Stream};
+    let scrape = || Step::Scrape {
+        gap: 0,
+        moves: vec![Move::Add(0)],
+    };
+    let rule = Rule {
+        expr: "anomaly_ewma(m[1m], \"alpha=0.3,min_samples=2\")".to_owned(),
+        kind: Kind::Alert {
+            operator: ">=",
+            of_256: Some(0),
+            hold: "0s",
+        },
+    };
+    let group = Group {
+        query_offset: "",
+        rules: vec![rule],
+    };
+    let case = Case {
+        rule_sets: vec![RuleSet(vec![group])],
+        settings: Settings {
+            interval_s: 15,
+            out_of_order_s: 0,
+            ticks_only: false,
+            delays_name_removal: false,
+        },
+        stream: Stream {
+            alive: 820772864,
+            wild: false,
+            steps: vec![
+                Step::Reset {
+                    of_8: 1,
+                    back: None,
+                },
+                scrape(),
+                Step::Idle { gap: 11 },
+                scrape(),
+                scrape(),
+            ],
+        },
+    };
+    check(&case, &|_, entry| entry.clone()).expect("windows are worth what history is worth");
+}

@@ -157,13 +157,18 @@ impl LiveState {
         self.lines.movements.moved(place);
     }
 
+    /// Drops the windows of a series that is gone. Its place may be another's before the next
+    /// evaluation, and they must not move over that one's samples nor be saved as its own.
+    pub fn removed(&mut self, place: usize) {
+        self.windows.remove(place);
+    }
+
     /// Learns which series have come and gone; to be called before an evaluation.
     pub fn follow(&mut self, changes: &[StoreChange], store: &SeriesStore) {
         for change in changes {
             let (StoreChange::Added(place) | StoreChange::Removed(place)) = change;
             self.moved(*place);
             if let StoreChange::Removed(place) = change {
-                self.windows.remove(*place);
                 self.joints.removed(*place);
                 self.memories.forget();
             }
