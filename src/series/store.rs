@@ -174,11 +174,6 @@ impl SeriesStore {
         Some(labels)
     }
 
-    /// Returns which series have come and gone since changes were last taken, in order.
-    pub fn changes(&self) -> &[StoreChange] {
-        &self.changes
-    }
-
     /// Returns which series have come and gone since the last time, in order.
     pub fn take_changes(&mut self) -> Vec<StoreChange> {
         std::mem::take(&mut self.changes)

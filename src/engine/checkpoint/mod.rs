@@ -37,7 +37,6 @@ use crate::engine::{Engine, GroupState, RuleHealth, RuleState, Stats};
 use crate::eval::live::JointsToSave;
 use crate::model::bytes::ByteWriter;
 use crate::model::{Labels, SeriesHandle};
-use crate::series::StoreChange;
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
@@ -83,12 +82,7 @@ impl Engine {
     /// Begins a checkpoint of the state as it is, and returns its first parts. One that was begun
     /// before is given up.
     pub fn begin_checkpoint(&mut self) -> Vec<Vec<u8>> {
-        let removed = self.store.changes().iter();
-        let removed = removed.filter_map(|change| match change {
-            StoreChange::Removed(place) => Some(*place),
-            StoreChange::Added(_) => None,
-        });
-        let joints = self.live.borrow().joints_to_save(&removed.collect());
+        let joints = self.live.borrow().joints_to_save();
         let state = self.state_part(joints.len());
         self.saving = Some(Box::new(Saving {
             n_places: self.store.n_places(),

@@ -8,7 +8,7 @@
 //! Series are named by their places, as everywhere in a checkpoint. Where each stands in its history
 //! is put as the instant up to which it has passed all samples: the place is found from that.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::eval::live::LiveState;
 use crate::eval::live::joint::{CallKey, Dim, Group, Joined, KeptCall};
@@ -28,19 +28,12 @@ pub struct JointsToSave {
 }
 
 impl LiveState {
-    /// Returns what is to be put of groups; `removed` are places of series that are gone, which
-    /// nobody has been told of yet.
-    pub fn joints_to_save(&self, removed: &HashSet<usize>) -> JointsToSave {
-        let is_whole = |joined: &&Joined| {
-            joined
-                .dims
-                .iter()
-                .all(|d| !removed.contains(&(d.place as usize)))
-        };
+    /// Returns what is to be put of groups.
+    pub fn joints_to_save(&self) -> JointsToSave {
         let mut groups = VecDeque::new();
         for call in &self.joints.calls {
             for group in &call.groups {
-                if let Some(joined) = group.joined.as_ref().filter(is_whole) {
+                if let Some(joined) = &group.joined {
                     let key = call.key.clone();
                     let labels = group.labels.clone();
                     groups.push_back((key, call.is_asked_for, labels, joined.clone()));

@@ -157,10 +157,12 @@ impl LiveState {
         self.lines.movements.moved(place);
     }
 
-    /// Drops the windows of a series that is gone. Its place may be another's before the next
-    /// evaluation, and they must not move over that one's samples nor be saved as its own.
+    /// Drops what is kept by the place of a series that is gone. The place may be another's before
+    /// the next evaluation: windows must not move over that one's samples, and nothing of the series
+    /// that is gone may be saved.
     pub fn removed(&mut self, place: usize) {
         self.windows.remove(place);
+        self.joints.removed(place);
     }
 
     /// Learns which series have come and gone; to be called before an evaluation.
@@ -168,8 +170,7 @@ impl LiveState {
         for change in changes {
             let (StoreChange::Added(place) | StoreChange::Removed(place)) = change;
             self.moved(*place);
-            if let StoreChange::Removed(place) = change {
-                self.joints.removed(*place);
+            if let StoreChange::Removed(_) = change {
                 self.memories.forget();
             }
         }
