@@ -24,9 +24,7 @@ pub struct Edges<'a> {
 impl Edges<'_> {
     /// Returns the sample before the newest, where there are two.
     pub fn before_last(&self) -> Option<FloatPoint> {
-        self.tail
-            .before_last(self.history)
-            .filter(|_| self.n_samples > 1)
+        before_last(self.tail, self.history, self.n_samples)
     }
 
     /// Returns where the samples lie, if there are two at least.
@@ -57,7 +55,7 @@ pub struct HistogramEdges<'a> {
     pub(super) history: &'a SeriesHistory,
     pub(super) first: FloatPoint,
     pub(super) last: FloatPoint,
-    pub(super) before_last: Option<FloatPoint>,
+    pub(super) tail: &'a Tail,
     /// How many samples there are.
     pub n_samples: usize,
     /// Whether all are histograms of one layout, and each goes on from the one before.
@@ -77,6 +75,12 @@ impl HistogramEdges<'_> {
 
     /// Returns the one before the newest, where there are two.
     pub fn before_last(&self) -> Option<Point> {
-        resolved(self.history, self.before_last?)
+        let before_last = before_last(self.tail, self.history, self.n_samples)?;
+        resolved(self.history, before_last)
     }
+}
+
+/// Returns the sample before the newest of a window that has so many and ends at a tail.
+fn before_last(tail: &Tail, history: &SeriesHistory, n_samples: usize) -> Option<FloatPoint> {
+    tail.before_last(history).filter(|_| n_samples > 1)
 }

@@ -405,7 +405,7 @@ impl SeriesWindows {
                 history,
                 first,
                 last,
-                before_last: tail.before_last(history).filter(|_| n_samples > 1),
+                tail,
                 n_samples,
                 is_steady: !has_histograms,
             });
