@@ -48,9 +48,7 @@ impl<'a> LabelsIter<'a> {
         let value = take_text(&mut self.own);
         Some((position, true, (name, value)))
     }
-}
 
-impl<'a> LabelsIter<'a> {
     /// Goes on in two sets that are written against one base to the first pair in which they differ.
     pub(super) fn skip_alike(a: &mut Self, b: &mut Self) {
         let next_own = |texts: &mut &'a str| {
