@@ -2,7 +2,8 @@
 //!
 //! Iteration is in the order of labels, so that the same evaluations give the same transitions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 
 use crate::alert::{Alert, Phase, Transition};
@@ -63,30 +64,28 @@ impl ActiveAlerts {
         live: Option<&BTreeMap<Labels, Found>>,
         policy: &Policy,
     ) -> Result<Vec<(Alert, Transition)>, usize> {
-        let mut changes = Vec::new();
-        let keys: BTreeSet<&Labels> = found
-            .keys()
-            .chain(live.into_iter().flat_map(BTreeMap::keys))
-            .collect();
-        let missing: Vec<Labels> = self
-            .alerts
-            .keys()
-            .filter(|labels| !keys.contains(labels))
-            .cloned()
-            .collect();
-        for labels in keys {
-            let as_prometheus = found.get(labels);
-            let as_arrival = live.map_or(as_prometheus, |live| live.get(labels));
+        let (mut changes, mut missing) = (Vec::new(), Vec::new());
+        // Both are in the order of labels: they are gone through side by side, which takes few
+        // comparisons of labels.
+        let mut known = std::mem::take(&mut self.alerts).into_iter().peekable();
+        let mut alerts = Vec::with_capacity(known.len().max(found.len()));
+        for (labels, as_prometheus, as_arrival) in side_by_side(found, live) {
             let Some(seen) = as_prometheus.or(as_arrival) else {
                 continue;
             };
-            let is_new = !self.alerts.contains_key(labels);
-            let new = || Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
-            let alert = self.alerts.entry(labels.clone()).or_insert_with(new);
+            missing.extend(std::iter::from_fn(|| {
+                known.next_if(|(known, _)| known < labels)
+            }));
+            let before = known.next_if(|(known, _)| known == labels);
+            let is_new = before.is_none();
+            let (labels, mut alert) = before.unwrap_or_else(|| {
+                let alert = Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
+                (labels.clone(), alert)
+            });
             let reads_differently = alert.annotations != seen.annotations;
             alert.annotations = Arc::clone(&seen.annotations);
             alert.value = seen.value;
-            move_to(&mut self.by_part, alert, seen.part);
+            move_to(&mut self.by_part, &mut alert, seen.part);
             alert.ticked(at, as_prometheus.is_some(), as_arrival.is_some());
             if policy.may_fire && alert.fire_if_due(at, policy.hold, true) {
                 changes.push((alert.clone(), Transition::Fired));
@@ -95,17 +94,14 @@ impl ActiveAlerts {
             } else if reads_differently && alert.phase != Phase::Pending {
                 changes.push((alert.clone(), Transition::Refreshed));
             }
+            alerts.push((labels, alert));
         }
-        for labels in missing {
-            let Some(alert) = self.alerts.get_mut(&labels) else {
-                continue;
-            };
+        missing.extend(known);
+        for (labels, mut alert) in missing {
             if alert.keeps_firing(at, policy.keep_firing) {
+                alerts.push((labels, alert));
                 continue;
             }
-            let Some(mut alert) = self.alerts.remove(&labels) else {
-                continue;
-            };
             move_to(&mut self.by_part, &mut alert, None);
             let transition = match alert.phase {
                 Phase::Pending => Transition::Dropped,
@@ -113,6 +109,7 @@ impl ActiveAlerts {
             };
             changes.push((alert, transition));
         }
+        self.alerts = alerts.into_iter().collect();
         if policy.limit > 0 && self.alerts.len() > policy.limit {
             return Err(self.alerts.len());
         }
@@ -136,18 +133,25 @@ impl ActiveAlerts {
         parts: Option<&[u64]>,
         policy: &Policy,
     ) -> Vec<(Alert, Transition)> {
-        let n_new = live
-            .keys()
-            .filter(|labels| !self.alerts.contains_key(labels))
-            .count();
-        if policy.limit > 0 && self.alerts.len() + n_new > policy.limit {
-            return Vec::new();
+        if policy.limit > 0 {
+            let is_new = |labels: &&Labels| !self.alerts.contains_key(*labels);
+            let n_new = live.keys().filter(is_new).count();
+            if self.alerts.len() + n_new > policy.limit {
+                return Vec::new();
+            }
         }
         let mut changes = Vec::new();
         for (labels, seen) in live {
-            let is_new = !self.alerts.contains_key(labels);
-            let new = || Alert::new(labels.clone(), Arc::clone(&seen.annotations), at);
-            let alert = self.alerts.entry(labels.clone()).or_insert_with(new);
+            let (alert, is_new) = match self.alerts.entry(labels.clone()) {
+                Entry::Occupied(known) => (known.into_mut(), false),
+                Entry::Vacant(place) => {
+                    let annotations = Arc::clone(&seen.annotations);
+                    (
+                        place.insert(Alert::new(labels.clone(), annotations, at)),
+                        true,
+                    )
+                }
+            };
             alert.value = seen.value;
             move_to(&mut self.by_part, alert, seen.part);
             alert.seen(at);
@@ -228,6 +232,26 @@ impl ActiveAlerts {
         }
         all
     }
+}
+
+/// What was found for one alert: by Prometheus' eyes, and by those of an arrival.
+type SeenTwice<'a> = (&'a Labels, Option<&'a Found>, Option<&'a Found>);
+
+/// Returns what a tick and an arrival have found, in the order of labels.
+fn side_by_side<'a>(
+    found: &'a BTreeMap<Labels, Found>,
+    live: Option<&'a BTreeMap<Labels, Found>>,
+) -> Vec<SeenTwice<'a>> {
+    let Some(live) = live else {
+        let both = found
+            .iter()
+            .map(|(labels, seen)| (labels, Some(seen), Some(seen)));
+        return both.collect();
+    };
+    let keys: BTreeSet<&Labels> = found.keys().chain(live.keys()).collect();
+    let both = keys.into_iter();
+    both.map(|labels| (labels, found.get(labels), live.get(labels)))
+        .collect()
 }
 
 /// Notes which part an alert comes from; `None` takes it out of all.

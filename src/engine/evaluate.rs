@@ -3,6 +3,7 @@
 //! The two differ in what an instant selector of a recorded series reads: what was appended at
 //! the last tick, or the recording rule's expression as it stands now.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use crate::eval::{
 };
 use crate::functions::{CallMemory, Element, Functions, RangeSeries};
 use crate::model::{
-    ALERT_NAME, EngineSettings, Labels, LabelsBuilder, METRIC_NAME, NO_START, SampleValue,
-    TimestampMs, Value, VectorElement,
+    ALERT_NAME, EngineSettings, Labels, METRIC_NAME, NO_START, SampleValue, TimestampMs, Value,
+    VectorElement,
 };
 use crate::promql::ast::{Aggregate, Call, VectorSelector};
 use crate::promql::parse;
@@ -142,8 +143,9 @@ impl<'a> Evaluation<'a> {
         view: View,
         scope: Option<&Scope>,
     ) -> Result<BTreeMap<Labels, Found>, String> {
-        let mut found = BTreeMap::new();
-        for element in self.vector(rule, at, view, scope)? {
+        let elements = self.vector(rule, at, view, scope)?;
+        let n_elements = elements.len();
+        let found = elements.into_iter().map(|element| {
             let data = TemplateData {
                 labels: &element.labels,
                 value: &element.value,
@@ -151,44 +153,66 @@ impl<'a> Evaluation<'a> {
                 external_url: &self.settings.external_url,
                 at,
             };
-            let mut labels = LabelsBuilder::from(&element.labels);
-            labels.remove(METRIC_NAME);
-            for (name, text) in &alert.labels {
-                labels.set(name, &self.expand(text, &data, at));
-            }
-            labels.set(ALERT_NAME, &rule.name);
-            let annotations: Vec<(String, String)> = alert
-                .annotation_texts
-                .iter()
-                .map(|(name, text)| (name.clone(), self.expand(text, &data, at)))
-                .collect();
+            let annotations = alert.annotation_texts.iter();
+            let annotations = annotations.map(|(name, text)| {
+                let text = self.expand(text, &data, at);
+                (name.clone(), text.into_owned())
+            });
+            let annotations = annotations.collect();
             let value = match &element.value {
                 SampleValue::Float(value) => *value,
                 SampleValue::Histogram(histogram) => histogram.count,
             };
             let partition = rule.partition.as_deref();
-            let new = Found {
-                part: partition.map(|labels| Scope::key(labels, &element.labels)),
+            let part = partition.map(|labels| Scope::key(labels, &element.labels));
+            let found = Found {
+                part,
                 value,
-                annotations: annotations.into(),
+                annotations,
             };
-            if found.insert(labels.build(), new).is_some() {
-                return Err(
-                    "vector contains metrics with the same labelset after applying \
-                            alert labels"
-                        .to_owned(),
-                );
-            }
+            (self.alert_labels(rule, alert, &data, at), found)
+        });
+        // Elements stand in the order of labels, or nearly: then that takes few comparisons.
+        let found: BTreeMap<Labels, Found> = found.collect();
+        match found.len() == n_elements {
+            true => Ok(found),
+            false => Err(
+                "vector contains metrics with the same labelset after applying alert labels"
+                    .to_owned(),
+            ),
         }
-        Ok(found)
     }
 
-    fn expand(&self, text: &Text, data: &TemplateData<'_>, at: TimestampMs) -> String {
+    /// Returns the labels of the alert that an element raises.
+    fn alert_labels(
+        &self,
+        rule: &CompiledRule,
+        alert: &CompiledAlert,
+        data: &TemplateData<'_>,
+        at: TimestampMs,
+    ) -> Labels {
+        let own = alert.labels.iter();
+        let own = own.map(|(name, text)| (name.as_str(), self.expand(text, data, at)));
+        let mut own: Vec<(&str, Cow<'_, str>)> = own.collect();
+        let mut set = |name: &'static str, value, overrides: bool| match own
+            .binary_search_by_key(&name, |(name, _)| *name)
+        {
+            Ok(at) if overrides => own[at].1 = value,
+            Ok(_) => {}
+            Err(at) => own.insert(at, (name, value)),
+        };
+        set(METRIC_NAME, Cow::Borrowed(""), false);
+        set(ALERT_NAME, Cow::Borrowed(rule.name.as_str()), true);
+        let pairs: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, &**value)).collect();
+        data.labels.overlaid(&pairs)
+    }
+
+    fn expand<'t>(&self, text: &'t Text, data: &TemplateData<'_>, at: TimestampMs) -> Cow<'t, str> {
         match text {
-            Text::Plain(text) => text.clone(),
-            Text::Template(template) => {
-                template.expand_or_error(data, &mut |query| self.query(query, at))
-            }
+            Text::Plain(text) => Cow::Borrowed(text),
+            Text::Template(template) => template
+                .expand_or_error(data, &mut |query| self.query(query, at))
+                .into(),
         }
     }
 
@@ -223,22 +247,22 @@ fn as_recorded(
     rule: &CompiledRule,
     elements: Vec<VectorElement>,
 ) -> Result<BTreeMap<Labels, SampleValue>, String> {
-    let mut recorded = BTreeMap::new();
-    for element in elements {
-        let mut labels = LabelsBuilder::from(&element.labels);
-        labels.set(METRIC_NAME, &rule.name);
-        for (name, value) in &rule.labels {
-            labels.set(name, value);
-        }
-        if recorded.insert(labels.build(), element.value).is_some() {
-            return Err(
-                "vector contains metrics with the same labelset after applying rule \
-                        labels"
-                    .to_owned(),
-            );
-        }
+    let n_elements = elements.len();
+    let own = rule.labels.iter();
+    let mut own: Vec<(&str, &str)> = own.map(|(name, value)| (&**name, &**value)).collect();
+    match own.binary_search_by_key(&METRIC_NAME, |(name, _)| *name) {
+        Ok(_) => {}
+        Err(at) => own.insert(at, (METRIC_NAME, &rule.name)),
     }
-    Ok(recorded)
+    let recorded = elements.into_iter();
+    let recorded = recorded.map(|element| (element.labels.overlaid(&own), element.value));
+    let recorded: BTreeMap<Labels, SampleValue> = recorded.collect();
+    match recorded.len() == n_elements {
+        true => Ok(recorded),
+        false => Err(
+            "vector contains metrics with the same labelset after applying rule labels".to_owned(),
+        ),
+    }
 }
 
 type Memo = HashMap<RuleIndex, Arc<[InstantSample]>>;

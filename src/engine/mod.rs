@@ -72,8 +72,8 @@ use crate::engine::samples::{Readers, SeriesState};
 use crate::eval::{EvalOptions, LiveState};
 use crate::history::ColdStore;
 use crate::model::{
-    DurationMs, EngineSettings, Entry, Generation, Labels, RuleSource, SeriesHandle, Stamp,
-    TimestampMs,
+    DurationMs, EngineSettings, Entry, Generation, Labels, LabelsMap, RuleSource, SeriesHandle,
+    Stamp, TimestampMs,
 };
 use crate::series::SeriesStore;
 
@@ -85,7 +85,7 @@ pub type Stopwatch<'a> = &'a dyn Fn() -> f64;
 struct RuleState {
     alerts: ActiveAlerts,
     /// The series its last tick wrote, with their places in the store.
-    written: BTreeMap<Labels, usize>,
+    written: LabelsMap<usize>,
     health: RuleHealth,
     evaluation_seconds: f64,
     last_evaluation: Option<TimestampMs>,

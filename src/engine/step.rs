@@ -10,8 +10,8 @@ use crate::engine::evaluate::{Evaluation, View};
 use crate::engine::partitions::Due;
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
 use crate::model::{
-    ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, GroupKey, Labels,
-    LabelsBuilder, METRIC_NAME, SampleValue, TimestampMs, stale_nan,
+    ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, GroupKey, Labels, METRIC_NAME,
+    SampleValue, TimestampMs, stale_nan,
 };
 
 /// What a rule writes at a tick.
@@ -445,18 +445,26 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let mut before = std::mem::take(&mut self.rule_states[index].written);
+        self.rule_states[index].written.reserve(written.len());
         for (labels, value) in written {
-            let place = match before.remove(&labels) {
-                Some(place) if self.store.get(place).is_some_and(|(l, _)| *l == labels) => place,
-                _ => self.find_or_insert(&labels),
-            };
+            // The store's own set is kept: that it still stands there is seen at a glance.
+            let known = before.remove_entry(&labels);
+            let known = known.filter(|(known, place)| {
+                let stored = self.store.get(*place);
+                stored.is_some_and(|(stored, _)| stored == known)
+            });
+            let (stored, place) = known.unwrap_or_else(|| {
+                let place = self.find_or_insert(&labels);
+                let stored = self.store.get(place);
+                (stored.map_or(&labels, |(stored, _)| stored).clone(), place)
+            });
             self.append_recorded(place, at, value.clone());
-            self.rule_states[index]
-                .written
-                .insert(labels.clone(), place);
+            self.rule_states[index].written.insert(stored, place);
             effects.push(Effect::Recorded { labels, at, value });
         }
-        for labels in before.into_keys() {
+        let mut ended: Vec<Labels> = before.into_keys().collect();
+        ended.sort_unstable();
+        for labels in ended {
             self.end_recorded(labels, at, effects);
         }
         self.follow_series();
@@ -521,15 +529,12 @@ fn alert_samples(alert: &Alert) -> [(Labels, SampleValue); 2] {
         Phase::Pending => "pending",
         Phase::Firing { .. } => "firing",
     };
-    let mut labels = LabelsBuilder::from(&alert.labels);
-    labels.set(METRIC_NAME, ALERTS_FOR_STATE);
-    let for_state = labels.build();
-    labels.set(METRIC_NAME, ALERTS);
-    labels.set("alertstate", state);
+    let for_state = alert.labels.overlaid(&[(METRIC_NAME, ALERTS_FOR_STATE)]);
+    let named = [(METRIC_NAME, ALERTS), ("alertstate", state)];
     // Whole seconds, as Prometheus writes it.
     let active_since = alert.active_at_tick().0.div_euclid(1000) as f64;
     [
-        (labels.build(), SampleValue::Float(1.0)),
+        (alert.labels.overlaid(&named), SampleValue::Float(1.0)),
         (for_state, SampleValue::Float(active_since)),
     ]
 }

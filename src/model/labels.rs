@@ -307,6 +307,33 @@ impl Labels {
         builder.build()
     }
 
+    /// Returns the set with other pairs besides and instead of its own; they are sorted by name, each
+    /// name once, and an empty value removes.
+    pub fn overlaid(&self, pairs: &[(&str, &str)]) -> Self {
+        debug_assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "sorted: {pairs:?}");
+        with_scratch(|Scratch { pairs: out, .. }| {
+            let mut push = |(name, value): (&str, &str)| {
+                if !value.is_empty() {
+                    push_text(out, name);
+                    push_text(out, value);
+                }
+            };
+            let mut above = pairs.iter().copied().peekable();
+            for (name, value) in self.iter() {
+                while let Some(pair) = above.next_if(|pair| pair.0 < name) {
+                    push(pair);
+                }
+                push(match above.next_if(|pair| pair.0 == name) {
+                    Some(pair) => pair,
+                    None => (name, value),
+                });
+            }
+            above.for_each(&mut push);
+            let hash = xxh3_64(out.as_bytes());
+            Labels::written(hash, None, out)
+        })
+    }
+
     /// Returns Prometheus' hash of the set: xxh64 over `name 0xff value 0xff …`.
     pub fn hash64(&self) -> u64 {
         let mut hasher = xxhash_rust::xxh64::Xxh64::new(0);
@@ -353,6 +380,10 @@ fn push_at(texts: &mut String, position: u8, value: &str) {
 
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
+        // What is the same, hashes tell.
+        if self == other {
+            return Ordering::Equal;
+        }
         let (mut a, mut b) = (self.iter(), other.iter());
         if let (Some(base), Some(other)) = (&self.0.header.base, &other.0.header.base)
             && Arc::ptr_eq(&base.0, &other.0)
@@ -451,6 +482,21 @@ mod tests {
         let labels = Labels::from_pairs([("a", long.as_str()), ("b", "é")]);
         assert_eq!(labels.get("a").map(str::len), Some(300_000));
         assert_eq!(labels.get("b"), Some("é"));
+    }
+
+    #[test]
+    fn pairs_are_laid_over_a_set_as_if_set_one_by_one() {
+        let labels = Labels::from_pairs([("__name__", "up"), ("b", "2"), ("d", "4")]);
+        let check = |pairs: &[(&str, &str)]| {
+            let one_by_one = pairs.iter().fold(labels.clone(), |l, (n, v)| l.with(n, v));
+            let overlaid = labels.overlaid(pairs);
+            assert_eq!(overlaid, one_by_one, "{pairs:?}");
+            assert_eq!(hash(&overlaid), hash(&one_by_one));
+        };
+        check(&[]);
+        check(&[("__name__", ""), ("a", "1"), ("c", "3"), ("e", "5")]);
+        check(&[("b", "9"), ("d", ""), ("e", "")]);
+        check(&[("__name__", "x"), ("b", ""), ("d", "")]);
     }
 
     fn hash(labels: &Labels) -> u64 {

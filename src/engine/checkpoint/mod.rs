@@ -319,7 +319,8 @@ impl Engine {
             knows_parts,
         } = state;
         alerts.save(out);
-        out.list(written.iter(), |out, (labels, place)| {
+        let written: BTreeMap<_, _> = written.iter().collect();
+        out.list(written.into_iter(), |out, (labels, place)| {
             out.count(*place);
             // Nearly always it is the series that is there.
             let stored = self.store.get(*place).map(|(stored, _)| stored);
