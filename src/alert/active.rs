@@ -338,6 +338,65 @@ mod tests {
     }
 
     #[test]
+    fn alerts_that_come_stay_and_go_are_told_of_in_the_order_of_labels() {
+        let found = |names: &str| {
+            let one = |name: char| {
+                let labels = Labels::from_pairs([("alertname", &*name.to_string())]);
+                let found = Found {
+                    part: Some(u64::from(name)),
+                    value: 1.0,
+                    annotations: Arc::new([]),
+                };
+                (labels, found)
+            };
+            names.chars().map(one).collect::<BTreeMap<_, _>>()
+        };
+        // What ticks find, and what is told of the last of them and which alerts are there then.
+        let check = |ticks: &[&str], keep_firing: i64, told: &str, there: &str| {
+            let policy = Policy {
+                hold: DurationMs::ZERO,
+                keep_firing: DurationMs::from_seconds(keep_firing),
+                limit: 0,
+                may_fire: true,
+            };
+            let mut alerts = ActiveAlerts::default();
+            let mut changes = Vec::new();
+            for (second, names) in ticks.iter().enumerate() {
+                let at = TimestampMs(second as i64 * 1000);
+                changes = alerts
+                    .tick(at, &found(names), None, &policy)
+                    .expect("no limit");
+            }
+            let name = |labels: &Labels| labels.value("alertname").to_owned();
+            let letter = |(alert, transition): &(Alert, Transition)| match transition {
+                Transition::Fired => format!("+{}", name(&alert.labels)),
+                Transition::Resolved { .. } => format!("-{}", name(&alert.labels)),
+                other => format!("{other:?}"),
+            };
+            let changes: String = changes.iter().map(letter).collect();
+            let now: String = alerts.iter().map(|alert| name(&alert.labels)).collect();
+            assert_eq!(
+                (&*changes, &*now),
+                (told, there),
+                "{ticks:?} keep {keep_firing}"
+            );
+            let parts: Vec<u64> = alerts.by_part.keys().copied().collect();
+            assert!(
+                parts.into_iter().eq(there.bytes().map(u64::from)),
+                "{ticks:?}"
+            );
+        };
+        check(&["bd"], 0, "+b+d", "bd");
+        check(&["bd", "ade"], 0, "+a+e-b", "ade");
+        check(&["bd", "ade"], 10, "+a+e", "abde");
+        check(&["bd", ""], 0, "-b-d", "");
+        check(&["bd", "", ""], 10, "", "bd");
+        check(&["ac", "b", "abc"], 1, "", "abc");
+        check(&["ac", "b", "abc"], 0, "+a+c", "abc");
+        check(&["abc", "abc"], 0, "", "abc");
+    }
+
+    #[test]
     fn above_the_limit_a_tick_fails_and_an_arrival_waits() {
         let found = Found {
             part: None,

@@ -1,12 +1,10 @@
 //! burnwatch was away for two hours, and what Prometheus kept for it comes all at once: what still
 //! holds fires in a real Alertmanager, and what is over disturbs nobody.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use burnwatch::wire::v1;
 use prost::Message;
 
-use crate::processes::{Stack, wait_for};
+use crate::processes::{Stack, now_ms, wait_for};
 use crate::webhook::Webhook;
 use crate::{active, own_state, stack_or_skip, time_ms};
 
@@ -52,11 +50,6 @@ fn body(first: i64, scrapes: std::ops::Range<i64>) -> Vec<u8> {
     let mut encoder = snap::raw::Encoder::new();
     let body = encoder.compress_vec(&request.encode_to_vec());
     body.expect("compresses")
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(since.expect("after 1970").as_millis()).expect("small")
 }
 
 #[test]

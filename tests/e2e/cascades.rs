@@ -2,13 +2,13 @@
 //! deploy/alertmanager.yml: each is told once, and what follows from it is held back.
 
 use std::collections::BTreeSet;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use burnwatch::wire::v1;
 use prost::Message;
 use serde_json::Value;
 
-use crate::processes::{Stack, http_get, wait_for};
+use crate::processes::{Stack, http_get, now_ms, wait_for};
 use crate::tools::tool;
 use crate::webhook::Webhook;
 
@@ -210,9 +210,7 @@ fn what_follows_from_a_cascade_is_held_back() {
     );
     stack.stop_alertmanager();
     stack.start_alertmanager_with(&alertmanager, &alertmanager_config(hook.port()));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = i64::try_from(now.expect("after 1970").as_millis()).expect("small");
-    let first = now - STEPS * STEP_MS;
+    let first = now_ms() - STEPS * STEP_MS;
     let deployed_at = first + BROKEN * STEP_MS;
     for steps in [0..BROKEN / 2, BROKEN / 2..BROKEN, BROKEN..STEPS + 1] {
         let status = stack.write(body(first, steps, deployed_at));

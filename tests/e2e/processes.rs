@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use serde_json::Value;
@@ -36,6 +36,12 @@ pub fn serve(app: Router) -> u16 {
         });
     });
     port
+}
+
+/// Returns the wall clock, ms.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.expect("after 1970").as_millis()).expect("small")
 }
 
 /// Asks until there is an answer.
