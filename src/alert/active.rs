@@ -380,11 +380,8 @@ mod tests {
                 (told, there),
                 "{ticks:?} keep {keep_firing}"
             );
-            let parts: Vec<u64> = alerts.by_part.keys().copied().collect();
-            assert!(
-                parts.into_iter().eq(there.bytes().map(u64::from)),
-                "{ticks:?}"
-            );
+            let parts = alerts.by_part.keys().copied();
+            assert!(parts.eq(there.bytes().map(u64::from)), "{ticks:?}");
         };
         check(&["bd"], 0, "+b+d", "bd");
         check(&["bd", "ade"], 0, "+a+e-b", "ade");

@@ -194,17 +194,9 @@ impl<'a> Evaluation<'a> {
         let own = alert.labels.iter();
         let own = own.map(|(name, text)| (name.as_str(), self.expand(text, data, at)));
         let mut own: Vec<(&str, Cow<'_, str>)> = own.collect();
-        let mut set = |name: &'static str, value, overrides: bool| match own
-            .binary_search_by_key(&name, |(name, _)| *name)
-        {
-            Ok(at) if overrides => own[at].1 = value,
-            Ok(_) => {}
-            Err(at) => own.insert(at, (name, value)),
-        };
-        set(METRIC_NAME, Cow::Borrowed(""), false);
-        set(ALERT_NAME, Cow::Borrowed(rule.name.as_str()), true);
-        let pairs: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, &**value)).collect();
-        data.labels.overlaid(&pairs)
+        lay(&mut own, METRIC_NAME, Cow::Borrowed(""));
+        lay(&mut own, ALERT_NAME, Cow::Borrowed(&rule.name));
+        data.labels.overlaid(&own)
     }
 
     fn expand<'t>(&self, text: &'t Text, data: &TemplateData<'_>, at: TimestampMs) -> Cow<'t, str> {
@@ -250,10 +242,7 @@ fn as_recorded(
     let n_elements = elements.len();
     let own = rule.labels.iter();
     let mut own: Vec<(&str, &str)> = own.map(|(name, value)| (&**name, &**value)).collect();
-    match own.binary_search_by_key(&METRIC_NAME, |(name, _)| *name) {
-        Ok(_) => {}
-        Err(at) => own.insert(at, (METRIC_NAME, &rule.name)),
-    }
+    lay(&mut own, METRIC_NAME, &rule.name);
     let recorded = elements.into_iter();
     let recorded = recorded.map(|element| (element.labels.overlaid(&own), element.value));
     let recorded: BTreeMap<Labels, SampleValue> = recorded.collect();
@@ -262,6 +251,14 @@ fn as_recorded(
         false => Err(
             "vector contains metrics with the same labelset after applying rule labels".to_owned(),
         ),
+    }
+}
+
+/// Puts a pair where it belongs among others that are sorted by name, instead of one of that name.
+fn lay<'a, V>(pairs: &mut Vec<(&'a str, V)>, name: &'a str, value: V) {
+    match pairs.binary_search_by_key(&name, |(name, _)| *name) {
+        Ok(at) => pairs[at].1 = value,
+        Err(at) => pairs.insert(at, (name, value)),
     }
 }
 

@@ -302,36 +302,28 @@ impl Labels {
 
     /// Returns the set with `name` set to `value` (removed where `value` is empty).
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let mut builder = LabelsBuilder::from(self);
-        builder.set(name, value);
-        builder.build()
+        self.overlaid(&[(name, value)])
     }
 
     /// Returns the set with other pairs besides and instead of its own; they are sorted by name, each
     /// name once, and an empty value removes.
-    pub fn overlaid(&self, pairs: &[(&str, &str)]) -> Self {
-        debug_assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "sorted: {pairs:?}");
-        with_scratch(|Scratch { pairs: out, .. }| {
-            let mut push = |(name, value): (&str, &str)| {
-                if !value.is_empty() {
-                    push_text(out, name);
-                    push_text(out, value);
-                }
-            };
-            let mut above = pairs.iter().copied().peekable();
-            for (name, value) in self.iter() {
-                while let Some(pair) = above.next_if(|pair| pair.0 < name) {
-                    push(pair);
-                }
-                push(match above.next_if(|pair| pair.0 == name) {
-                    Some(pair) => pair,
-                    None => (name, value),
-                });
-            }
-            above.for_each(&mut push);
-            let hash = xxh3_64(out.as_bytes());
-            Labels::written(hash, None, out)
-        })
+    pub fn overlaid<V: AsRef<str>>(&self, pairs: &[(&str, V)]) -> Self {
+        debug_assert!(pairs.is_sorted_by(|a, b| a.0 < b.0), "sorted by name");
+        let mut own = self.iter().peekable();
+        let mut above = pairs
+            .iter()
+            .map(|(name, value)| (*name, value.as_ref()))
+            .peekable();
+        let merged = std::iter::from_fn(|| match (own.peek(), above.peek()) {
+            (Some((name, _)), Some((laid, _))) => match name.cmp(laid) {
+                Ordering::Less => own.next(),
+                Ordering::Equal => own.next().and_then(|_| above.next()),
+                Ordering::Greater => above.next(),
+            },
+            (Some(_), None) => own.next(),
+            (None, _) => above.next(),
+        });
+        Labels::from_sorted(merged.filter(|(_, value)| !value.is_empty()))
     }
 
     /// Returns Prometheus' hash of the set: xxh64 over `name 0xff value 0xff …`.
@@ -488,8 +480,11 @@ mod tests {
     fn pairs_are_laid_over_a_set_as_if_set_one_by_one() {
         let labels = Labels::from_pairs([("__name__", "up"), ("b", "2"), ("d", "4")]);
         let check = |pairs: &[(&str, &str)]| {
-            let one_by_one = pairs.iter().fold(labels.clone(), |l, (n, v)| l.with(n, v));
-            let overlaid = labels.overlaid(pairs);
+            let mut one_by_one = LabelsBuilder::from(&labels);
+            pairs
+                .iter()
+                .for_each(|(name, value)| one_by_one.set(name, value));
+            let (one_by_one, overlaid) = (one_by_one.build(), labels.overlaid(pairs));
             assert_eq!(overlaid, one_by_one, "{pairs:?}");
             assert_eq!(hash(&overlaid), hash(&one_by_one));
         };

@@ -319,7 +319,8 @@ impl Engine {
             knows_parts,
         } = state;
         alerts.save(out);
-        let written: BTreeMap<_, _> = written.iter().collect();
+        let mut written: Vec<(&Labels, &usize)> = written.iter().collect();
+        written.sort_unstable_by_key(|(_, place)| **place);
         out.list(written.into_iter(), |out, (labels, place)| {
             out.count(*place);
             // Nearly always it is the series that is there.
