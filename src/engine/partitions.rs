@@ -180,14 +180,14 @@ impl Partitions {
         }
     }
 
-    /// A sample has come.
-    pub fn arrived(&mut self, index: RuleIndex, part: Option<PartId>) {
+    /// So many samples have come.
+    pub fn arrived(&mut self, index: RuleIndex, part: Option<PartId>, n: u32) {
         let rule = &mut self.rules[index];
-        rule.whole.arrivals = rule.whole.arrivals.saturating_add(1);
+        rule.whole.arrivals = rule.whole.arrivals.saturating_add(n);
         rule.whole.is_changed = true;
         if let Some(id) = part {
             let part = rule.part(id);
-            part.arrivals = part.arrivals.saturating_add(1);
+            part.arrivals = part.arrivals.saturating_add(n);
             part.is_changed = true;
             if !std::mem::replace(&mut part.is_moved, true) {
                 rule.moved.push(id);

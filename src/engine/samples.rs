@@ -253,18 +253,38 @@ impl Engine {
         }
     }
 
-    /// Notes what the newest samples of some series have moved.
+    /// Notes what the newest samples of some series have moved. Series that lie beside each other most
+    /// often belong to the same parts of the same rules, which are then told once.
     pub(crate) fn note_moved(&mut self, series: &[SeriesHandle]) {
+        let mut alike: Option<(u32, PartList, u32)> = None;
         for handle in series {
             let Some(state) = self.handles.get(*handle) else {
                 continue;
             };
-            let readers = self.readers.get(state.readers);
-            let parts = self.part_lists.get(&state.parts, readers.classes.len());
-            for (rule, class) in &readers.rules {
-                let part = class.and_then(|class| parts.get(class).copied());
-                self.partitions.arrived(*rule, part);
+            match &mut alike {
+                Some((readers, parts, n)) if (*readers, *parts) == (state.readers, state.parts) => {
+                    *n += 1;
+                }
+                _ => {
+                    let next = (state.readers, state.parts, 1);
+                    let before = alike.replace(next);
+                    self.note_alike(before);
+                }
             }
+        }
+        self.note_alike(alike);
+    }
+
+    /// Notes that so many samples of some parts of the rules of some readers have come.
+    fn note_alike(&mut self, alike: Option<(u32, PartList, u32)>) {
+        let Some((readers, parts, n)) = alike else {
+            return;
+        };
+        let readers = self.readers.get(readers);
+        let parts = self.part_lists.get(&parts, readers.classes.len());
+        for (rule, class) in &readers.rules {
+            let part = class.and_then(|class| parts.get(class).copied());
+            self.partitions.arrived(*rule, part, n);
         }
     }
 

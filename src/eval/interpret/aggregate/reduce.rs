@@ -74,7 +74,8 @@ enum State {
 /// A sum or mean of floats or of histograms; a mix has none.
 struct Total<F, H> {
     floats: Option<F>,
-    histograms: Option<H>,
+    /// Boxed, so that groups of floats lie close together.
+    histograms: Option<Box<H>>,
     /// Exponential and custom buckets came together: there is no result.
     is_incompatible: bool,
     /// A float came before the first histogram: there is no result, so the histograms' layouts
@@ -125,7 +126,20 @@ impl Group {
     }
 
     /// Adds a float.
+    #[inline]
     pub fn add_float(&mut self, value: f64) {
+        match &mut self.state {
+            // What is asked for most.
+            State::Sum(Total {
+                floats: Some(sum),
+                is_incompatible: false,
+                ..
+            }) => *sum = sum.plus(value),
+            _ => self.add_other_float(value),
+        }
+    }
+
+    fn add_other_float(&mut self, value: f64) {
         match &mut self.state {
             State::Sum(total) if !total.is_incompatible => {
                 total.floats = Some(match total.floats {
@@ -192,7 +206,7 @@ impl Group {
     pub fn finish(self, q: f64, place: Span, annotations: &mut Annotations) -> Option<SampleValue> {
         let value = match self.state {
             State::Sum(total) => {
-                let seen = total.histograms.as_ref().map(HistogramSum::seen);
+                let seen = total.histograms.as_deref().map(HistogramSum::seen);
                 return total.finish(
                     (KahanSum::value, |sum| sum.finish()),
                     seen,
@@ -201,7 +215,7 @@ impl Group {
                 );
             }
             State::Mean(total) => {
-                let seen = total.histograms.as_ref().map(HistogramMean::seen);
+                let seen = total.histograms.as_deref().map(HistogramMean::seen);
                 return total.finish(
                     (|mean| mean.value(), |mean| mean.finish()),
                     seen,
@@ -237,7 +251,7 @@ impl<F, H> Total<F, H> {
         match &mut self.histograms {
             None => {
                 self.started_with_float = self.floats.is_some();
-                self.histograms = Some(new(histogram));
+                self.histograms = Some(Box::new(new(histogram)));
             }
             Some(_) if self.started_with_float => {}
             Some(total) => self.is_incompatible = !add(total, histogram),
