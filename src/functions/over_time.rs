@@ -64,7 +64,7 @@ pub(super) static COUNT_OVER_TIME: WindowFunction = WindowFunction::new(
 )
 .live(LiveForm::edges_of_any(
     |edges, _| Some(edges.n_samples as f64),
-    |edges, _| float(edges.n_samples as f64),
+    |edges, _| float(edges.n_samples() as f64),
 ));
 
 pub(super) static PRESENT_OVER_TIME: WindowFunction = WindowFunction::new(

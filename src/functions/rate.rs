@@ -126,12 +126,12 @@ fn extrapolated_histogram(
     };
     let (first_at, last_at) = (first.at, last.at);
     let (SampleValue::Histogram(first), SampleValue::Histogram(last), true) =
-        (first.value, last.value, edges.is_steady)
+        (first.value, last.value, edges.is_steady())
     else {
         return Err(NeedsSamples);
     };
     let mut change = FloatHistogram::clone(&last);
-    if edges.n_samples < 2 || change.subtract(&first).is_err() {
+    if edges.n_samples() < 2 || change.subtract(&first).is_err() {
         return Ok(None);
     }
     change.counter_reset_hint = CounterResetHint::Gauge;
@@ -143,7 +143,7 @@ fn extrapolated_histogram(
         spacing: Spacing {
             first: first_at,
             last: last_at,
-            n_samples: u32::try_from(edges.n_samples).unwrap_or(u32::MAX),
+            n_samples: u32::try_from(edges.n_samples()).unwrap_or(u32::MAX),
         },
     };
     let extrapolation = Extrapolation::new(&fixed.spacing, args, per);

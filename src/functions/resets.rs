@@ -16,7 +16,7 @@ pub(super) static RESETS: WindowFunction = WindowFunction::new(
 .with_modes(&[RangeMode::Anchored])
 .live(LiveForm::edges_of_any(
     |edges, _| Some(edges.n_resets() as f64),
-    |edges, _| match edges.is_steady {
+    |edges, _| match edges.is_steady() {
         true => Ok(Some(SampleValue::Float(0.0))),
         false => Err(NeedsSamples),
     },

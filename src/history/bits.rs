@@ -40,11 +40,21 @@ impl Code {
         self.n_bits as usize
     }
 
-    /// Writes it behind the first `n_bits` of `bytes`, which has room for it; what lay there, in
-    /// the byte begun, must be zero.
+    /// Writes it behind the first `n_bits` of `bytes`, which has room for it; from there on there must
+    /// be zeros.
     #[inline]
     pub fn write(&self, bytes: &mut [u8], n_bits: usize) {
         let (first, shift) = (n_bits / 8, (n_bits % 8) as u32);
+        // Nearly every code is short, and there is room for more behind it.
+        if self.n_bits + shift <= 64
+            && let Some(eight) = bytes
+                .get_mut(first..)
+                .and_then(<[u8]>::first_chunk_mut::<8>)
+        {
+            let begun = u64::from(eight[0]) & !(!0 << shift);
+            *eight = (begun | self.words[0] << shift).to_le_bytes();
+            return;
+        }
         let end = (n_bits + self.n_bits()).div_ceil(8);
         let Some(out) = bytes.get_mut(first..end) else {
             return;

@@ -317,14 +317,19 @@ impl Predictor {
         self.at = at;
         let usual = 64_i64 << (self.time_rice >> EIGHTHS);
         self.time_rice = learned(self.time_rice.into(), quotient, TIME_RICE_MAX) as u8;
+        let foretold = i64::from(self.interval) + i64::from(self.phase);
+        let error = (step << SIXTEENTHS).wrapping_sub(foretold);
+        if (difference, error) == (0, 0) {
+            // Nearly always, where samples are taken on the beat; what follows would come to the same.
+            self.phase = 0;
+            return;
+        }
         if difference.unsigned_abs() > usual.unsigned_abs() {
             // A gap, or another interval.
             self.phase = 0;
             self.interval = (nice(step).min(INTERVAL_MAX >> SIXTEENTHS) << SIXTEENTHS) as i32;
             return;
         }
-        let foretold = i64::from(self.interval) + i64::from(self.phase);
-        let error = (step << SIXTEENTHS) - foretold;
         let phase = error / PHASE_SHARE - error;
         self.phase = phase.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         let interval = i64::from(self.interval) + error / INTERVAL_SHARE;

@@ -4,6 +4,8 @@
 //! a watched series takes. It is a [`WalkCursor`](crate::history::WalkCursor) without air, and
 //! without what all places of one series share: the number of insertions.
 
+use std::num::NonZeroU16;
+
 use crate::history::codec::{Kind, Predictor};
 use crate::history::form::Form;
 use crate::model::TimestampMs;
@@ -20,7 +22,8 @@ pub struct Place {
     interval: i32,
     phase: i16,
     value_rice: u16,
-    bit: u16,
+    /// One more than the bit, so that something else can lie where a place may.
+    bit: NonZeroU16,
     /// The lowest 47 bits of [`Place::chunk`], and its highest.
     chunk: [u16; 3],
     time_rice: u8,
@@ -56,7 +59,7 @@ impl Place {
             interval: predictor.interval,
             phase: predictor.phase,
             value_rice: predictor.value_rice,
-            bit,
+            bit: NonZeroU16::MIN.saturating_add(bit),
             chunk: [packed as u16, (packed >> 16) as u16, (packed >> 32) as u16],
             time_rice: predictor.time_rice,
             mode: predictor.form.code() & FORM | fresh | predictor.kind.code() << KIND,
@@ -81,10 +84,10 @@ impl Place {
         }
     }
 
-    /// Goes on behind the next sample of the same chunk, after which `predictor` knows so much and
-    /// which takes so many bits; its owner has only looked at it.
+    /// Goes on behind the next samples of the same chunk, after which `predictor` knows so much:
+    /// so many bits and so many samples.
     #[inline]
-    pub(in crate::history) fn look_over(&mut self, predictor: &Predictor, n_bits: u16) {
+    pub(in crate::history) fn pass(&mut self, predictor: &Predictor, (n_bits, n): (u16, u8)) {
         let fresh = if predictor.is_fresh { FRESH } else { 0 };
         self.at = predictor.at;
         self.number = predictor.number;
@@ -94,9 +97,9 @@ impl Place {
         self.value_rice = predictor.value_rice;
         self.time_rice = predictor.time_rice;
         let form = predictor.form.code() & FORM;
-        self.mode = form | fresh | predictor.kind.code() << KIND | LOOKED_AT;
-        self.bit += n_bits;
-        self.n_passed += 1;
+        self.mode = form | fresh | predictor.kind.code() << KIND;
+        self.bit = self.bit.saturating_add(n_bits);
+        self.n_passed += n;
     }
 
     /// Returns the number of its chunk, if that is not cold and there is one.
@@ -118,7 +121,7 @@ impl Place {
 
     #[inline]
     pub(in crate::history) fn bit(&self) -> u16 {
-        self.bit
+        self.bit.get() - 1
     }
 
     #[inline]
@@ -159,7 +162,7 @@ impl Place {
     pub fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
         out.byte(self.mode);
         out.signed(newest.0.wrapping_sub(self.at));
-        for number in [self.time_rice.into(), self.value_rice, self.bit] {
+        for number in [self.time_rice.into(), self.value_rice, self.bit()] {
             out.number(number.into());
         }
         out.signed(self.number);
@@ -209,4 +212,4 @@ impl Place {
 /// No chunk has so many bits that one more sample could not be counted in 16.
 const BIT_MAX: u16 = 1 << 15;
 
-const _: () = assert!(size_of::<Place>() == 40);
+const _: () = assert!(size_of::<Place>() == 40 && size_of::<Option<Place>>() == 40);

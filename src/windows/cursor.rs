@@ -10,6 +10,7 @@ use crate::history::{ColdStore, Counted, Cursor, Place, SeriesHistory, Walked, W
 use crate::model::{
     DurationMs, FloatHistogram, FloatPoint, Point, SampleValue, TimestampMs, is_stale_nan,
 };
+use crate::windows::run::InRun;
 
 /// So many samples before a new tail are looked at to find two that are not stale markers.
 const STEPS_BACK_MAX: usize = 64;
@@ -55,20 +56,36 @@ impl Lag {
 }
 
 /// A place where samples are counted as they go by.
-///
-/// It stands behind the first sample that it has not passed, once it has looked at that: asked for
-/// at every evaluation, while the place moves once a sample.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    pub place: Place,
+    stand: Stand,
     pub lag: Lag,
     /// How many samples it has passed since the series began, stale markers left out. Only
     /// differences mean anything, so it may wrap.
     pub n_passed: u32,
 }
 
+/// Where a head stands.
+#[derive(Clone, Debug)]
+enum Stand {
+    /// Behind the first sample that it has not passed, once it has looked at that: asked for at
+    /// every evaluation, while the place moves once a sample.
+    At(Place),
+    /// Before the next sample of a run.
+    In(InRun),
+}
+
 /// There are many series, with some of these each.
 const _: () = assert!(size_of::<Head>() == 48 && size_of::<Tail>() == 56);
+
+/// How heads read what they are going to pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ahead<'a> {
+    /// A view of the store of what is not in memory.
+    pub cold: Option<&'a dyn ColdStore>,
+    /// Whether they decode several samples at once, and keep them.
+    pub decodes: bool,
+}
 
 /// A place where samples come in.
 #[derive(Clone, Debug)]
@@ -133,73 +150,149 @@ pub(super) fn resolved(history: &SeriesHistory, point: FloatPoint) -> Option<Poi
 }
 
 impl Head {
+    /// Returns the head that stands at a place.
+    pub fn new(place: Place, lag: Lag, n_passed: u32) -> Head {
+        Head {
+            stand: Stand::At(place),
+            lag,
+            n_passed,
+        }
+    }
+
     /// Returns the place behind everything at or before `until`.
     pub fn at(history: &SeriesHistory, lag: Lag, until: TimestampMs) -> Head {
         let (place, passed) = counted_place(history, until);
-        let mut head = Head {
-            place,
-            lag,
-            n_passed: passed.n_live,
-        };
-        head.advance(history, until, None);
+        let mut head = Head::new(place, lag, passed.n_live);
+        head.advance(history, until, Ahead::default());
         head
     }
 
-    /// Tells whether there is nothing to pass up to `until`, as far as has been looked.
-    #[inline]
-    pub fn stands(&self, until: TimestampMs) -> bool {
-        self.place.is_looked_at() && self.place.passed() > until
+    /// Returns where it would stand if it had no run.
+    pub fn place(&self, history: &SeriesHistory) -> Place {
+        match &self.stand {
+            Stand::At(place) => *place,
+            Stand::In(run) => run.place(history),
+        }
     }
 
-    /// Moves over everything at or before `until`; `cold` is a view of the store of what is not in
-    /// memory.
+    /// Moves over everything at or before `until`.
     #[inline]
-    pub fn advance(
-        &mut self,
-        history: &SeriesHistory,
-        until: TimestampMs,
-        cold: Option<&dyn ColdStore>,
-    ) {
-        while !self.stands(until) {
-            if let Some(next) = self.next(history) {
+    pub fn advance(&mut self, history: &SeriesHistory, until: TimestampMs, ahead: Ahead<'_>) {
+        if !self.advance_in_run(until) {
+            self.go_on(history, until, ahead);
+        }
+    }
+
+    /// Moves over everything at or before `until` as it has moved before.
+    pub fn catch_up(&mut self, history: &SeriesHistory, until: TimestampMs) {
+        let ahead = Ahead {
+            cold: None,
+            decodes: matches!(self.stand, Stand::In(_)),
+        };
+        self.advance(history, until, ahead);
+    }
+
+    /// Moves over everything at or before `until` in its run, and tells whether there is more.
+    #[inline]
+    fn advance_in_run(&mut self, until: TimestampMs) -> bool {
+        let Stand::In(run) = &mut self.stand else {
+            return false;
+        };
+        while let Some(next) = run.next() {
+            if next.at > until {
+                return true;
+            }
+            run.pass();
+            self.n_passed = self.n_passed.wrapping_add(1);
+        }
+        false
+    }
+
+    fn go_on(&mut self, history: &SeriesHistory, until: TimestampMs, ahead: Ahead<'_>) {
+        loop {
+            if let Stand::In(run) = &mut self.stand {
+                // It is all passed.
+                if ahead.decodes && run.refill(history, ahead.cold) {
+                    if self.advance_in_run(until) {
+                        return;
+                    }
+                    continue;
+                }
+                self.stand = Stand::At(run.end());
+            }
+            let next = self.looked_at(history);
+            let Stand::At(place) = &mut self.stand else {
+                return;
+            };
+            if let Some(next) = next {
+                if next.at > until {
+                    return;
+                }
                 let is_counted = !is_stale_nan(next.value);
                 self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
-                self.place.set_looked_at(false);
+                place.set_looked_at(false);
             }
-            if !history.look_over(&mut self.place, cold) {
+            let run = ahead
+                .decodes
+                .then(|| InRun::behind(*place, history, ahead.cold));
+            if let Some(run) = run.flatten() {
+                self.stand = Stand::In(run);
+                if self.advance_in_run(until) {
+                    return;
+                }
+            } else if !history.look_over(place, ahead.cold) {
                 return;
             }
+        }
+    }
+
+    /// Looks at what is going to be looked at when the next sample is passed; see
+    /// [`SeriesWindows::look_ahead`](crate::windows::SeriesWindows::look_ahead).
+    #[inline]
+    pub fn look_ahead(&self, cold: &dyn ColdStore) -> usize {
+        match &self.stand {
+            Stand::At(place) => place.look_ahead(cold),
+            Stand::In(run) => run.look_ahead(cold),
         }
     }
 
     /// Returns the first sample that is not passed, if it has been looked at.
     #[inline]
     fn next(&self, history: &SeriesHistory) -> Option<FloatPoint> {
-        if !self.place.is_looked_at() {
-            return None;
+        match &self.stand {
+            Stand::At(_) => self.looked_at(history),
+            Stand::In(run) => run.next(),
         }
-        let at = self.place.passed();
-        Some(match self.place.number() {
-            Some(value) => FloatPoint { at, value },
-            None => self.odd_next(history),
-        })
     }
 
-    #[cold]
-    fn odd_next(&self, history: &SeriesHistory) -> FloatPoint {
-        reduced(&WalkedSample {
-            at: self.place.passed(),
-            value: history.walk_last(&history.unpack(&self.place)),
+    /// Returns the sample that its place is behind, if that is not passed.
+    #[inline]
+    fn looked_at(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        let Stand::At(place) = &self.stand else {
+            return None;
+        };
+        if !place.is_looked_at() {
+            return None;
+        }
+        let at = place.passed();
+        Some(match place.number() {
+            Some(value) => FloatPoint { at, value },
+            None => odd_sample(history, place),
         })
     }
 
     /// Returns the first sample ahead that is not a stale marker.
-    #[inline]
+    #[inline(always)]
     pub fn first_ahead(&self, history: &SeriesHistory) -> Option<FloatPoint> {
-        if let Some(next) = self.next(history).filter(|next| !is_stale_nan(next.value)) {
-            return Some(next);
+        match self.next(history) {
+            Some(next) if !is_stale_nan(next.value) => Some(next),
+            _ => self.first_behind_markers(history),
         }
-        let mut ahead = history.unpack(&self.place);
+    }
+
+    #[cold]
+    fn first_behind_markers(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+        let mut ahead = history.unpack(&self.place(history));
         loop {
             let sample = history.walk_next(&mut ahead, TimestampMs::MAX)?;
             let point = reduced(&sample);
@@ -208,6 +301,15 @@ impl Head {
             }
         }
     }
+}
+
+/// Returns the sample that a place has passed last, where that may be no ordinary number.
+#[cold]
+fn odd_sample(history: &SeriesHistory, place: &Place) -> FloatPoint {
+    reduced(&WalkedSample {
+        at: place.passed(),
+        value: history.walk_last(&history.unpack(place)),
+    })
 }
 
 /// Returns the place behind the newest sample at or before `until`, and what lies before it. It is
@@ -267,6 +369,9 @@ impl Tail {
         until: TimestampMs,
         passed: impl FnMut(Option<FloatPoint>, &WalkedSample),
     ) {
+        if self.last.at == until {
+            return;
+        }
         // Most often nothing has come since it was last asked, else one float.
         match (self.n_ahead(history), history.newest_if_float()) {
             (0, _) => {}

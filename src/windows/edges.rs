@@ -24,7 +24,8 @@ pub struct Edges<'a> {
 impl Edges<'_> {
     /// Returns the sample before the newest, where there are two.
     pub fn before_last(&self) -> Option<FloatPoint> {
-        before_last(self.tail, self.history, self.n_samples)
+        let before_last = self.tail.before_last(self.history);
+        before_last.filter(|_| self.n_samples > 1)
     }
 
     /// Returns where the samples lie, if there are two at least.
@@ -49,38 +50,34 @@ impl Edges<'_> {
     }
 }
 
-/// A window with native histograms in it, perhaps among floats.
+/// A window with native histograms in it, perhaps among floats: the first and the last sample here
+/// may stand for one.
 #[derive(Clone, Copy, Debug)]
-pub struct HistogramEdges<'a> {
-    pub(super) history: &'a SeriesHistory,
-    pub(super) first: FloatPoint,
-    pub(super) last: FloatPoint,
-    pub(super) tail: &'a Tail,
-    /// How many samples there are.
-    pub n_samples: usize,
-    /// Whether all are histograms of one layout, and each goes on from the one before.
-    pub is_steady: bool,
-}
+pub struct HistogramEdges<'a>(pub(super) Edges<'a>);
 
 impl HistogramEdges<'_> {
     /// Returns the oldest sample.
     pub fn first(&self) -> Option<Point> {
-        resolved(self.history, self.first)
+        resolved(self.0.history, self.0.first)
     }
 
     /// Returns the newest.
     pub fn last(&self) -> Option<Point> {
-        resolved(self.history, self.last)
+        resolved(self.0.history, self.0.last)
     }
 
     /// Returns the one before the newest, where there are two.
     pub fn before_last(&self) -> Option<Point> {
-        let before_last = before_last(self.tail, self.history, self.n_samples)?;
-        resolved(self.history, before_last)
+        resolved(self.0.history, self.0.before_last()?)
     }
-}
 
-/// Returns the sample before the newest of a window that has so many and ends at a tail.
-fn before_last(tail: &Tail, history: &SeriesHistory, n_samples: usize) -> Option<FloatPoint> {
-    tail.before_last(history).filter(|_| n_samples > 1)
+    /// Returns how many samples there are.
+    pub fn n_samples(&self) -> usize {
+        self.0.n_samples
+    }
+
+    /// Tells whether all are histograms of one layout, and each goes on from the one before.
+    pub fn is_steady(&self) -> bool {
+        !self.0.breaks.has_histograms()
+    }
 }

@@ -21,6 +21,7 @@ mod extreme;
 mod form;
 mod line;
 mod ordered;
+mod run;
 mod saved;
 mod series_windows;
 mod state;
@@ -36,6 +37,6 @@ pub use form::{
 };
 pub use line::{LINE, Line};
 pub use ordered::{ORDERED, Ordered, VALUES_MAX};
-pub use series_windows::{Content, Newest, SeriesWindows, Span};
+pub use series_windows::{Content, Heads, Newest, SeriesWindows, Span, look_ahead};
 pub use state::{Held, Inside, NoState, StateArgs, StateKind, WindowState};
 pub use sum::{MOMENTS, Moments, SUM, Sum};

@@ -26,7 +26,7 @@ impl SeriesWindows {
     pub fn save(&self, history: &SeriesHistory, out: &mut ByteWriter) {
         let newest = near(history);
         out.list(self.tails.iter(), |out, tail| tail.save(newest, out));
-        out.list(self.heads.iter(), |out, head| head.save(newest, out));
+        out.list(self.heads.iter(), |out, head| head.save(history, out));
         let first = (self.first.at != NEVER).then_some(self.first);
         out.option(first, |out, first| {
             put_instant(newest, first.at, out);
@@ -111,18 +111,15 @@ impl Lag {
 }
 
 impl Head {
-    fn save(&self, newest: TimestampMs, out: &mut ByteWriter) {
+    fn save(&self, history: &SeriesHistory, out: &mut ByteWriter) {
         self.lag.save(out);
         out.number(self.n_passed.into());
-        self.place.save(newest, out);
+        self.place(history).save(near(history), out);
     }
 
     fn load(newest: TimestampMs, read: &mut ByteReader<'_>) -> Read<Head> {
-        Ok(Head {
-            lag: Lag::load(read)?,
-            n_passed: read.small()?,
-            place: Place::load(newest, read)?,
-        })
+        let (lag, n_passed) = (Lag::load(read)?, read.small()?);
+        Ok(Head::new(Place::load(newest, read)?, lag, n_passed))
     }
 }
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::history::{ColdStore, SeriesHistory};
 use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::{Breaks, BreaksInside};
-use crate::windows::cursor::{Head, Lag, NEVER, NOTHING, Tail, is_histogram};
+use crate::windows::cursor::{Ahead, Head, Lag, NEVER, NOTHING, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
 use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
@@ -22,8 +22,7 @@ pub struct Span<'a> {
     pub until: TimestampMs,
     /// How far its beginning and its end are behind the frontier, which every series asks for.
     lags: Option<(Lag, Lag)>,
-    /// A view of the store of what is not in memory.
-    cold: Option<&'a dyn ColdStore>,
+    ahead: Ahead<'a>,
 }
 
 impl<'a> Span<'a> {
@@ -35,7 +34,7 @@ impl<'a> Span<'a> {
             after,
             until,
             lags: head.zip(tail),
-            cold: None,
+            ahead: Ahead::default(),
         }
     }
 
@@ -43,7 +42,19 @@ impl<'a> Span<'a> {
     /// than asking the store each time.
     #[must_use]
     pub fn reading(self, cold: Option<&'a dyn ColdStore>) -> Self {
-        Span { cold, ..self }
+        let ahead = Ahead { cold, ..self.ahead };
+        Span { ahead, ..self }
+    }
+
+    /// Has what leaves the window decoded several samples at once, or not: that takes less time, and
+    /// 208 bytes for each window of each series.
+    #[must_use]
+    pub fn decoding_ahead(self, decodes: bool) -> Self {
+        let ahead = Ahead {
+            decodes,
+            ..self.ahead
+        };
+        Span { ahead, ..self }
     }
 
     /// Returns where the frontier stands when a sample leaves the window, ms.
@@ -128,6 +139,28 @@ pub(super) struct Rest {
     pub(super) stateful: Vec<StatefulWindow>,
 }
 
+/// The places of one series where samples leave.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heads<'a>(&'a [Head]);
+
+/// Looks at what [`SeriesWindows::edges`] is going to look at in each of many series and nothing else
+/// has looked at since the last time: where a sample leaves the window. Returns something that
+/// depends on it.
+///
+/// Of many series one after the other the processor fetches that side by side; an evaluation of
+/// each in between is too long for it to see the next. So is even finding the place, so all are
+/// found before any is looked at.
+#[inline]
+pub fn look_ahead<const N: usize>(series: &[Heads<'_>; N], span: Span<'_>) -> usize {
+    let (Some((lag, _)), Some(cold)) = (span.lags, span.ahead.cold) else {
+        return 0;
+    };
+    let head = |heads: &Heads<'_>| heads.0.iter().position(|head| head.lag == lag);
+    let heads = series.map(|heads| head(&heads).map(|at| &heads.0[at]));
+    let seen = heads.iter().flatten().map(|head| head.look_ahead(cold));
+    seen.fold(0, usize::wrapping_add)
+}
+
 impl SeriesWindows {
     /// Starts anew when a sample was put between others: rare, so simple.
     #[inline]
@@ -155,7 +188,7 @@ impl SeriesWindows {
             .skip(1)
             .for_each(|tail| tail.advance(history, frontier - tail.lag.span(), |_, _| {}));
         for head in &mut self.heads {
-            head.advance(history, frontier - head.lag.span(), None);
+            head.catch_up(history, frontier - head.lag.span());
         }
         // From the first sample on all breaks are known.
         let lag = self.lag_max().filter(|_| !self.has_first(history));
@@ -270,7 +303,7 @@ impl SeriesWindows {
         let until = span.frontier - lag.span();
         match self.heads.iter().position(|head| head.lag == lag) {
             Some(number) => {
-                self.heads[number].advance(history, until, span.cold);
+                self.heads[number].advance(history, until, span.ahead);
                 Some(number)
             }
             None if self.first.at > until && self.has_first(history) => None,
@@ -350,18 +383,10 @@ impl SeriesWindows {
         })
     }
 
-    /// Looks at what [`SeriesWindows::edges`] is going to look at and nothing else has looked at since
-    /// the last time: where a sample leaves the window. Returns something that depends on it.
-    ///
-    /// Of many series one after the other the processor fetches that side by side; an evaluation of
-    /// each in between is too long for it to see the next.
+    /// Returns the places where samples leave, to be looked at by [`look_ahead`].
     #[inline]
-    pub fn look_ahead(&self, span: Span<'_>) -> usize {
-        let (Some((lag, _)), Some(cold)) = (span.lags, span.cold) else {
-            return 0;
-        };
-        let head = self.heads.iter().find(|head| head.lag == lag);
-        head.map_or(0, |head| head.place.look_ahead(cold))
+    pub fn heads(&self) -> Heads<'_> {
+        Heads(&self.heads)
     }
 
     /// Returns what is known of a window from its edges. It is put into its callers, since what it
@@ -399,25 +424,18 @@ impl SeriesWindows {
             Some(rest) => rest.breaks.between(first.at, last.at),
             None => BreaksInside::NONE,
         };
-        let has_histograms = breaks.has_histograms();
-        if has_histograms || is_histogram(first) {
-            return Content::Histograms(HistogramEdges {
-                history,
-                first,
-                last,
-                tail,
-                n_samples,
-                is_steady: !has_histograms,
-            });
-        }
-        Content::Floats(Edges {
+        let edges = Edges {
             first,
             last,
             n_samples,
             breaks,
             history,
             tail,
-        })
+        };
+        match is_histogram(first) || breaks.has_histograms() {
+            true => Content::Histograms(HistogramEdges(edges)),
+            false => Content::Floats(edges),
+        }
     }
 
     /// Returns a state of the floats in a window, made for a function's options.

@@ -16,7 +16,7 @@ use crate::functions::{Annotations, Element};
 use crate::model::{Labels, SampleValue, TimestampMs};
 use crate::promql::ast::{Aggregate, AggregateOp, Span};
 use crate::series::{SelectionId, SeriesStore, StandingSelection};
-use crate::windows::{self, Known, LastExtrapolation, Lasting, LiveArgs, Newest, Worth};
+use crate::windows::{self, Heads, Known, LastExtrapolation, Lasting, LiveArgs, Newest, Worth};
 
 /// What the windows of so many series are going to move over is looked at before they are moved.
 const AHEAD: usize = 16;
@@ -166,7 +166,8 @@ impl Live<'_> {
         let grouping = state.groupings.find(aggregate, key, members, self.store);
         let span = self.span(after, until);
         let n_members = members.members().len();
-        self.touch(scoped.as_ref().map_or(n_members, Vec::len));
+        let n_asked = scoped.as_ref().map_or(n_members, Vec::len);
+        self.touch(n_asked);
         let key = leaf.key(selection, span);
         let (lines, movements) = state.lines.begin(key, members);
         let args = match leaf {
@@ -179,12 +180,13 @@ impl Live<'_> {
                 options: "",
             },
         };
+        let groups = Vec::with_capacity(grouping.labels.len().min(n_asked));
         let mut sums = Sums {
             leaf,
             args: &args,
             op: aggregate.op,
             grouping,
-            groups: Vec::new(),
+            groups,
             extrapolation: LastExtrapolation::default(),
             stands: self.stands(until),
         };
@@ -229,14 +231,19 @@ impl Live<'_> {
             sums.add(member, known);
             Some(())
         };
-        let n_asked = scoped.as_ref().map_or(n_members, Vec::len);
         let member = |at: usize| scoped.as_ref().map_or(at, |scoped| scoped[at] as usize);
         for begin in (0..n_asked).step_by(AHEAD) {
             let batch = begin..n_asked.min(begin + AHEAD);
             if looks_ahead {
-                let places = batch.clone().map(|at| members.members()[member(at)]);
-                let seen = places.map(|place| state.windows.look_ahead(place as usize, span));
-                std::hint::black_box(seen.fold(0, usize::wrapping_add));
+                let mut heads = [Heads::default(); AHEAD];
+                let mut seen = 0;
+                for (heads, at) in heads.iter_mut().zip(batch.clone()) {
+                    let place = members.members()[member(at)] as usize;
+                    *heads = state.windows.heads(place);
+                    let series = self.store.get(place);
+                    seen += series.map_or(0, |(_, series)| series.history.insertions() as usize);
+                }
+                std::hint::black_box(seen.wrapping_add(windows::look_ahead(&heads, span)));
             }
             for at in batch {
                 add(&mut state.windows, member(at))?;

@@ -218,6 +218,10 @@ impl LiveState {
     }
 }
 
+/// In a store of more series than this windows keep nothing that they have decoded ahead: up to here
+/// that takes 3 MB for each length of windows.
+const DECODED_AHEAD_MAX: usize = 16_384;
+
 /// The leaves at one place of the frontier.
 pub struct Live<'a> {
     store: &'a SeriesStore,
@@ -289,7 +293,9 @@ impl<'a> Live<'a> {
     }
 
     fn span(&self, after: TimestampMs, until: TimestampMs) -> Span<'_> {
-        Span::new(self.frontier, after, until).reading(self.cold.as_deref())
+        Span::new(self.frontier, after, until)
+            .reading(self.cold.as_deref())
+            .decoding_ahead(self.store.len() <= DECODED_AHEAD_MAX)
     }
 
     /// Tells whether a place moves along with the frontier.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::history::SeriesHistory;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{BlockList, DurationMs, TimestampMs};
-use crate::windows::{SeriesWindows, Span};
+use crate::windows::{Heads, SeriesWindows};
 
 const _: () = assert!(size_of::<Option<SeriesWindows>>() == size_of::<SeriesWindows>());
 
@@ -45,12 +45,11 @@ impl WindowsByPlace {
         windows.get_or_insert_default()
     }
 
-    /// Looks at what a window of the series at a place is going to move over; see
-    /// [`SeriesWindows::look_ahead`].
+    /// Returns the places where samples leave the windows of the series at a place.
     #[inline]
-    pub fn look_ahead(&self, place: usize, span: Span<'_>) -> usize {
+    pub fn heads(&self, place: usize) -> Heads<'_> {
         let windows = self.windows.get(place).and_then(Option::as_ref);
-        windows.map_or(0, |windows| windows.look_ahead(span))
+        windows.map(SeriesWindows::heads).unwrap_or_default()
     }
 
     #[cold]
