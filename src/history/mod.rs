@@ -23,6 +23,7 @@ mod reading;
 mod rest;
 mod saved;
 mod series_history;
+mod steps;
 
 pub use bits::{SAMPLE_BYTES_MAX, SAMPLE_BYTES_USUAL};
 pub use cold::{ColdPlace, ColdStore};
