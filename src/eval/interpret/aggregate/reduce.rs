@@ -139,13 +139,11 @@ impl Group {
         }
     }
 
+    /// Adds a float to anything but a sum that has begun.
     fn add_other_float(&mut self, value: f64) {
         match &mut self.state {
             State::Sum(total) if !total.is_incompatible => {
-                total.floats = Some(match total.floats {
-                    Some(sum) => sum.plus(value),
-                    None => KahanSum::new(value),
-                });
+                total.floats = Some(KahanSum::new(value));
             }
             State::Mean(total) if !total.is_incompatible => match &mut total.floats {
                 Some(mean) => mean.add(value),
