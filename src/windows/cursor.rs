@@ -210,40 +210,45 @@ impl Head {
 
     fn go_on(&mut self, history: &SeriesHistory, until: TimestampMs, ahead: Ahead<'_>) {
         loop {
-            if let Stand::In(run) = &mut self.stand {
-                // It is all passed.
-                if ahead.decodes && run.refill(history, ahead.cold) {
-                    if self.advance_in_run(until) {
-                        return;
-                    }
-                    continue;
-                }
-                self.stand = Stand::At(run.end());
-            }
-            let next = self.looked_at(history);
-            let Stand::At(place) = &mut self.stand else {
-                return;
-            };
-            if let Some(next) = next {
+            if let Some(next) = self.looked_at(history) {
                 if next.at > until {
                     return;
                 }
                 let is_counted = !is_stale_nan(next.value);
                 self.n_passed = self.n_passed.wrapping_add(u32::from(is_counted));
-                place.set_looked_at(false);
             }
-            let run = ahead
-                .decodes
-                .then(|| InRun::behind(*place, history, ahead.cold));
-            if let Some(run) = run.flatten() {
-                self.stand = Stand::In(run);
+            if self.find_run(history, ahead) {
                 if self.advance_in_run(until) {
                     return;
                 }
-            } else if !history.look_over(place, ahead.cold) {
+            } else if let Stand::At(place) = &mut self.stand
+                && !history.look_over(place, ahead.cold)
+            {
                 return;
             }
         }
+    }
+
+    /// Decodes what comes behind its place, or behind its run, of which all is passed; tells whether
+    /// that is in a run. Else it stands at a place, and has looked at nothing ahead.
+    fn find_run(&mut self, history: &SeriesHistory, ahead: Ahead<'_>) -> bool {
+        match &mut self.stand {
+            Stand::In(run) => {
+                if ahead.decodes && run.refill(history, ahead.cold) {
+                    return true;
+                }
+                self.stand = Stand::At(run.end());
+            }
+            Stand::At(place) => {
+                place.set_looked_at(false);
+                let run = || InRun::behind(*place, history, ahead.cold);
+                if let Some(run) = ahead.decodes.then(run).flatten() {
+                    self.stand = Stand::In(run);
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Looks at what is going to be looked at when the next sample is passed; see
