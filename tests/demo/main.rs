@@ -16,6 +16,11 @@ fn demo(args: &[&str]) {
 }
 
 #[test]
+fn the_three_stories_at_once_are_told_apart() {
+    demo(&[]);
+}
+
+#[test]
 fn the_silent_model_is_noticed() {
     demo(&["--scenario", "silent"]);
 }
