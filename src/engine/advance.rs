@@ -127,10 +127,11 @@ impl Engine {
             // One that is in error is so as a whole.
             let state = &self.rule_states[rule];
             let is_whole = !state.knows_parts || matches!(state.health, RuleHealth::Err(_));
-            if let Some(due) = self.partitions.take_due(rule, is_whole) {
+            if let Some(due) = self.partitions.take_due(rule, at, is_whole) {
                 self.arrive(rule, at, &due, stopwatch, effects);
             }
         }
+        self.stats.evaluations_spared += self.partitions.take_spared();
     }
 
     /// A leap of the clock makes up to a thousand ticks a group; of the rest only the last is

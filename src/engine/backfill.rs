@@ -79,6 +79,7 @@ impl Engine {
             return;
         }
         self.stats.pasts_taken += 1;
+        self.partitions.lose_all_headroom();
         self.kept_since.insert(key, past.since);
         self.find_warm_instants();
     }

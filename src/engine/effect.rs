@@ -87,8 +87,8 @@ pub struct Stats {
     pub scrapes_late: u64,
     /// Samples read from history by evaluations.
     pub samples_scanned: u64,
-    /// Evaluations at ticks of which all or some parts were left out: they raised no alert, and
-    /// neither a sample nor time alone can have changed that.
+    /// Evaluations of which parts were left out, at arrivals all of them: they raised no alert, and
+    /// neither time alone nor samples can have changed that.
     pub evaluations_spared: u64,
     /// Samples that were put before a series' first one.
     pub samples_past: u64,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, RuleIndex, Text};
-use crate::eval::live::Scope;
+use crate::eval::live::{Bounds, Scope};
 use crate::eval::source::{
     JointCall, LiveLeaf, SubqueryCall, SubqueryPoints, SubqueryWindow, WindowCall,
 };
@@ -71,6 +71,8 @@ pub struct Evaluation<'a> {
     pub stands_until: Cell<TimestampMs>,
     /// Elements and samples looked at so far, read from history or not.
     pub work: Cell<u64>,
+    /// What the sums of the expression evaluated last may come to, where that is to be found out.
+    pub bounds: Bounds,
 }
 
 impl<'a> Evaluation<'a> {
@@ -106,7 +108,11 @@ impl<'a> Evaluation<'a> {
         if rule.stands && self.leaves == Leaves::Live {
             source.live.watch_time();
         }
+        if self.bounds.are_gathered() {
+            source.live.bounds.gather();
+        }
         let elements = source.evaluate_rule(rule);
+        self.bounds.set(source.live.bounds.take());
         self.stands_until.set(source.live.stands_until());
         self.scanned.set(self.scanned.get() + source.live.scanned());
         self.count(source.live.touched());

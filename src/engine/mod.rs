@@ -26,6 +26,7 @@ mod expectation;
 pub mod explain;
 pub mod grid;
 mod handles;
+mod headroom;
 mod kept_since;
 mod learning;
 pub mod part_lists;

@@ -14,8 +14,10 @@ use std::sync::Arc;
 use crate::alert::Found;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::RuleIndex;
+use crate::engine::headroom::{ChannelId, Gains, Headroom};
 use crate::eval::live::Scope;
 use crate::eval::plan::LabelSet;
+use crate::eval::plan::headroom::Condition;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{Labels, TimestampMs};
 
@@ -28,23 +30,28 @@ pub type PartId = u32;
 /// What has moved.
 #[derive(Clone, Debug, Default)]
 pub struct Partitions {
-    classes: Vec<Class>,
-    rules: Vec<RuleParts>,
+    pub(in crate::engine) classes: Vec<Class>,
+    pub(in crate::engine) rules: Vec<RuleParts>,
     /// Rules of which something has moved, each once.
     moved: Vec<RuleIndex>,
+    /// What the counters of rules that may have headroom have gained.
+    pub gains: Gains,
+    /// How often headroom has spared the evaluation of a rule, since it was last asked.
+    pub(in crate::engine) n_spared: u64,
 }
 
 /// The parts that one set of labels makes; rules share them.
 #[derive(Clone, Debug)]
-struct Class {
-    labels: Arc<LabelSet>,
-    ids: HashMap<u64, PartId>,
-    keys: Vec<u64>,
+pub(in crate::engine) struct Class {
+    pub(in crate::engine) labels: Arc<LabelSet>,
+    pub(in crate::engine) ids: HashMap<u64, PartId>,
+    pub(in crate::engine) keys: Vec<u64>,
 }
 
+/// What is known of a rule's parts.
 #[derive(Clone, Debug)]
-struct RuleParts {
-    class: Option<u32>,
+pub(in crate::engine) struct RuleParts {
+    pub(in crate::engine) class: Option<u32>,
     /// All of it together, for when it cannot be taken apart.
     whole: Part,
     parts: Vec<Part>,
@@ -58,6 +65,12 @@ struct RuleParts {
     idle_until: Vec<TimestampMs>,
     /// The same of a whole that cannot be taken apart.
     whole_idle_until: TimestampMs,
+    /// The channels of what would have to grow; none where no bound is known.
+    pub(in crate::engine) channels: Vec<ChannelId>,
+    /// What has to happen before each part is evaluated again.
+    pub(in crate::engine) headroom: Vec<Headroom>,
+    /// The same of a whole that cannot be taken apart.
+    pub(in crate::engine) whole_headroom: Headroom,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +101,9 @@ impl Default for RuleParts {
             is_moved: false,
             idle_until: Vec::new(),
             whole_idle_until: TimestampMs::MIN,
+            channels: Vec::new(),
+            headroom: Vec::new(),
+            whole_headroom: Headroom::default(),
         }
     }
 }
@@ -125,8 +141,16 @@ impl Partitions {
                 .partition
                 .as_ref()
                 .map(|labels| partitions.class(labels));
+            let mut channels = Vec::new();
+            if let Some(condition) = Condition::of(&rule.expr).filter(|_| rule.stands) {
+                let gains = &mut partitions.gains;
+                condition.visit(&mut |ratio| {
+                    channels.push(gains.channel(ratio.upper.selector, class));
+                });
+            }
             partitions.rules.push(RuleParts {
                 class,
+                channels,
                 ..RuleParts::default()
             });
         }
@@ -178,6 +202,7 @@ impl Partitions {
         if let Some(part) = part {
             change(rule.part(part));
         }
+        rule.lose_headroom(part);
     }
 
     /// So many samples have come.
@@ -221,7 +246,9 @@ impl Partitions {
 
     /// Returns what of a rule is to be evaluated now, and begins to count anew for that. `whole`
     /// says that it must not be taken apart.
-    pub fn take_due(&mut self, index: RuleIndex, whole: bool) -> Option<Due> {
+    ///
+    /// What cannot find anything however much has come is left out, unless it was asked for.
+    pub fn take_due(&mut self, index: RuleIndex, at: TimestampMs, whole: bool) -> Option<Due> {
         let rule = &mut self.rules[index];
         rule.is_moved = false;
         let moved = std::mem::take(&mut rule.moved);
@@ -236,19 +263,31 @@ impl Partitions {
                 return None;
             }
             rule.whole.arrivals = 0;
+            let has_room =
+                rule.class.is_none() && rule.whole_headroom.is_there(at, &self.gains, None);
+            if has_room && !is_asked_for && keys.is_empty() {
+                self.n_spared += 1;
+                return None;
+            }
             return Some(Due::Whole);
         };
         let class = &self.classes[class_number as usize];
         let mut ids = class.ids_of(&keys);
+        let mut n_spared = 0;
         for id in moved {
             let part = rule.part(id);
             part.is_moved = false;
             if part.is_due() {
                 part.arrivals = 0;
+                if rule.has_headroom(id, at, &self.gains) {
+                    n_spared += 1;
+                    continue;
+                }
                 keys.push(class.keys[id as usize]);
                 ids.push(id);
             }
         }
+        self.n_spared += u64::from(n_spared > 0 && keys.is_empty());
         (!keys.is_empty()).then(|| class.due(class_number, keys, ids))
     }
 
@@ -263,7 +302,8 @@ impl Partitions {
     ) -> Option<Due> {
         let rule = &self.rules[index];
         let Some(class_number) = rule.class else {
-            let is_idle = !rule.whole.is_changed && at < rule.whole_idle_until;
+            let is_idle = (!rule.whole.is_changed && at < rule.whole_idle_until)
+                || rule.whole_headroom.is_there(at, &self.gains, None);
             let is_due = !is_idle || rule.whole_asked_for || raised.next().is_some();
             return is_due.then_some(Due::Whole);
         };
@@ -278,7 +318,8 @@ impl Partitions {
         let mut ids = class.ids_of(&keys);
         for (id, part) in (0..).zip(&rule.parts).filter(|(_, part)| part.n_series > 0) {
             let idle_until = rule.idle_until.get(id as usize);
-            if part.is_changed || idle_until.is_none_or(|until| *until <= at) {
+            let may_differ = part.is_changed || idle_until.is_none_or(|until| *until <= at);
+            if may_differ && !rule.has_headroom(id, at, &self.gains) {
                 keys.push(class.keys[id as usize]);
                 ids.push(id);
             }
@@ -415,9 +456,14 @@ impl Partitions {
                 is_moved: read.flag()?,
                 idle_until: read.list(1, ByteReader::instant)?,
                 whole_idle_until: read.instant()?,
+                ..RuleParts::default()
             };
             let Some(rule) = partitions.rules.get_mut(number) else {
                 continue;
+            };
+            let loaded = RuleParts {
+                channels: std::mem::take(&mut rule.channels),
+                ..loaded
             };
             let class = rule
                 .class

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::headroom::{self, ChannelId};
 use crate::engine::part_lists::{PartList, PartLists};
 use crate::engine::partitions::{PartId, Partitions};
 use crate::history::Appended;
@@ -99,6 +100,8 @@ pub struct Rank {
     pub rules: BTreeSet<RuleIndex>,
     /// How long its samples are kept, ms.
     pub keep: DurationMs,
+    /// The channels by which it is added up what it gains.
+    pub channels: BTreeSet<ChannelId>,
     /// Where rules record series of this name: the groups whose rules may write this one.
     /// Samples from outside seed its history until one of them has ticked.
     pub written_by: Option<Vec<GroupIndex>>,
@@ -111,6 +114,11 @@ pub struct ReaderSet {
     pub rules: Vec<(RuleIndex, Option<usize>)>,
     /// The label sets that take any of them apart.
     pub classes: Vec<u32>,
+    /// Each channel by which it is added up what it gains, with the place among `classes` of the label
+    /// set that takes it apart.
+    pub channels: Vec<(ChannelId, Option<usize>)>,
+    /// Whether any of the rules may have headroom, which ends where a counter is none.
+    pub is_counted: bool,
     /// How long its samples are kept, ms.
     pub keep: DurationMs,
     /// See [`Rank::written_by`].
@@ -128,15 +136,21 @@ impl Readers {
             written_by: rank.written_by.clone(),
             ..ReaderSet::default()
         };
+        let mut place_of = |class: u32| {
+            let known = readers.classes.iter().position(|known| *known == class);
+            known.unwrap_or_else(|| {
+                readers.classes.push(class);
+                readers.classes.len() - 1
+            })
+        };
         for rule in &rank.rules {
-            let class = partitions.class_of(*rule).map(|class| {
-                let known = readers.classes.iter().position(|known| *known == class);
-                known.unwrap_or_else(|| {
-                    readers.classes.push(class);
-                    readers.classes.len() - 1
-                })
-            });
+            let class = partitions.class_of(*rule).map(&mut place_of);
             readers.rules.push((*rule, class));
+            readers.is_counted |= partitions.may_have_headroom(*rule);
+        }
+        for channel in &rank.channels {
+            let class = partitions.gains.class(*channel).map(&mut place_of);
+            readers.channels.push((*channel, class));
         }
         let number = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
         self.sets.push(readers);
@@ -150,6 +164,8 @@ impl Readers {
         static NONE: ReaderSet = ReaderSet {
             rules: Vec::new(),
             classes: Vec::new(),
+            channels: Vec::new(),
+            is_counted: false,
             keep: DurationMs::ZERO,
             written_by: None,
         };
@@ -292,6 +308,7 @@ impl Engine {
     fn series_state(&mut self, labels: &Labels) -> SeriesState {
         let (rules, reach) = self.rules.readers(labels);
         let rank = Rank {
+            channels: self.partitions.channels_of(&rules, labels),
             rules,
             keep: self.keep_of(reach),
             written_by: self.written_by(labels),
@@ -430,11 +447,21 @@ impl Engine {
         let newest = series.history.newest_at().unwrap_or(TimestampMs::MIN);
         let window = self.settings.out_of_order_window;
         let oldest_allowed = newest - window;
+        let readers = self.readers.get(state.readers);
+        let gain = match readers.is_counted {
+            true => headroom::gain_of(&series.history, &value, ends),
+            false => Some(0.0),
+        };
+        // A full chunk need not wait for another sample before it leaves memory.
+        let is_cut = state.since_cut + 1 >= SAMPLES_PER_CUT || series.history.is_chunk_full();
+        if let Some(frontier) = frontier.filter(|_| is_cut) {
+            // Before there is a sample beyond the frontier, which would have to be looked for.
+            let windows = self.live.get_mut();
+            windows.catch_up(place, &series.history, frontier);
+        }
         let taken = series
             .history
             .append_started(at, start, value, oldest_allowed);
-        // A full chunk need not wait for the next one before it leaves memory.
-        let is_chunk_begun = series.history.is_chunk_begun();
         match taken {
             Appended::InOrder => {
                 let before = state.newest();
@@ -451,17 +478,18 @@ impl Engine {
                 return;
             }
         }
+        if readers.is_counted {
+            let parts = self.part_lists.get(&state.parts, readers.classes.len());
+            let gain = gain.filter(|_| taken == Appended::InOrder);
+            self.partitions.gained(readers, parts, gain);
+        }
         self.stats.samples += 1;
         self.live.get_mut().moved(place);
         state.heard_at_minute = minute(wall);
         state.since_cut += 1;
-        if state.since_cut >= SAMPLES_PER_CUT || is_chunk_begun {
+        if is_cut {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
-                if let Some((_, stored)) = self.store.get(place) {
-                    let windows = self.live.get_mut();
-                    windows.catch_up(place, &stored.history, frontier);
-                }
                 let keep = self.readers.get(state.readers).keep;
                 self.store.cut(place, frontier, keep, oldest_allowed);
             }

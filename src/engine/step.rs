@@ -9,6 +9,7 @@ use crate::engine::compiled_rule::{CompiledAlert, CompiledRule, GroupIndex, Rule
 use crate::engine::evaluate::{Evaluation, View};
 use crate::engine::partitions::Due;
 use crate::engine::{Effect, Engine, RuleHealth, Stopwatch};
+use crate::eval::live::{Bounds, SumBounds};
 use crate::model::{
     ALERTS, ALERTS_FOR_STATE, AlertMessage, AlertStatus, DurationMs, GroupKey, Labels, METRIC_NAME,
     SampleValue, TimestampMs, stale_nan,
@@ -30,6 +31,7 @@ impl Engine {
             scanned: Cell::new(0),
             stands_until: Cell::new(TimestampMs::MIN),
             work: Cell::new(0),
+            bounds: Bounds::default(),
         }
     }
 
@@ -164,9 +166,13 @@ impl Engine {
         };
         let (policy, query_at) = (self.policy(index), at - group.query_offset);
         self.stats.evaluations_spared += u64::from(due.scope().is_some());
+        let is_bounded = self.waiting.is_empty() && self.partitions.looks_for_headroom(index, &due);
         let evaluation = self.evaluation();
+        if is_bounded {
+            evaluation.bounds.gather();
+        }
         let found = evaluation.alerts(rule, alert, query_at, View::Appended, due.scope());
-        let stands_until = evaluation.stands_until.get();
+        let (stands_until, bounds) = (evaluation.stands_until.get(), evaluation.bounds.take());
         let two_eyed = group.on_arrival && !rule.views.is_empty();
         let live = two_eyed.then(|| evaluation.alerts(rule, alert, at, View::Live, None));
         let (spent, limit, stands) = (evaluation.spent(), group.limit, rule.stands);
@@ -198,6 +204,7 @@ impl Engine {
             }
         }
         self.rule_states[index].knows_parts = true;
+        self.find_headroom(index, &due, bounds);
         self.plan_timers(index, at, None);
         Ok(self.rule_states[index]
             .alerts
@@ -227,9 +234,13 @@ impl Engine {
             return;
         }
         let policy = self.policy(index);
+        let is_bounded = self.waiting.is_empty() && self.partitions.looks_for_headroom(index, due);
         let evaluation = self.evaluation();
         let scope = due.scope();
         let mut parts = scope.map(|scope| scope.keys.as_slice());
+        if is_bounded {
+            evaluation.bounds.gather();
+        }
         let mut found = evaluation.alerts(rule, alert, at, View::Live, scope);
         let alerts = &self.rule_states[index].alerts;
         if let (Ok(seen), Some(_)) = (&found, parts)
@@ -239,7 +250,7 @@ impl Engine {
             parts = None;
             found = evaluation.alerts(rule, alert, at, View::Live, None);
         }
-        let stands_until = evaluation.stands_until.get();
+        let (stands_until, bounds) = (evaluation.stands_until.get(), evaluation.bounds.take());
         let stands = rule.stands && scope.is_some() == parts.is_some();
         let spent = evaluation.spent();
         self.spend(spent);
@@ -254,6 +265,7 @@ impl Engine {
                 let alerts = &mut self.rule_states[index].alerts;
                 let changes = alerts.arrive(at, &found, parts, &policy);
                 self.announce(index, at, changes, effects);
+                self.find_headroom(index, due, bounds.filter(|_| stands));
                 self.plan_timers(index, at, parts);
             }
             Err(message) => {
@@ -266,6 +278,16 @@ impl Engine {
         self.timings
             .add_rule(self.rule_states[index].evaluation_seconds);
         self.rule_states[index].last_evaluation = Some(at);
+    }
+
+    /// Notes how far what was evaluated is from finding anything, if that was to be found out.
+    fn find_headroom(&mut self, index: RuleIndex, due: &Due, bounds: Option<Vec<SumBounds>>) {
+        let Some(bounds) = bounds else { return };
+        let alerts = self.rule_states[index].alerts.iter();
+        let raised = alerts.map(|alert| alert.part).collect();
+        let rule = &self.rules.rules[index];
+        self.partitions
+            .find_headroom((index, rule), due, &bounds, &raised);
     }
 
     /// Returns what of a rule a tick has to evaluate: what raised an alert, and what may have

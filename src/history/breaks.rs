@@ -7,6 +7,13 @@ use crate::history::cold::Found;
 use crate::model::TimestampMs;
 
 impl SeriesHistory {
+    /// Tells whether no sample after an instant is less than the live one before it, and floats and
+    /// histograms do not meet there; `false` is not certain. Looks at the chunk that is being written
+    /// alone.
+    pub fn goes_on_since(&self, after: TimestampMs) -> bool {
+        self.head.is_begun() && self.head.n_breaks() == 0 && after >= self.head.base()
+    }
+
     /// Returns the parts of `(after, until]`, ascending and each open on the left, outside of which
     /// no sample is less than the live one before it, and floats and histograms do not meet.
     ///

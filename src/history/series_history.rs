@@ -204,6 +204,11 @@ impl SeriesHistory {
         self.number.wrapping_sub(self.sealed().len() as u32)
     }
 
+    /// Tells whether the next sample begins a chunk.
+    pub fn is_chunk_full(&self) -> bool {
+        self.head.is_begun() && self.head.is_full()
+    }
+
     /// Tells whether a chunk was begun by the newest sample, which is a good time to cut.
     pub fn is_chunk_begun(&self) -> bool {
         self.head.len() == 1

@@ -52,7 +52,7 @@ pub fn write_engine_metrics(text: &mut String, shards: &[EngineReport]) {
         ),
         (
             "burnwatch_rule_evaluations_spared",
-            "Evaluations at ticks that were left out in whole or in part: nothing had changed.",
+            "Evaluations that were left out in whole or in part: nothing had changed, or not enough to find anything.",
             sum(|stats| stats.evaluations_spared),
         ),
         (

@@ -58,7 +58,7 @@ impl Lag {
 /// A place where samples are counted as they go by.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
-    stand: Stand,
+    pub(super) stand: Stand,
     pub lag: Lag,
     /// How many samples it has passed since the series began, stale markers left out. Only
     /// differences mean anything, so it may wrap.
@@ -67,7 +67,7 @@ pub(super) struct Head {
 
 /// Where a head stands.
 #[derive(Clone, Debug)]
-enum Stand {
+pub(super) enum Stand {
     /// Behind the first sample that it has not passed, once it has looked at that: asked for at
     /// every evaluation, while the place moves once a sample.
     At(Place),
@@ -107,7 +107,7 @@ pub(super) struct Tail {
 
 /// There is no sample before the last.
 const NONE: u32 = 0;
-/// It is too long ago for its distance.
+/// It is too long ago for its distance, or has not been looked at.
 const FAR: u32 = u32::MAX;
 
 /// Tells whether a point stands for a native histogram.
@@ -272,7 +272,7 @@ impl Head {
 
     /// Returns the sample that its place is behind, if that is not passed.
     #[inline]
-    fn looked_at(&self, history: &SeriesHistory) -> Option<FloatPoint> {
+    pub(super) fn looked_at(&self, history: &SeriesHistory) -> Option<FloatPoint> {
         let Stand::At(place) = &self.stand else {
             return None;
         };
@@ -412,6 +412,9 @@ impl Tail {
             }
             return;
         }
+        if newest.at <= until && self.leaps_to(&newest, history) {
+            return;
+        }
         let mut cursor = match &self.walk {
             Some(place) => history.unpack(place),
             None => history.walk_from(self.newest_passed()),
@@ -426,6 +429,28 @@ impl Tail {
         if self.newest_passed() >= newest.at {
             self.passed = history.counted();
         }
+    }
+
+    /// Passes all up to the newest sample without looking at what lies between, if nothing there could
+    /// be a break: a rule that has room to its threshold does not look at every sample as it comes.
+    fn leaps_to(&mut self, newest: &Point, history: &SeriesHistory) -> bool {
+        let SampleValue::Float(value) = newest.value else {
+            return false;
+        };
+        let is_between_floats = self.last().is_some_and(|last| !is_histogram(last));
+        let leaps = is_between_floats
+            && !is_stale_nan(value)
+            && history.goes_on_since(self.newest_passed());
+        if leaps {
+            self.walk = None;
+            self.passed = history.counted();
+            self.gap = FAR;
+            self.last = FloatPoint {
+                at: newest.at,
+                value,
+            };
+        }
+        leaps
     }
 
     #[inline]

@@ -19,6 +19,7 @@ mod edges;
 mod extrapolation;
 mod extreme;
 mod form;
+mod leaving;
 mod line;
 mod ordered;
 mod run;
@@ -35,6 +36,7 @@ pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
 pub use form::{
     Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Stretch, Worth,
 };
+pub use leaving::Leaving;
 pub use line::{LINE, Line};
 pub use ordered::{ORDERED, Ordered, VALUES_MAX};
 pub use series_windows::{Content, Heads, Newest, SeriesWindows, Span, look_ahead};

@@ -5,24 +5,22 @@
 //! so once for [`LENGTH`] of them. Only ordinary numbers are in a run: before a stale marker, a
 //! histogram or the end of a chunk it is shorter, and the head goes over those by itself.
 //!
-//! It takes room, 208 bytes for each window of each series, so only windows of few series have
+//! It takes room, 168 bytes for each window of each series, so only windows of few series have
 //! runs ([`Span::decoding_ahead`](crate::windows::Span::decoding_ahead)).
 
 use crate::history::{ColdStore, Place, SeriesHistory};
-use crate::model::FloatPoint;
+use crate::model::{FloatPoint, TimestampMs};
 use crate::windows::cursor::NOTHING;
 
 /// So many samples at most.
 const LENGTH: usize = 8;
 
-const _: () = assert!(size_of::<Run>() == 208);
+const _: () = assert!(size_of::<Run>() == 168);
 
 /// Samples that come one after the other.
 #[derive(Clone, Debug)]
 struct Run {
     points: [FloatPoint; LENGTH],
-    /// Before the first.
-    begin: Place,
     /// Behind the last.
     end: Place,
 }
@@ -50,11 +48,7 @@ impl InRun {
         let mut end = place;
         let n_points = history.take_run(&mut end, cold, &mut points);
         (n_points > 0).then(|| InRun {
-            run: Box::new(Run {
-                points,
-                begin: place,
-                end,
-            }),
+            run: Box::new(Run { points, end }),
             n_points: n_points as u8,
             n_passed: 0,
         })
@@ -63,10 +57,39 @@ impl InRun {
     /// Goes to the beginning of the run behind this one, and tells whether there is one.
     pub fn refill(&mut self, history: &SeriesHistory, cold: Option<&dyn ColdStore>) -> bool {
         let run = &mut *self.run;
-        run.begin = run.end;
         self.n_points = history.take_run(&mut run.end, cold, &mut run.points) as u8;
         self.n_passed = 0;
         self.n_points > 0
+    }
+
+    /// Decodes as many more as there is room for where the others have been passed, beyond the end of
+    /// a chunk as well.
+    pub fn top_up(&mut self, history: &SeriesHistory, cold: Option<&dyn ColdStore>) {
+        let run = &mut *self.run;
+        let passed = usize::from(std::mem::take(&mut self.n_passed));
+        let mut n_points = usize::from(self.n_points).saturating_sub(passed);
+        run.points.copy_within(passed..passed + n_points, 0);
+        while n_points < LENGTH {
+            n_points += history.take_run(&mut run.end, cold, &mut run.points[n_points..]);
+            let mut behind = run.end;
+            if n_points == LENGTH || !history.look_over(&mut behind, cold) {
+                break;
+            }
+            let Some(value) = behind.number() else { break };
+            run.points[n_points] = FloatPoint {
+                at: behind.passed(),
+                value,
+            };
+            behind.set_looked_at(false);
+            (run.end, n_points) = (behind, n_points + 1);
+        }
+        self.n_points = n_points as u8;
+    }
+
+    /// Returns the samples that are not passed.
+    pub fn ahead(&self) -> &[FloatPoint] {
+        let (from, to) = (usize::from(self.n_passed), usize::from(self.n_points));
+        self.run.points.get(from..to).unwrap_or_default()
     }
 
     /// Returns the first sample that is not passed.
@@ -94,16 +117,14 @@ impl InRun {
     }
 
     /// Returns the place behind the next sample, of which its owner has only looked at that: where a
-    /// head without a run would stand.
+    /// head without a run would stand. It is looked for, which is for checkpoints and no more.
     pub fn place(&self, history: &SeriesHistory) -> Place {
-        let mut place = self.run.begin;
-        // Not so many times as were passed: what has been forgotten since is not stopped at.
-        while self.next().is_some_and(|next| place.passed() < next.at) {
-            place.set_looked_at(false);
-            if !history.look_over(&mut place, None) {
-                break;
-            }
-        }
+        let Some(next) = self.next() else {
+            return self.end();
+        };
+        let before = TimestampMs(next.at.0.saturating_sub(1));
+        let mut place = history.walk_from(before).pack();
+        history.look_over(&mut place, None);
         place
     }
 

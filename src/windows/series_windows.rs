@@ -9,7 +9,7 @@ use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::{Breaks, BreaksInside};
 use crate::windows::cursor::{Ahead, Head, Lag, NEVER, NOTHING, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
-use crate::windows::{Edges, Held, HistogramEdges, StateKind};
+use crate::windows::{Edges, Held, HistogramEdges, Leaving, StateKind};
 
 /// A window `(after, until]` seen from a frontier; all in ms.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ pub struct Span<'a> {
     pub until: TimestampMs,
     /// How far its beginning and its end are behind the frontier, which every series asks for.
     lags: Option<(Lag, Lag)>,
-    ahead: Ahead<'a>,
+    pub(super) ahead: Ahead<'a>,
 }
 
 impl<'a> Span<'a> {
@@ -47,7 +47,7 @@ impl<'a> Span<'a> {
     }
 
     /// Has what leaves the window decoded several samples at once, or not: that takes less time, and
-    /// 208 bytes for each window of each series.
+    /// 168 bytes for each window of each series.
     #[must_use]
     pub fn decoding_ahead(self, decodes: bool) -> Self {
         let ahead = Ahead {
@@ -387,6 +387,25 @@ impl SeriesWindows {
     #[inline]
     pub fn heads(&self) -> Heads<'_> {
         Heads(&self.heads)
+    }
+
+    /// Returns what leaves a window next, so many samples at most: as far as it is decoded, and decodes
+    /// what there is room for. `None` where that is not known. To be asked for after its
+    /// [edges](SeriesWindows::edges).
+    pub fn leaving(
+        &mut self,
+        history: &SeriesHistory,
+        span: Span<'_>,
+        n_max: u32,
+    ) -> Option<Leaving> {
+        let (lag, _) = span.lags?;
+        match self.heads.iter_mut().find(|head| head.lag == lag) {
+            Some(head) => head.leaving(history, span, n_max),
+            None => {
+                let until = span.leaves_at(self.first.at);
+                Some(Leaving::nothing_before(self.first, until))
+            }
+        }
     }
 
     /// Returns what is known of a window from its edges. It is put into its callers, since what it

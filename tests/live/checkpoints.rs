@@ -207,7 +207,7 @@ fn a_newer_format_is_refused_with_what_to_do() {
     let mut parts = some_parts();
     parts[0][1] = 0x7f;
     let refused = load(&parts).map(|_| ()).map_err(|error| error.to_string());
-    let text = "the checkpoint has format 127, and this burnwatch reads up to 4: start the newer \
+    let text = "the checkpoint has format 127, and this burnwatch reads up to 5: start the newer \
                 burnwatch that wrote it";
     assert_eq!(refused, Err(text.to_owned()));
 }

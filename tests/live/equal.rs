@@ -51,24 +51,28 @@ impl Settings {
     }
 }
 
-/// Returns random cases.
-pub fn cases() -> impl Strategy<Value = Case> {
+/// Returns random settings.
+pub fn settings() -> impl Strategy<Value = Settings> {
     let settings = (
         prop::sample::select(&[15i64, 60, 10, 600][..]),
         prop::sample::select(&[0i64, 60, 600][..]),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.1),
     );
-    let settings = settings.prop_map(
+    settings.prop_map(
         |(interval_s, out_of_order_s, ticks_only, delays)| Settings {
             interval_s,
             out_of_order_s,
             ticks_only,
             delays_name_removal: delays,
         },
-    );
+    )
+}
+
+/// Returns random cases.
+pub fn cases() -> impl Strategy<Value = Case> {
     let sets = prop::collection::vec(rule_sets(), 1..3);
-    (sets, settings, streams(24)).prop_map(|(rule_sets, settings, stream)| Case {
+    (sets, settings(), streams(24)).prop_map(|(rule_sets, settings, stream)| Case {
         rule_sets,
         settings,
         stream,

@@ -225,7 +225,8 @@ fn a_start_from_a_checkpoint_reads_no_history_for_models() {
     assert_eq!(loaded.recorded, world.recorded);
 }
 
-/// Format 3 had no models, and did not say which detectors were reset.
+/// Format 3 had no models, and did not say which detectors were reset; nor by which channels gains are
+/// added up, as format 4 did not.
 #[test]
 fn models_are_made_anew_behind_a_checkpoint_of_an_older_format() {
     let (rules, series) = all_models();
@@ -239,8 +240,11 @@ fn models_are_made_anew_behind_a_checkpoint_of_an_older_format() {
         parts.extend(world.engine.checkpoint_slice(1000));
     }
     parts.retain(|part| !is_of_models(part));
-    assert_eq!(parts[0][..2], [1, 4], "the rules, and the format");
+    assert_eq!(parts[0][..2], [1, 5], "the rules, and the format");
     parts[0][1] = 3;
+    // No channels, and none of the one set of rules that series move.
+    let n_bytes = parts[0].len();
+    assert_eq!(parts[0].split_off(n_bytes - 3), [0, 1, 0]);
     // No reset, no subquery, a group of each rule.
     let n_bytes = parts[1].len();
     let tail = parts[1].split_off(n_bytes - 3);

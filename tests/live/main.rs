@@ -40,6 +40,7 @@ mod drift;
 mod equal;
 mod expressions;
 mod forest;
+mod headroom;
 mod idle;
 mod resets;
 mod rule_sets;

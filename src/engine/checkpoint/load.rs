@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::alert::ActiveAlerts;
 use crate::context::ContextState;
 use crate::engine::budget::Budget;
-use crate::engine::checkpoint::series::{SavedState, load_readers};
+use crate::engine::checkpoint::series::{SavedState, load_channels, load_ranks, readers_of};
 use crate::engine::checkpoint::slice::{self, LoadedOne, LoadedSlice, SliceLoader};
 use crate::engine::checkpoint::{
-    CONTEXT, FORMAT, FORMAT_OF_CONTEXTS, FORMAT_OF_FIRST, FORMAT_OF_JOINTS, FORMAT_OF_RESETS,
-    FORMAT_OF_WINDOWS, JOINTS, RULES, SERIES, STATE,
+    CONTEXT, FORMAT, FORMAT_OF_CHANNELS, FORMAT_OF_CONTEXTS, FORMAT_OF_FIRST, FORMAT_OF_JOINTS,
+    FORMAT_OF_RESETS, FORMAT_OF_WINDOWS, JOINTS, RULES, SERIES, STATE,
 };
 use crate::engine::cohort::Cohorts;
 use crate::engine::partitions::Partitions;
@@ -246,11 +246,16 @@ impl Loading {
         let partitions = Partitions::load(&engine.rules, read)?;
         self.routes_anew = partitions.is_none();
         engine.partitions = partitions.unwrap_or_else(|| Partitions::of(&engine.rules));
-        let readers = load_readers(read, &engine.rules, &engine.partitions)?;
-        self.routes_anew |= readers.is_none();
-        engine.readers = readers.unwrap_or_default();
+        let mut ranks = load_ranks(read)?;
         engine.cohorts = Cohorts::load(read)?;
         engine.store.load(read)?;
+        let has_same_channels = match self.format >= FORMAT_OF_CHANNELS {
+            true => load_channels(read, &mut ranks, &engine.partitions)?,
+            false => engine.partitions.gains.texts().next().is_none(),
+        };
+        let readers = readers_of(ranks, &engine.rules, &engine.partitions);
+        self.routes_anew |= readers.is_none() || !has_same_channels;
+        engine.readers = readers.unwrap_or_default();
         read.end()
     }
 

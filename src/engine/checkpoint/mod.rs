@@ -40,7 +40,7 @@ use crate::model::{Labels, SeriesHandle};
 
 /// The version of what parts hold. What is older is read as long as it says so here; what is newer
 /// is refused.
-pub const FORMAT: u64 = 4;
+pub const FORMAT: u64 = 5;
 /// From this format on there is a part for contexts; without it what it holds is empty.
 const FORMAT_OF_CONTEXTS: u64 = 2;
 
@@ -56,6 +56,9 @@ const FORMAT_OF_FIRST: u64 = 4;
 const FORMAT_OF_JOINTS: u64 = 4;
 /// From this format on it is put which detectors were reset; with an older one none was.
 const FORMAT_OF_RESETS: u64 = 4;
+/// From this format on it is put which counters are added up for headroom; with an older one that is
+/// found from the labels of all series.
+const FORMAT_OF_CHANNELS: u64 = 5;
 
 /// What a part is, by its first byte.
 const RULES: u8 = 1;
@@ -82,6 +85,8 @@ impl Engine {
     /// Begins a checkpoint of the state as it is, and returns its first parts. One that was begun
     /// before is given up.
     pub fn begin_checkpoint(&mut self) -> Vec<Vec<u8>> {
+        // It is not put, and who goes on from the checkpoint is to do what this engine does.
+        self.partitions.lose_all_headroom();
         let joints = self.live.borrow().joints_to_save();
         let state = self.state_part(joints.len());
         self.saving = Some(Box::new(Saving {
@@ -211,6 +216,7 @@ impl Engine {
         self.save_readers(&mut out);
         self.cohorts.save(&mut out);
         self.store.save(&mut out);
+        self.save_channels(&mut out);
         out.into_bytes()
     }
 

@@ -1,11 +1,14 @@
 //! What an engine knows of series beside labels and past, as bytes and back.
 
+use std::collections::BTreeSet;
+
 use smallvec::SmallVec;
 
 use crate::engine::Engine;
 use crate::engine::cohort::TargetId;
 use crate::engine::compile::CompiledRules;
 use crate::engine::compiled_rule::{GroupIndex, RuleIndex};
+use crate::engine::headroom::ChannelId;
 use crate::engine::partitions::{PartId, Partitions};
 use crate::engine::samples::SeriesState;
 use crate::engine::samples::{Rank, Readers};
@@ -48,6 +51,17 @@ impl Engine {
             out.span(set.keep);
             out.option(set.written_by.as_ref(), |out, groups| {
                 out.list(groups.iter(), |out, group| out.count(*group));
+            });
+        });
+    }
+
+    /// Puts by which channels it is added up what series gain, for each set of rules that they move.
+    pub(super) fn save_channels(&self, out: &mut ByteWriter) {
+        let texts: Vec<String> = self.partitions.gains.texts().collect();
+        out.list(texts.iter(), |out, text| out.text(text));
+        out.list(self.readers.sets.iter(), |out, set| {
+            out.list(set.channels.iter(), |out, (channel, _)| {
+                out.number((*channel).into());
             });
         });
     }
@@ -120,19 +134,40 @@ impl SavedState {
     }
 }
 
-/// Takes what [`Engine::save_readers`] has put; `None` where no such rules are there.
-pub(super) fn load_readers(
-    read: &mut ByteReader<'_>,
-    rules: &CompiledRules,
-    partitions: &Partitions,
-) -> Read<Option<Readers>> {
-    let ranks: Vec<Rank> = read.list(3, |read| {
+/// Takes what [`Engine::save_readers`] has put, all without channels.
+pub(super) fn load_ranks(read: &mut ByteReader<'_>) -> Read<Vec<Rank>> {
+    read.list(3, |read| {
         Ok(Rank {
             rules: read.list(1, ByteReader::place)?,
             keep: read.span()?,
+            channels: BTreeSet::new(),
             written_by: read.option(|read| read.list(1, ByteReader::place))?,
         })
-    })?;
+    })
+}
+
+/// Takes what [`Engine::save_channels`] has put, and tells whether there are the same channels here.
+pub(super) fn load_channels(
+    read: &mut ByteReader<'_>,
+    ranks: &mut [Rank],
+    partitions: &Partitions,
+) -> Read<bool> {
+    let texts: Vec<String> = read.list(1, ByteReader::string)?;
+    let channels: Vec<BTreeSet<ChannelId>> =
+        read.list(1, |read| read.list(1, ByteReader::small))?;
+    let is_alike = partitions.gains.texts().eq(texts) && channels.len() == ranks.len();
+    for (rank, channels) in ranks.iter_mut().zip(channels) {
+        rank.channels = channels;
+    }
+    Ok(is_alike)
+}
+
+/// Returns the readers of some ranks; `None` where no such rules are there.
+pub(super) fn readers_of(
+    ranks: Vec<Rank>,
+    rules: &CompiledRules,
+    partitions: &Partitions,
+) -> Option<Readers> {
     let is_rule = |rule: &RuleIndex| *rule < rules.rules.len();
     let is_group = |group: &GroupIndex| *group < rules.groups.len();
     let groups = ranks.iter().flat_map(|rank| &rank.written_by).flatten();
@@ -142,5 +177,5 @@ pub(super) fn load_readers(
     for (number, rank) in (0..).zip(ranks) {
         is_alike = is_alike && readers.number(rank, partitions) == number;
     }
-    Ok(is_alike.then_some(readers))
+    is_alike.then_some(readers)
 }

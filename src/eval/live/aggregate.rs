@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::eval::interpret::aggregate::group_labels;
 use crate::eval::interpret::aggregate::reduce::Group;
 use crate::eval::live::Live;
+use crate::eval::live::bounds::GroupBounds;
 use crate::eval::live::lines::LeafKey;
 use crate::eval::live::windows_by_place::WindowsByPlace;
 use crate::eval::source::LiveLeaf;
@@ -190,6 +191,18 @@ impl Live<'_> {
             extrapolation: LastExtrapolation::default(),
             stands: self.stands(until),
         };
+        // Where few series have moved their windows are not asked; and where nothing is decoded ahead no
+        // bound holds until the next scrape.
+        let is_bounded = self.bounds.are_gathered()
+            && self.decodes_ahead()
+            && aggregate.op == AggregateOp::Sum
+            && matches!(leaf, LiveLeaf::Window(_))
+            && until == self.frontier
+            && !lines.is_kept();
+        let mut bounds: Option<Vec<GroupBounds>> = is_bounded.then(|| {
+            let labels = sums.grouping.labels.iter().cloned();
+            labels.map(GroupBounds::of_nothing).collect()
+        });
         let to_last = sums.stands > TimestampMs::MIN || lines.is_kept();
         // Where lines are kept few windows are asked.
         let looks_ahead = !lines.is_kept() && self.store.len() >= SPREAD_MIN;
@@ -213,6 +226,15 @@ impl Live<'_> {
                     self.worth(windows, (labels, history), times, call, to_last)
                 }
             };
+            if let Some(bounds) = &mut bounds {
+                let group = &mut bounds[sums.grouping.of_member[member] as usize];
+                match &worth {
+                    Worth::Known(known) => {
+                        group.add(known, |n_max| windows.leaving(history, span, n_max));
+                    }
+                    Worth::Now(_) => group.lose(),
+                }
+            }
             let known = match &worth {
                 Worth::Known(known) => known,
                 Worth::Now(None) => {
@@ -250,6 +272,9 @@ impl Live<'_> {
             }
         }
         self.stands_until.set(sums.stands);
+        if let Some(bounds) = bounds {
+            self.bounds.add(aggregate, bounds);
+        }
         let mut elements = Vec::with_capacity(sums.groups.len());
         for (number, group) in sums.groups {
             let nothing_to_say = &mut Annotations::default();

@@ -8,6 +8,7 @@
 //! Called by the engine, at instants that never go back.
 
 mod aggregate;
+mod bounds;
 mod joint;
 mod joint_saved;
 mod lines;
@@ -18,6 +19,7 @@ mod scope;
 mod subquery;
 mod windows_by_place;
 
+pub use bounds::{Bounds, GroupBounds, SumBounds};
 pub use joint_saved::JointsToSave;
 pub use scope::Scope;
 pub use subquery::{KeptSubquery, PointsToMake, Subqueries, SubqueryId};
@@ -232,6 +234,8 @@ pub struct Live<'a> {
     scanned: Cell<u64>,
     stands_until: Cell<TimestampMs>,
     touched: Cell<u64>,
+    /// What the sums of the expression may come to.
+    pub bounds: Bounds,
     /// The history that is not in memory, as it is now: nothing is added to it meanwhile.
     cold: Option<Arc<dyn ColdStore>>,
 }
@@ -253,6 +257,7 @@ impl<'a> Live<'a> {
             scanned: Cell::new(0),
             touched: Cell::new(0),
             stands_until: Cell::new(TimestampMs::MIN),
+            bounds: Bounds::default(),
             cold: store.cold_view(),
         }
     }
@@ -295,7 +300,11 @@ impl<'a> Live<'a> {
     fn span(&self, after: TimestampMs, until: TimestampMs) -> Span<'_> {
         Span::new(self.frontier, after, until)
             .reading(self.cold.as_deref())
-            .decoding_ahead(self.store.len() <= DECODED_AHEAD_MAX)
+            .decoding_ahead(self.decodes_ahead())
+    }
+
+    fn decodes_ahead(&self) -> bool {
+        self.store.len() <= DECODED_AHEAD_MAX
     }
 
     /// Tells whether a place moves along with the frontier.

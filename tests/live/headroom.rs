@@ -1,0 +1,266 @@
+//! What has headroom is not evaluated as samples come, and nothing is missed by that.
+//!
+//! Headroom is found from bounds (`burnwatch::engine`, module `headroom`), which must hold whatever
+//! comes: resets, values below zero, gaps, what comes late, series that come and go. So rules over
+//! ratios of growth meet random streams, and thresholds are values that occur.
+
+use burnwatch::engine::{Effect, Engine, Leaves};
+use burnwatch::model::{
+    DurationMs, EngineSettings, Entry, Grid, SampleValue, TimestampMs, stale_nan,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::equal::{Case, hold, hold_live_is_scan, settings};
+use crate::rule_sets::{Group, Kind, Rule, RuleSet};
+use crate::streams::streams;
+use crate::world::{Door, Sample, labels};
+
+const COUNTERS: [&str; 6] = ["c", "d", "g", "c{status=\"bad\"}", "b_bucket", "m"];
+const WINDOWS: [&str; 6] = ["1m", "2m", "5m", "20m", "1h", "299999ms"];
+const LIMITS: [f64; 6] = [0.01, 0.1, 0.5, 1.0, 2.0, 30.0];
+
+/// Sums of what counters grow by. Gauges are among them: they fall, and below zero.
+fn growth(by: &'static str) -> impl Strategy<Value = String> {
+    let function = select(&["rate", "increase"][..]);
+    (select(&COUNTERS[..]), select(&WINDOWS[..]), function).prop_map(
+        move |(counter, window, function)| format!("sum{by} ({function}({counter}[{window}]))"),
+    )
+}
+
+fn ratio(by: &'static str) -> impl Strategy<Value = String> {
+    (growth(by), growth(by)).prop_map(|(upper, lower)| format!("{upper} / {lower}"))
+}
+
+/// What an expression is made of: one ratio to be compared with a value that occurs, or several that
+/// are compared already.
+fn rule(by: &'static str) -> impl Strategy<Value = Rule> {
+    let compared = || {
+        let limit = select(&LIMITS[..]);
+        (ratio(by), limit).prop_map(|(ratio, limit)| format!("{ratio} > {limit}"))
+    };
+    let word = select(&["and", "or", "unless"][..]);
+    let both = (compared(), word, compared());
+    let both = both.prop_map(|(one, word, other)| format!("{one} {word} {other}"));
+    let hold = select(&["0s", "15s", "1m"][..]);
+    let operator = select(&[">", ">="][..]);
+    prop_oneof![
+        2 => (ratio(by), any::<u8>().prop_map(Some)),
+        1 => (both, Just(None)),
+    ]
+    .prop_flat_map(move |(expr, of_256)| (Just(expr), Just(of_256), hold.clone(), operator.clone()))
+    .prop_map(|(expr, of_256, hold, operator)| Rule {
+        expr,
+        kind: Kind::Alert {
+            operator,
+            of_256,
+            hold,
+        },
+    })
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let by = select(&["", " by (job)", " by (instance)", " without (status)"][..]);
+    let rules = by.prop_flat_map(|by| prop::collection::vec(rule(by), 1..4));
+    let set = rules.prop_map(|rules| {
+        RuleSet(vec![Group {
+            query_offset: "",
+            rules,
+        }])
+    });
+    (set, settings(), streams(60)).prop_map(|(set, settings, stream)| Case {
+        rule_sets: vec![set],
+        settings,
+        stream,
+    })
+}
+
+#[test]
+fn what_has_headroom_finds_nothing() {
+    let (n_streams, looked) = hold_live_is_scan(&cases());
+    say!("{n_streams} streams: {looked:?}");
+    assert!(looked.spared > 0, "some evaluations are spared");
+}
+
+/// What a counter does from one scrape to the next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Grow(u16),
+    Reset(u16),
+    /// Below zero, which is no reset of a counter.
+    Fall(u16),
+    BecomeNan,
+    End,
+    Miss,
+    /// This sample comes with the next scrape, behind a newer one.
+    ComeLate,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let grown = prop_oneof![4 => 0u16..3, 2 => 3u16..100, 1 => 100u16..2000];
+    prop_oneof![
+        60 => grown.prop_map(Step::Grow),
+        2 => (0u16..50).prop_map(Step::Reset),
+        2 => (0u16..500).prop_map(Step::Fall),
+        3 => Just(Step::BecomeNan),
+        1 => Just(Step::End),
+        2 => Just(Step::Miss),
+        1 => Just(Step::ComeLate),
+    ]
+}
+
+/// The counters of the stories, the errors first.
+const STORIES: [&str; 6] = [
+    r#"errors{job="j",instance="0",model="m"}"#,
+    r#"errors{job="j",instance="1",model="m"}"#,
+    r#"errors{job="j",instance="0",model="n"}"#,
+    r#"total{job="j",instance="0",model="m"}"#,
+    r#"total{job="j",instance="1",model="m"}"#,
+    r#"total{job="j",instance="0",model="n"}"#,
+];
+
+/// What the counters do at each scrape, and to which limit their ratio is held over which window.
+type Story = (Vec<[Step; 6]>, usize, f64);
+
+fn stories() -> impl Strategy<Value = Story> {
+    let scrape = [(); 6].map(|()| steps());
+    let scrapes = prop::collection::vec(scrape, 60..200);
+    (scrapes, 0usize..4, 0.01..2.0_f64)
+}
+
+/// Returns the entries of a story.
+fn told((scrapes, window, limit): &Story) -> Vec<Entry> {
+    let window = ["1m", "2m", "5m", "20m"][*window];
+    let ratio =
+        format!("sum by (model) (rate(errors[{window}])) / sum by (model) (rate(total[{window}]))");
+    let rules = format!(
+        "groups:\n- name: g\n  interval: 15s\n  rules:\n  - {{alert: Part, expr: '{ratio} > {limit}'}}\n  \
+         - {{alert: Whole, expr: '{} > {limit}'}}\n",
+        ratio.replace(" by (model)", "")
+    );
+    let settings = EngineSettings {
+        out_of_order_window: DurationMs::from_seconds(60),
+        ..ticking()
+    };
+    let mut door = Door::new();
+    let mut entries = vec![door.rules(&rules, &settings)];
+    let mut values = [0.0; 6];
+    let mut late: Vec<Sample> = Vec::new();
+    for (scrape, steps) in (0..).zip(scrapes) {
+        let at = TimestampMs(scrape * 15_000 + 7);
+        let mut samples = Vec::new();
+        let mut coming_late = Vec::new();
+        for (story, step) in steps.iter().enumerate() {
+            let value = &mut values[story];
+            // Requests come ten times as often as errors.
+            let unit = if story < 3 { 1.0 } else { 10.0 };
+            match step {
+                Step::Grow(by) => *value += unit * f64::from(*by),
+                Step::Reset(to) => *value = unit * f64::from(*to),
+                Step::Fall(to) => *value = -unit * f64::from(*to),
+                Step::BecomeNan | Step::End | Step::Miss | Step::ComeLate => {}
+            }
+            let told = match step {
+                Step::BecomeNan => f64::NAN,
+                Step::End => stale_nan(),
+                _ => *value,
+            };
+            let sample = (labels(STORIES[story]), at, SampleValue::Float(told));
+            match step {
+                Step::Miss => {}
+                Step::ComeLate => coming_late.push(sample),
+                _ => samples.push(sample),
+            }
+        }
+        samples.append(&mut late);
+        late = coming_late;
+        entries.push(door.request(TimestampMs(at.0 + 500), &samples));
+    }
+    entries
+}
+
+#[test]
+fn what_has_headroom_finds_nothing_whatever_counters_do() {
+    let spared = std::cell::Cell::new((0, 0));
+    hold(&stories(), |story| {
+        let [mut live, mut scanning] = [Engine::new(), Engine::new()];
+        scanning.set_leaves(Leaves::Scan);
+        let mut n_effects = 0;
+        for entry in &told(&story) {
+            let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
+            live.apply(entry, &|| 0.0, &mut ours);
+            scanning.apply(entry, &|| 0.0, &mut theirs);
+            prop_assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+            n_effects += ours.len();
+        }
+        let (n, sum) = spared.get();
+        spared.set((n + n_effects, sum + live.stats().evaluations_spared));
+        Ok(())
+    });
+    let (n_effects, n_spared) = spared.get();
+    say!("{n_effects} effects, {n_spared} evaluations spared");
+    assert!(
+        n_effects > 1000 && n_spared > 1000,
+        "{n_effects} {n_spared}"
+    );
+}
+
+/// Settings of groups that tick four times a minute.
+fn ticking() -> EngineSettings {
+    EngineSettings {
+        grid: Grid::UnitTest {
+            start: TimestampMs(0),
+            interval: DurationMs::from_seconds(15),
+            group_order: None,
+        },
+        ..EngineSettings::default()
+    }
+}
+
+/// The samples of a scrape: requests of two models, of which one begins to fail.
+fn samples(scrape: i64) -> Vec<Sample> {
+    let at = TimestampMs(scrape * 15_000 + 7);
+    let failing = (scrape - 400).max(0);
+    let mut samples = Vec::new();
+    let mut push = |name: &str, model: &str, value: i64| {
+        let series = labels(&format!("{name}{{job=\"j\",model=\"{model}\"}}"));
+        samples.push((series, at, SampleValue::Float(value as f64)));
+    };
+    for (model, errors) in [("good", scrape), ("bad", scrape + 500 * failing)] {
+        push("total", model, 1000 * scrape);
+        push("errors", model, errors);
+    }
+    samples
+}
+
+#[test]
+fn a_burn_rate_far_from_its_threshold_is_evaluated_once_in_eight_scrapes() {
+    let rules = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - alert: Burn\n    expr: |\n      \
+                 sum by (model) (rate(errors[1h])) / sum by (model) (rate(total[1h])) > 0.05\n      \
+                 and sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.05\n";
+    let mut door = Door::new();
+    let [mut live, mut scanning] = [Engine::new(), Engine::new()];
+    scanning.set_leaves(Leaves::Scan);
+    let mut entries = vec![door.rules(rules, &ticking())];
+    for scrape in 0..600 {
+        let at = TimestampMs(scrape * 15_000 + 500);
+        entries.push(door.request(at, &samples(scrape)));
+    }
+    let mut raised = Vec::new();
+    let mut spared_until = Vec::new();
+    for entry in &entries {
+        let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
+        live.apply(entry, &|| 0.0, &mut ours);
+        scanning.apply(entry, &|| 0.0, &mut theirs);
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+        spared_until.push(live.stats().evaluations_spared);
+        let alerts = ours
+            .into_iter()
+            .filter(|effect| matches!(effect, Effect::Alert { .. }));
+        raised.extend(alerts);
+    }
+    assert!(!raised.is_empty(), "the bad model burns");
+    // Two looks at each scrape, the tick before it and its arrival.
+    let spared = spared_until[400] - spared_until[300];
+    assert!(spared > 150, "{spared} of 200 looks spared");
+}
