@@ -32,7 +32,7 @@ pub fn four_windows(settings: &Settings) -> Row {
     let mut lanes = [Lane::start(&recipe, Protocol::V1, history_ms)];
     let stretch = Stretch {
         blocks: 4,
-        rounds: settings.rounds(50, 200),
+        rounds: settings.rounds(200, 200),
     };
     let floor_us = measure::run(&mut lanes, &mut load, stretch);
     let cpu_us = lanes[0].cpu_us();
