@@ -264,3 +264,34 @@ fn a_burn_rate_far_from_its_threshold_is_evaluated_once_in_eight_scrapes() {
     let spared = spared_until[400] - spared_until[300];
     assert!(spared > 150, "{spared} of 200 looks spared");
 }
+
+#[test]
+fn a_counter_that_comes_back_from_sleep_ends_headroom() {
+    let rules = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - alert: Burn\n    expr: \
+                 sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.05\n";
+    let mut door = Door::new();
+    let [mut live, mut scanning] = [Engine::new(), Engine::new()];
+    scanning.set_leaves(Leaves::Scan);
+    let mut entries = vec![door.rules(rules, &ticking())];
+    for scrape in 0..600 {
+        let mut samples = samples(scrape);
+        // Its errors are not told for longer than they are kept, and it fails when they are again.
+        if (20..450).contains(&scrape) {
+            samples.retain(|(series, ..)| series.metric_name() != "errors");
+        }
+        let at = TimestampMs(scrape * 15_000 + 500);
+        entries.push(door.request(at, &samples));
+    }
+    let mut n_raised = 0;
+    for entry in &entries {
+        let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
+        live.apply(entry, &|| 0.0, &mut ours);
+        scanning.apply(entry, &|| 0.0, &mut theirs);
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+        n_raised += ours
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Alert { .. }))
+            .count();
+    }
+    assert!(n_raised > 0, "the bad model burns");
+}

@@ -184,12 +184,11 @@ pub fn gain_of(history: &SeriesHistory, value: &SampleValue, ends: bool) -> Opti
     let SampleValue::Float(value) = value else {
         return None;
     };
-    let gain = match history.newest_if_float() {
-        Some(newest) if *value < newest.value => *value,
-        Some(newest) => *value - newest.value,
-        // The first sample of all.
-        None if history.newest_at().is_none() && value.is_finite() => 0.0,
-        None => return None,
+    // A series that begins, or comes back from sleep, may be of a group that was not there.
+    let newest = history.newest_if_float()?;
+    let gain = match *value < newest.value {
+        true => *value,
+        false => *value - newest.value,
     };
     (gain >= 0.0 && gain.is_finite()).then_some(gain)
 }
