@@ -64,6 +64,9 @@ def alerts_of(url):
             expression = re.sub(rf"{name}\[(\w+)\]", lambda m: f"({query})[{m[1]}:{interval}s]", expression)
             expression = re.sub(rf"{name} offset (\w+)",
                                 lambda m: f"last_over_time(({query})[5m:{interval}s] offset {m[1]})", expression)
+            if re.search(rf"{name}\{{", expression):
+                sys.exit(f"{name}{{...}}: a recorded series with matchers cannot be replaced by what records it; "
+                         "compare it with `and on (...)` instead")
             expression = re.sub(rf"{name}(?![\w:])", lambda _: f"({query})", expression)
         return expression
 
