@@ -17,7 +17,7 @@ use crate::engine::compiled_rule::RuleIndex;
 use crate::engine::headroom::{ChannelId, Gains, Headroom};
 use crate::eval::live::Scope;
 use crate::eval::plan::LabelSet;
-use crate::eval::plan::headroom::Condition;
+use crate::eval::plan::headroom::Distance;
 use crate::model::bytes::{ByteReader, ByteWriter, Read};
 use crate::model::{Labels, TimestampMs};
 
@@ -142,9 +142,9 @@ impl Partitions {
                 .as_ref()
                 .map(|labels| partitions.class(labels));
             let mut channels = Vec::new();
-            if let Some(condition) = Condition::of(&rule.expr).filter(|_| rule.stands) {
+            if let Some(distance) = Distance::of(&rule.expr).filter(|_| rule.stands) {
                 let gains = &mut partitions.gains;
-                condition.visit(&mut |ratio| {
+                distance.condition.visit(&mut |ratio| {
                     channels.push(gains.channel(ratio.upper.selector, class));
                 });
             }

@@ -490,8 +490,8 @@ impl Engine {
         if is_cut {
             state.since_cut = 0;
             if let Some(frontier) = frontier {
-                let keep = self.readers.get(state.readers).keep;
-                self.store.cut(place, frontier, keep, oldest_allowed);
+                self.store
+                    .cut(place, frontier, readers.keep, oldest_allowed);
             }
         }
         let is_late = frontier.is_some_and(|frontier| at <= frontier);
@@ -501,7 +501,7 @@ impl Engine {
                 self.live.get_mut().subqueries.changed(labels, at);
             }
         }
-        if self.readers.get(state.readers).rules.is_empty() {
+        if readers.rules.is_empty() {
             // Ticks alone look at it.
         } else if is_late {
             self.moved_late.push(handle);

@@ -5,8 +5,8 @@
 
 use crate::history::SeriesHistory;
 use crate::model::{FloatPoint, TimestampMs};
-use crate::windows::Span;
-use crate::windows::cursor::{Head, Stand};
+use crate::windows::cursor::Stand;
+use crate::windows::{SeriesWindows, Span};
 
 /// What leaves a window, until some place of the frontier.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,53 +25,55 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    /// Returns that nothing leaves before the oldest sample, which does so when the frontier is at a
-    /// place, ms.
-    pub(super) fn nothing_before(oldest: FloatPoint, until: TimestampMs) -> Leaving {
-        Leaving {
-            until,
-            n_samples: 0,
-            start: oldest.value,
+    /// Returns what leaves when samples that lie in a window one after the other do, all but the last;
+    /// `None` of none.
+    fn of(points: &[FloatPoint], span: Span<'_>) -> Option<Leaving> {
+        let (first, last) = (points.first()?, points.last()?);
+        let mut leaving = Leaving {
+            until: span.leaves_at(last.at),
+            n_samples: points.len() as u32 - 1,
+            start: first.value,
             least: 0.0,
             most: 0.0,
+        };
+        let mut left = 0.0;
+        for pair in points.windows(2) {
+            let (before, next) = (pair[0].value, pair[1].value);
+            // What was lost at a reset is not lost with what lay before.
+            left += match next < before {
+                true => next,
+                false => next - before,
+            };
+            leaving.least = leaving.least.min(left);
+            leaving.most = leaving.most.max(left);
         }
+        Some(leaving)
     }
 }
 
-impl Head {
-    /// Returns what leaves next, so many samples at most, as far as it is decoded.
+impl SeriesWindows {
+    /// Returns what leaves a window next, so many samples at most: as far as it is decoded, and decodes
+    /// what there is room for. `None` where that is not known. To be asked for after its
+    /// [edges](SeriesWindows::edges).
     pub fn leaving(
         &mut self,
         history: &SeriesHistory,
         span: Span<'_>,
         n_max: u32,
     ) -> Option<Leaving> {
-        let run = match &mut self.stand {
-            Stand::At(_) => {
-                let next = self.looked_at(history)?;
-                return Some(Leaving::nothing_before(next, span.leaves_at(next.at)));
-            }
-            Stand::In(run) => run,
+        let (lag, _) = span.lags?;
+        let head = self.heads.iter_mut().find(|head| head.lag == lag);
+        let Some(head) = head else {
+            return Leaving::of(&[self.first], span);
+        };
+        let Stand::In(run) = &mut head.stand else {
+            return Leaving::of(&[head.looked_at(history)?], span);
         };
         if span.ahead.decodes {
             run.top_up(history, span.ahead.cold);
         }
-        let mut points = run.ahead().iter();
-        let mut first = *points.next()?;
-        let mut leaving = Leaving::nothing_before(first, first.at);
-        let mut left = 0.0;
-        for next in points.take(n_max as usize) {
-            // What was lost at a reset is not lost with what lay before.
-            left += match next.value < first.value {
-                true => next.value,
-                false => next.value - first.value,
-            };
-            leaving.least = leaving.least.min(left);
-            leaving.most = leaving.most.max(left);
-            leaving.n_samples += 1;
-            first = *next;
-        }
-        leaving.until = span.leaves_at(first.at);
-        Some(leaving)
+        let points = run.ahead();
+        let n_points = points.len().min(n_max as usize + 1);
+        Leaving::of(&points[..n_points], span)
     }
 }

@@ -3,7 +3,8 @@
 //! A head moves by a sample at a time, and to take up what it knows of its place, to find the bytes
 //! in a file and to put all that down again takes longer than decoding a sample. In a run it does
 //! so once for [`LENGTH`] of them. Only ordinary numbers are in a run: before a stale marker, a
-//! histogram or the end of a chunk it is shorter, and the head goes over those by itself.
+//! histogram or the end of a chunk it is shorter, and the head goes over those by itself. Who asks
+//! what leaves next has it topped up, over the ends of chunks as well.
 //!
 //! It takes room, 168 bytes for each window of each series, so only windows of few series have
 //! runs ([`Span::decoding_ahead`](crate::windows::Span::decoding_ahead)).

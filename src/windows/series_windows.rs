@@ -9,7 +9,7 @@ use crate::model::{DurationMs, FloatPoint, TimestampMs, is_stale_nan};
 use crate::windows::breaks::{Breaks, BreaksInside};
 use crate::windows::cursor::{Ahead, Head, Lag, NEVER, NOTHING, Tail, is_histogram};
 use crate::windows::state::StatefulWindow;
-use crate::windows::{Edges, Held, HistogramEdges, Leaving, StateKind};
+use crate::windows::{Edges, Held, HistogramEdges, StateKind};
 
 /// A window `(after, until]` seen from a frontier; all in ms.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Span<'a> {
     /// The closed right end.
     pub until: TimestampMs,
     /// How far its beginning and its end are behind the frontier, which every series asks for.
-    lags: Option<(Lag, Lag)>,
+    pub(super) lags: Option<(Lag, Lag)>,
     pub(super) ahead: Ahead<'a>,
 }
 
@@ -387,25 +387,6 @@ impl SeriesWindows {
     #[inline]
     pub fn heads(&self) -> Heads<'_> {
         Heads(&self.heads)
-    }
-
-    /// Returns what leaves a window next, so many samples at most: as far as it is decoded, and decodes
-    /// what there is room for. `None` where that is not known. To be asked for after its
-    /// [edges](SeriesWindows::edges).
-    pub fn leaving(
-        &mut self,
-        history: &SeriesHistory,
-        span: Span<'_>,
-        n_max: u32,
-    ) -> Option<Leaving> {
-        let (lag, _) = span.lags?;
-        match self.heads.iter_mut().find(|head| head.lag == lag) {
-            Some(head) => head.leaving(history, span, n_max),
-            None => {
-                let until = span.leaves_at(self.first.at);
-                Some(Leaving::nothing_before(self.first, until))
-            }
-        }
     }
 
     /// Returns what is known of a window from its edges. It is put into its callers, since what it

@@ -1,8 +1,8 @@
 //! Ticks that evaluate nothing see what time alone does: samples leave, series go stale, lines bend.
 
-use burnwatch::engine::{Effect, Engine, Leaves};
-use burnwatch::model::{DurationMs, EngineSettings, Grid, SampleValue, TimestampMs};
+use burnwatch::model::{SampleValue, TimestampMs};
 
+use crate::both::{Both, ticking};
 use crate::world::{Door, Sample, labels};
 
 const MINUTE: i64 = 60;
@@ -69,38 +69,16 @@ fn samples(second: i64) -> Vec<Sample> {
 
 #[test]
 fn time_alone_raises_what_history_raises() {
-    let settings = EngineSettings {
-        grid: Grid::UnitTest {
-            start: TimestampMs(0),
-            interval: DurationMs::from_seconds(15),
-            group_order: None,
-        },
-        ..EngineSettings::default()
-    };
     let mut door = Door::new();
-    let [mut live, mut scanning] = [Engine::new(), Engine::new()];
-    scanning.set_leaves(Leaves::Scan);
-    let mut entries = vec![door.rules(&rules(), &settings)];
+    let mut entries = vec![door.rules(&rules(), &ticking())];
     for second in 0..45 * MINUTE {
         let samples = samples(second);
         if !samples.is_empty() {
             entries.push(door.request(TimestampMs(second * 1000 + 500), &samples));
         }
     }
-    let mut raised = Vec::new();
-    for entry in &entries {
-        let [mut ours, mut theirs] = [Vec::new(), Vec::new()];
-        live.apply(entry, &|| 0.0, &mut ours);
-        scanning.apply(entry, &|| 0.0, &mut theirs);
-        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
-        raised.extend(ours.into_iter().filter_map(|effect| match effect {
-            Effect::Alert { at, message, .. } => {
-                let name = message.labels.value("alertname").to_owned();
-                Some((name, at))
-            }
-            _ => None,
-        }));
-    }
+    let mut both = Both::new();
+    let raised = both.alerts(&entries);
     for (name, minute, expr) in RAISED_BY_TIME {
         let after = TimestampMs(minute * MINUTE * 1000);
         let is_raised = raised.iter().any(|(n, at)| n == name && *at > after);
@@ -109,7 +87,7 @@ fn time_alone_raises_what_history_raises() {
     for (name, expr) in NEVER_RAISED {
         assert!(raised.iter().all(|(n, _)| n != name), "{name}: {expr}");
     }
-    let (spared, n_ticks) = (live.stats().evaluations_spared, 45 * 4);
+    let (spared, n_ticks) = (both.spared(), 45 * 4);
     say!("{spared} evaluations spared in {n_ticks} ticks");
     // Most rules find nothing new at most ticks; the rest follows windows that fill or empty.
     assert!(spared > 2 * n_ticks, "{spared}");

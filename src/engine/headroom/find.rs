@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 use crate::engine::headroom::{Gains, Headroom};
 use crate::engine::partitions::PartId;
 use crate::eval::live::{GroupBounds, SumBounds};
-use crate::eval::plan::headroom::{Condition, Growth, Ratio};
+use crate::eval::plan::headroom::{Condition, Distance, Growth, Ratio};
 use crate::model::Labels;
+use crate::promql::ast::Aggregate;
 
 /// Far more than rounding takes from bounds and sums.
 const MARGIN: f64 = 1.0 + 1e-9;
@@ -31,8 +32,12 @@ type ByPart = HashMap<Option<PartId>, Option<Headroom>>;
 
 impl Finder<'_> {
     /// Returns the headroom of all parts whose groups were asked for; `None` where there is none.
-    pub fn find(&self, condition: &Condition<'_>) -> Option<FoundHeadroom> {
-        self.of(condition).map(FoundHeadroom)
+    pub fn find(&self, distance: &Distance<'_>) -> Option<FoundHeadroom> {
+        // What is left out must not be what an evaluation would fail by.
+        let mut failing = distance.failing.iter();
+        let cannot_fail = failing.all(|aggregate| self.sum(aggregate).is_some());
+        let found = cannot_fail.then(|| self.of(&distance.condition));
+        found.flatten().map(FoundHeadroom)
     }
 
     fn of(&self, condition: &Condition<'_>) -> Option<ByPart> {
@@ -100,8 +105,11 @@ impl Finder<'_> {
     }
 
     fn groups(&self, growth: &Growth<'_>) -> Option<&[GroupBounds]> {
-        let sum = self.sums.iter().find(|sum| sum.are_of(growth.aggregate))?;
-        Some(&sum.groups)
+        self.sum(growth.aggregate)?.groups.as_deref()
+    }
+
+    fn sum(&self, aggregate: &Aggregate) -> Option<&SumBounds> {
+        self.sums.iter().find(|sum| sum.are_of(aggregate))
     }
 }
 

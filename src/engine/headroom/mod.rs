@@ -58,12 +58,12 @@ impl Headroom {
         self.until = TimestampMs::MIN;
     }
 
-    /// Notes that none was found.
-    pub fn was_not_found(&mut self) {
-        *self = Headroom {
+    /// None, and it is not tried again for a while.
+    fn not_found() -> Headroom {
+        Headroom {
             n_untried: TRIED_AGAIN_AFTER,
             ..Headroom::default()
-        };
+        }
     }
 
     /// Tells whether it is worth while to look for some, and counts that it was asked.

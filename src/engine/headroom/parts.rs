@@ -8,7 +8,7 @@ use crate::engine::headroom::{ChannelId, Gains, Headroom};
 use crate::engine::partitions::{Due, PartId, Partitions, RuleParts};
 use crate::engine::samples::ReaderSet;
 use crate::eval::live::{Scope, SumBounds};
-use crate::eval::plan::headroom::Condition;
+use crate::eval::plan::headroom::Distance;
 use crate::model::{Labels, TimestampMs};
 
 impl Partitions {
@@ -77,7 +77,7 @@ impl Partitions {
         sums: &[SumBounds],
         raised: &BTreeSet<Option<u64>>,
     ) {
-        let (Some(condition), parts) = (Condition::of(&rule.expr), &mut self.rules[index]) else {
+        let (Some(distance), parts) = (Distance::of(&rule.expr), &mut self.rules[index]) else {
             return;
         };
         let class = parts.class.map(|class| &self.classes[class as usize]);
@@ -92,27 +92,20 @@ impl Partitions {
             class: parts.class,
             part: &part_of,
         };
-        let mut found = finder.find(&condition);
-        let mut note = |headroom: &mut Headroom, part: Option<PartId>| match found
-            .as_mut()
-            .and_then(|found| found.take(part))
-        {
-            Some(found) => *headroom = found,
-            None => headroom.was_not_found(),
+        let mut found = finder.find(&distance);
+        let mut found = |part: Option<PartId>, is_raised: bool| {
+            let found = found.as_mut().filter(|_| !is_raised);
+            let headroom = found.and_then(|found| found.take(part));
+            headroom.unwrap_or_else(Headroom::not_found)
         };
         let Some(class) = class else {
-            match raised.is_empty() {
-                true => note(&mut parts.whole_headroom, None),
-                false => parts.whole_headroom.was_not_found(),
-            }
+            parts.whole_headroom = found(None, !raised.is_empty());
             return;
         };
         let mut note = |id: PartId| {
-            let headroom = &mut parts.headroom[id as usize];
-            match raised.contains(&None) || raised.contains(&Some(class.keys[id as usize])) {
-                false => note(headroom, Some(id)),
-                true => headroom.was_not_found(),
-            }
+            let key = Some(class.keys[id as usize]);
+            let is_raised = raised.contains(&None) || raised.contains(&key);
+            parts.headroom[id as usize] = found(Some(id), is_raised);
         };
         match due {
             Due::Whole => (0..class.keys.len() as PartId).for_each(note),

@@ -272,9 +272,7 @@ impl Live<'_> {
             }
         }
         self.stands_until.set(sums.stands);
-        if let Some(bounds) = bounds {
-            self.bounds.add(aggregate, bounds);
-        }
+        self.bounds.add(aggregate, bounds);
         let mut elements = Vec::with_capacity(sums.groups.len());
         for (number, group) in sums.groups {
             let nothing_to_say = &mut Annotations::default();

@@ -19,13 +19,13 @@ const ROUNDED: f64 = 1e-9;
 /// What it takes from growth over as many resets as are remembered, as a part of what a counter had.
 const ROUNDED_OF_START: f64 = 1e-12;
 
-/// What the groups of one sum may come to.
+/// What the groups of one aggregation may come to, of which no two series are one without their names.
 #[derive(Debug)]
 pub struct SumBounds {
-    /// Where the sum lies in memory, which tells it from the others of its expression.
+    /// Where it lies in memory, which tells it from the others of its expression.
     aggregate: usize,
-    /// The groups, in no order.
-    pub groups: Vec<GroupBounds>,
+    /// The groups, in no order; `None` where no bounds are known.
+    pub groups: Option<Vec<GroupBounds>>,
 }
 
 /// What a group may come to, in what its counters grow by within their windows.
@@ -58,8 +58,8 @@ impl Bounds {
         self.0.borrow().is_some()
     }
 
-    /// Adds those of a sum.
-    pub(super) fn add(&self, aggregate: &Aggregate, groups: Vec<GroupBounds>) {
+    /// Adds those of an aggregation.
+    pub(super) fn add(&self, aggregate: &Aggregate, groups: Option<Vec<GroupBounds>>) {
         if let Some(sums) = &mut *self.0.borrow_mut() {
             let aggregate = std::ptr::from_ref(aggregate).addr();
             sums.push(SumBounds { aggregate, groups });
@@ -78,7 +78,7 @@ impl Bounds {
 }
 
 impl SumBounds {
-    /// Tells whether they are those of a sum of the expression that was evaluated.
+    /// Tells whether they are those of an aggregation in the expression that was evaluated.
     pub fn are_of(&self, aggregate: &Aggregate) -> bool {
         self.aggregate == std::ptr::from_ref(aggregate).addr()
     }

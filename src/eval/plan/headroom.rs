@@ -5,11 +5,21 @@
 //! when it is evaluated, and then it need not be evaluated until the bounds are used up. That is
 //! told here from the expression alone; the bounds are [`SumBounds`](crate::eval::live::SumBounds).
 
+use crate::eval::plan::LabelSet;
+use crate::eval::plan::failing::{is_one_to_one, only_aggregations_fail};
 use crate::functions::call::plain;
 use crate::promql::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Cardinality, Expr, ExprKind, RangeMode, UnaryOp,
-    VectorMatching, VectorSelector,
+    Aggregate, AggregateOp, Binary, BinaryOp, Expr, ExprKind, RangeMode, UnaryOp, VectorSelector,
 };
+
+/// How far an expression is from finding something, and that it can be evaluated at all.
+#[derive(Clone, Debug)]
+pub struct Distance<'e> {
+    /// What has to be for it to find something.
+    pub condition: Condition<'e>,
+    /// The aggregations on which it hangs whether the evaluation fails; nothing else can.
+    pub failing: Vec<&'e Aggregate>,
+}
 
 /// What has to be for an expression to find something.
 #[derive(Clone, Debug)]
@@ -45,9 +55,19 @@ pub struct Growth<'e> {
     scale: f64,
 }
 
+impl<'e> Distance<'e> {
+    /// Returns how far an expression is from finding something; `None` where no bound is known, or an
+    /// error in one part of it would be missed.
+    pub fn of(expr: &'e Expr) -> Option<Distance<'e>> {
+        Some(Distance {
+            condition: Condition::of(expr)?,
+            failing: only_aggregations_fail(expr)?,
+        })
+    }
+}
+
 impl<'e> Condition<'e> {
-    /// Returns when an expression finds something; `None` where no bound is known.
-    pub fn of(expr: &'e Expr) -> Option<Condition<'e>> {
+    fn of(expr: &'e Expr) -> Option<Condition<'e>> {
         let ExprKind::Binary(binary) = &plain(expr).kind else {
             return None;
         };
@@ -109,21 +129,13 @@ fn ratio(expr: &Expr) -> Option<(Growth<'_>, Growth<'_>, f64)> {
     }
     let (upper, lower) = (growth(&binary.lhs)?, growth(&binary.rhs)?);
     let grouping = |growth: &Growth| {
-        let mut labels = growth.aggregate.grouping.clone();
-        labels.sort_unstable();
-        labels.dedup();
-        (growth.aggregate.without, labels)
+        let labels = growth.aggregate.grouping.iter().map(String::as_str);
+        match growth.aggregate.without {
+            true => LabelSet::all_but(labels),
+            false => LabelSet::only(labels),
+        }
     };
     (grouping(&upper) == grouping(&lower)).then_some((upper, lower, 1.0))
-}
-
-/// Tells whether elements match where all their labels agree.
-fn is_one_to_one(matching: &VectorMatching) -> bool {
-    matching.cardinality == Cardinality::OneToOne
-        && !matching.on
-        && matching.labels.is_empty()
-        && matching.fill_left.is_none()
-        && matching.fill_right.is_none()
 }
 
 /// Returns what an operator multiplies by a positive constant, and the constant.
@@ -247,7 +259,7 @@ mod tests {
         ];
         for (given, expected) in cases {
             let expr = parse(&given, &Functions, Features::ALL).expect(&given);
-            let found = Condition::of(&expr).map(|condition| text(&condition));
+            let found = Distance::of(&expr).map(|distance| text(&distance.condition));
             assert_eq!(found.as_deref(), Some(expected), "{given}");
         }
     }
@@ -262,6 +274,8 @@ mod tests {
             format!("{ratio} > -1"),
             format!("{ratio} > 0"),
             format!("{ratio} > 0.1 or up == 0"),
+            format!("{ratio} > 0.1 unless up * 2 > 1"),
+            format!("{ratio} > 0.1 and on (m) e / on (m) t > 1"),
             format!("{ratio} > scalar(x)"),
             "sum(rate(e[5m])) > 1".to_owned(),
             "sum by (m) (rate(e[5m])) / sum by (n) (rate(t[5m])) > 1".to_owned(),
@@ -272,7 +286,7 @@ mod tests {
             "sum(irate(e[5m])) / sum(rate(t[5m])) > 1".to_owned(),
         ] {
             let expr = parse(&given, &Functions, Features::ALL).expect(&given);
-            assert!(Condition::of(&expr).is_none(), "{given}");
+            assert!(Distance::of(&expr).is_none(), "{given}");
         }
     }
 }

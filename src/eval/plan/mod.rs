@@ -6,6 +6,7 @@
 //!
 //! Cost: linear in the size of the expression, but for the canonical texts of its nodes.
 
+pub mod failing;
 pub mod headroom;
 pub mod label_set;
 pub mod leaf;
