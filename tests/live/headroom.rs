@@ -262,6 +262,30 @@ fn a_counter_that_comes_back_from_sleep_ends_headroom() {
 }
 
 #[test]
+fn who_is_asked_for_twice_at_once_has_no_more_headroom_than_others() {
+    for hold in (300..420).step_by(15) {
+        let rules = format!(
+            "groups:\n- name: g\n  interval: 15s\n  rules:\n  - {{alert: Burn, for: {hold}s, expr: '\
+             sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.05'}}\n"
+        );
+        let entries = entries(&rules, |scrape| {
+            let mut samples = samples(scrape);
+            // Once 3000 errors, and quiet again: when `for` is over, a timer and a scrape come at once.
+            for (series, _, value) in &mut samples {
+                if series.metric_name() == "errors" && series.value("model") == "bad" {
+                    let since = |begin: i64| (scrape - begin).max(0) as f64;
+                    let errors = since(0) + 3000.0 * since(300).min(1.0) + 500.0 * since(400);
+                    *value = SampleValue::Float(errors);
+                }
+            }
+            samples
+        });
+        let raised = Both::new().alerts(&entries);
+        assert!(!raised.is_empty(), "{hold}");
+    }
+}
+
+#[test]
 fn what_fails_in_a_part_is_not_left_out_with_it() {
     let ratio = "sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.02";
     let muted = "sum by (model) (rate(muted[3h]))";

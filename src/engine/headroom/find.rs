@@ -117,10 +117,9 @@ impl Finder<'_> {
 pub struct FoundHeadroom(ByPart);
 
 impl FoundHeadroom {
-    /// Returns the headroom of a part.
-    pub fn take(&mut self, part: Option<PartId>) -> Option<Headroom> {
-        self.0
-            .remove(&part)
-            .unwrap_or_else(|| Some(Headroom::endless()))
+    /// Returns the headroom of a part, which may be asked for twice.
+    pub fn of(&self, part: Option<PartId>) -> Option<Headroom> {
+        let known = self.0.get(&part).cloned();
+        known.unwrap_or_else(|| Some(Headroom::endless()))
     }
 }

@@ -92,10 +92,10 @@ impl Partitions {
             class: parts.class,
             part: &part_of,
         };
-        let mut found = finder.find(&distance);
-        let mut found = |part: Option<PartId>, is_raised: bool| {
-            let found = found.as_mut().filter(|_| !is_raised);
-            let headroom = found.and_then(|found| found.take(part));
+        let found = finder.find(&distance);
+        let found = |part: Option<PartId>, is_raised: bool| {
+            let found = found.as_ref().filter(|_| !is_raised);
+            let headroom = found.and_then(|found| found.of(part));
             headroom.unwrap_or_else(Headroom::not_found)
         };
         let Some(class) = class else {
