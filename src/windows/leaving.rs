@@ -26,8 +26,12 @@ pub struct Leaving {
 
 impl Leaving {
     /// Returns what leaves when samples that lie in a window one after the other do, all but the last;
-    /// `None` of none.
+    /// `None` where there is none.
     fn of(points: &[FloatPoint], span: Span<'_>) -> Option<Leaving> {
+        // What is no number leaves nothing known behind it: a stale marker, or what a counter was for once.
+        let is_number = |point: &FloatPoint| point.value.is_finite();
+        let n_numbers = points.iter().take_while(|point| is_number(point)).count();
+        let points = &points[..n_numbers];
         let (first, last) = (points.first()?, points.last()?);
         let mut leaving = Leaving {
             until: span.leaves_at(last.at),

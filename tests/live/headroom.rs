@@ -286,6 +286,30 @@ fn who_is_asked_for_twice_at_once_has_no_more_headroom_than_others() {
 }
 
 #[test]
+fn a_stale_marker_that_leaves_next_says_nothing_of_what_stays() {
+    let rules = "groups:\n- name: g\n  interval: 15s\n  rules:\n  - {alert: Burn, expr: '\
+                 sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.05'}\n";
+    // Headroom is not looked for at every scrape: one of these meets the marker when it is the oldest.
+    for ended in 300..309 {
+        let entries = entries(rules, |scrape| {
+            let mut samples = samples(scrape);
+            for (series, _, value) in &mut samples {
+                if series.metric_name() == "errors" && series.value("model") == "bad" {
+                    let errors = 30 * scrape + 22 * (scrape - ended - 1).max(0);
+                    *value = SampleValue::Float(match scrape == ended {
+                        true => stale_nan(),
+                        false => errors as f64,
+                    });
+                }
+            }
+            samples
+        });
+        let raised = Both::new().alerts(&entries);
+        assert!(!raised.is_empty(), "{ended}");
+    }
+}
+
+#[test]
 fn what_fails_in_a_part_is_not_left_out_with_it() {
     let ratio = "sum by (model) (rate(errors[5m])) / sum by (model) (rate(total[5m])) > 0.02";
     let muted = "sum by (model) (rate(muted[3h]))";
