@@ -87,7 +87,7 @@ pub fn by_window(settings: &Settings, windows: &[&'static str]) -> (usize, Vec<O
     }));
     let stretch = Stretch {
         blocks: 5,
-        rounds: settings.rounds(800, 1_000),
+        rounds: settings.rounds(4_000, 1_000),
     };
     measure::run(&mut lanes, &mut load, stretch);
     let base_us = lanes[0].cpu_us();
