@@ -12,6 +12,9 @@
 use crate::model::{DurationMs, TimestampMs};
 use crate::windows::{Fixed, Lasting, LiveArgs};
 
+/// What is nearer to its edge than so many mean distances of samples goes on to it.
+pub const NEAR: f64 = 1.1;
+
 /// Values up to here, and from its inverse on, can be added up, multiplied and divided a few times
 /// without leaving what floats can hold.
 const ORDINARY_MAX: f64 = 1e100;
@@ -115,7 +118,7 @@ impl Distances {
         Distances {
             sampled,
             step,
-            near: step * 1.1,
+            near: step * NEAR,
             to_start: seconds(args.start, spacing.first),
             to_end: seconds(spacing.last, args.end),
             at: args.at,

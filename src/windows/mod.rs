@@ -31,7 +31,7 @@ mod sum;
 pub use blocks::{Blocks, Detector, first_boundary};
 pub use changes::{CHANGES, Changes};
 pub use edges::{Edges, HistogramEdges};
-pub use extrapolation::{Extrapolation, LastExtrapolation, Spacing};
+pub use extrapolation::{Extrapolation, LastExtrapolation, NEAR, Spacing};
 pub use extreme::{Extreme, LARGEST, LAST_LARGEST, LAST_SMALLEST, SMALLEST};
 pub use form::{
     Fixed, Known, Lasting, LiveArgs, LiveForm, LiveResult, NeedsSamples, Stretch, Worth,

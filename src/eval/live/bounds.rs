@@ -9,10 +9,10 @@ use std::cell::RefCell;
 
 use crate::model::{Labels, TimestampMs};
 use crate::promql::ast::Aggregate;
-use crate::windows::{Known, Leaving, Spacing};
+use crate::windows::{Known, Leaving, NEAR, Spacing};
 
 /// By how many mean distances of samples growth is stretched at most, at both ends together.
-const STRETCHED_MAX: f64 = 2.2;
+const STRETCHED_MAX: f64 = 2.0 * NEAR;
 
 /// What rounding takes from a sum of a few numbers at most, as a part of them.
 const ROUNDED: f64 = 1e-9;

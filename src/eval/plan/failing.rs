@@ -7,8 +7,8 @@ use crate::eval::plan::label_set::METADATA;
 use crate::functions;
 use crate::functions::call::plain;
 use crate::promql::ast::{
-    Aggregate, Binary, BinaryOp, Cardinality, Expr, ExprKind, RangeMode, UnaryOp, VectorMatching,
-    VectorSelector,
+    Aggregate, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, MatrixSelector, RangeMode,
+    UnaryOp, VectorMatching, VectorSelector,
 };
 
 /// What an expression that cannot fail comes to; better from one to the next.
@@ -56,37 +56,41 @@ fn of_aggregate<'e>(
     if aggregate.parameter.is_some() {
         return None;
     }
-    let inner = match &plain(&aggregate.expr).kind {
-        ExprKind::Call(call) => {
-            let function = functions::find(&call.function)?.live()?;
-            let [argument] = call.args.as_slice() else {
-                return None;
-            };
-            let ExprKind::Matrix(matrix) = &plain(argument).kind else {
-                return None;
-            };
-            matrix.range.literal().filter(|range| range.0 > 0)?;
-            if !is_plain(&matrix.selector) {
-                return None;
-            }
+    let inner = match windowed(aggregate) {
+        Some((call, _)) => {
             aggregations.push(aggregate);
-            match function.keeps_name {
+            match functions::find(&call.function)?.live()?.keeps_name {
                 true => Elements::Named,
                 false => Elements::Nameless,
             }
         }
-        _ => of(&aggregate.expr, aggregations)?,
+        None => of(&aggregate.expr, aggregations)?,
     };
+    let is_metadata = |label: &String| METADATA.contains(&label.as_str());
     let is_nameless = match aggregate.without {
         true => inner >= Elements::Nameless,
-        false => !METADATA
-            .iter()
-            .any(|name| aggregate.grouping.iter().any(|label| label == name)),
+        false => !aggregate.grouping.iter().any(is_metadata),
     };
     Some(match is_nameless {
         true => Elements::Nameless,
         false => Elements::Named,
     })
+}
+
+/// Returns the call that is aggregated and its window, if that is one of series and all that is given,
+/// and the text says where it lies.
+pub fn windowed(aggregate: &Aggregate) -> Option<(&Call, &MatrixSelector)> {
+    let ExprKind::Call(call) = &plain(&aggregate.expr).kind else {
+        return None;
+    };
+    let [argument] = call.args.as_slice() else {
+        return None;
+    };
+    let ExprKind::Matrix(matrix) = &plain(argument).kind else {
+        return None;
+    };
+    matrix.range.literal().filter(|range| range.0 > 0)?;
+    is_plain(&matrix.selector).then_some((call, matrix))
 }
 
 fn of_binary(binary: &Binary, (lhs, rhs): (Elements, Elements)) -> Option<Elements> {
@@ -109,7 +113,7 @@ fn of_binary(binary: &Binary, (lhs, rhs): (Elements, Elements)) -> Option<Elemen
 }
 
 /// Tells whether elements match where all their labels agree.
-pub fn is_one_to_one(matching: &VectorMatching) -> bool {
+fn is_one_to_one(matching: &VectorMatching) -> bool {
     matching.cardinality == Cardinality::OneToOne
         && !matching.on
         && matching.labels.is_empty()

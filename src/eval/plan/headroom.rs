@@ -5,11 +5,11 @@
 //! when it is evaluated, and then it need not be evaluated until the bounds are used up. That is
 //! told here from the expression alone; the bounds are [`SumBounds`](crate::eval::live::SumBounds).
 
-use crate::eval::plan::LabelSet;
-use crate::eval::plan::failing::{is_one_to_one, only_aggregations_fail};
+use crate::eval::plan::failing::{only_aggregations_fail, windowed};
+use crate::eval::plan::partition::grouped;
 use crate::functions::call::plain;
 use crate::promql::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Expr, ExprKind, RangeMode, UnaryOp, VectorSelector,
+    Aggregate, AggregateOp, Binary, BinaryOp, Expr, ExprKind, UnaryOp, VectorSelector,
 };
 
 /// How far an expression is from finding something, and that it can be evaluated at all.
@@ -60,13 +60,15 @@ impl<'e> Distance<'e> {
     /// error in one part of it would be missed.
     pub fn of(expr: &'e Expr) -> Option<Distance<'e>> {
         Some(Distance {
-            condition: Condition::of(expr)?,
             failing: only_aggregations_fail(expr)?,
+            condition: Condition::of(expr)?,
         })
     }
 }
 
 impl<'e> Condition<'e> {
+    /// Of an expression in which [only aggregations fail](only_aggregations_fail), so that elements of
+    /// which one is divided by the other agree in all labels.
     fn of(expr: &'e Expr) -> Option<Condition<'e>> {
         let ExprKind::Binary(binary) = &plain(expr).kind else {
             return None;
@@ -123,19 +125,12 @@ fn ratio(expr: &Expr) -> Option<(Growth<'_>, Growth<'_>, f64)> {
         let (upper, lower, known) = ratio(inner)?;
         return Some((upper, lower, known * factor));
     }
-    let matching = binary.matching.as_ref()?;
-    if binary.op != BinaryOp::Div || !is_one_to_one(matching) {
+    if binary.op != BinaryOp::Div {
         return None;
     }
     let (upper, lower) = (growth(&binary.lhs)?, growth(&binary.rhs)?);
-    let grouping = |growth: &Growth| {
-        let labels = growth.aggregate.grouping.iter().map(String::as_str);
-        match growth.aggregate.without {
-            true => LabelSet::all_but(labels),
-            false => LabelSet::only(labels),
-        }
-    };
-    (grouping(&upper) == grouping(&lower)).then_some((upper, lower, 1.0))
+    let is_alike = grouped(upper.aggregate) == grouped(lower.aggregate);
+    is_alike.then_some((upper, lower, 1.0))
 }
 
 /// Returns what an operator multiplies by a positive constant, and the constant.
@@ -159,25 +154,11 @@ fn growth(expr: &Expr) -> Option<Growth<'_>> {
             Some(Growth { scale, ..known })
         }
         ExprKind::Aggregate(aggregate) if aggregate.op == AggregateOp::Sum => {
-            let ExprKind::Call(call) = &plain(&aggregate.expr).kind else {
-                return None;
-            };
-            let [argument] = call.args.as_slice() else {
-                return None;
-            };
-            let ExprKind::Matrix(matrix) = &plain(argument).kind else {
-                return None;
-            };
+            let (call, matrix) = windowed(aggregate)?;
             let selector = &matrix.selector;
-            let is_here = selector
-                .offset
-                .literal()
-                .is_some_and(|offset| offset.0 == 0)
-                && selector.at.is_none()
-                && selector.mode == RangeMode::Plain;
-            let range = matrix.range.literal().filter(|range| range.0 > 0)?;
+            let is_here = selector.offset.literal()?.0 == 0 && selector.at.is_none();
             let scale = match call.function.as_str() {
-                "rate" => 1e3 / range.0 as f64,
+                "rate" => 1e3 / matrix.range.literal()?.0 as f64,
                 "increase" => 1.0,
                 _ => return None,
             };

@@ -53,14 +53,18 @@ fn of_binary(binary: &Binary) -> LabelSet {
     }
 }
 
-fn of_aggregate(aggregate: &Aggregate) -> LabelSet {
+/// Returns the labels that elements of one group have in common.
+pub(super) fn grouped(aggregate: &Aggregate) -> LabelSet {
     let grouping = aggregate.grouping.iter().map(String::as_str);
-    let grouped = if aggregate.without {
+    if aggregate.without {
         LabelSet::all_but(grouping.chain(METADATA))
     } else {
         LabelSet::only(grouping)
-    };
-    let mut labels = partition(&aggregate.expr).and(&grouped);
+    }
+}
+
+fn of_aggregate(aggregate: &Aggregate) -> LabelSet {
+    let mut labels = partition(&aggregate.expr).and(&grouped(aggregate));
     if let Some(parameter) = &aggregate.parameter {
         labels = labels.and(&partition(parameter));
         if let (AggregateOp::CountValues, ExprKind::String(label)) =
